@@ -1,11 +1,11 @@
 import { BareSession } from "./bare-session.ts";
 import type { Contender } from "./contender.ts";
 
-/** The Agent SDK with nothing around it. */
+/** The bare Agent SDK. */
 export const bareSdk: Contender = {
   name: "bare SDK",
-  open: async (ground, count) => {
-    const sessions = Array.from({ length: count }, () => new BareSession(ground));
+  open: async (backend, count) => {
+    const sessions = Array.from({ length: count }, () => new BareSession(backend));
     await Promise.all(sessions.map(({ ready }) => ready));
     const ask = async (index: number, prompt: string): Promise<number> => (await sessions[index]?.ask(prompt)) ?? 0;
     return {

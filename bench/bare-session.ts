@@ -2,22 +2,22 @@ import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import { query, type SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import { buildEnvironment } from "../src/claude/environment.ts";
-import type { Ground } from "./ground.ts";
+import type { Backend } from "./backend.ts";
 
 /**
- * A conversation with the Agent SDK and nothing around it, with the options and the environment that Castellan gives it: Claude
- * Code starts later by what it has to load, as the certificates that `NODE_EXTRA_CA_CERTS` names.
+ * A conversation on the bare Agent SDK, with the options and the environment that Castellan uses. The environment matters: Claude Code
+ * starts later if it has to load certificates from `NODE_EXTRA_CA_CERTS`.
  */
 export class BareSession {
-  /** Resolves when the handshake is done. */
+  /** Resolves once the handshake is done. */
   readonly ready: Promise<unknown>;
-  /** Claude's id of the conversation, once it has said anything. */
+  /** Claude's id of the conversation, after the first message. */
   id: string | undefined;
   readonly #input = new Readable({ objectMode: true, read() {} });
   readonly #ended: Promise<void>;
   #answered: PromiseWithResolvers<number> = Promise.withResolvers();
 
-  constructor(ground: Ground, resume?: string) {
+  constructor(backend: Backend, resume?: string) {
     const messages = query({
       prompt: this.#input,
       options: {
@@ -25,8 +25,8 @@ export class BareSession {
         includePartialMessages: true,
         mcpServersDelivery: "initialize",
         permissionPrompts: "none",
-        ...ground.options,
-        env: buildEnvironment({ host: process.env, env: ground.options.env }),
+        ...backend.options,
+        env: buildEnvironment({ host: process.env, env: backend.options.env }),
         ...(resume === undefined ? {} : { resume }),
       },
     });
@@ -34,7 +34,7 @@ export class BareSession {
     this.#ended = this.#read(messages);
   }
 
-  /** Asks, and resolves when the answer is there. Says of how many messages it was. */
+  /** Sends a prompt. Resolves with the number of messages of the answer. */
   async ask(prompt: string): Promise<number> {
     this.#answered = Promise.withResolvers();
     const message = { role: "user" as const, content: prompt };
@@ -43,7 +43,7 @@ export class BareSession {
     return await this.#answered.promise;
   }
 
-  /** Ends the process, and resolves when it is gone. */
+  /** Ends the process. Resolves once it is gone. */
   async end(): Promise<void> {
     this.#input.push(null);
     await this.#ended;
@@ -58,7 +58,7 @@ export class BareSession {
       this.#answered.resolve(count);
       count = 0;
     }
-    this.#answered.reject(new Error("the process has ended before it answered"));
+    this.#answered.reject(new Error("the process ended before it answered"));
     this.#answered.promise.catch(() => {});
   }
 }

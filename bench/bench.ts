@@ -15,20 +15,19 @@ import { wake } from "./wake.ts";
 import { warmTurn } from "./warm-turn.ts";
 
 /*
- * What Castellan costs beside the bare Agent SDK: both in one run, in turns, on the same processes. These are a fake in this process, a
- * fake that is a process of its own, and the real Claude Code on a model API that
- * answers at once.
+ * Compares Castellan to the bare Agent SDK, alternating in one run, with the same processes: a fake in this process, a fake in a separate
+ * process, and the real Claude Code on a model API that answers at once.
  */
 
 const LINES = [fakeCost, turns, streaming, warmTurn, restart, wake, hibernatedMemory, longPrompts, journals];
 
 const USAGE = `npm run bench -- [options]
-  --only <line>      only this line; may be given more than once:
+  --only <line>      run only this line; repeatable:
                      ${LINES.map(({ name }) => name).join(", ")}
   --rounds <n>       how many rounds each line has (from ${Math.min(...LINES.map(({ rounds }) => rounds))} to ${Math.max(...LINES.map(({ rounds }) => rounds))}, by line)
-  --directory <path> where the files of journals are made (a temporary one)
-  --check            exit with 1 if a budget is missed
-  --json             what came out, for programs
+  --directory <path> the folder of journal files (a temporary one)
+  --check            exit with 1 if a figure misses its budget
+  --json             print JSON
   --help             this text`;
 
 const { values: options } = parseArgs({
@@ -47,7 +46,7 @@ else await run();
 
 async function run(): Promise<void> {
   const unknown = options.only.filter((name) => !LINES.some((line) => line.name === name));
-  if (unknown.length > 0) throw new Error(`there is no line ${unknown.join(", ")}; see --help`);
+  if (unknown.length > 0) throw new Error(`unknown line ${unknown.join(", ")}; see --help`);
   const directory = await mkdtemp(join(options.directory, "castellan-bench-"));
   const rows: Row[] = [];
   for (const line of LINES) {

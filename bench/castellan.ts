@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type JournalOptions, type Session, Supervisor } from "../src/index.ts";
 import type { Contender } from "./contender.ts";
 
-/** Castellan with a journal. @param ask how a session is asked; default: by `query` */
+/** Castellan with a journal. @param ask sends a prompt to a session. Default: `query` */
 export function castellan(
   name: string,
   journal: () => JournalOptions,
@@ -11,11 +11,11 @@ export function castellan(
 ): Contender {
   return {
     name,
-    open: async (ground, count) => {
+    open: async (backend, count) => {
       const names = Array.from({ length: count }, () => randomUUID());
       const supervisor = await Supervisor.start(
         names.map((name) => ({ name })),
-        { journal: journal(), defaults: ground.options },
+        { journal: journal(), defaults: backend.options },
       );
       if (supervisor.notStarted.length > 0) throw new Error(`not started: ${JSON.stringify(supervisor.notStarted)}`);
       const sessions = names.map((name) => supervisor.session(name));
@@ -35,18 +35,18 @@ export function castellan(
   };
 }
 
-/** Has the turn on disk before it runs, then waits for its end. */
+/** Sends a prompt that is on disk before it runs, and awaits the end of its turn. */
 export async function enqueue(session: Session, prompt: string): Promise<void> {
   const turn = await session.turn(await session.enqueue(prompt));
   await turn?.result();
 }
 
-/** Castellan as it is without any options: with a file of SQLite. */
+/** Castellan with its default journal, a SQLite file. */
 export function castellanOnSqlite(directory: string): Contender {
   return castellan("Castellan", () => sqlite(directory));
 }
 
-/** A journal in a file of its own. */
+/** A journal in a new file. */
 export function sqlite(directory: string): { sqlite: string } {
   return { sqlite: join(directory, `${randomUUID()}.db`) };
 }

@@ -10,7 +10,7 @@ const ROUNDS = 9;
 const CLAIMS = 1_000;
 const AT_ONCE = 16;
 
-/** How many sessions a node can make its own in a second, if it has nothing else to do. */
+/** Measures the claims per second of an otherwise idle node. */
 export async function claims(server: PostgresServer): Promise<Record<string, string>> {
   const engine = postgresEngine({ ...server.fresh(), renewTimeoutMs: 5_000, listen: false }, systemClock);
   try {

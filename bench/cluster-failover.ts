@@ -8,7 +8,7 @@ type Spans = NonNullable<RealClusterOptions["cluster"]>;
 export const DEFAULTS: Spans = {};
 export const TUNED: Spans = { beat: "150ms", staleAfter: "750ms", margin: "200ms" };
 
-/** From the kill of the owner, on the real Claude Code, to the reply of the next one, which has the conversation. */
+/** Measures the time from the kill of the owner to a reply of the next owner in the same conversation, with the real Claude Code. */
 export async function failover(server: PostgresServer, spans: Spans, rounds: number): Promise<Record<string, string>> {
   await using api = await mockApi();
   const options: RealClusterOptions = { server, claude: "real", env: api.env, cluster: spans };
@@ -22,7 +22,7 @@ export async function failover(server: PostgresServer, spans: Spans, rounds: num
     owner.kill("SIGKILL");
     const { text } = await session.query("What did I just say?");
     took.push(performance.now() - since);
-    if (!text.includes(`My number is ${round - 1}.`)) throw new Error(`it does not know any more: ${text}`);
+    if (!text.includes(`My number is ${round - 1}.`)) throw new Error(`the conversation was lost: ${text}`);
     await session.query(`My number is ${round}.`);
     await owner.gone;
     await cluster.join(owner.name);

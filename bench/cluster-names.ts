@@ -7,13 +7,13 @@ import { timed } from "./rounds.ts";
 const CALLERS = 48;
 const PROCESSES = 16;
 
-/** For how long the statements of a cluster that has nothing to do are counted. */
+/** The duration of counting the statements of an idle cluster. */
 const IDLE_MS = 15_000;
 const SETTLE_MS = 12_000;
 
 /**
- * Each of many names is told its number, and then asked for it, over three nodes that have far fewer processes than names; and
- * what the cluster asks of PostgreSQL when nobody asks it anything, before and after.
+ * Tells each of many sessions a number and asks for it later, on three nodes with far fewer processes than names. Also counts the
+ * statements of the idle cluster in PostgreSQL, before and after.
  */
 export async function names(server: PostgresServer, count: number): Promise<Record<string, string>> {
   await using far = await FarClaude.start();
@@ -58,7 +58,7 @@ export async function names(server: PostgresServer, count: number): Promise<Reco
 }
 
 async function idleTransactions(server: PostgresServer): Promise<number> {
-  // Sessions of the server that have nothing to do tell what they have done ten seconds later.
+  // Idle PostgreSQL backends report their statistics with a delay of ten seconds.
   await delay(SETTLE_MS);
   const count = async (): Promise<number> => {
     const [row] = await server.sql<{ readonly n: string }>(

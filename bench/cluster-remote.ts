@@ -8,7 +8,7 @@ const TURNS = 30;
 const PIECES = 20_000;
 const NAME = ["chat", "a"] as const;
 
-/** A turn, and the messages of one, asked on the node that has the session and on another one, in turns. */
+/** Measures a turn and its messages, alternating between the node that owns the session and another node. */
 export async function remote(server: PostgresServer): Promise<Record<string, string>> {
   await using far = await FarClaude.start();
   await using cluster = await RealCluster.start({ server, claude: { far: far.path } }, "one", "two");
@@ -22,7 +22,7 @@ export async function remote(server: PostgresServer): Promise<Record<string, str
       const at = (round + offset) % 2;
       const turns = await both[at]?.measure(NAME, "hello", TURNS);
       const long = await both[at]?.measure(NAME, `Stream ${PIECES} pieces.`, 1);
-      // The first one is for nothing.
+      // The first round is a warm-up.
       if (round === 0) continue;
       latency[at]?.push(spreadOf(turns?.ms ?? []).median);
       speed[at]?.push((1_000 * (long?.messages ?? 0)) / (long?.ms[0] ?? Number.NaN));

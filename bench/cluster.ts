@@ -6,8 +6,8 @@ import { names } from "./cluster-names.ts";
 import { remote } from "./cluster-remote.ts";
 
 /*
- * What it costs that a session lives on another machine, and how long it takes until one that was lost is replaced. All nodes
- * are processes of this machine, so that the network between them costs as little as it can.
+ * Measures the cost of a session on another node, and the time of a failover. All nodes are processes on this machine, so the network adds
+ * almost nothing.
  */
 
 const LINES: Readonly<Record<string, (server: PostgresServer) => Promise<Readonly<Record<string, string>>>>> = {
@@ -19,9 +19,9 @@ const LINES: Readonly<Record<string, (server: PostgresServer) => Promise<Readonl
 };
 
 const USAGE = `npm run bench:cluster -- [options]
-  --only <line>   only this line; may be given more than once: ${Object.keys(LINES).join(", ")}
-  --rounds <n>    how many owners are killed in each of the failover lines (10)
-  --names <n>     how many global names there are (10000)
+  --only <line>   run only this line; repeatable: ${Object.keys(LINES).join(", ")}
+  --rounds <n>    the number of killed owners in each failover line (10)
+  --names <n>     the number of global names (10000)
   --help          this text`;
 
 const { values: options } = parseArgs({
@@ -42,7 +42,7 @@ function rounds(): number {
 
 async function run(): Promise<void> {
   const unknown = options.only.filter((name) => LINES[name] === undefined);
-  if (unknown.length > 0) throw new Error(`there is no line ${unknown.join(", ")}; see --help`);
+  if (unknown.length > 0) throw new Error(`unknown line ${unknown.join(", ")}; see --help`);
   const server = await PostgresServer.start();
   try {
     for (const [name, line] of Object.entries(LINES)) {

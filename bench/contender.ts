@@ -1,17 +1,17 @@
-import type { Ground } from "./ground.ts";
+import type { Backend } from "./backend.ts";
 
-/** A way to have conversations with Claude, to be measured against others. */
+/** An implementation of conversations with Claude, to compare to others. */
 export interface Contender {
   readonly name: string;
-  /** Begins so many conversations, each with a process of its own, and resolves when all are up. */
-  open(ground: Ground, sessions: number): Promise<Conversations>;
+  /** Begins `sessions` conversations, each with its own process. Resolves once all are ready. */
+  open(backend: Backend, sessions: number): Promise<Conversations>;
 }
 
 export interface Conversations {
-  /** Asks one of them, by its index, and resolves when the answer is there. */
+  /** Sends a prompt to a conversation, by its index. Resolves with the answer. */
   ask(session: number, prompt: string): Promise<void>;
-  /** Asks, and reads each message of the answer as it comes. Says how many there were. */
+  /** Sends a prompt and reads the messages of the answer as they arrive. Resolves with their number. */
   read(session: number, prompt: string): Promise<number>;
-  /** Ends them, and resolves when nothing of them is left. */
+  /** Ends all conversations. Resolves once their processes are gone. */
   close(): Promise<void>;
 }

@@ -3,17 +3,17 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
-import { FAKE_PROCESS } from "./ground.ts";
+import { FAKE_PROCESS } from "./backend.ts";
 import type { Line, Row } from "./line.ts";
 import { linesOf } from "./plain-process.ts";
 import { timed } from "./rounds.ts";
 import { spreadOf } from "./spread.ts";
 
-/** How many turns are measured, after as many that are not. */
+/** The number of measured turns, after as many warm-up turns. */
 const TURNS = 2_000;
 const MESSAGES = 100_000;
 
-/** What the fake process costs by itself, driven over its pipes with neither the SDK nor Castellan. */
+/** Measures the fake process alone, over its pipes, without the SDK and without Castellan. */
 export const fakeCost: Line = {
   name: "fake",
   rounds: 7,
@@ -65,7 +65,7 @@ async function measure(): Promise<Figures> {
   return { turns: (TURNS * 1_000) / turns, messages: (MESSAGES * 1_000) / messages, start, megabytes };
 }
 
-/** What a process says, looked at only for the message that is waited for. */
+/** The output of a process, searched only for the awaited message. */
 class Answers {
   readonly #child: ChildProcess;
   readonly #lines: AsyncGenerator<string, void, undefined>;
@@ -85,7 +85,7 @@ class Answers {
   }
 }
 
-/** Not a number where the system does not tell. */
+/** NaN on systems that do not report it. */
 async function proportionalMegabytes(pid: number | undefined): Promise<number> {
   const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "latin1").catch(() => "");
   return Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? Number.NaN) / 1_024;

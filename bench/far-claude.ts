@@ -7,21 +7,21 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 
-/** How many processes there were. */
+/** The number of processes. */
 export interface FarCount {
   readonly started: number;
-  /** At a time. */
+  /** The peak number of concurrent processes. */
   readonly most: number;
 }
 
 /**
- * Fake Claude Code processes that all live in one other process, so that ten thousand starts take no longer than ten thousand connections,
- * and nothing of them is in the memory of this one.
+ * Fake Claude Code processes that all run in one other process. Ten thousand starts take no longer than ten thousand connections, and the
+ * fakes use no memory of this process.
  */
 export class FarClaude implements AsyncDisposable {
   readonly #host: ChildProcess;
   readonly #directory: string;
-  /** Where they are reached, by {@link farSpawn} from another process too. */
+  /** The path of the socket, for {@link farSpawn} in other processes. */
   readonly path: string;
 
   private constructor(host: ChildProcess, directory: string, path: string) {
@@ -39,7 +39,7 @@ export class FarClaude implements AsyncDisposable {
     return new FarClaude(host, directory, path);
   }
 
-  /** Give this to the sessions, as their `spawnClaudeCodeProcess`. */
+  /** The `spawnClaudeCodeProcess` option of the sessions. */
   readonly spawn: (options: SpawnOptions) => SpawnedProcess;
 
   async count(): Promise<FarCount> {
@@ -57,7 +57,7 @@ export class FarClaude implements AsyncDisposable {
   }
 }
 
-/** Starts one of those that are reached at `path`, see {@link FarClaude}. */
+/** Starts a fake process over the socket at `path`, see {@link FarClaude}. */
 export function farSpawn(path: string): (options: SpawnOptions) => SpawnedProcess {
   return ({ args }) => {
     const socket = connect(path);
@@ -66,7 +66,7 @@ export function farSpawn(path: string): (options: SpawnOptions) => SpawnedProces
   };
 }
 
-/** One of them, as its parent sees it. An end that was not asked for is a crash. */
+/** The parent's view of a fake process. An unexpected end is a crash. */
 class FarProcess extends EventEmitter implements SpawnedProcess {
   readonly stdin: Socket;
   readonly stdout: Socket;
@@ -91,7 +91,7 @@ class FarProcess extends EventEmitter implements SpawnedProcess {
     });
   }
 
-  /** It is gone when the other side says so. */
+  /** Sends a signal. The process is gone once the other side confirms. */
   kill(signal: NodeJS.Signals): boolean {
     if (this.exitCode !== null || this.signalCode !== null) return false;
     this.killed = true;

@@ -2,7 +2,7 @@ import { createServer, type Socket } from "node:net";
 import { type Memory, PlainClaude } from "./plain-claude.ts";
 import { linesOf, run } from "./plain-process.ts";
 
-/* The other side of FarClaude: each connection is a process, and what they remember is shared. */
+/* The other side of FarClaude: each connection is a process; all share their transcripts. */
 
 const memory: Memory = new Map();
 const running = new Set<Socket>();

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-/** What a file of this folder, run in a process of its own, tells in its first message. */
+/** Runs a file of this folder in a new process. Resolves with its first message. */
 export async function forked<Message>(
   file: string,
   args: readonly string[],
@@ -10,7 +10,9 @@ export async function forked<Message>(
 ): Promise<Message> {
   const path = fileURLToPath(new URL(file, import.meta.url));
   const host = fork(path, [...args], { execArgv: [...execArgv] });
-  const exit = once(host, "exit").then(([code]) => Promise.reject(new Error(`the measuring process ended: ${code}`)));
+  const exit = once(host, "exit").then(([code]) =>
+    Promise.reject(new Error(`the measuring process exited with code ${code}`)),
+  );
   exit.catch(() => {});
   const [message] = (await Promise.race([once(host, "message"), exit])) as [Message];
   if (host.connected) host.disconnect();

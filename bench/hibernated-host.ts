@@ -5,38 +5,38 @@ import { type Clock, systemClock } from "../src/clock.ts";
 import { template } from "../src/index.ts";
 import { FarClaude } from "./far-claude.ts";
 
-/* Fills this process with sessions that sleep, and tells its parent what one of them adds to the heap. Needs --expose-gc. */
+/* Creates hibernated sessions in this process, and reports the heap per session to its parent. Needs --expose-gc. */
 
-/** Bytes a session. */
+/** Bytes per session. */
 export interface HibernatedMemory {
-  /** Of one of ten thousand, most of which have been let go. */
+  /** Of ten thousand sessions, most of them evicted. */
   readonly ofMany: number;
-  /** Right after its turn, of which the messages can still be read. */
+  /** Right after the turn, whose messages are still readable. */
   readonly fresh: number;
-  /** When they no longer can. */
+  /** After the messages have been dropped. */
   readonly settled: number;
-  /** Of one that has been named, and never asked anything. */
+  /** Of a session that was named but never queried. */
   readonly unasked: number;
 }
 
 const SESSIONS = 2_000;
 const MANY = 10_000;
 
-/** Those before have everything compiled and grown that there is once for all. */
+/** The number of warm-up sessions, after which all code is compiled and shared structures have grown. */
 const BEFORE = 500;
 
-/** How many times as fast the clock runs, so that what is kept for two minutes is gone after four seconds. */
-const HASTE = 30;
+/** The speed of the clock for background timers: turns kept for two minutes are dropped after four seconds. */
+const SPEED = 30;
 const KEPT_MS = 150_000;
 
 const hasty: Clock = {
   now: () => systemClock.now(),
-  monotonic: () => systemClock.monotonic() * HASTE,
-  // What has a limit on a busy machine keeps it; what only tidies up comes sooner.
-  schedule: (ms, work, options) => systemClock.schedule(options?.background === true ? ms / HASTE : ms, work, options),
+  monotonic: () => systemClock.monotonic() * SPEED,
+  // Only background timers, which drop old state, run faster. Timeouts keep their length for a busy machine.
+  schedule: (ms, work, options) => systemClock.schedule(options?.background === true ? ms / SPEED : ms, work, options),
 };
 
-/** None is let go while it is measured. */
+/** Prevents eviction during the measurement. */
 const inMemory = { retention: "30d", maxHibernated: 10_000 } as const;
 
 const directory = process.argv[2] ?? ".";
@@ -51,10 +51,10 @@ await using supervisor = await Supervisor.startWith(
   { clock: hasty, newId: randomUUID, random: Math.random },
 );
 
-await putToSleep("sleeper", 0, BEFORE);
+await hibernated("sleeper", 0, BEFORE);
 await kept();
 const before = heap();
-await putToSleep("sleeper", BEFORE, SESSIONS);
+await hibernated("sleeper", BEFORE, SESSIONS);
 const fresh = (heap() - before) / SESSIONS;
 await kept();
 const settled = (heap() - before) / SESSIONS;
@@ -63,12 +63,12 @@ for (let index = 0; index < SESSIONS; index++) supervisor.session(["silent", ind
 await kept();
 const unasked = (heap() - asked) / SESSIONS;
 const few = heap();
-await putToSleep("one of many", 0, MANY);
+await hibernated("one of many", 0, MANY);
 const ofMany = (heap() - few) / MANY;
 process.send?.({ ofMany, fresh, settled, unasked } satisfies HibernatedMemory);
 
-/** Asks so many sessions of a family something, from this one on, and has each sleep after that. */
-async function putToSleep(family: string, from: number, count: number): Promise<void> {
+/** Queries `count` sessions of a family, from index `from`, and hibernates each. */
+async function hibernated(family: string, from: number, count: number): Promise<void> {
   const next = Array.from({ length: count }, (_, index) => from + index).values();
   const callers = Array.from({ length: 16 }, async () => {
     for (const index of next) {
@@ -80,13 +80,13 @@ async function putToSleep(family: string, from: number, count: number): Promise<
   await Promise.all(callers);
 }
 
-/** Resolves when what is kept for some time has been dropped. */
+/** Resolves once state with a limited lifetime has been dropped. */
 async function kept(): Promise<void> {
-  await new Promise<void>((resolve) => systemClock.schedule(KEPT_MS / HASTE, resolve));
+  await new Promise<void>((resolve) => systemClock.schedule(KEPT_MS / SPEED, resolve));
 }
 
 function heap(): number {
-  if (globalThis.gc === undefined) throw new Error("this needs --expose-gc");
+  if (globalThis.gc === undefined) throw new Error("run with --expose-gc");
   for (let round = 0; round < 3; round++) void globalThis.gc();
   return process.memoryUsage().heapUsed;
 }

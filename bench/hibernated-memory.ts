@@ -4,9 +4,9 @@ import type { Line, Row } from "./line.ts";
 import { spreadOf } from "./spread.ts";
 
 /**
- * What sessions that sleep add to the heap, after garbage collection. Each has had a process and answered a turn. Of ten thousand in a
- * row most have been let go by then, which the budget is for; the other rows are what one costs that is in memory, over 2,000 of
- * them. What callers can still read of its turn is kept for two minutes.
+ * Measures the heap per hibernated session, after garbage collection. Each session has had a process and answered a turn. The first row,
+ * with the budget, is for ten thousand sessions, most of them evicted. The other rows are for 2,000 sessions that are all in memory. The
+ * messages of a turn are readable for two minutes.
  */
 export const hibernatedMemory: Line = {
   name: "memory",
@@ -14,7 +14,7 @@ export const hibernatedMemory: Line = {
   measure: async ({ rounds, directory }) => {
     const figures: HibernatedMemory[] = [];
     for (let round = 0; round < rounds; round++) {
-      // In a process of its own, whose heap nothing else has been in.
+      // A new process has a clean heap.
       figures.push(await forked<HibernatedMemory>("./hibernated-host.ts", [directory], ["--expose-gc"]));
     }
     const row = (what: string, figure: (of: HibernatedMemory) => number): Row => {

@@ -1,12 +1,12 @@
 import type { Journal } from "../src/index.ts";
+import { fakeInProcess } from "./backend.ts";
 import { bareSdk } from "./bare-sdk.ts";
 import { castellan, enqueue, sqlite } from "./castellan.ts";
-import { fakeInProcess } from "./ground.ts";
 import type { Line } from "./line.ts";
 import { compete } from "./rounds.ts";
 import { freshTurns, TURNS, turnsOf } from "./turns.ts";
 
-/** What each journal costs, on the fake in the process, where nothing else costs anything. */
+/** Measures the cost of each journal with the fake in the process, where other costs are smallest. */
 export const journals: Line = {
   name: "journals",
   rounds: 15,
@@ -35,7 +35,7 @@ export const journals: Line = {
   },
 };
 
-/** A journal that takes everything and keeps nothing: what is left is what Castellan costs without one. */
+/** A journal that stores nothing, to measure Castellan without a journal. */
 function noJournal(): Journal {
   return {
     location: "nowhere",

@@ -1,39 +1,39 @@
 import type { Score } from "./rounds.ts";
 import type { Spread } from "./spread.ts";
 
-/** What is measured, by itself or with others. */
+/** One measurement. */
 export interface Line {
-  /** For `--only`. */
+  /** The name for `--only`. */
   readonly name: string;
-  /** How many rounds there are, unless it is said otherwise. */
+  /** The default number of rounds. */
   readonly rounds: number;
   measure(settings: LineSettings): Promise<Row[]>;
 }
 
 export interface LineSettings {
   readonly rounds: number;
-  /** For the files of journals. */
+  /** The folder for journal files. */
   readonly directory: string;
 }
 
-/** What came out, as one row of the table. */
+/** A result, as one row of the table. */
 export interface Row {
   readonly what: string;
-  /** What the processes were. */
+  /** The kind of processes. */
   readonly on: string;
   readonly unit: string;
-  /** What the bare SDK did, where there is something to compare. */
+  /** The figure of the bare SDK, if the row compares. */
   readonly bare?: Spread;
   readonly castellan?: Spread;
-  /** Castellan's figure to that of the bare SDK in the same round. */
+  /** The ratio of Castellan's figure to the bare SDK's in the same round. */
   readonly ratio?: Spread;
-  /** What the ratio may be; without one, what Castellan's figure may be. */
+  /** The limit of the ratio, or of Castellan's figure in a row without a ratio. */
   readonly budget?: Budget;
 }
 
 export type Budget = { readonly atLeast: number } | { readonly atMost: number };
 
-/** The row of two that competed. */
+/** The row of a comparison of two. */
 export function rowOf(
   what: string,
   on: string,
@@ -41,12 +41,12 @@ export function rowOf(
   [bare, castellan]: readonly Score[],
   budget?: Budget,
 ): Row {
-  if (bare === undefined || castellan === undefined) throw new Error(`${what}: two have to compete`);
+  if (bare === undefined || castellan === undefined) throw new Error(`${what}: needs two rivals`);
   const figures = { bare: bare.figure, castellan: castellan.figure, ratio: castellan.ratio };
   return { what, on, unit, ...figures, ...(budget === undefined ? {} : { budget }) };
 }
 
-/** Whether the median is within the budget; `undefined` if there is none. */
+/** Whether the median is within the budget; `undefined` without a budget. */
 export function isMet({ castellan, ratio, budget }: Row): boolean | undefined {
   const figure = (ratio ?? castellan)?.median;
   if (budget === undefined || figure === undefined) return undefined;

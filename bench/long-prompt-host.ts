@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { Supervisor } from "../src/index.ts";
-import { FAKE_PROCESS } from "./ground.ts";
+import { FAKE_PROCESS } from "./backend.ts";
 
-/* Asks one long prompt, and tells its parent by how much the memory of this process rose over that. */
+/* Sends one long prompt, and reports the growth of this process's memory to its parent. */
 
-/** Megabytes of resident memory, at most, above what there was before. */
+/** The peak growth of resident memory, in megabytes. */
 export interface LongPrompt {
   readonly rise: number;
   readonly refused: boolean;

@@ -11,7 +11,7 @@ const CASES = [
   { of: "letters", character: "a", millions: 100 },
 ] as const;
 
-/** By how much a long prompt raises the memory of the host, at most. One of more than 20 million characters is refused. */
+/** Measures the peak growth of the host's memory for a long prompt. A prompt above 20 million characters is rejected. */
 export const longPrompts: Line = {
   name: "prompts",
   rounds: 3,

@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 
-/** How much is written in one go, in characters: what a pipe holds on Linux. */
+/** The size of a write in characters: the capacity of a pipe on Linux. */
 const CHUNK = 65_536;
 
-/** How many pieces a prompt asks for: `Stream 2000 pieces.`; 0 if it asks for something else. */
+/** The number of pieces in a prompt such as `Stream 2000 pieces.`; 0 for other prompts. */
 export function piecesAsked(prompt: string): number {
   return Number(/^Stream (\d+) pieces/.exec(prompt)?.[1] ?? 0);
 }
 
-/** The lines of a text that is streamed in so many pieces, joined into chunks. */
+/** The lines of a text streamed in `count` pieces, joined into chunks. */
 export function* pieces(count: number, sessionId: string): Generator<string, void, undefined> {
   const event = { type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "one word of a text " } };
   const [before = "", after = ""] = JSON.stringify({

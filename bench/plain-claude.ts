@@ -13,7 +13,7 @@ import { FakeSettings } from "../src/testing/fake-claude/fake-settings.ts";
 import { objectOf, parseLine, stringOf, type WireObject } from "../src/testing/fake-claude/fake-wire.ts";
 import { pieces, piecesAsked } from "./pieces.ts";
 
-/** The last prompt of each conversation, by its id: what the processes of one machine find when they resume. */
+/** The last prompt of each conversation, by its id, shared by the processes that resume it. */
 export type Memory = Map<string, string>;
 
 const LONGEST_ANSWER = 500_000;
@@ -21,12 +21,12 @@ const LONGEST_ANSWER = 500_000;
 const USAGE = { inputTokens: 10, outputTokens: 10, costUsd: 0.01 };
 
 /**
- * A Claude Code that does as little as it can: it says at once what the prompt asks for, and keeps nothing but the last prompt.
+ * A minimal Claude Code, which answers at once and keeps only the last prompt.
  *
- * - `Stream 2000 pieces.` streams a text in so many pieces.
- * - `What did I just say?` is answered with the prompt before, as `mockApi` does it.
- * - `Hang.` goes on until it is interrupted; `Die.` ends the process.
- * - Everything else it repeats, unless that is longer than any answer of a model.
+ * - `Stream 2000 pieces.` streams a text in that many pieces.
+ * - `What did I just say?` returns the previous prompt, like `mockApi`.
+ * - `Hang.` runs until an interrupt; `Die.` ends the process.
+ * - It repeats every other prompt, unless the prompt is longer than any model's answer.
  */
 export class PlainClaude {
   readonly #settings: FakeSettings;
@@ -35,7 +35,7 @@ export class PlainClaude {
   readonly #sessionId: string;
   readonly #costs = new FakeCosts();
   #results = 0;
-  /** The prompt of the turn that hangs. */
+  /** The prompt of the hanging turn. */
   #hanging: FakeEcho | undefined;
 
   constructor(args: readonly string[], memory: Memory, die: () => void) {
@@ -46,7 +46,7 @@ export class PlainClaude {
     this.#sessionId = (read.forkSession ? undefined : read.resume) ?? read.sessionId ?? randomUUID();
   }
 
-  /** Takes a line of standard input, and gives what is to be written for it, in chunks of lines. */
+  /** Handles a line of standard input. Yields the output in chunks of lines. */
   *take(line: string): Generator<string, void, undefined> {
     const message = parseLine(line);
     if (message?.["type"] === "user") yield* this.#prompted(message);

@@ -2,12 +2,12 @@ import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** How long a prompt asks the model to take, in milliseconds: `Do it in 17 ms.`; 0 if it does not say. */
+/** The delay in a prompt such as `Do it in 17 ms.`, in milliseconds; 0 for other prompts. */
 function pauseAsked(line: string): number {
   return Number(/ in (\d+) ms/.exec(line)?.[1] ?? 0);
 }
 
-/** Runs a Claude on its standard streams, until the end of its input. It waits while its reader is behind. */
+/** Runs a Claude on the given streams until the end of its input, with backpressure. */
 export async function run(
   claude: { take(line: string): Iterable<string | Uint8Array> },
   input: AsyncIterable<string>,
@@ -20,7 +20,7 @@ export async function run(
   }
 }
 
-/** The lines of a stream, without their ends. What belongs to an unfinished line is looked at once, however long that gets. */
+/** The lines of a stream, without line feeds. Scans each part of a long unfinished line only once. */
 export async function* linesOf(stream: Readable): AsyncGenerator<string, void, undefined> {
   let unfinished: string[] = [];
   for await (const chunk of stream.setEncoding("utf8")) {

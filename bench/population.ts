@@ -5,7 +5,7 @@ import { timed } from "./rounds.ts";
 export interface PopulationSetting {
   readonly names: number;
   readonly maxProcesses: number;
-  /** How many callers there are at a time. */
+  /** The number of concurrent callers. */
   readonly callers: number;
   readonly random: () => number;
   readonly journal: { readonly sqlite: string };
@@ -16,14 +16,14 @@ export interface PopulationSetting {
 
 export interface PopulationReport {
   readonly turns: number;
-  /** Answers that were not the right ones. */
+  /** The number of wrong answers. */
   readonly wrong: number;
   readonly seconds: number;
 }
 
 /**
- * Tells each of many names its number and asks it later, all in an order by chance, while there are far fewer processes than
- * names. Only a session that was woken with its conversation knows.
+ * Tells each of many sessions a number and asks for it later, in random order, with far fewer processes than names. Only a session that
+ * wakes with its conversation can answer.
  */
 export async function populate(setting: PopulationSetting): Promise<PopulationReport> {
   const { journal, maxProcesses, defaults, random, names } = setting;
@@ -38,7 +38,7 @@ export async function populate(setting: PopulationSetting): Promise<PopulationRe
     const told = visited.get(number);
     const { promise, resolve } = Promise.withResolvers<void>();
     if (told === undefined) visited.set(number, promise);
-    // What it is told comes first, even if another caller does that.
+    // A session must be told before it is asked, even if another caller tells it.
     await told;
     const prompt = told === undefined ? `My number is ${number}.` : "What did I just say?";
     const { text } = await query(["user", number], prompt);

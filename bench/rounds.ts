@@ -1,25 +1,25 @@
 import { type Spread, spreadOf } from "./spread.ts";
 
-/** A way to do what is measured. */
+/** A participant of a comparison. */
 export interface Rival {
   readonly name: string;
-  /** Does it once, and gives the figure. */
+  /** Runs one round and returns its figure. */
   round(): Promise<number>;
 }
 
-/** What one rival has done. */
+/** The results of one rival. */
 export interface Score {
   readonly name: string;
   /** The figures of its rounds, in order. */
   readonly figures: readonly number[];
   readonly figure: Spread;
-  /** To the figure of the first rival in the same round. */
+  /** The ratio to the first rival's figure in the same round. */
   readonly ratio: Spread;
 }
 
 /**
- * Lets the rivals run one after the other, again and again, so that what else the machine does meets all of them. Each
- * round begins with another one of them. Before that each runs once for nothing.
+ * Runs the rivals in alternation, so that other load on the machine affects all of them. Each round begins with another rival. Each rival
+ * first runs one warm-up round.
  */
 export async function compete(rivals: readonly Rival[], rounds: number): Promise<Score[]> {
   const figures = rivals.map((): number[] => []);
@@ -37,12 +37,12 @@ export async function compete(rivals: readonly Rival[], rounds: number): Promise
   });
 }
 
-/** Each figure to that of another rival in the same round. */
+/** The ratio of each figure to another rival's in the same round. */
 export function ratioTo(others: readonly number[], own: readonly number[]): Spread {
   return spreadOf(own.map((figure, round) => figure / (others[round] ?? Number.NaN)));
 }
 
-/** How many milliseconds `work` takes. */
+/** Runs `work` and returns its duration in milliseconds. */
 export async function timed(work: () => Promise<unknown>): Promise<number> {
   const since = performance.now();
   await work();

@@ -3,12 +3,12 @@ import { FarClaude } from "./far-claude.ts";
 import { type PopulationReport, populate } from "./population.ts";
 import { randomFrom } from "./random.ts";
 
-/* Has ten thousand sessions in this process, which is asked for nothing else, and tells its parent what came of it. */
+/* Runs ten thousand sessions in this process, and reports the result to its parent. */
 
 export interface HostReport extends PopulationReport {
-  /** How many processes there were at a time. */
+  /** The peak number of concurrent processes. */
   readonly mostProcesses: number;
-  /** The most resident memory of the host, besides its processes. */
+  /** The peak resident memory of the host, without its processes. */
   readonly rssMegabytes: number;
 }
 

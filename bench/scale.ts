@@ -5,28 +5,28 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
+import { realClaude } from "./backend.ts";
 import { forked } from "./forked.ts";
-import { realClaude } from "./ground.ts";
 import { type PopulationReport, populate } from "./population.ts";
 import { randomFrom } from "./random.ts";
 import type { HostReport } from "./scale-host.ts";
 
 /*
- * Ten thousand named sessions on one host, with sixteen processes, as Node is and when it is told to be small; then two hundred with twelve of the real Claude Code. The fake
- * processes live in another process, so that the memory is the host's own.
+ * Runs ten thousand named sessions on one host with sixteen processes, with Node's defaults and with `--optimize-for-size`. Then runs two
+ * hundred with twelve processes of the real Claude Code. The fake processes run in another process, so that they use no memory of the host.
  */
 
 const MAX_RSS_MB = 300;
 
-/** Has Node keep less garbage, for which it collects more often. The budget for memory is for a host that asks for that. */
+/** Makes Node collect garbage more often. The memory budget applies to a host with this flag. */
 const SMALL = "--optimize-for-size";
 
 const USAGE = `npm run bench:scale -- [options]
-  --names <n>       how many names there are on the fake (10000)
-  --real-names <n>  how many on the real Claude Code (200); 0 for none
-  --seed <n>        for the order in which they are asked (by chance)
+  --names <n>       the number of names on the fake (10000)
+  --real-names <n>  the number on the real Claude Code (200); 0 for none
+  --seed <n>        the seed of the query order (random)
   --check           exit with 1 if an answer is wrong, there is a process too many, or the memory is over ${MAX_RSS_MB} MB
-  --json            what came out, for programs
+  --json            print JSON
   --help            this text`;
 
 const { values: options } = parseArgs({
@@ -44,9 +44,9 @@ interface Result extends PopulationReport {
   readonly on: string;
   readonly names: number;
   readonly maxProcesses: number;
-  /** At a time. */
+  /** The peak number of concurrent processes. */
   readonly mostProcesses: number;
-  /** The most resident memory of the host, besides its processes. Not of the real ones, whose mock API lives in the host. */
+  /** The peak resident memory of the host, without its processes. Omitted for the real Claude Code, whose mock API runs in the host. */
   readonly rssMegabytes?: number;
 }
 
@@ -67,12 +67,12 @@ async function run(): Promise<void> {
   const machine = { node: process.version, cpus: availableParallelism(), seed };
   const judged = results.map((result) => ({ ...result, met: isRight(result) && isSmall(result) }));
   console.log(options.json ? JSON.stringify({ ...machine, results: judged }, null, 2) : tableOf(judged));
-  // As Node is by itself it is not expected to be small.
+  // The memory budget does not apply to Node's defaults.
   const asWanted = results.every((result) => isRight(result) && (isSmall(result) || !result.on.includes(SMALL)));
   if (options.check && !asWanted) process.exitCode = 1;
 }
 
-/** @param flags of Node, for the host */
+/** @param flags the Node flags of the host */
 async function onFake(directory: string, names: number, seed: number, flags: readonly string[] = []): Promise<Result> {
   const maxProcesses = 16;
   const args = [directory, ...[names, maxProcesses, seed].map(String)];
@@ -81,7 +81,7 @@ async function onFake(directory: string, names: number, seed: number, flags: rea
 }
 
 async function onReal(directory: string, names: number, seed: number): Promise<Result> {
-  const ground = await realClaude();
+  const backend = await realClaude();
   let most = 0;
   const report = await populate({
     names,
@@ -89,13 +89,13 @@ async function onReal(directory: string, names: number, seed: number): Promise<R
     callers: 16,
     random: randomFrom(seed),
     journal: { sqlite: join(directory, "real.db") },
-    defaults: ground.options,
+    defaults: backend.options,
     answered: (supervisor) => {
       const known = supervisor.listSessions().filter(({ pid }) => pid !== undefined).length;
       most = Math.max(most, claudeChildren() ?? known);
     },
   });
-  await ground.close();
+  await backend.close();
   return { on: "real claude", names, maxProcesses: 12, mostProcesses: most, ...report };
 }
 
@@ -119,7 +119,7 @@ function tableOf(results: readonly (Result & { readonly met: boolean })[]): stri
   return table.toString();
 }
 
-/** How many processes of Claude Code this process has; `undefined` where the system does not tell. */
+/** The number of Claude Code processes that are children of this process; `undefined` on systems that do not report it. */
 function claudeChildren(): number | undefined {
   try {
     const children = readdirSync("/proc/self/task").flatMap((task) =>
@@ -135,7 +135,7 @@ function isClaude(pid: string): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("--input-format");
   } catch {
-    // Gone meanwhile.
+    // The process has exited.
     return false;
   }
 }

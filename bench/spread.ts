@@ -1,4 +1,4 @@
-/** The middle of several figures, and between what the middle half of them lies. */
+/** The median and the interquartile range of several figures. */
 export interface Spread {
   readonly median: number;
   readonly low: number;
@@ -17,7 +17,7 @@ function quantile(sorted: readonly number[], part: number): number {
   return below + (above - below) * (place - Math.floor(place));
 }
 
-/** The median, and in parentheses between what the middle half lies. */
+/** Formats the median, with the interquartile range in parentheses. */
 export function figureOf(figures: readonly number[], digits = 0): string {
   const { median, low, high } = spreadOf(figures);
   const [middle, from, to] = [median, low, high].map((figure) => figure.toFixed(digits));

@@ -1,34 +1,34 @@
+import { type Backend, fakeInProcess, fakeProcess } from "./backend.ts";
 import { bareSdk } from "./bare-sdk.ts";
 import { castellanOnSqlite } from "./castellan.ts";
 import type { Contender, Conversations } from "./contender.ts";
-import { fakeInProcess, fakeProcess, type Ground } from "./ground.ts";
 import { type Line, type Row, rowOf } from "./line.ts";
 import { compete, type Score, timed } from "./rounds.ts";
 import { spreadOf } from "./spread.ts";
 
-/** How many messages there are in a turn, and how often it is asked in a round. */
+/** The messages per turn, and the turns per round. */
 const SIZES = [
   { messages: 2_000, turns: 10 },
   { messages: 100_000, turns: 1 },
 ] as const;
 
-/** Messages a second that a reader gets of one turn, of a short one and of one that is fifty times as long. */
+/** Measures the messages per second that a reader gets from a short turn and from one fifty times as long. */
 export const streaming: Line = {
   name: "streaming",
   rounds: 7,
   measure: async ({ rounds, directory }) => {
     const rows: Row[] = [];
-    for (const ground of [fakeInProcess(), fakeProcess()]) {
+    for (const backend of [fakeInProcess(), fakeProcess()]) {
       const contenders = [bareSdk, castellanOnSqlite(directory)];
       const scores: Score[][] = [];
-      for (const size of SIZES) scores.push(await compare(contenders, ground, size, rounds));
+      for (const size of SIZES) scores.push(await compare(contenders, backend, size, rounds));
       const [short = [], long = []] = scores;
       SIZES.forEach(({ messages }, index) => {
         const what = `messages, ${messages.toLocaleString("en")} in a turn`;
-        rows.push(rowOf(what, ground.name, "/s", scores[index] ?? [], { atLeast: 0.85 }));
+        rows.push(rowOf(what, backend.name, "/s", scores[index] ?? [], { atLeast: 0.85 }));
       });
-      rows.push(growth(ground.name, short, long));
-      await ground.close();
+      rows.push(growth(backend.name, short, long));
+      await backend.close();
     }
     return rows;
   },
@@ -36,13 +36,13 @@ export const streaming: Line = {
 
 async function compare(
   contenders: readonly Contender[],
-  ground: Ground,
+  backend: Backend,
   size: (typeof SIZES)[number],
   rounds: number,
 ): Promise<Score[]> {
   const opened: { readonly name: string; readonly conversations: Conversations }[] = [];
   for (const contender of contenders) {
-    opened.push({ name: contender.name, conversations: await contender.open(ground, 1) });
+    opened.push({ name: contender.name, conversations: await contender.open(backend, 1) });
   }
   const rivals = opened.map(({ name, conversations }) => ({
     name,
@@ -58,11 +58,11 @@ async function messagesPerSecond({ read }: Conversations, size: (typeof SIZES)[n
   const ms = await timed(async () => {
     for (let turn = 0; turn < size.turns; turn++) messages += await read(0, `Stream ${size.messages} pieces.`);
   });
-  if (messages < size.messages * size.turns) throw new Error(`only ${messages} messages have arrived`);
+  if (messages < size.messages * size.turns) throw new Error(`only ${messages} messages arrived`);
   return (messages * 1_000) / ms;
 }
 
-/** How much longer a message of a long turn takes than one of a short turn. */
+/** The ratio of a message's time in a long turn to its time in a short turn. */
 function growth(on: string, short: readonly Score[], long: readonly Score[]): Row {
   const of = (side: number): ReturnType<typeof spreadOf> => {
     const slow = long[side]?.figures ?? [];

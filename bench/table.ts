@@ -2,7 +2,7 @@ import Table from "cli-table3";
 import { isMet, type Row } from "./line.ts";
 import type { Spread } from "./spread.ts";
 
-/** The rows as a person reads them: medians, and in parentheses between what the middle half of the rounds lies. */
+/** Formats the rows as a table: medians, with the interquartile range in parentheses. */
 export function tableOf(rows: readonly Row[]): string {
   const table = new Table({
     head: ["", "processes", "", "bare SDK", "Castellan", "ratio", "budget", "met"],

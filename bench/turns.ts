@@ -1,15 +1,15 @@
+import { type Backend, fakeInProcess, fakeProcess } from "./backend.ts";
 import { bareSdk } from "./bare-sdk.ts";
 import { castellanOnSqlite } from "./castellan.ts";
 import type { Contender, Conversations } from "./contender.ts";
-import { fakeInProcess, fakeProcess, type Ground } from "./ground.ts";
 import { type Line, type Row, rowOf } from "./line.ts";
 import { compete, type Rival, timed } from "./rounds.ts";
 
 export interface TurnsSetting {
   readonly sessions: number;
-  /** How many turns each session is asked in a round. */
+  /** The turns per session and round. */
   readonly turns: number;
-  /** How long a fake process waits before it answers, in milliseconds. Default: not at all. */
+  /** The delay of the fake process before it answers, in milliseconds. Default: none. */
   readonly pause?: number;
 }
 
@@ -18,13 +18,13 @@ export const TURNS: readonly TurnsSetting[] = [
   { sessions: 50, turns: 10 },
 ];
 
-/** As long as the real Claude Code takes for a turn of a model that answers at once, when nothing else keeps it. */
+/** Delays equal to a turn of the real Claude Code with a model that answers at once. */
 const PACED: readonly TurnsSetting[] = [
   { sessions: 1, turns: 30, pause: 17 },
   { sessions: 50, turns: 10, pause: 17 },
 ];
 
-/** Turns a second through one session, and through fifty at a time. */
+/** Measures turns per second through one session, and through fifty concurrent ones. */
 export const turns: Line = {
   name: "turns",
   rounds: 15,
@@ -52,12 +52,12 @@ export function turnsOf({ sessions, pause }: TurnsSetting): string {
   return `turns, ${sessions} ${sessions === 1 ? "session" : "sessions"}${pace}`;
 }
 
-/** Begins new conversations in every round, and lets them warm up. */
-export function freshTurns(contender: Contender, ground: () => Ground, setting: TurnsSetting): Rival {
+/** Begins new conversations in each round, and warms them up. */
+export function freshTurns(contender: Contender, backend: () => Backend, setting: TurnsSetting): Rival {
   return {
     name: contender.name,
     round: async () => {
-      const own = ground();
+      const own = backend();
       const conversations = await contender.open(own, setting.sessions);
       await askAll(conversations, setting);
       const figure = await turnsPerSecond(conversations, setting);
@@ -68,16 +68,16 @@ export function freshTurns(contender: Contender, ground: () => Ground, setting: 
   };
 }
 
-/** Goes on with the same conversations in every round, since processes take long to start. */
+/** Keeps the same conversations over all rounds, because processes take long to start. */
 async function compareKept(
   contenders: readonly Contender[],
   setting: TurnsSetting,
   rounds: number,
 ): ReturnType<typeof compete> {
-  const ground = fakeProcess();
+  const backend = fakeProcess();
   const opened: { readonly name: string; readonly conversations: Conversations }[] = [];
   for (const contender of contenders) {
-    opened.push({ name: contender.name, conversations: await contender.open(ground, setting.sessions) });
+    opened.push({ name: contender.name, conversations: await contender.open(backend, setting.sessions) });
   }
   const rivals = opened.map(({ name, conversations }) => ({
     name,
@@ -85,7 +85,7 @@ async function compareKept(
   }));
   const scores = await compete(rivals, rounds);
   for (const { conversations } of opened) await conversations.close();
-  await ground.close();
+  await backend.close();
   return scores;
 }
 

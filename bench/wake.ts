@@ -1,33 +1,33 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { Supervisor } from "../src/index.ts";
+import { realClaude } from "./backend.ts";
 import { BareSession } from "./bare-session.ts";
-import { realClaude } from "./ground.ts";
 import { type Line, rowOf } from "./line.ts";
 import { compete, timed } from "./rounds.ts";
 
 const PROMPT = "What did I just say?";
 
 /**
- * From asking a session that has no process to its reply; beside `resume` with the bare SDK, from the call, with the prompt at
- * hand, to the result. Both begin with nothing but a conversation, which grows by one turn a round on either side.
+ * Measures the time from the query of a hibernated session to its reply. Compares it to `resume` on the bare SDK, from the call with the
+ * prompt to the result. Both conversations grow by one turn per round.
  */
 export const wake: Line = {
   name: "wake",
   rounds: 15,
   measure: async ({ rounds, directory }) => {
-    const ground = await realClaude();
-    const first = new BareSession(ground);
+    const backend = await realClaude();
+    const first = new BareSession(backend);
     await first.ask("Hello");
     await first.end();
     const name = randomUUID();
     const journal = { sqlite: join(directory, `${randomUUID()}.db`) };
-    const supervisor = await Supervisor.start([{ name }], { journal, defaults: ground.options });
+    const supervisor = await Supervisor.start([{ name }], { journal, defaults: backend.options });
     const session = supervisor.session(name);
     await session.query("Hello");
     const resumed = async (): Promise<number> => {
       const since = performance.now();
-      const again = new BareSession(ground, first.id);
+      const again = new BareSession(backend, first.id);
       await again.ask(PROMPT);
       const ms = performance.now() - since;
       await again.end();
@@ -43,7 +43,7 @@ export const wake: Line = {
     ];
     const scores = await compete(rivals, rounds);
     await supervisor.stop();
-    await ground.close();
-    return [rowOf("wake to the reply", ground.name, "ms", scores, { atMost: 1.1 })];
+    await backend.close();
+    return [rowOf("wake to the reply", backend.name, "ms", scores, { atMost: 1.1 })];
   },
 };

@@ -4,17 +4,17 @@ import type { Options } from "@anthropic-ai/claude-agent-sdk";
 import { fakeClaude, mockApi } from "../src/testing/index.ts";
 import { pieces, piecesAsked } from "./pieces.ts";
 
-/** What the processes of both sides are. */
-export interface Ground {
+/** The kind of processes that both sides use. */
+export interface Backend {
   readonly name: string;
-  /** By what both sides start them. */
+  /** The SDK options that start the processes. */
   readonly options: Pick<Options, "spawnClaudeCodeProcess" | "pathToClaudeCodeExecutable" | "env" | "cwd">;
-  /** @throws AggregateError if something went wrong in it, so that what was measured is worth nothing */
+  /** @throws AggregateError if the backend failed, which invalidates the measurement */
   close(): Promise<void>;
 }
 
-/** `castellan/testing`: a fake in this very process. What it costs itself is in the figures of both sides. */
-export function fakeInProcess(): Ground {
+/** A fake in this process, from `castellan/testing`. Its own cost is in the figures of both sides. */
+export function fakeInProcess(): Backend {
   const fake = fakeClaude(async (turn) => {
     for (const chunk of pieces(piecesAsked(turn.prompt), turn.process.sessionId)) await turn.raw(Buffer.from(chunk));
     await turn.text("It is done.", { partials: false });
@@ -28,16 +28,16 @@ export function fakeInProcess(): Ground {
   };
 }
 
-/** The file of the fake that is a process of its own. */
+/** The path of the fake process. */
 export const FAKE_PROCESS: string = fileURLToPath(new URL("./fake-process.ts", import.meta.url));
 
-/** This Node first, for what is started by the name of `node`. */
+/** A PATH with this Node.js first, for processes started as `node`. */
 const NODE_PATH: Readonly<Record<string, string>> = {
   PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}`,
 };
 
-/** A fake that is a process of its own, with pipes to it, as Claude Code is. It works while the host does. */
-export function fakeProcess(): Ground {
+/** A fake in a separate process, connected by pipes like Claude Code. It runs in parallel with the host. */
+export function fakeProcess(): Backend {
   return {
     name: "fake process",
     options: { pathToClaudeCodeExecutable: FAKE_PROCESS, env: NODE_PATH },
@@ -46,7 +46,7 @@ export function fakeProcess(): Ground {
 }
 
 /** The real Claude Code, on a model API in this process that answers at once. */
-export async function realClaude(): Promise<Ground> {
+export async function realClaude(): Promise<Backend> {
   const api = await mockApi();
   return {
     name: "real claude",
