@@ -252,7 +252,7 @@ export class SessionCore {
         this.view.tell(unpromptedEvent(signal.record));
         break;
       case "unprompted_done":
-        this.dispatcher.unpromptedRests(signal.left);
+        this.dispatcher.unpromptedDone(signal.left);
         break;
       case "spent":
         this.meter.add(signal.models);

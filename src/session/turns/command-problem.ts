@@ -5,15 +5,15 @@ import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
 import { didYouMean, nearMisses } from "../../names.ts";
 
-/** How often it is looked whether an MCP server has been connected. */
+/** How often to check whether an MCP server has connected. */
 const LOOK_MS = 100;
 
-/** How long it is waited for the end of a process that did not answer. */
+/** How long to wait for the exit of a process that did not answer. */
 const DYING_MS = 1_000;
 
 /**
- * Why the process should not be handed this command, if that is so: Claude Code would take one that it does not know for a prompt.
- * Of a process that ends meanwhile nothing is said.
+ * Returns why a command must not be sent to the process, or undefined: Claude Code would treat an unknown command as a
+ * prompt. Returns undefined if the process ends in the meantime.
  */
 export async function commandProblem(
   who: string,
@@ -36,8 +36,9 @@ async function unknown(name: string, activation: Activation, clock: Clock): Prom
 }
 
 /**
- * Whether `mcp__<server>__<prompt>` can be a prompt of an MCP server. Claude Code connects servers after its handshake, and lists
- * their prompts, as `<server>:<prompt> (MCP)`, with the first turn only; until then any prompt of a server that is there may be.
+ * Whether `mcp__<server>__<prompt>` may be a prompt of an MCP server. Claude Code connects servers after its handshake
+ * and lists their prompts, as `<server>:<prompt> (MCP)`, only with the first turn; until then every prompt of an
+ * existing server may exist.
  */
 async function isOfServer(name: string, activation: Activation, clock: Clock): Promise<boolean> {
   const until = clock.monotonic() + REQUEST_MS;

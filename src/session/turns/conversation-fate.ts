@@ -2,55 +2,55 @@ import type { Compaction } from "../../claude/messages/compaction.ts";
 import type { ContentRefusal } from "../../claude/messages/content-refusal.ts";
 import type { ConversationFate } from "../../errors.ts";
 
-/** What is known of a turn when the process is done with it. */
+/** A turn as known when the process is done with it. */
 export interface FinishedTurn {
-  /** Whether it has come to the end that was asked for. */
+  /** Whether it ended as requested. */
   readonly answered: boolean;
   /** Whether Claude had begun to answer or to act. */
   readonly touched: boolean;
-  /** How another turn has taken its place, if one has. */
+  /** How another turn replaced it, if one did. */
   readonly displaced: "interrupt" | "rollback" | undefined;
-  /** What of its request the API refuses, if it failed for that. */
+  /** The content of its request that the API rejects, if it failed because of that. */
   readonly refusal: ContentRefusal | undefined;
   readonly compaction: Compaction["state"] | undefined;
   readonly prompt: string;
 }
 
-/** What becomes of it, and whether what was said before it is to go too. */
+/** The turn's fate, and whether earlier content has to go too. */
 export interface Decision {
   readonly fate: ConversationFate;
-  /** Whether the API refuses what stands in the conversation without this turn as well. */
+  /** Whether the API would reject the conversation even without this turn. */
   readonly suspect: boolean;
 }
 
-/** A prompt of fewer characters, in whatever script, is not what makes a request too long. */
+/** Prompts with fewer characters, in any script, cannot be why a request is too long. */
 const SHORT = 20_000;
 
 /**
- * What becomes of a turn in the conversation.
+ * Decides a turn's fate in the conversation.
  *
- * A turn that Claude had not begun to answer is taken out: whoever asks again would otherwise have the model see the prompt twice.
- * One that had begun stands as far as it came, since what its tools have done is done. Only what the API refuses cannot stay,
- * because every later request would carry it along. A first request that was taken, and a later one that was not, differ in what
- * the turn has brought in; so it goes, and the conversation is cut back. Where the first request is refused already and the
- * prompt cannot be the reason, a turn before has brought it in.
+ * A turn that Claude had not begun to answer is undone: otherwise a retry would show the model the prompt twice. A turn
+ * that had begun is kept as far as it came, because its tools have acted. Only content that the API rejects cannot
+ * stay, because every later request would include it. If the turn's first request succeeded and a later one was
+ * rejected, the turn brought the content in, so the conversation is cut back to before it. If the first request was
+ * rejected and the prompt cannot be the reason, an earlier turn brought it in.
  */
 export function fateOf({ answered, touched, displaced, refusal, ...request }: FinishedTurn): Decision {
   if (answered) return { fate: "kept", suspect: false };
   if (displaced === "rollback") return { fate: "undone", suspect: false };
-  // The turn that takes its place goes on from it.
+  // The turn that replaces it continues from it.
   if (displaced === "interrupt" && refusal === undefined) return { fate: "kept", suspect: false };
   if (touched) return { fate: refusal === undefined ? "kept" : "cut_back", suspect: false };
   const suspect = refusal !== undefined && isOfEarlier(refusal, request);
   return { fate: suspect ? "cut_back" : "undone", suspect };
 }
 
-/** Whether what the API refuses cannot have come with the prompt. */
+/** Whether the rejected content cannot have come with the prompt. */
 function isOfEarlier(
   refusal: ContentRefusal,
   { compaction, prompt }: Pick<FinishedTurn, "compaction" | "prompt">,
 ): boolean {
-  // A path after an @ may have brought in a file.
+  // A path after an @ may have included a file.
   const isPlain = prompt.length < SHORT && !prompt.includes("@");
   switch (refusal) {
     case "structure":
@@ -58,7 +58,7 @@ function isOfEarlier(
     case "media":
       return isPlain;
     case "length":
-      // Without a compaction, which an application may have switched off, it is full and not broken.
+      // Without a compaction, which the application may have disabled, the conversation is full rather than damaged.
       return isPlain && compaction !== undefined;
     case "other":
       return false;

@@ -24,14 +24,12 @@ import { TurnUndoing } from "./turn-undoing.ts";
 import { TurnWatches } from "./turn-watches.ts";
 import { TurnsAtWork } from "./turns-at-work.ts";
 
-/** Why a session may go no further here, and yet go on at its next start, or elsewhere. */
+/** Errors that stop a session here, although it may continue after its next start, or elsewhere. */
 const PAUSES: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "SESSION_QUARANTINED", "NOT_OWNER"]);
 
-/**
- * Hands the turns of a session to its process, one at a time and in order, and sees to it that each ends exactly once.
- */
+/** Sends the turns of a session to its process, one at a time and in order, and ends each exactly once. */
 export class Dispatcher {
-  /** Takes in the turns that are asked for. */
+  /** Accepts turns. */
   readonly intake: Intake;
   /** Stops turns. */
   readonly stopping: TurnStopping;
@@ -43,9 +41,9 @@ export class Dispatcher {
   readonly #work: TurnsAtWork;
   readonly #watches: TurnWatches;
   readonly #messages: TurnMessages;
-  /** The turn of which it is being written that it begins. It still waits. */
+  /** The turn whose beginning is being written. It still counts as waiting. */
   #beginning: TurnRecord | undefined;
-  /** Settles when that is written, and what follows from it has been given to the journal. */
+  /** Settles once that is written and its consequences are queued in the journal. */
   #begun: Promise<void> = Promise.resolve();
 
   constructor(
@@ -81,17 +79,19 @@ export class Dispatcher {
     return this.#mailbox.length;
   }
 
-  /** Whether there is a turn for a process to begin. */
+  /** Whether a turn waits that needs a process. */
   get wanting(): boolean {
     return this.#mailbox.first?.state === "queued" && this.hold === undefined;
   }
 
-  /** Whether the process works on a turn, be it one that is over for its caller, or one that Claude Code begins by itself. */
+  /**
+   * Whether the process works on a turn: a caller's, even if it has ended for its caller, or one of Claude Code's own.
+   */
   get busy(): boolean {
     return this.#work.busy;
   }
 
-  /** The turn that runs, if one does. */
+  /** The running turn, if any. */
   get running(): CurrentTurn | undefined {
     return this.#work.running;
   }
@@ -101,17 +101,17 @@ export class Dispatcher {
     return this.#work.free;
   }
 
-  /** What turns are held back for, if they are. */
+  /** The current hold, if any. */
   get hold(): TurnHold | undefined {
     return this.#hold.current;
   }
 
-  /** Whether a turn waits until another session's is over. */
+  /** Whether the next turn waits for a permit that other sessions' turns hold. */
   get inLine(): boolean {
     return this.#work.inLine;
   }
 
-  /** What the process is known to do, as far as its turn shows it. */
+  /** What the process is doing, as far as its turn shows. */
   get work(): { readonly busy: boolean; readonly since: number; readonly openTools: number } {
     const current = this.running;
     return {
@@ -121,17 +121,17 @@ export class Dispatcher {
     };
   }
 
-  /** Goes on with changed settings. */
+  /** Applies changed settings. */
   reconfigure(): void {
     this.#mailbox.limit = this.#context.settings.mailboxLimit;
   }
 
-  /** Resolves when the process works on no turn. */
+  /** Resolves once the process works on no turn. */
   async quiet(): Promise<void> {
     await this.#work.quiet();
   }
 
-  /** Resolves when all turns that have been accepted so far have ended; says how many there were, and Claude Code's own. */
+  /** Resolves once all turns accepted so far, and Claude Code's own, have ended, with their number. */
   async finish(): Promise<number> {
     const running = [this.#work.current, this.#work.unprompted.current].flatMap((turn) => turn?.record ?? []);
     const turns = [...this.#mailbox, ...running];
@@ -139,67 +139,70 @@ export class Dispatcher {
     return turns.length;
   }
 
-  /** A process is up; turns go to it from now on. */
+  /** Starts to send turns to a process that is up. */
   attach(activation: Activation): void {
     this.#work.attach(activation);
     this.#hold.reopen();
     this.next();
   }
 
-  /** The process is to end. The turn that it works on may still finish; those that wait are for the next one. */
+  /**
+   * Sends no more turns to the process, which is to end. Its current turn may finish; waiting turns are for the next
+   * process.
+   */
   retire(): void {
     this.#work.retire();
   }
 
-  /** Resolves once no turn is being written to have begun. */
+  /** Resolves once no turn's beginning is being written. */
   get begun(): Promise<void> {
     return this.#begun;
   }
 
-  /** What waits is for another one to do. Resolves when no turn runs here any more. */
+  /** Begins no more turns, because another application takes over. Resolves once none runs here. */
   async yield(): Promise<void> {
     this.#work.yield();
     await this.quiet();
   }
 
-  /** A message of the process. Whether it belongs to the turn that it works on. */
+  /** Takes a message of the process. Returns whether it belongs to the current turn. */
   receive(message: SDKMessage): boolean {
     return this.#messages.receive(message);
   }
 
-  /** A tool is about to run. See {@link TurnMessages.toolBegins}. */
+  /** Records that a tool is about to run. See {@link TurnMessages.toolBegins}. */
   async toolBegins(): Promise<void> {
     await this.#messages.toolBegins();
   }
 
-  /** The process is gone. Its turn is run again or ends, and those that wait go on waiting. */
+  /** Handles the exit of the process: its turn runs again or ends; waiting turns keep waiting. */
   detach(exit: ExitRecord): void {
     this.#work.detach();
     this.#cutUnprompted(exit);
     const current = this.#work.takeCurrent();
     if (this.#beginning !== undefined) {
-      // It was to be handed its prompt, and never was.
+      // The prompt was never sent.
       this.#conversation.take({ type: "turn_undone", freshId: this.#context.newId() });
     }
     if (current === undefined) {
-      if (this.#beginning === undefined) this.#work.leavePlace();
+      if (this.#beginning === undefined) this.#work.leavePermitQueue();
       return;
     }
-    // It may have come to its end.
+    // The turn may already have its result.
     if (current.end !== undefined) current.end();
     else this.#cut(current, exit);
   }
 
-  /** The process is gone in the turn of a caller. */
+  /** Handles an exit during a caller's turn. */
   #cut(current: CurrentTurn, exit: ExitRecord): void {
     const { who, settings, newId, journal } = this.#context;
     const { record, uuid } = current;
     const { lastUuid, touched } = record.progress;
     const { attempts } = record;
-    // One whose key was refused has done nothing that anybody could mind to be done again.
+    // A turn whose key was refused has done nothing that could not be repeated.
     const policy = current.anew ? "retry_if_untouched" : settings.onInterruptedTurn;
     const again = !record.ended && current.stopping === undefined && isRunAgain({ touched, attempts }, policy);
-    // What becomes of one that goes on in the journal, and of the conversation with it, is settled when it is taken up again.
+    // The next start settles a turn that stays in the journal, and its fate in the conversation.
     if (record.left) return;
     const kept = touched && !again && current.displaced !== "rollback";
     const summary = record.progress.compaction?.summary;
@@ -218,7 +221,7 @@ export class Dispatcher {
     }
   }
 
-  /** The process is gone in a turn that Claude Code had begun by itself, which nobody begins again. */
+  /** Handles an exit during a turn of Claude Code's own, which does not run again. */
   #cutUnprompted(exit: ExitRecord): void {
     const current = this.#work.unprompted.gone();
     if (current === undefined) return;
@@ -229,15 +232,15 @@ export class Dispatcher {
     this.#signal({ type: "unprompted_ended", record });
   }
 
-  /** Claude Code has begun a turn by itself. */
+  /** Records a turn that Claude Code began by itself. */
   unpromptedBegan({ record }: CurrentTurn): void {
     this.#conversation.take({ type: "prompted" });
     this.intake.keep(record);
     tell("castellan:turn:begin", () => this.#beginningOf(record, record.id));
   }
 
-  /** Claude Code has nothing to do by itself any more. `left` is a turn of its own of which it has told no result. */
-  unpromptedRests(left: CurrentTurn | undefined): void {
+  /** Claude Code's own work is over. `left` is a turn of its own that got no result. */
+  unpromptedDone(left: CurrentTurn | undefined): void {
     if (left !== undefined) {
       this.#conversation.take({ type: "turn_cut", lastUuid: left.record.progress.lastUuid });
       left.record.fail("interrupted", interrupted(this.#context.who, left.record));
@@ -247,9 +250,9 @@ export class Dispatcher {
   }
 
   /**
-   * Ends all turns for their callers, because the session goes no further. With its supervisor, in quarantine, or when another
-   * application has the journal, it only pauses: turns that somebody will come back for stay in the journal, and run when the
-   * session is started again.
+   * Ends all turns for their callers, because the session stops here. If it only pauses (its supervisor stops, it is
+   * quarantined, or another application has the journal), durable turns stay in the journal and run after the next
+   * start.
    */
   dismiss(reason: CastellanError): void {
     this.#hold.close();
@@ -257,7 +260,7 @@ export class Dispatcher {
     for (const record of this.#mailbox.empty()) {
       if (!pauses(record)) record.fail("cancelled", reason);
       else {
-        // Nobody has been told of it yet, and whoever asked is told that it is not accepted.
+        // No caller has its id yet; whoever asked learns that it is not accepted.
         if (record.state === "accepted" && record.submitted) this.#context.journal.withdraw(record);
         record.leave(reason);
       }
@@ -271,12 +274,15 @@ export class Dispatcher {
     if (unprompted !== undefined) interrupt(unprompted);
     const record = this.#work.current?.record;
     if (record === undefined) {
-      if (this.#beginning === undefined) this.#work.leavePlace();
+      if (this.#beginning === undefined) this.#work.leavePermitQueue();
     } else if (pauses(record)) record.leave(reason);
     else interrupt(record);
   }
 
-  /** Begins the next turn, if there is one and the process is free. It is written down before the process hears of it. */
+  /**
+   * Begins the next turn, if one waits and the process is free. The journal records that before the process gets the
+   * prompt.
+   */
   next(): void {
     const { activation } = this.#work;
     const record = this.#mailbox.first;
@@ -284,20 +290,20 @@ export class Dispatcher {
     else if (record === undefined) this.#signal({ type: "idle" });
     if (this.#work.current !== undefined || this.#beginning !== undefined) return;
     if (!this.free || record?.state !== "queued") {
-      this.#work.leavePlace();
+      this.#work.leavePermitQueue();
       return;
     }
-    if (!this.#work.takePlace()) return;
+    if (!this.#work.takePermit()) return;
     this.#beginning = record;
     this.#begun = record.promptKind === "command" ? this.#beginCommand(record, activation) : this.#beginWritten(record);
   }
 
-  /** Begins a command, unless the process does not know it. */
+  /** Begins a command if the process knows it. */
   async #beginCommand(record: TurnRecord, activation: Activation | undefined): Promise<void> {
     const { who, clock } = this.#context;
     const name = typedCommand(record.prompt) ?? "";
     const problem = activation === undefined ? undefined : await commandProblem(who, name, activation, clock);
-    // Another process may know another command, and what came between may go before.
+    // Check again: another process may know other commands, and another turn may now be first.
     const holds = activation === this.#work.activation && this.free && this.#mailbox.first === record;
     if (holds && problem === undefined) {
       await this.#beginWritten(record);
@@ -311,14 +317,14 @@ export class Dispatcher {
     this.next();
   }
 
-  /** Begins a turn when it is written that it does. */
+  /** Begins a turn once the journal has recorded it. */
   #beginWritten(record: TurnRecord): Promise<void> {
     const uuid = this.#context.newId();
     this.#conversation.take({ type: "prompted" });
     return this.#context.journal.begin(record, uuid).then(
       () => this.#begin(record, uuid),
       (error: CastellanError) => {
-        // The journal is another application's by now, or will never take this.
+        // Another application has the journal, or the journal rejects this change for good.
         this.#beginning = undefined;
         this.#mailbox.remove(record);
         record.leave(error);
@@ -332,13 +338,13 @@ export class Dispatcher {
     const { clock, journal } = this.#context;
     const { activation } = this.#work;
     if (activation === undefined || !this.free || this.#mailbox.first !== record) {
-      // What came between was faster; the process has not heard of it.
+      // The turn ended or was put back while it was being written; the process has not received it.
       if (record.left || !record.ended) journal.requeued(record);
       this.next();
       return;
     }
     this.#mailbox.shift();
-    // It may be another conversation by now.
+    // The conversation may have changed in the meantime.
     this.#conversation.take({ type: "prompted" });
     this.#work.begin({
       record,

@@ -2,15 +2,15 @@ import { type Clock, scheduleUntil, type Timer } from "../../clock.ts";
 import { backoffDelay } from "../../supervision/backoff.ts";
 import type { TurnHold } from "../status/session-state.ts";
 
-/** An API that has too much to do is left alone for a second, then twice as long each time, up to five minutes. */
+/** Back-off for an overloaded API: one second, doubling up to five minutes. */
 const OVERLOAD = { base: 1_000, factor: 2, max: 300_000, jitter: 0.2 };
 
-/** Whether an account can pay again is tried with a turn that waits: after fifteen seconds, then after twice as long each time. */
+/** Back-off for an unpaid account, which a waiting turn then probes: fifteen seconds, doubling up to five minutes. */
 const BILLING = { base: 15_000, factor: 2, max: 300_000, jitter: 0.2 };
 
 /**
- * Holds back turns while the API takes none: until a limit of use is lifted, or for a growing time after each overload, and after
- * each answer that the account cannot pay.
+ * Holds turns back while the API accepts none: until a usage limit is lifted, or with back-off after an overload or a
+ * billing error.
  */
 export class Hold {
   readonly #clock: Clock;
@@ -20,11 +20,11 @@ export class Hold {
   #timer: Timer | undefined;
   #overloads = 0;
   #unpaid = 0;
-  /** When turns were held back last, or could have been before the application was started, on the clock that is never set. */
+  /** When the last hold ended, or when this application started, on the monotonic clock. */
   #heldUntil: number;
   #closed = false;
 
-  /** `released` is called when a hold has passed. */
+  /** `released` is called when a hold ends. */
   constructor(clock: Clock, random: () => number, released: () => void) {
     this.#clock = clock;
     this.#random = random;
@@ -36,13 +36,16 @@ export class Hold {
     return this.#current;
   }
 
-  /** A limit of use is reached. Where it should be lifted by now, and is not, nobody knows when it will be. */
+  /**
+   * Holds until a usage limit is lifted. If that time has passed, the end is unknown, so it backs off as for an
+   * overload.
+   */
   forQuota(until: number): void {
     if (until > this.#clock.now()) this.#set({ for: "quota", until });
     else this.forOverload();
   }
 
-  /** The account cannot pay. A limit of use that is known says more. */
+  /** Holds because the account cannot pay. A known usage limit takes precedence. */
   forBilling(): void {
     this.#unpaid++;
     if (this.#current?.for === "quota") return;
@@ -50,14 +53,14 @@ export class Hold {
   }
 
   /**
-   * Whether a turn that was accepted then, on the clock that is never set, has waited until now because turns were held back, or since
-   * before the application was started.
+   * Whether a turn accepted at `since`, on the monotonic clock, waited during a hold, or was accepted before the
+   * application started.
    */
   hasHeld(since: number): boolean {
     return since < this.#heldUntil;
   }
 
-  /** The API has too much to do. A limit of use that is known says more. */
+  /** Holds because the API is overloaded. An existing hold takes precedence. */
   forOverload(): void {
     this.#overloads++;
     if (this.#current !== undefined) return;
@@ -67,7 +70,7 @@ export class Hold {
     });
   }
 
-  /** The API answers: whatever was held back for need not be. */
+  /** Ends the hold, because the API answered. */
   succeeded(): void {
     this.#overloads = 0;
     this.#unpaid = 0;
@@ -75,14 +78,14 @@ export class Hold {
     this.#current = undefined;
   }
 
-  /** Holds nothing back any more, and never will. */
+  /** Ends the hold and ignores further ones. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
     this.#current = undefined;
   }
 
-  /** May hold back again. */
+  /** Accepts holds again. */
   reopen(): void {
     this.#closed = false;
   }
@@ -96,7 +99,7 @@ export class Hold {
       this.#heldUntil = this.#clock.monotonic();
       this.#released();
     };
-    // Turns that wait keep the host alive by their own timers.
+    // The waiting turns' own timers keep the host alive.
     this.#timer = scheduleUntil(this.#clock, hold.until, release, { background: true });
   }
 }

@@ -21,8 +21,8 @@ import type { TurnWatches } from "./turn-watches.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
 /**
- * Takes in the turns of a session: those that are asked for, each of which is in the journal before it may begin, and those
- * that were accepted before the application was restarted.
+ * Accepts the turns of a session: new ones, which the journal has to record before they may begin, and those from
+ * before a restart of the application.
  */
 export class Intake {
   readonly #context: SessionContext;
@@ -33,7 +33,7 @@ export class Intake {
   readonly #stopping: TurnStopping;
   readonly #signal: Signal;
   readonly #kept: KeptTurns;
-  /** Resolves when the turns that the journal has are here; until then nothing can be told apart from them. */
+  /** Resolves once the journal's turns are loaded; before that, keys cannot be compared. */
   #restored: PromiseWithResolvers<void> = Promise.withResolvers();
   #failed = false;
 
@@ -57,12 +57,12 @@ export class Intake {
   }
 
   /**
-   * Accepts a turn. `durable` says whether somebody will come back for it; for one that has a key, somebody may. `blocker` is
-   * why the session takes no new turns, if it does not: one that is known by its key is found all the same. `freshId` becomes
-   * the turn's id, if it has no key.
+   * Accepts a turn. `durable` tells whether its caller may come back for it, as with a key. `blocker` is why the
+   * session accepts no new turns, if so; a turn known by its key is returned regardless. `freshId` becomes the id of a
+   * turn without a key.
    *
-   * @throws CastellanError `blocker`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if its key is
-   * another turn's
+   * @throws CastellanError `blocker`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if another
+   * turn has its key
    */
   accept(
     { text: prompt, kind: promptKind }: PromptText,
@@ -97,8 +97,8 @@ export class Intake {
   }
 
   /**
-   * Takes back a turn that was accepted before the application was restarted. One that was running waits again, or is over as
-   * `cut` says.
+   * Restores a turn that was accepted before the application restarted. A turn that was running waits again, or has
+   * ended as `cut` says.
    */
   restore(entry: TurnEntry, cut: TurnCut | undefined): void {
     const record = this.#recordOf(entry);
@@ -118,12 +118,12 @@ export class Intake {
     this.#watches.begin(record, { timeoutMs: leftMs, queueTimeoutMs, signal: undefined });
   }
 
-  /** The record of a turn that the journal has. Somebody may have asked for it by its key before it was here. */
+  /** Returns the record of a journal's turn. A caller may have asked for it by its key before it was loaded. */
   #recordOf(entry: TurnEntry): TurnRecord {
     const { id, prompt, promptKind = "text", position, durable, timeoutMs, acceptedAt, attempts } = entry;
     const { clock, settings } = this.#context;
     const { output, queueTimeout: usual } = settings;
-    // Where the clock has been set back meanwhile, it has not waited for less than no time.
+    // The clock may have been set back; a turn cannot have waited for a negative time.
     const since = clock.monotonic() - Math.max(0, clock.now() - acceptedAt);
     const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt, since };
     const early = this.#kept.find(id);
@@ -141,12 +141,12 @@ export class Intake {
     return record;
   }
 
-  /** Resolves when the turns that the journal has are here. @throws CastellanError why they are not */
+  /** Resolves once the journal's turns are loaded. @throws CastellanError why they cannot be */
   get ready(): Promise<void> {
     return this.#restored.promise;
   }
 
-  /** The turns that the journal has are here by now, or `error` says why not; then it may be tried again. */
+  /** Marks the journal's turns as loaded, or, with `error`, as not loaded; loading can then be retried. */
   restored(error?: CastellanError): void {
     if (this.#failed) this.#restored = Promise.withResolvers();
     this.#failed = error !== undefined;
@@ -156,7 +156,7 @@ export class Intake {
     this.#signal({ type: "next" });
   }
 
-  /** A turn that the journal has, and that had ended before it was asked for. */
+  /** Restores a turn that ended before it was asked for. */
   recall(entry: TurnEntry): TurnRecord | undefined {
     if (entry.state === "queued" || entry.state === "running") return undefined;
     const { id, prompt, promptKind, attempts } = entry;
@@ -165,23 +165,23 @@ export class Intake {
     return record;
   }
 
-  /** Takes note of a turn that Claude Code has begun by itself, so that it can be found by its id. */
+  /** Records a turn that Claude Code began by itself, so that its id finds it. */
   keep(record: TurnRecord): void {
     this.#kept.add(record);
     this.#tellOf(record, false);
   }
 
-  /** Nobody asks for its turns here any more. */
+  /** Forgets the ended turns, because the session was evicted. */
   evict(): void {
     this.#kept.clear();
   }
 
-  /** A turn that waits, runs or has ended not long ago. */
+  /** Returns a turn that waits, runs, or ended recently. */
   find(id: string): TurnRecord | undefined {
     return this.#kept.find(id);
   }
 
-  /** Why no new turn is taken at this moment, if none is. */
+  /** Returns why no new turn is accepted at this moment, or undefined. */
   #refusal(whenBusy: TurnSettings["whenBusy"]): CastellanError | undefined {
     if (whenBusy === "reject" && (this.#work.busy || this.#mailbox.length > 0)) {
       const message = `${this.#context.who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`;
@@ -193,7 +193,7 @@ export class Intake {
     return new CastellanError("MAILBOX_FULL", message, { details: { limit } });
   }
 
-  /** Sees to it that a turn is in the journal before it may begin. */
+  /** Writes a turn to the journal before it may begin. */
   async #admit(record: TurnRecord, { whenBusy, idempotencyKey }: TurnSettings): Promise<void> {
     try {
       await this.#restored.promise;
@@ -206,12 +206,12 @@ export class Intake {
     } catch (thrown) {
       this.#refuse(record, thrown);
     } finally {
-      // Whatever became of this one, the one behind it may be the next.
+      // Whatever became of this turn, the one behind it may be next.
       this.#signal({ type: "next" });
     }
   }
 
-  /** Gives what came of the turn with this key, if there was one before; otherwise it is refused. */
+  /** Returns the outcome of an earlier turn with this key, or refuses the turn. */
   async #recallOr(record: TurnRecord, refusal: CastellanError): Promise<void> {
     try {
       await this.#restored.promise;
@@ -221,7 +221,7 @@ export class Intake {
     }
   }
 
-  /** Whether a turn with the key of this one has ended before; then it is that one. */
+  /** Whether a turn with the same key ended earlier; if so, the record becomes that turn. */
   async #recalled(record: TurnRecord): Promise<boolean> {
     const entry = await this.#context.journal.find(record.id);
     if (entry === undefined || record.ended) return record.ended;
@@ -238,21 +238,21 @@ export class Intake {
     record.recall(as, end, shownIn(outcome, end));
   }
 
-  /** A turn that could not be accepted. Its key is free. */
+  /** Refuses a turn and frees its key. */
   #refuse(record: TurnRecord, thrown: unknown): void {
     const error = CastellanError.is(thrown)
       ? thrown
       : new CastellanError("JOURNAL_UNAVAILABLE", String(thrown), { details: { reason: "failed" }, cause: thrown });
     this.#mailbox.remove(record);
     this.#kept.forget(record);
-    // It may have been written all the same.
+    // The journal may have recorded it regardless.
     if (record.submitted && CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.applied !== false) {
       this.#context.journal.withdraw(record);
     }
     record.leave(error);
   }
 
-  /** The turn with the same key. @throws CastellanError `INVALID_OPTIONS` if it asks something else */
+  /** Returns the turn with the same key. @throws CastellanError `INVALID_OPTIONS` if its prompt differs */
   #same<Asked extends Pick<TurnEntry, "prompt" | "promptKind">>(turn: Asked, prompt: string, kind: PromptKind): Asked {
     if (turn.prompt === prompt && (turn.promptKind ?? "text") === kind) return turn;
     throw this.#otherPrompt();
@@ -263,7 +263,7 @@ export class Intake {
     return invalidOptions(`turn of ${this.#context.who}`, [{ field: "idempotencyKey", message }]);
   }
 
-  /** Tells that a turn is there, and what will have come of it. */
+  /** Publishes the start of a turn, and later its outcome. */
   #tellOf(record: TurnRecord, recovered: boolean): void {
     const { id: turnId, prompt, origin } = record;
     const { clock } = this.#context;
@@ -290,7 +290,7 @@ export class Intake {
   }
 }
 
-/** Whether the turn goes before all that wait, and stops the one that runs. */
+/** Whether the turn goes ahead of all waiting turns and stops the running one. */
 function takesOver(whenBusy: TurnSettings["whenBusy"]): boolean {
   return whenBusy === "interrupt" || whenBusy === "rollback";
 }

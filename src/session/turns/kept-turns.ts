@@ -1,22 +1,22 @@
 import type { Clock, Timer } from "../../clock.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 
-/** How many turns that have ended are kept to be read again, how many of their events and characters in all, and for how long. */
+/** How many ended turns to keep for readers, how many of their events and characters in total, and for how long. */
 const MOST_TURNS = 16;
 const MOST_EVENTS = 5_000;
 const MOST_CHARACTERS = 16 * 1024 * 1024;
 const KEPT_MS = 120_000;
 
 /**
- * The turns of a session by their ids: all that wait or run, and those that have ended last, so that a reader that lost
- * its connection can attach again.
+ * A session's turns by id: all that wait or run, and the most recent ended ones, so that a reader that lost its
+ * connection can attach again.
  */
 export class KeptTurns {
   readonly #clock: Clock;
   readonly #turns = new Map<string, TurnRecord>();
-  /** Those that have ended, oldest first. */
+  /** The ended turns, oldest first. */
   readonly #ended: { readonly turn: TurnRecord; readonly at: number }[] = [];
-  /** How many events those have. */
+  /** The total number of their events. */
   #events = 0;
   #characters = 0;
   #timer: Timer | undefined;
@@ -31,12 +31,12 @@ export class KeptTurns {
     turn.result.then(ended, ended);
   }
 
-  /** Makes as if it had never been. */
+  /** Forgets the turn entirely. */
   forget(turn: TurnRecord): void {
     if (this.#turns.get(turn.id) === turn) this.#turns.delete(turn.id);
   }
 
-  /** Keeps none any more. */
+  /** Forgets all ended turns. */
   clear(): void {
     this.#timer?.cancel();
     this.#ended.length = 0;
@@ -61,7 +61,7 @@ export class KeptTurns {
     return this.#ended.length > MOST_TURNS || this.#events > MOST_EVENTS || this.#characters > MOST_CHARACTERS;
   }
 
-  /** One timer, for the oldest, however many turns there are. */
+  /** One timer for the oldest turn serves all. */
   #watch(): void {
     const [oldest] = this.#ended;
     if (oldest === undefined || this.#timer !== undefined) return;

@@ -1,11 +1,11 @@
 import type { TurnRecord } from "../streams/turn-record.ts";
 
-/** The turns that a session has accepted and not yet begun, in order. Bounded. */
+/** The accepted turns that have not begun, in order. Bounded. */
 export class Mailbox {
   /** How many turns may wait. */
   limit: number;
   readonly #turns: TurnRecord[] = [];
-  /** The lowest and the highest position that was given. They never come together again, so that order holds over restarts. */
+  /** The lowest and highest positions used so far. They only move apart, so that the order survives restarts. */
   #lowest = 0;
   #highest = 0;
 
@@ -17,12 +17,12 @@ export class Mailbox {
     return this.#turns.length;
   }
 
-  /** Whether there is no room, `ahead` of the turns that wait not counted: they are about to leave. */
+  /** Whether the mailbox is full, not counting `ahead` turns that are about to leave. */
   full(ahead: number): boolean {
     return this.#turns.length - ahead >= this.limit;
   }
 
-  /** The turn that is next. */
+  /** The next turn. */
   get first(): TurnRecord | undefined {
     return this.#turns[0];
   }
@@ -34,8 +34,8 @@ export class Mailbox {
   }
 
   /**
-   * Puts a turn back that waited before the application was restarted, behind those that did too, and before all that have
-   * been asked for since; the limit does not apply.
+   * Restores a turn from before a restart: behind the other restored turns, ahead of all newer ones. The limit does not
+   * apply.
    */
   restore(turn: TurnRecord): void {
     const since = this.#turns.findIndex(({ state }) => state === "accepted");
@@ -49,7 +49,7 @@ export class Mailbox {
     }
   }
 
-  /** Puts a turn before all others; the limit does not apply. */
+  /** Puts a turn ahead of all others. The limit does not apply. */
   putFirst(turn: TurnRecord): void {
     this.#lowest -= 1;
     turn.position = this.#lowest;
@@ -60,19 +60,19 @@ export class Mailbox {
     return this.#turns.shift();
   }
 
-  /** Whether the turn was there to be taken out. */
+  /** Removes a turn. Returns whether it was in the mailbox. */
   remove(turn: TurnRecord): boolean {
     const index = this.#turns.indexOf(turn);
     if (index !== -1) this.#turns.splice(index, 1);
     return index !== -1;
   }
 
-  /** The turns that wait, in order. */
+  /** The waiting turns, in order. */
   [Symbol.iterator](): IterableIterator<TurnRecord> {
     return this.#turns.values();
   }
 
-  /** Takes all turns out. */
+  /** Removes all turns and returns them. */
   empty(): TurnRecord[] {
     return this.#turns.splice(0);
   }

@@ -10,14 +10,17 @@ import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { Hold } from "./hold.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
-/** What is said of a key that was refused, besides that. */
+/** What the error adds about a refused key. */
 const OF_REFUSED_KEY: { readonly [Key in RefusedKey]: string } = {
   changed: "; the key has changed since, and the next turn has the new one",
   again: "; this key is in the place of one that was refused before",
   same: "",
 };
 
-/** Ends turns that fail, and decides what their failures say of those to come: whether they are held back, and by which process they run. */
+/**
+ * Ends failed turns, and decides what their failure means for the next turns: whether they are held back, and which
+ * process runs them.
+ */
 export class TurnFailures {
   readonly #context: SessionContext;
   readonly #process: ProcessOutlook;
@@ -33,7 +36,7 @@ export class TurnFailures {
     this.#signal = signal;
   }
 
-  /** Ends a turn that the process says has failed, and holds the next ones back if they would fail alike. */
+  /** Ends a turn that failed, and holds the next turns back if they would fail for the same reason. */
   fail({ record }: CurrentTurn, failure: TurnFailure): void {
     const { who } = this.#context;
     const { message: words, until, ...facts } = failure;
@@ -55,28 +58,28 @@ export class TurnFailures {
     if (failure.class === "auth") this.#abandon(why);
   }
 
-  /** Ends a turn whose result is no success: `was` says whether it was stopped, or why it failed. */
+  /** Ends a turn without success: `was` tells whether it was stopped, or why it failed. */
   end(current: CurrentTurn, was: { readonly interrupted: boolean; readonly failure: TurnFailure | undefined }): void {
     const { record } = current;
     if (was.interrupted) record.fail("interrupted", interrupted(this.#context.who, record));
     else this.fail(current, was.failure ?? { message: "no reason was given", class: "unknown" });
   }
 
-  /** The API does not accept the key, and Claude Code would go on trying. */
+  /** Ends the current turn, or the process, because the API refuses the key and Claude Code would keep retrying. */
   giveUp(current: CurrentTurn | undefined, failure: TurnFailure & { readonly class: "auth" }): void {
     if (current === undefined) this.#abandon(failure.message);
     else if (!this.runsAnew(current, failure)) this.fail(current, failure);
   }
 
   /**
-   * Whether a turn whose key was refused, or whose account cannot pay, is run by another process, which has another key; then this
-   * one gets no more. A turn that Claude has begun to answer is not.
+   * Whether another process with a different key runs the turn again, because its key was refused or its account cannot
+   * pay. If so, this process gets no more turns. A turn that Claude began to answer does not run again.
    */
   runsAnew(current: CurrentTurn, failure: TurnFailure | undefined): boolean {
     if (failure?.class !== "auth" && failure?.class !== "billing") return false;
     const { record, stopping } = current;
     if (current.anew) return true;
-    // One that Claude Code began by itself is begun again by nobody.
+    // A turn that Claude Code began by itself does not run again.
     if (record.origin !== "caller") return false;
     if (record.ended || stopping !== undefined || this.#process.key.refusal !== "changed") return false;
     const { progress, attempts } = record;
@@ -85,24 +88,24 @@ export class TurnFailures {
     return current.anew;
   }
 
-  /** Whether the turn has only shown that the account cannot pay yet, which was known while it waited. */
+  /** Whether the turn only confirmed that the account still cannot pay, as was known while it waited. */
   isStillUnpaid({ record, stopping, displaced }: CurrentTurn, failure: TurnFailure | undefined): boolean {
     if (failure?.class !== "billing") return false;
     const stands = !record.ended && stopping === undefined && displaced === undefined;
     return stands && !record.progress.touched && this.#hold.hasHeld(record.since);
   }
 
-  /** The account cannot pay. */
+  /** Starts a hold because the account cannot pay. */
   holdForBilling(): void {
     this.#holdFor(() => this.#hold.forBilling());
   }
 
-  /** A limit of use is reached. */
+  /** Starts a hold because a usage limit is reached. */
   holdForQuota(until: number): void {
     this.#holdFor(() => this.#hold.forQuota(until));
   }
 
-  /** The process gets no more turns. */
+  /** Abandons the process, which gets no more turns. */
   #abandon(message: string): void {
     this.#work.abandon();
     this.#signal({ type: "fault", fault: { class: "auth", message } });

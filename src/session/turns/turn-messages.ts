@@ -21,7 +21,7 @@ import { decide, type Outcome, type TurnUndoing } from "./turn-undoing.ts";
 import type { TurnWatches } from "./turn-watches.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
-/** What the reading of messages needs besides the turns that the process works on. */
+/** What reading messages needs besides the process's current turns. */
 export interface TurnMessagesParts {
   readonly conversation: SessionConversation;
   readonly hold: Hold;
@@ -33,7 +33,7 @@ export interface TurnMessagesParts {
   readonly watches: TurnWatches;
 }
 
-/** Finds in the messages of a process what belongs to its turn, and ends the turn by its result. */
+/** Assigns the messages of a process to its turn, and ends the turn when its result arrives. */
 export class TurnMessages {
   readonly #context: SessionContext;
   readonly #parts: TurnMessagesParts;
@@ -45,7 +45,7 @@ export class TurnMessages {
     this.#signal = signal;
   }
 
-  /** A message of the process. Whether it belongs to the turn that it works on. */
+  /** Takes a message of the process. Returns whether it belongs to the current turn. */
   receive(message: SDKMessage): boolean {
     const { work, failures } = this.#parts;
     if (lifecycleOf(message) !== undefined) work.announced();
@@ -76,7 +76,7 @@ export class TurnMessages {
       this.#putBack(current, result);
       return true;
     }
-    // The result of a try that is run again is none of the turn's.
+    // The result of an attempt that is repeated does not belong to the turn.
     if (record.ended || anew) record.progress.add(message);
     else record.append(message);
     if (record.progress.touched) this.#touch(current);
@@ -85,7 +85,10 @@ export class TurnMessages {
     return true;
   }
 
-  /** A tool is about to run. Resolves when that can no longer be forgotten, so that its turn is not taken for untouched. */
+  /**
+   * Records that a tool is about to run. Resolves once that is durable, so that the turn never counts as untouched
+   * after a crash.
+   */
   async toolBegins(): Promise<void> {
     const { work } = this.#parts;
     const current = work.unprompted.busy ? undefined : work.current;
@@ -96,7 +99,7 @@ export class TurnMessages {
     await this.#context.journal.caughtUp(current.record);
   }
 
-  /** Whether a message belongs to the turn that runs, which begins with its first one. */
+  /** Whether a message belongs to the running turn. The turn begins with its first message. */
   #isOf(current: CurrentTurn, message: SDKMessage): boolean {
     if (current.end !== undefined) return false;
     if (!current.begun) {
@@ -108,7 +111,7 @@ export class TurnMessages {
     return !isAboutOtherPrompt(message, current.uuid) && !current.record.progress.isForeign(message);
   }
 
-  /** Claude has begun to answer or to act, which is written once. */
+  /** Records, once, that Claude has begun to answer or to act. */
   #touch(current: CurrentTurn): void {
     if (current.touched) return;
     current.touched = true;
@@ -122,7 +125,7 @@ export class TurnMessages {
     record.costUsd = spent.costUsd;
     const undoneCommand = result.commandFailure(record.progress);
     const failure = result.failure(record.progress) ?? undoneCommand;
-    // A command that is stopped says that it has failed.
+    // A stopped command reports a failure.
     const interrupted = result.interrupted || (undoneCommand !== undefined && current.stopping !== undefined);
     const outcome = { result, failure, interrupted };
     const end = (fate: ConversationFate): void => {
@@ -135,14 +138,14 @@ export class TurnMessages {
       conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
       work.over(() => end("kept"));
     } else if (failure?.class === "auth") {
-      // Its process is ended in any case.
+      // The process is ended either way.
       conversation.take({ type: "turn_undone", freshId: this.#context.newId() });
       work.retire();
       work.over(() => end(decision.fate));
     } else undoing.takeOut(current, decision, end);
   }
 
-  /** Ends a turn of a caller by its result. */
+  /** Ends a caller's turn with its result. */
   #end(current: CurrentTurn, { result, failure, interrupted }: Outcome, spent: Spending): void {
     const { hold, failures } = this.#parts;
     const { record, since } = current;
@@ -153,7 +156,7 @@ export class TurnMessages {
     }
     hold.succeeded();
     const durationMs = this.#context.clock.monotonic() - since;
-    // A command of Claude Code's own, such as `/compact`, answers no data.
+    // A built-in command such as `/compact` returns no structured data.
     const reader = answer.command === undefined ? record.output : undefined;
     const read = readOutput(answer.data, reader);
     if ("structured" in read) {
@@ -163,7 +166,7 @@ export class TurnMessages {
       failures.fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
   }
 
-  /** A result that answers no caller: of a turn that Claude Code began by itself. */
+  /** Handles a result that answers no caller: that of a turn Claude Code began by itself. */
   #finishUnprompted(result: TurnResult): void {
     const { conversation, hold, work, failures } = this.#parts;
     const spent = this.#spent(result);
@@ -173,7 +176,8 @@ export class TurnMessages {
     record.costUsd = spent.costUsd;
     const failure = result.failure(record.progress);
     const { touched, lastUuid, compaction } = record.progress;
-    // What it was begun on, which Claude has to be told, stays also if it had not begun to answer.
+    // The event that began it stays in the conversation, even if Claude had not begun to answer, because Claude has to
+    // know it.
     const { interrupted } = result;
     const cutBack = touched && decide(current, { result, failure, interrupted }).fate === "cut_back";
     if (cutBack) {
@@ -194,7 +198,7 @@ export class TurnMessages {
     this.#signal({ type: "unprompted_ended", record });
   }
 
-  /** Puts a turn back, as if it had not been handed out; also in the conversation. */
+  /** Returns a turn to the mailbox and removes it from the conversation, as if it had never been sent. */
   #putBack(current: CurrentTurn, result: TurnResult): void {
     const { failures, undoing, mailbox, watches } = this.#parts;
     const { record } = current;
@@ -214,7 +218,7 @@ export class TurnMessages {
     });
   }
 
-  /** What a result has added to the costs, which are written down. */
+  /** Returns what a result adds to the costs, and records it. */
   #spent(result: TurnResult): Spending {
     const { conversation } = this.#parts;
     const models = result.spentSince(conversation.totals);

@@ -9,10 +9,10 @@ import type { TurnRecord } from "../streams/turn-record.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
-/** How long a process may take to end a turn that it was told to stop. Then it is killed. */
+/** How long a process may take to end a stopped turn before it is killed. */
 const YIELD_MS = 5_000;
 
-/** Stops turns: those that wait are taken out of the mailbox, and the process is told to stop the one that it has. */
+/** Stops turns: removes waiting turns from the mailbox, and tells the process to stop the running one. */
 export class TurnStopping {
   readonly #context: SessionContext;
   readonly #mailbox: Mailbox;
@@ -26,7 +26,7 @@ export class TurnStopping {
     this.#signal = signal;
   }
 
-  /** Stops a turn because its caller wants it; resolves when it has ended. */
+  /** Stops a turn on its caller's request; resolves once it has ended. */
   async interrupt(record: TurnRecord): Promise<void> {
     if (this.withdraw(record)) record.fail("cancelled", cancelled(this.#context.who, record));
     else this.#stop(record);
@@ -34,16 +34,19 @@ export class TurnStopping {
     await record.recorded;
   }
 
-  /** Stops the turn that runs, if one does; resolves when it has ended. */
+  /** Stops the running turn, if any; resolves once it has ended. */
   async interruptCurrent(): Promise<void> {
     const { running } = this.#work;
     if (running !== undefined) await this.interrupt(running.record);
   }
 
-  /** Stops the turn that runs, and cancels those that wait; resolves when all have ended and the process is done with them. */
+  /**
+   * Stops the running turn and cancels the waiting ones; resolves once all have ended and the process is done with
+   * them.
+   */
   async cancelAll(): Promise<void> {
     const { unprompted } = this.#work;
-    // Those that wait first, so that none of them begins.
+    // Cancel the waiting turns first, so that none of them begins.
     const waiting = [...this.#mailbox].map((record) => this.interrupt(record));
     if (unprompted.current !== undefined) waiting.push(this.interruptCurrent());
     if (this.#work.current !== undefined) waiting.push(this.interrupt(this.#work.current.record));
@@ -51,22 +54,22 @@ export class TurnStopping {
     await this.#work.quiet();
   }
 
-  /** Ends a turn for its caller at once; the process is told to stop, and the next turn waits until it has. */
+  /** Ends a turn for its caller at once and tells the process to stop. The next turn waits until the process has. */
   cut(record: TurnRecord, as: "timed_out" | "cancelled" | "interrupted", error: CastellanError): void {
     this.withdraw(record);
     record.fail(as, error);
     this.#stop(record);
   }
 
-  /** Takes a turn out of the mailbox. Whether it was there. */
+  /** Removes a turn from the mailbox. Returns whether it was there. */
   withdraw(record: TurnRecord): boolean {
     const waited = this.#mailbox.remove(record);
-    // It may have been what a process, or room for its turn, was wanted for.
+    // The session may have queued for a slot or a permit because of this turn.
     if (waited) this.#signal({ type: "next" });
     return waited;
   }
 
-  /** Stops the turn that runs, because another one takes its place. */
+  /** Stops the running turn, because another one replaces it. */
   displace(rollback: boolean): void {
     const { current } = this.#work;
     if (current === undefined) return;
@@ -74,18 +77,18 @@ export class TurnStopping {
     this.#stopCurrent(current);
   }
 
-  /** The process has taken up the prompt of a turn that was to be stopped, so that it cannot be taken back any more. */
+  /** The process has taken up the prompt of a turn that is being stopped, so it cannot be withdrawn any more. */
   begun(current: CurrentTurn): void {
     current.stopping?.cancel();
     current.stopping = scheduleDeadline(this.#context.clock, YIELD_MS, () => {
       const message = `it did not stop its turn within ${formatDuration(YIELD_MS)} of being told to`;
       void this.#work.activation?.kill({ class: "stalled", message });
     });
-    // If the request fails, the process is dying or hangs; then its exit, or the timer, ends the turn.
+    // If the request fails, the process is dying or hangs; its exit or the timer then ends the turn.
     void this.#work.activation?.interrupt().catch(() => {});
   }
 
-  /** Stops the turn, if the process has it. */
+  /** Stops the turn if the process has it. */
   #stop(record: TurnRecord): void {
     const turns = [this.#work.current, this.#work.unprompted.current];
     const current = turns.find((turn) => turn?.record === record);
@@ -98,18 +101,18 @@ export class TurnStopping {
     else void this.#takeBack(current);
   }
 
-  /** A prompt that the process has not begun with is taken back, so that what it works on meanwhile goes on. */
+  /** Withdraws a prompt that the process has not begun, so that its current work continues. */
   async #takeBack(current: CurrentTurn): Promise<void> {
     current.stopping = { cancel: () => {} };
     const taken = await this.#work.activation?.withdraw(current.uuid);
     if (this.#work.current !== current) return;
     if (taken !== true) {
-      // Either it begins just now, and is stopped then, or the process does not know how to take prompts back.
+      // The prompt either begins just now, and is stopped then, or this Claude Code cannot withdraw prompts.
       if (!current.begun && !this.#work.unprompted.busy) this.begun(current);
       return;
     }
     const { record } = current;
-    // It waits again, and is cancelled as one that never ran.
+    // The turn waits again and is then cancelled like one that never ran.
     this.#work.over(() => {
       record.requeued();
       record.fail("cancelled", cancelled(this.#context.who, record));

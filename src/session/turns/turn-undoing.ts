@@ -7,19 +7,19 @@ import type { CurrentTurn } from "../streams/current-turn.ts";
 import { type Decision, fateOf } from "./conversation-fate.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
-/** How the process is done with a turn. */
+/** How the process finished a turn. */
 export interface Outcome {
   readonly result: TurnResult;
   readonly failure: TurnFailure | undefined;
   readonly interrupted: boolean;
 }
 
-/** What is to become of a turn in the conversation when the process is done with it. */
+/** Decides a finished turn's fate in the conversation. */
 export function decide({ record, displaced }: CurrentTurn, { result, failure, interrupted }: Outcome): Decision {
   const { touched, compaction } = record.progress;
   const succeeded = failure === undefined && !interrupted && result.answer !== undefined;
   return fateOf({
-    // One that was faster than the wish to take it back has been answered, and stands.
+    // A turn that finished before it could be rolled back counts as answered and is kept.
     answered: succeeded && !(displaced === "rollback" && record.ended),
     touched,
     displaced,
@@ -29,7 +29,7 @@ export function decide({ record, displaced }: CurrentTurn, { result, failure, in
   });
 }
 
-/** Takes turns out of the conversation: the process forgets them, or another one takes the conversation up. */
+/** Removes turns from the conversation: the process rewinds, or a new process resumes from an earlier message. */
 export class TurnUndoing {
   readonly #context: SessionContext;
   readonly #conversation: SessionConversation;
@@ -41,14 +41,14 @@ export class TurnUndoing {
     this.#work = work;
   }
 
-  /** Takes a turn of a caller out of the conversation, and ends it with `end` then, which is told what has become of it. */
+  /** Removes a caller's turn from the conversation, then ends it with `end`, which receives its fate. */
   takeOut(current: CurrentTurn, { fate, suspect }: Decision, end: (fate: ConversationFate) => void): void {
     const { lastUuid, compaction } = current.record.progress;
     const { id } = this.#conversation.now;
     const summary = compaction?.summary;
     this.#conversation.take({ type: "turn_undone", freshId: this.#context.newId(), summary, suspect });
     const { activation } = this.#work;
-    // A process would forget it, and keep the summary; what was said before is to be had from the transcript.
+    // A rewinding process would keep the summary; only the transcript has the earlier messages.
     const elsewhere = suspect || summary !== undefined || this.#conversation.now.id !== id;
     if (elsewhere || activation === undefined) {
       this.#work.over(() => end(fate), { stale: true });
@@ -59,7 +59,7 @@ export class TurnUndoing {
     void activation.rewind(current.uuid).then((rewound) => {
       if (this.#work.current !== current) return;
       if (rewound === "overtaken" && this.#work.unprompted.busy) {
-        // What Claude Code works on by now goes on from it.
+        // Claude Code's current work builds on it.
         this.#conversation.take({ type: "turn_kept", lastUuid });
         this.#work.over(() => end("kept"));
         return;

@@ -8,7 +8,7 @@ import type { Hold } from "./hold.ts";
 import type { TurnStopping } from "./turn-stopping.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
-/** Watches the clock and the signals for the turns of a session. */
+/** The timeouts and abort signals of a session's turns. */
 export class TurnWatches {
   readonly #context: SessionContext;
   readonly #hold: Hold;
@@ -47,7 +47,7 @@ export class TurnWatches {
     }
   }
 
-  /** Counts anew each time that the turn comes into the mailbox. */
+  /** Starts the queue timeout each time a turn enters the mailbox. */
   queue(record: TurnRecord, queueTimeoutMs: number): void {
     const { attempts } = record;
     const clock = this.#context.clock;
@@ -59,7 +59,7 @@ export class TurnWatches {
     );
   }
 
-  /** Goes on counting for a turn that is in the mailbox again as if it had not left it. */
+  /** Resumes the queue timeout of a turn that was put back, as if it had never left the mailbox. */
   putBack(record: TurnRecord): void {
     if (record.overdue === record.attempts) this.#expire(record, record.queueTimeoutMs);
   }

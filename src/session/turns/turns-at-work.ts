@@ -10,28 +10,28 @@ import type { PromptStage } from "./unprompted.ts";
 import { UnpromptedTurns } from "./unprompted-turns.ts";
 
 /**
- * Whether a process takes turns: there is none (`away`), it takes them, it is being ended (`retired`), or another one is to take
- * the conversation up as soon as it has nothing to do (`stale`).
+ * Whether the process takes turns: there is none (`away`), it does (`open`), it is ending (`retired`), or a new process
+ * has to resume the conversation once this one is idle (`stale`).
  */
 type Taking = "away" | "open" | "retired" | "stale";
 
-/** What a process works on: the turn of a caller that it has, and what Claude Code does by itself. */
+/** What a process works on: a caller's turn, and Claude Code's own work. */
 export class TurnsAtWork {
-  /** What Claude Code does by itself. */
+  /** Claude Code's own work. */
   readonly unprompted: UnpromptedTurns;
   readonly #process: ProcessOutlook;
   readonly #hold: Hold;
   readonly #signal: Signal;
-  /** Whether its next turn may run, among the turns of all sessions. */
+  /** The permit to run a turn, among the turns of all sessions. */
   readonly #permit: TurnPermit;
   #activation: Activation | undefined;
   #taking: Taking = "away";
-  /** Whether what waits is for another one to do; then nothing more begins here. */
+  /** Whether another application takes over, so that nothing more begins here. */
   #yielding = false;
   #current: CurrentTurn | undefined;
-  /** Resolves when no turn runs. */
+  /** Resolves once no turn runs. */
   #quiet: PromiseWithResolvers<void> | undefined;
-  /** Whether the process says when it takes up a prompt; then its word is waited for. */
+  /** Whether the process reports when it takes up a prompt. */
   #announces = false;
 
   constructor(context: SessionContext, process: ProcessOutlook, limiter: TurnLimiter, hold: Hold, signal: Signal) {
@@ -46,22 +46,24 @@ export class TurnsAtWork {
     this.unprompted = new UnpromptedTurns(context, signal);
   }
 
-  /** The process that takes turns, or has one. */
+  /** The process that takes turns, or still has one. */
   get activation(): Activation | undefined {
     return this.#activation;
   }
 
-  /** The turn of a caller that the process has, if it has one, be it over for its caller. */
+  /** The caller's turn that the process has, even if it has ended for its caller. */
   get current(): CurrentTurn | undefined {
     return this.#current;
   }
 
-  /** The turn that runs, if one does. */
+  /** The running turn, if any. */
   get running(): CurrentTurn | undefined {
     return this.unprompted.current ?? this.#current;
   }
 
-  /** Whether the process works on a turn, be it one that is over for its caller, or one that Claude Code begins by itself. */
+  /**
+   * Whether the process works on a turn: a caller's, even if it has ended for its caller, or one of Claude Code's own.
+   */
   get busy(): boolean {
     return this.#current !== undefined || this.unprompted.busy;
   }
@@ -72,84 +74,87 @@ export class TurnsAtWork {
     return takes && !this.busy && this.#hold.current === undefined;
   }
 
-  /** Whether the process says when it takes up a prompt. */
+  /** Whether the process reports when it takes up a prompt. */
   get announces(): boolean {
     return this.#announces;
   }
 
-  /** How far the prompt has come that the process has, if it has one. */
+  /** How far the process is with the caller's prompt. */
   get stage(): PromptStage {
     if (this.#current === undefined || this.#current.end !== undefined) return "none";
-    // A process that does not say when it takes up a prompt has taken it up.
+    // A process that does not report it counts as having begun at once.
     return this.#current.begun || !this.#announces ? "begun" : "waits";
   }
 
-  /** Whether a turn waits until another session's is over. */
+  /** Whether the next turn waits for a permit that other sessions' turns hold. */
   get inLine(): boolean {
     return this.#permit.limit !== undefined;
   }
 
-  /** What keeps turns from running, if that is room. */
+  /** The capacity that turns wait for, if they do. */
   get shortage(): CapacityShortage | undefined {
     if (this.#process.shortage !== undefined) return this.#process.shortage;
     const { limit, others } = this.#permit;
     return limit === undefined ? undefined : { maxConcurrentTurns: limit, busy: others };
   }
 
-  /** A process is up; turns go to it from now on. */
+  /** Starts to send turns to a process that is up. */
   attach(activation: Activation): void {
     this.#activation = activation;
     this.#taking = "open";
     this.#announces = false;
   }
 
-  /** The process is to end. The turn that it works on may still finish; those that wait are for the next one. */
+  /**
+   * Sends no more turns to the process, which is to end. Its current turn may finish; waiting turns are for the next
+   * process.
+   */
   retire(): void {
     if (this.#taking === "open") this.#taking = "retired";
   }
 
-  /** Another process has to take up the conversation as soon as this one has nothing to do. */
+  /** Has a new process resume the conversation once this one is idle. */
   retireStale(): void {
     this.#taking = "stale";
   }
 
-  /** The process is of no use, and says nothing that counts any more. */
+  /** Ignores the process from now on. */
   abandon(): void {
     this.#activation = undefined;
   }
 
-  /** The process is gone. */
+  /** Records that the process is gone. */
   detach(): void {
     this.#activation = undefined;
     this.#taking = "away";
   }
 
-  /** Nothing more begins here. */
+  /** Begins no more turns. */
   yield(): void {
     this.#yielding = true;
   }
 
-  /** The process says when it takes up a prompt. */
+  /** Records that the process reports when it takes up a prompt. */
   announced(): void {
     this.#announces = true;
   }
 
-  /** Whether a turn may begin now. If not, the session waits in line. */
-  takePlace(): boolean {
+  /** Takes a permit for a turn. Without one the session queues. Returns whether it got one. */
+  takePermit(): boolean {
     return this.#permit.take();
   }
 
-  /** No turn is to begin. */
-  leavePlace(): void {
+  /** Stops queueing, because no turn is to begin. */
+  leavePermitQueue(): void {
     this.#permit.release();
   }
 
-  /** The process gets this turn. */
+  /** Records that the process has this turn. */
   begin(turn: CurrentTurn): void {
     this.#current = turn;
   }
 
-  /** Takes the caller's turn from the process, which is done with it or gone. */
+  /** Returns the caller's turn and removes it, because the process is done with it or gone. */
   takeCurrent(): CurrentTurn | undefined {
     const current = this.#current;
     current?.stopping?.cancel();
@@ -160,7 +165,7 @@ export class TurnsAtWork {
     return current;
   }
 
-  /** The process is done with the turn of a caller, which `end` ends. `stale` says that another one has to take up the conversation. */
+  /** Finishes a caller's turn with `end`. `stale` tells that a new process has to resume the conversation. */
   over(end: () => void, { stale = false }: { readonly stale?: boolean } = {}): void {
     this.takeCurrent();
     if (stale) this.retireStale();
@@ -168,7 +173,7 @@ export class TurnsAtWork {
     this.turnOver();
   }
 
-  /** The process is done with a turn, of whoever. */
+  /** Finishes a turn, a caller's or Claude Code's own. */
   turnOver(): void {
     if (!this.busy) {
       this.#settleQuiet();
@@ -181,7 +186,7 @@ export class TurnsAtWork {
     this.#signal({ type: "next" });
   }
 
-  /** Resolves when the process works on no turn. */
+  /** Resolves once the process works on no turn. */
   async quiet(): Promise<void> {
     if (!this.busy) return;
     this.#quiet ??= Promise.withResolvers();

@@ -14,12 +14,12 @@ import {
 } from "./unprompted.ts";
 
 /**
- * How long after the end of a task its turn is waited for. Claude Code takes 100 ms; where the task has been stopped, it says that it
- * rests, unless other agents run.
+ * How long to wait for the turn that follows a task's end. Claude Code takes 100 ms. After a stopped task it reports
+ * idle instead, unless other agents run.
  */
 const EXPECTED_MS = 5_000;
 
-/** The turns that Claude Code begins by itself: found in what it says, and kept apart from those of callers. */
+/** Detects the turns that Claude Code begins by itself in its messages, and keeps them apart from callers' turns. */
 export class UnpromptedTurns {
   readonly #context: SessionContext;
   readonly #signal: Signal;
@@ -32,7 +32,7 @@ export class UnpromptedTurns {
     this.#signal = signal;
   }
 
-  /** The turn that runs, if one does. */
+  /** The running turn, if any. */
   get current(): CurrentTurn | undefined {
     return this.#current;
   }
@@ -42,30 +42,30 @@ export class UnpromptedTurns {
     return this.#state.name !== "none";
   }
 
-  /** Takes a message. The turn that it is of, if Claude Code began that; a result ends it with `end`. */
+  /** Takes a message. Returns its turn if Claude Code began that by itself; a result ends the turn with `end`. */
   take(message: SDKMessage, stage: PromptStage): CurrentTurn | undefined {
     const work = ownWorkOf(message);
     const event = work === undefined ? undefined : unpromptedEventOf(work, stage);
     if (event !== undefined && event.type !== "ended") this.#apply(event);
-    // A turn that follows on what has ended meanwhile begins after the caller's.
+    // A turn that follows a task's end in the meantime begins after the caller's turn.
     if (stage === "begun") this.#timer?.cancel();
     const current = this.#current;
     return stage === "begun" || current?.record.progress.isForeign(message) === true ? undefined : current;
   }
 
-  /** The caller's turn is over; what Claude Code does by itself may begin. */
+  /** Records that the caller's turn is over, so that Claude Code's own may begin. */
   promptEnded(): void {
     if (this.#state.name === "expected") this.#awaitTurn();
   }
 
-  /** The turn has a result, and is over. */
+  /** Ends the turn, which has its result. */
   end(): void {
     this.#current?.stopping?.cancel();
     this.#current = undefined;
     this.#apply({ type: "ended" });
   }
 
-  /** The process is gone. The turn that it was in. */
+  /** Records that the process is gone. Returns the turn that it was in. */
   gone(): CurrentTurn | undefined {
     this.#timer?.cancel();
     this.#state = { name: "none" };
@@ -102,7 +102,7 @@ export class UnpromptedTurns {
     const record = new TurnRecord(newId(), "", who, { origin, acceptedAt: clock.now(), since });
     record.enqueued();
     record.started();
-    // It has no prompt of ours whose id could come up.
+    // It has no prompt whose id messages could name.
     this.#current = {
       record,
       uuid: record.id,

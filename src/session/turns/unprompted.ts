@@ -1,34 +1,34 @@
 import type { OwnWork } from "../../claude/messages/lifecycle.ts";
 import type { TurnOrigin } from "../../events.ts";
 
-/** What Claude Code does by itself at a moment. */
+/** The state of Claude Code's own work. */
 export type Unprompted =
-  /** Nothing. */
+  /** No work. */
   | { readonly name: "none" }
-  /** A task has ended, on which a turn follows, or the word that there is nothing to do. */
+  /** A task ended; a turn or an idle report follows. */
   | { readonly name: "expected" }
-  /** The process says that it works, and not yet on what. */
+  /** The process reports that it works, but not yet on what. */
   | { readonly name: "starting" }
   | { readonly name: "running"; readonly origin: UnpromptedOrigin };
 
-/** Who can have begun a turn that no caller asked for. */
+/** The origin of a turn that no caller asked for. */
 export type UnpromptedOrigin = Exclude<TurnOrigin, "caller">;
 
 export type UnpromptedEvent =
-  /** A background task has told that it has ended. */
+  /** A background task reported its end. */
   | { readonly type: "task_ended" }
-  /** The process says that it works, while it has no prompt. */
+  /** The process reports that it works, and it has no prompt. */
   | { readonly type: "works" }
   | { readonly type: "begun"; readonly origin: UnpromptedOrigin }
-  /** Its turn has a result. */
+  /** The turn has a result. */
   | { readonly type: "ended" }
-  /** The process says that it has nothing to do, or has been silent for too long, or is gone. */
+  /** The process reports that it is idle, was silent for too long, or is gone. */
   | { readonly type: "idle" };
 
-/** How far the prompt of a caller has come that the process has. */
+/** How far the process is with a caller's prompt. */
 export type PromptStage = "none" | "waits" | "begun";
 
-/** What comes after `event`. What changes nothing leaves `state` as it is. */
+/** Returns the state after `event`. An event that does not apply leaves `state` unchanged. */
 export function nextUnprompted(state: Unprompted, event: UnpromptedEvent): Unprompted {
   switch (event.type) {
     case "task_ended":
@@ -46,7 +46,7 @@ export function nextUnprompted(state: Unprompted, event: UnpromptedEvent): Unpro
 /**
  * Returns the event that follows from what the process reports; `undefined` if it changes nothing.
  *
- * @param stage how far the caller's prompt has come
+ * @param stage how far the process is with the caller's prompt
  */
 export function unpromptedEventOf(work: OwnWork, stage: PromptStage): UnpromptedEvent | undefined {
   if (work === "task_ended") return { type: "task_ended" };
