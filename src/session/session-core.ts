@@ -369,10 +369,10 @@ export class SessionCore {
 
   async #upWithin(what: string, limitMs: number): Promise<void> {
     await withDeadline(this.#context.clock, limitMs, this.#risen.wait(), () => {
-      const waited = `${this.#context.who}: "${what}" waited ${formatDuration(limitMs)} for a process, in vain`;
+      const waited = `${this.#context.who}: "${what}" waited ${formatDuration(limitMs)} for a process`;
       if (this.process.state !== "queued") throw new CastellanError("CONTROL_TIMEOUT", `${waited}.`);
       const details = this.#capacity.shortage;
-      const message = `${waited}: all that the supervisor may have are at work (${details.busy}).`;
+      const message = `${waited}: all processes that the supervisor may run are busy (${details.busy}).`;
       throw new CastellanError("CAPACITY_EXHAUSTED", message, { details });
     });
   }

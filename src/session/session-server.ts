@@ -134,8 +134,8 @@ export class SessionServer {
     else if (this.#core.state.name !== "hibernated" || this.#core.wanted) {
       const { who } = this.#core.context;
       const message = this.#core.between
-        ? `${who} cannot hibernate, since Claude has scheduled a turn, which its process keeps; see \`status().wakeups\`.`
-        : `${who} is at work, so that it cannot hibernate; ask again when it is idle.`;
+        ? `${who} cannot hibernate, because Claude has scheduled a turn, which only its process holds; see \`status().wakeups\`.`
+        : `${who} is busy, so it cannot hibernate; retry when it is idle.`;
       throw new CastellanError("SESSION_BUSY", message);
     }
     await this.#core.process.gone();
@@ -368,7 +368,7 @@ export class SessionServer {
     if (this.#admission === "draining") {
       throw new CastellanError(
         "SUPERVISOR_STOPPED",
-        `${this.#core.context.who} takes no more turns; its supervisor is draining.`,
+        `${this.#core.context.who} accepts no more turns; its supervisor is draining.`,
       );
     }
     const record = this.#core.dispatcher.intake.accept(asked, settings, durable, refusal ?? this.#overBudget(), id);

@@ -36,7 +36,7 @@ test("stallTimeout: kills a process that is silent in mid-turn, and the turn run
   expect((await within(clock, reply)).text).toBe("after 2");
   expect(scene.fake.processes[0]?.signals).toEqual(["SIGKILL"]);
   expect(scene.session.status()).toMatchObject({ restarts: 1, starts: 2, lastExit: { class: "stalled" } });
-  expect(scene.session.status().lastExit?.message).toContain("said nothing for 2s");
+  expect(scene.session.status().lastExit?.message).toContain("no output for 2s");
 });
 
 test("stallTimeout: rejects a turn that had begun to answer with its partial text, and the conversation continues", async () => {

@@ -145,7 +145,7 @@ test("refreshCredentials(): keeps the process when the variable is no longer set
   expect(replaced).toEqual([]);
   expect(failed).toMatchObject([{ name: scene.name, error: { code: "START_FAILED" } }]);
   expect(failed[0]?.error.message).toMatch(
-    /no API key: .*CASTELLAN_TEST_ROTATED.* its process goes on with the key that it has/,
+    /no API key: .*CASTELLAN_TEST_ROTATED.* its process keeps the key that it has/,
   );
   expect((await query(scene.name, "hi")).text).toBe("0 with old");
 });

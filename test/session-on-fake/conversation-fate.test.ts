@@ -296,7 +296,7 @@ describe("TurnUndoing: a turn whose content the API refuses", () => {
     })();
     await query(scene.name, "one");
     const error = await failure(query(scene.name, "poison"), "TURN_FAILED");
-    expect(error.message).toContain("the conversation goes on from the last turn that worked");
+    expect(error.message).toContain("the conversation continues from the last successful turn");
     expect(error.details).toMatchObject({ class: "request", conversation: "cut_back", toolUses: [{ name: "Read" }] });
     expect(await scene.session.health()).toMatchObject({
       status: "degraded",

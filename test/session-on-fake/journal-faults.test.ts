@@ -186,7 +186,7 @@ test("Journal: an unknown kind of conversation quarantines its session alone", a
   await using application = await run({ fake, journal }, [{ name }, { name: other }]);
   expect(application.notStarted.map((not) => not.name)).toEqual([name]);
   const error = await failure(application.query(name, "hi"), "SESSION_QUARANTINED");
-  expect(error.message).toContain("does not tell its conversation");
+  expect(error.message).toContain("cannot read the conversation in the journal");
   // The other session runs.
   expect((await application.query(other, "hi")).text).toBe("You said: hi");
   expect(fake.processes).toHaveLength(1);

@@ -103,7 +103,7 @@ test("maxMemory: waits for a background task until the process uses twice the li
   await eventually(() => scene.session.status().starts === 2 && scene.session.status().state === "idle");
   expect(scene.session.status().lastExit).toMatchObject({
     class: "out_of_memory",
-    message: expect.stringContaining("201 MB in the middle of a background task"),
+    message: expect.stringContaining("201 MB during a background task"),
   });
   expect((await query(scene.name, "two")).text).toBe("2");
 });

@@ -38,7 +38,7 @@ describe("Liveness", () => {
   }
 
   it("kills a silent process that answers no ping", async () => {
-    expect(await killed((now) => now)).toEqual([expect.stringContaining("answers no question")]);
+    expect(await killed((now) => now)).toEqual([expect.stringContaining("does not answer pings")]);
   });
 
   it("does not kill a process that keeps writing, though its answer to a ping is late", async () => {

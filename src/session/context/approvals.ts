@@ -65,7 +65,7 @@ export class Approvals {
     this.#pending.set(id, { approval, withdraw });
     signal.addEventListener("abort", withdraw, { once: true });
     watches.push({ cancel: () => signal.removeEventListener("abort", withdraw) });
-    const expired = `Nobody has answered within ${formatDuration(timeoutMs)}.`;
+    const expired = `Nobody answered within ${formatDuration(timeoutMs)}.`;
     watches.push(clock.schedule(timeoutMs, () => void deny("expired", expired)));
     this.#events.requested(approval);
     if (signal.aborted) withdraw();

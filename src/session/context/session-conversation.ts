@@ -126,7 +126,7 @@ export class SessionConversation {
     if (before !== undefined && this.#now.kind !== "new") {
       const id = this.#now.kind === "fork" ? this.#now.fork.from : this.#now.id;
       if ((await bringTranscript(id, before, place)) === "diverged") {
-        return `there are two transcripts of its conversation ${id}, in ${before.config} and in ${place.config}, and each has something that the other lacks; take one of them away`;
+        return `there are two transcripts of its conversation ${id}, in ${before.config} and in ${place.config}, and each has entries that the other lacks; remove one of them`;
       }
     }
     this.#place = place;
@@ -255,7 +255,7 @@ export class SessionConversation {
     else
       this.#signal({
         type: "conversation_conflict",
-        message: `Claude Code went on in the conversation ${to}, which is that of session ${holder}`,
+        message: `Claude Code switched to the conversation ${to}, which belongs to session ${holder}`,
       });
     return holder === undefined;
   }

@@ -101,7 +101,7 @@ export function writeMemory(memory: SessionMemory): JsonObject {
 export function readMemory(json: JsonObject, who: string): SessionMemory {
   const read = schema.safeParse(json);
   if (read.success) return read.data as SessionMemory;
-  const message = `${who}: the journal does not tell its conversation in a way that this release understands.`;
+  const message = `${who}: this release cannot read the conversation in the journal.`;
   throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "damaged" } });
 }
 

@@ -50,7 +50,7 @@ export function settle(
     : { type: "turn_undone", freshId };
   if (again) return { conversation, cut: undefined };
   const known = touched ? "after Claude had begun to answer; `details` has what is known" : "before it was answered";
-  const message = `${who}: the turn was cut by the end of the application, ${known}.`;
+  const message = `${who}: the turn was interrupted by the end of the application, ${known}.`;
   const details = { turnId: id, partialText, toolUses, conversation: kept ? "kept" : "undone" } as const;
   const error = new CastellanError("TURN_INTERRUPTED", message, { details });
   // What was not written down yet may have been shown.

@@ -164,11 +164,11 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function leftOf({ store, stored, elsewhere }: Belongings, others: readonly string[]): LeftBehind[] {
-  const why = "its session store has no `delete`, so that nothing can be removed from it";
+  const why = "its session store has no `delete`, so nothing can be removed from it";
   return [
     ...others.map((id): LeftBehind => {
       const where = `conversation ${id}`;
-      return { what: "transcript", where, why: "it is another session's by now; erase that one" };
+      return { what: "transcript", where, why: "it belongs to another session now; erase that one" };
     }),
     ...(stored && store !== undefined && store.delete === undefined
       ? [{ what: "transcript", where: "session store", why } as const]
@@ -178,7 +178,7 @@ function leftOf({ store, stored, elsewhere }: Belongings, others: readonly strin
           {
             what: "files",
             where: "where `spawnClaudeCodeProcess` starts its processes",
-            why: "the application starts them itself, so that their files may be anywhere; remove those of `conversations` there",
+            why: "the application starts them itself, so their files may be anywhere; remove the files of `conversations` there",
           } as const,
         ]
       : []),

@@ -94,7 +94,7 @@ export class Liveness {
       !unread &&
       hasStalled({ ...work, silentMs: work.silentMs - this.#heldUpMs }, this.#context.settings.stallTimeout)
     ) {
-      this.#kill(`it said nothing for ${formatDuration(this.#context.settings.stallTimeout)} in the middle of a turn`);
+      this.#kill(`it produced no output for ${formatDuration(this.#context.settings.stallTimeout)} during a turn`);
     } else this.#lookAgain();
   };
 
@@ -103,7 +103,7 @@ export class Liveness {
       this.#misses = answers ? 0 : this.#misses + 1;
       if (this.#misses === 0) this.#after(PING_MS, this.#ping);
       else if (this.#misses < MOST_MISSES) this.#ping();
-      else this.#kill("it answers no question; it hangs or has been stopped");
+      else this.#kill("it does not answer pings; it hangs or was stopped");
     });
   };
 

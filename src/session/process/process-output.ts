@@ -150,7 +150,7 @@ export class ProcessOutput {
     try {
       await this.#activation?.permit(granted);
     } catch {
-      const message = "it did not take back a permission that it had been given";
+      const message = "it did not withdraw a permission that it had been granted";
       void this.#activation?.kill({ class: "crash", message });
     }
   }

@@ -291,7 +291,7 @@ export class ProcessStarter {
     const end = knownEnd(now);
     if (!isBroken(now) && (end.length === 0 || (await transcriptHasOneOf(end, now.id, this.launch)) !== false)) return;
     if (this.#context.settings.onMissingConversation === "fail" && !mayBeUnwritten(now)) {
-      const message = `${transcriptGap(isBroken(now))}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
+      const message = `${transcriptGap(isBroken(now))}; without \`onMissingConversation: "fail"\` the session continues from the transcript; \`clear()\` begins an empty conversation`;
       throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "conversation_missing", message });
     }
     const lastUuid = await historyOf(now, this.launch, {}).then(lastOf, () => undefined);

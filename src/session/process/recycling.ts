@@ -85,7 +85,7 @@ export class Recycling {
     const verdict = verdictOn(bytes, maxMemory, at !== undefined);
     if (verdict === "recycle" && this.#worked) this.demand();
     if (verdict !== "kill") return;
-    const message = `it used ${formatMemory(bytes)} in the middle of a ${at}, more than twice its \`maxMemory\``;
+    const message = `it used ${formatMemory(bytes)} during a ${at}, more than twice its \`maxMemory\``;
     void this.#activation.kill({ class: "out_of_memory", message });
   }
 

@@ -296,7 +296,7 @@ export class SessionProcess implements SlotSession {
       if (activation === undefined) return replaced;
       if (this.key.missing) {
         const { who, settings, clock } = this.#context;
-        const message = `${missingKey(settings.apiKey)}; its process goes on with the key that it has`;
+        const message = `${missingKey(settings.apiKey)}; its process keeps the key that it has`;
         throw startError("START_FAILED", who, clock, { class: "auth", message });
       }
       if (!this.key.changed) return replaced;

@@ -30,7 +30,7 @@ export function outcomeOf(end: TurnEnd, shown?: readonly ShownPiece[]): JsonObje
 export function endOf(outcome: JsonObject | undefined, who: string, reader: z.ZodType | undefined): TurnEnd {
   const read = outcomeSchema.safeParse(outcome);
   if (!read.success) {
-    const message = `${who}: the journal does not say what came of the turn.`;
+    const message = `${who}: the journal does not have the turn's outcome.`;
     const details = { reason: "damaged" as const };
     return { error: new CastellanError("JOURNAL_UNAVAILABLE", message, { details }) };
   }

@@ -276,7 +276,7 @@ export class TurnRecord {
       return;
     }
     this.#settle.resolve(end.reply);
-    const message = `${this.#who}: its messages are no longer there, only what came of it; see \`result()\` and \`deltas()\`.`;
+    const message = `${this.#who}: its messages are no longer kept, only its outcome; see \`result()\` and \`deltas()\`.`;
     this.log.end(new CastellanError("EVENTS_LOST", message, { details: { oldest: 0 } }));
   }
 

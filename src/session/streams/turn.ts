@@ -123,7 +123,7 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   #tried(): AsyncGenerator<readonly TriedPiece[], void, undefined> {
     return piecesOf(this.#record, () => {
-      const message = `turn ${this.id} of session ${formatName(this.session)}: what came here is no longer there; see \`result()\`.`;
+      const message = `turn ${this.id} of session ${formatName(this.session)}: its messages are no longer kept; see \`result()\`.`;
       return new CastellanError("EVENTS_LOST", message, { details: { oldest: 0 } });
     });
   }
@@ -153,7 +153,7 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
     }
     const { id, attempts: attempt } = this.#record;
     if (given === undefined || given === attempt) return;
-    const message = `turn ${id} of session ${formatName(this.session)} was cut and is run again; what was read of it is void.`;
+    const message = `turn ${id} of session ${formatName(this.session)} was interrupted and runs again; discard what was read of it.`;
     throw new CastellanError("TURN_RETRIED", message, { details: { turnId: id, attempt } });
   }
 

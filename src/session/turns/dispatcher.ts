@@ -217,7 +217,7 @@ export class Dispatcher {
     } else {
       record.conversation = kept ? "kept" : "undone";
       const known = touched ? "after it had begun to answer; `details` has what had arrived" : "before it answered";
-      record.fail("interrupted", cutBy(exit, who, record, `the turn was cut ${known}`));
+      record.fail("interrupted", cutBy(exit, who, record, `the turn was interrupted ${known}`));
     }
   }
 
@@ -227,7 +227,7 @@ export class Dispatcher {
     if (current === undefined) return;
     const { record } = current;
     this.#conversation.take({ type: "turn_cut", lastUuid: record.progress.lastUuid });
-    const what = "the turn that Claude Code had begun by itself was cut";
+    const what = "the turn that Claude Code had begun by itself was interrupted";
     record.fail("interrupted", cutBy(exit, this.#context.who, record, what));
     this.#signal({ type: "unprompted_ended", record });
   }
@@ -266,7 +266,7 @@ export class Dispatcher {
       }
     }
     const interrupt = (record: TurnRecord): void => {
-      const message = `${this.#context.who}: the turn was cut: ${reason.message}`;
+      const message = `${this.#context.who}: the turn was interrupted: ${reason.message}`;
       const details = record.partial;
       record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details, cause: reason }));
     };

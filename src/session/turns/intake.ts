@@ -259,7 +259,7 @@ export class Intake {
   }
 
   #otherPrompt(): CastellanError<"INVALID_OPTIONS"> {
-    const message = "is the key of another turn, with another prompt; a key stands for one turn";
+    const message = "is the key of another turn with a different prompt; use one key per turn";
     return invalidOptions(`turn of ${this.#context.who}`, [{ field: "idempotencyKey", message }]);
   }
 

@@ -52,7 +52,7 @@ export class TurnFailures {
       ...(hold === undefined || !holds ? {} : { class: hold.for, retryAt: hold.until }),
     };
     const goesOn =
-      record.conversation === "cut_back" ? "; the conversation goes on from the last turn that worked" : "";
+      record.conversation === "cut_back" ? "; the conversation continues from the last successful turn" : "";
     const message = `${who}: the turn failed: ${why}${goesOn}.`;
     record.fail("failed", new CastellanError("TURN_FAILED", message, { details }));
     if (failure.class === "auth") this.#abandon(why);

@@ -163,7 +163,7 @@ export class TurnMessages {
       record.complete(replyOf(answer, { id: record.id, spent, durationMs, ...read }), answer.data);
     }
     if ("problem" in read)
-      failures.fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
+      failures.fail(current, { class: "turn", message: `the answer does not match the schema: ${read.problem}` });
   }
 
   /** Handles a result that answers no caller: that of a turn Claude Code began by itself. */
