@@ -7,7 +7,7 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError, isStorageFault, type PartialTurn } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName, nameOfKey } from "../names.ts";
-import type { EventPlace } from "../session/streams/event-id.ts";
+import type { EventPosition } from "../session/streams/event-id.ts";
 import { EventLog } from "../session/streams/event-log.ts";
 import { shownIn } from "../session/streams/kept-shown.ts";
 import type { Reply } from "../session/streams/reply.ts";
@@ -75,7 +75,7 @@ export class GlobalTurn implements TurnSource {
   #attempts = 0;
   #shown: readonly ShownPiece[] | undefined;
   /** The log number at which each attempt begins, and the owner's position of that message. */
-  readonly #starts: { readonly number: number; readonly at: EventPlace }[] = [];
+  readonly #starts: { readonly number: number; readonly at: EventPosition }[] = [];
   #progress = new Progress();
   /** The run of a node and the life of the turn that sent the last messages, and how many they sent. */
   #from: { readonly boot: string; life?: string; number: number } | undefined;
@@ -132,7 +132,7 @@ export class GlobalTurn implements TurnSource {
   }
 
   /** Returns the owner's position of a message, which is the same for every caller on every node. */
-  placeOf(number: number): EventPlace {
+  positionOf(number: number): EventPosition {
     const start = this.#starts.findLast((one) => one.number <= number);
     if (start === undefined) return { life: "", attempt: Math.max(1, this.#attempts), number };
     return { ...start.at, number: start.at.number + number - start.number };

@@ -244,9 +244,9 @@ function* byAttempt(
   batch: readonly SDKMessage[],
 ): Generator<TurnFrame & { readonly type: "messages" }> {
   for (let from = 0; from < batch.length; ) {
-    const { life, attempt, number } = source.placeOf(first + from);
+    const { life, attempt, number } = source.positionOf(first + from);
     let to = from + 1;
-    while (to < batch.length && source.placeOf(first + to).attempt === attempt) to++;
+    while (to < batch.length && source.positionOf(first + to).attempt === attempt) to++;
     yield { type: "messages", life, number, attempt, messages: batch.slice(from, to) };
     from = to;
   }

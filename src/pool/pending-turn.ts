@@ -1,5 +1,5 @@
 import { CastellanError } from "../errors.ts";
-import type { EventPlace } from "../session/streams/event-id.ts";
+import type { EventPosition } from "../session/streams/event-id.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import type { TurnRecord } from "../session/streams/turn-record.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
@@ -55,8 +55,8 @@ export class PendingTurn implements TurnSource {
     return this.#turn?.record.life;
   }
 
-  placeOf(number: number): EventPlace {
-    return this.#turn?.record.placeOf(number) ?? { life: "", attempt: 0, number };
+  positionOf(number: number): EventPosition {
+    return this.#turn?.record.positionOf(number) ?? { life: "", attempt: 0, number };
   }
 
   /** Assigns the turn to a member's session. */

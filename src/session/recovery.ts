@@ -58,10 +58,10 @@ export class Recovery {
   async restore(known: KnownSession, source?: SessionConversation): Promise<void> {
     try {
       this.#refuseIfEnded();
-      const goesOn = this.#conversation.restore(known.entry, source);
+      const resumed = this.#conversation.restore(known.entry, source);
       this.#output.wakeupsLost();
       await this.loadSpending();
-      await this.#takeBack(known.turns, goesOn);
+      await this.#takeBack(known.turns, resumed);
       await this.#withdrawApprovals();
       this.#blocker = undefined;
       this.#intake.restored();
@@ -112,15 +112,15 @@ export class Recovery {
    * Turns that had not ended when the application did. One that ran is run again, or is over; if it ran in this conversation,
    * that is cut back, or goes on from there.
    */
-  async #takeBack(turns: readonly TurnEntry[], goesOn: boolean): Promise<void> {
+  async #takeBack(turns: readonly TurnEntry[], resumed: boolean): Promise<void> {
     for (const turn of turns) {
       let cut: TurnCut | undefined;
       if (turn.state === "running") {
-        const evidence = goesOn ? await this.#evidenceOf(turn) : evidenceIn([], turn.promptId);
+        const evidence = resumed ? await this.#evidenceOf(turn) : evidenceIn([], turn.promptId);
         this.#refuseIfEnded();
         const { onInterruptedTurn } = this.#context.settings;
         const end = settle(this.#context.who, turn, evidence, onInterruptedTurn, this.#context.newId());
-        if (goesOn) this.#conversation.take(end.conversation);
+        if (resumed) this.#conversation.take(end.conversation);
         cut = end.cut;
       }
       this.#intake.restore(turn, cut);

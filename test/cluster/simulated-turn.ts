@@ -67,8 +67,8 @@ export class SimulatedTurn implements TurnSource {
     return this.#record.life;
   }
 
-  placeOf(number: number): ReturnType<TurnRecord["placeOf"]> {
-    return this.#record.placeOf(number);
+  positionOf(number: number): ReturnType<TurnRecord["positionOf"]> {
+    return this.#record.positionOf(number);
   }
 
   /** Follows the write of the result. */

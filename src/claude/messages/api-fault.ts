@@ -24,8 +24,8 @@ export function apiFaultOf(message: SDKMessage): ApiFault | undefined {
   if (message.type === "rate_limit_event") {
     const { status, resetsAt, isUsingOverage, overageInUse, overageStatus } = message.rate_limit_info;
     // Beyond the limit an account may go on at another price.
-    const goesOn = isUsingOverage === true || overageInUse === true || overageStatus?.startsWith("allowed") === true;
-    return status === "rejected" && !goesOn && resetsAt !== undefined
+    const isAllowed = isUsingOverage === true || overageInUse === true || overageStatus?.startsWith("allowed") === true;
+    return status === "rejected" && !isAllowed && resetsAt !== undefined
       ? { class: "quota", until: epochMs(resetsAt) }
       : undefined;
   }

@@ -18,11 +18,11 @@ import {
 import { conversationClaims } from "../conversation/conversation-claims.ts";
 import { type Granted, type GrantedEvent, isNothing, NOTHING_GRANTED, nextGranted } from "../conversation/granted.ts";
 import {
-  goesOn,
   type LeftConversation,
   originOf,
   readMemory,
   readWhere,
+  resumesConversation,
   type SessionMemory,
 } from "../conversation/session-memory.ts";
 import { invalidOptions } from "../options/validation.ts";
@@ -95,8 +95,8 @@ export class SessionConversation {
   restore(entry: SessionEntry | undefined, source: SessionConversation | undefined): boolean {
     const memory =
       entry === undefined || source !== undefined ? undefined : readMemory(entry.memory, this.#context.who);
-    const goes = memory !== undefined && goesOn(memory, this.#context.settings.sdk);
-    if (goes) {
+    const resumes = memory !== undefined && resumesConversation(memory, this.#context.settings.sdk);
+    if (resumes) {
       this.unclaim();
       this.#now = memory.conversation;
       this.totals = memory.totals;
@@ -110,9 +110,9 @@ export class SessionConversation {
       this.#projectKey = source.#projectKey;
     }
     this.claim();
-    if (entry !== undefined && !goes) this.#save({ id: entry.conversationId, ...readWhere(entry.memory) });
+    if (entry !== undefined && !resumes) this.#save({ id: entry.conversationId, ...readWhere(entry.memory) });
     this.grant({ type: "configured", option: this.#context.settings.sdk.permissionMode });
-    return goes;
+    return resumes;
   }
 
   /**

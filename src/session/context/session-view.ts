@@ -116,7 +116,7 @@ export class SessionView {
   /** Takes a message of the process; `claimed` if it belongs to a turn. */
   receive(message: SDKMessage, claimed: boolean): void {
     const tasks = backgroundTasksOf(message);
-    if (tasks !== undefined) this.#goesOn(tasks);
+    if (tasks !== undefined) this.#updateTasks(tasks);
     const loss = writeLossOf(message);
     if (loss !== undefined) this.fault({ ...loss, at: this.#context.clock.now() });
     if (!claimed) this.tell({ type: "message", message });
@@ -130,7 +130,7 @@ export class SessionView {
 
   /** Drops the background tasks and permission requests of the process, which is gone. */
   processGone(): void {
-    if (this.#tasks.length > 0) this.#goesOn([]);
+    if (this.#tasks.length > 0) this.#updateTasks([]);
     // The servers' faults stay until another process has reported on them.
     this.#servers = [];
     this.approvals.withdrawAll();
@@ -147,7 +147,7 @@ export class SessionView {
     }));
   }
 
-  #goesOn(tasks: readonly BackgroundTask[]): void {
+  #updateTasks(tasks: readonly BackgroundTask[]): void {
     this.#tasks = tasks;
     this.tell({ type: "background_tasks", tasks });
   }

@@ -1,9 +1,9 @@
-/** Shared by all copies of this package in the process. */
+/** All copies of this package in the process share it. */
 const CLAIMS = Symbol.for("castellan.conversations.1");
 
 /**
- * Which session of this process has which conversation. A conversation has one writer, so two sessions never have the same,
- * be it by name, by `resume`, by `sessionId`, or because Claude Code moved there.
+ * Which session of this process uses which conversation. A conversation has one writer, so two sessions never share
+ * one, whether through a name, `resume`, `sessionId`, or a switch by Claude Code.
  */
 export class ConversationClaims {
   readonly #holders: Map<string, string>;
@@ -14,7 +14,9 @@ export class ConversationClaims {
     Reflect.set(globalThis, CLAIMS, this.#holders);
   }
 
-  /** Takes a conversation for the session with this key. The key of another session that has it, if there is one. */
+  /**
+   * Claims a conversation for the session with this key. Returns the key of another session that has it, or undefined.
+   */
   claim(conversation: string, session: string): string | undefined {
     const holder = this.#holders.get(conversation);
     if (holder !== undefined && holder !== session) return holder;
@@ -22,7 +24,7 @@ export class ConversationClaims {
     return undefined;
   }
 
-  /** Gives a conversation up, if it is this session's. */
+  /** Releases a conversation if this session has it. */
   release(conversation: string, session: string): void {
     if (this.#holders.get(conversation) === session) this.#holders.delete(conversation);
   }

@@ -4,36 +4,37 @@ import { withoutUndefined } from "../../fields.ts";
 
 /** What a session knows of its conversation between two activations. Conversation and message ids are UUIDs. */
 export type Conversation =
-  /** Claude Code may never have heard of it; nothing would be lost with it. */
+  /** Claude Code may not know it yet; nothing would be lost with it. */
   | { readonly kind: "new"; readonly id: string }
-  /** To be made from `from` at the next start. */
+  /** The next start forks it from `fork.from`. */
   | { readonly kind: "fork"; readonly id: string; readonly fork: ForkSource }
   /** It may have a transcript. */
   | {
       readonly kind: "kept";
       readonly id: string;
-      /** Whether nothing has been said in it that anybody would miss. */
+      /** Whether it has no content that anybody would miss. */
       readonly empty: boolean;
-      /** The last message of it that is to be kept, as far as that is known. */
+      /** The last message to keep, as far as known. */
       readonly lastUuid?: string | undefined;
       /**
-       * Where to cut back to if Claude Code does not find `lastUuid`: the last message before a turn that was cut, whose own were spoken
-       * and perhaps never written, or the summary of a compaction, in which what was said before has gone.
+       * Where to cut back to if Claude Code does not find `lastUuid`: the last message before an interrupted turn,
+       * whose own messages may never have been written, or the summary of a compaction, which replaced the earlier
+       * messages.
        */
       readonly before?: string | undefined;
-      /** Whether a resume leaves out what came after `lastUuid`; Claude Code forgets that only when a turn follows. */
+      /** Whether a resume omits what came after `lastUuid`. Claude Code forgets that only when a turn follows. */
       readonly cut: boolean;
-      /** Whether a compaction has put a summary in the place of what was said up to `lastUuid`, so that it has to be copied. */
+      /** Whether a compaction replaced the messages up to `lastUuid` with a summary, so that they have to be copied. */
       readonly summarised?: boolean;
-      /** Whether the API refuses what stands in it up to `lastUuid`, so that it is to be cut back further. */
+      /** Whether the API rejects the content up to `lastUuid`, so that it has to be cut back further. */
       readonly suspect?: boolean;
-      /** Whether its transcript lacks something that was said before `lastUuid`, which breaks off the conversation for the next process. */
+      /** Whether its transcript lacks something from before `lastUuid`, where the next process would stop reading. */
       readonly broken?: boolean;
-      /** What it was made from, while no turn has ended in it. */
+      /** Its fork source, until a turn has ended in it. */
       readonly fork?: ForkSource;
       /**
-       * What it was made from, if its only turns were cut and no process has resumed it yet: Claude Code writes a moment after it has
-       * spoken, so that there may never have been a transcript.
+       * What it started from, if all its turns were interrupted and no process has resumed it yet. Claude Code writes
+       * shortly after it speaks, so there may never have been a transcript.
        */
       readonly unwritten?: ForkSource | "nothing";
     };
@@ -45,15 +46,15 @@ export interface ForkSource {
 }
 
 export type ConversationEvent =
-  /** A prompt has been handed to the process. */
+  /** The process received a prompt. */
   | { readonly type: "prompted" }
-  /** A turn ended; `lastUuid` is the last message of it. */
+  /** A turn ended; `lastUuid` is its last message. */
   | { readonly type: "turn_kept"; readonly lastUuid: string | undefined }
-  /** A turn was cut by the end of its process after it had shown something; `lastUuid` is the last message of it. */
+  /** A turn was interrupted by the end of its process after it had shown output; `lastUuid` is its last message. */
   | { readonly type: "turn_cut"; readonly lastUuid: string | undefined }
   /**
-   * A turn is taken out, as if it had not been; `freshId` serves if nothing else was said. `summary` is that of a compaction in it.
-   * `suspect` says that it was not to blame for what the API refused, but what was said before.
+   * A turn was undone; `freshId` is used if nothing else was said. `summary` is that of a compaction in it. `suspect`
+   * tells that earlier content, not the turn, caused the API's rejection.
    */
   | {
       readonly type: "turn_undone";
@@ -61,30 +62,33 @@ export type ConversationEvent =
       readonly summary?: string | undefined;
       readonly suspect?: boolean;
     }
-  /** The transcript of a suspect one has been read; `lastUuid` is the last message of the last turn that worked, if one did. */
+  /**
+   * The transcript of a suspect conversation was read; `lastUuid` is the last message of the last successful turn, if
+   * any.
+   */
   | { readonly type: "looked_back"; readonly lastUuid: string | undefined }
-  /** What was said before a compaction has been copied into another conversation; without an id it could not be. */
+  /** The content before a compaction was copied to another conversation; without an id it could not be. */
   | { readonly type: "copied"; readonly id: string | undefined }
-  /** Claude Code is in another conversation than it was, as after its `/clear`. */
+  /** Claude Code switched to another conversation, as after `/clear`. */
   | { readonly type: "moved"; readonly id: string }
   /** Claude Code already has a transcript of it. */
   | { readonly type: "found" }
-  /** Its transcript has been read; `lastUuid` is the last message of it. */
+  /** Its transcript was read; `lastUuid` is its last message. */
   | { readonly type: "read"; readonly lastUuid: string }
-  /** Something was said in it that does not stand in the transcript. */
+  /** The transcript lacks something that was said. */
   | { readonly type: "unwritten" }
-  /** Its transcript lacks what the session knows of; `lastUuid` is the last message that it has, if it has one. */
+  /** The transcript lacks something that the session knows of; `lastUuid` is the transcript's last message, if any. */
   | { readonly type: "behind"; readonly lastUuid: string | undefined }
-  /** A process has resumed it, so that it has a transcript. */
+  /** A process resumed it, so it has a transcript. */
   | { readonly type: "resumed" }
-  /** Claude Code has no transcript of it; `freshId` serves if there may never have been one. */
+  /** Claude Code has no transcript of it; `freshId` is used if there may never have been one. */
   | { readonly type: "missing"; readonly freshId: string }
-  /** Claude Code could not cut it back: the message was never written. */
+  /** Claude Code could not cut it back, because the message was never written. */
   | { readonly type: "cut_refused" }
-  /** Forgotten, by the caller's wish or because its transcript is gone. */
+  /** It is forgotten, on request or because its transcript is gone. */
   | { readonly type: "forgotten"; readonly freshId: string };
 
-/** The conversation that a session with these options begins with. */
+/** Returns the conversation that a session with these options begins with. */
 export function firstConversation(
   options: Pick<SdkOptions, "resume" | "forkSession" | "resumeSessionAt" | "sessionId">,
   newId: () => string,
@@ -95,7 +99,7 @@ export function firstConversation(
   return { kind: "kept", id: resume, empty: false, lastUuid: at, cut: at !== undefined };
 }
 
-/** The conversation after `event`. */
+/** Returns the conversation after `event`. */
 export function nextConversation(conversation: Conversation, event: ConversationEvent): Conversation {
   const { kind, id } = conversation;
   switch (event.type) {
@@ -122,7 +126,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
       const unwritten = kind === "kept" ? (conversation.unwritten ?? sourceOf(conversation)) : undefined;
       const kept = nextConversation(conversation, { type: "turn_kept", lastUuid: event.lastUuid });
       if (kept.kind !== "kept") return kept;
-      // Of several turns in a row that were cut, what was before the first is known to be written.
+      // Of several interrupted turns in a row, only what preceded the first is known to be written.
       const before = kind === "kept" ? (conversation.before ?? conversation.lastUuid) : undefined;
       return {
         ...kept,
@@ -139,7 +143,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
       if (kind !== "kept") return conversation;
       const { suspect: _, lastUuid, before, ...rest } = conversation;
       const cut = event.lastUuid ?? lastUuid;
-      // Where Claude Code does not find that message, what is suspect is better than what is refused.
+      // If Claude Code does not find that message, suspect content is better than a refused start.
       const other = cut === lastUuid ? before : lastUuid;
       return { ...rest, lastUuid: cut, cut: cut !== undefined, ...withoutUndefined({ before: other }) };
     }
@@ -147,7 +151,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
       if (kind !== "kept") return conversation;
       const { summarised: _, suspect, ...rest } = conversation;
       const still = suspect === undefined ? {} : { suspect };
-      // The messages of a copy have other ids.
+      // The messages of a copy have different ids.
       return event.id === undefined
         ? { ...rest, ...still }
         : { kind, id: event.id, empty: false, cut: false, ...still };
@@ -155,7 +159,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
     case "moved":
       return { kind: "kept", id: event.id, empty: true, cut: false };
     case "found":
-      // What Claude Code says it has may be an empty file.
+      // The transcript that Claude Code reports may be an empty file.
       return { kind: "kept", id, empty: false, cut: false, unwritten: "nothing" };
     case "read":
       return endIsUnknown(conversation) ? { ...conversation, lastUuid: event.lastUuid } : conversation;
@@ -184,7 +188,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
   }
 }
 
-/** One that goes on as it was before its last turn. */
+/** Returns the conversation without its last turn. */
 function undone(
   conversation: Conversation & { readonly kind: "kept" },
   { summary, suspect = false }: ConversationEvent & { readonly type: "turn_undone" },
@@ -199,13 +203,13 @@ function undone(
   };
 }
 
-/** What it was made from, while no turn has ended in it. */
+/** Returns what it started from, until a turn has ended in it. */
 function sourceOf({ empty, fork }: Conversation & { readonly kind: "kept" }): ForkSource | "nothing" | undefined {
   return fork ?? (empty ? "nothing" : undefined);
 }
 
 /**
- * Whether it was taken over by its id, and where it ends is not known; then a turn that is cut could not be taken out of it.
+ * Whether it was resumed by its id and its last message is unknown, so that an interrupted turn could not be undone.
  */
 export function endIsUnknown(conversation: Conversation): conversation is Conversation & { readonly kind: "kept" } {
   return (
@@ -217,38 +221,38 @@ export function endIsUnknown(conversation: Conversation): conversation is Conver
 }
 
 /**
- * The messages of which its transcript has to have one, if the next process is to know all that the session does: what Claude had
- * told in a turn that was cut may never have been written, and then it is what was said before. None if that is not known, and where
- * Claude Code itself looks for the message.
+ * Returns the messages of which the transcript must contain one, if the next process is to know everything that the
+ * session does. The messages of an interrupted turn may never have been written; then the message before them counts.
+ * Empty if none is known, or if Claude Code itself looks for the message.
  */
 export function knownEnd(conversation: Conversation): readonly string[] {
   if (conversation.kind !== "kept" || conversation.cut || conversation.lastUuid === undefined) return [];
   return [conversation.lastUuid, ...(conversation.before === undefined ? [] : [conversation.before])];
 }
 
-/** Whether its transcript is known to lack something of it. */
+/** Whether its transcript is known to be incomplete. */
 export function isBroken(conversation: Conversation): boolean {
   return conversation.kind === "kept" && conversation.broken === true;
 }
 
-/** Whether Claude Code may never have written what the session knows of it, since its only turns were cut. */
+/** Whether Claude Code may never have written a transcript, because all its turns were interrupted. */
 export function mayBeUnwritten(conversation: Conversation): boolean {
   return conversation.kind === "kept" && conversation.unwritten !== undefined;
 }
 
-/** Whether what it is to be cut back to is to be had by a copy only. */
+/** Whether only a copy can be cut back to the message to keep. */
 export function isSummarised(
   conversation: Conversation,
 ): conversation is Conversation & { readonly kind: "kept"; readonly lastUuid: string } {
   return conversation.kind === "kept" && conversation.summarised === true && conversation.lastUuid !== undefined;
 }
 
-/** Whether the API refuses what stands in it, so that it is to be cut back to a turn that worked. */
+/** Whether the API rejects its content, so that it has to be cut back to a successful turn. */
 export function isSuspect(conversation: Conversation): boolean {
   return conversation.kind === "kept" && conversation.suspect === true;
 }
 
-/** The options of a session that is to begin with what this one remembers, without the turn that runs if one does. */
+/** Returns the options of a fork of this conversation, without the running turn. */
 export function forkOptions(
   conversation: Conversation,
   busy: boolean,
@@ -261,13 +265,13 @@ export function forkOptions(
   if (conversation.kind === "fork") return begin(conversation.fork.from, conversation.fork.at);
   if (conversation.kind === "new" || conversation.empty) return {};
   if (conversation.fork !== undefined) return begin(conversation.fork.from, conversation.fork.at);
-  // What a compaction has summarised is not found; the summary is.
+  // Messages that a compaction has summarised are not found; the summary is.
   const { lastUuid, before } = conversation;
   const at = isSummarised(conversation) ? before : lastUuid;
   return begin(conversation.id, busy || conversation.cut ? at : undefined);
 }
 
-/** How the next process is to begin. */
+/** Returns how the next process begins. */
 export function conversationStart(conversation: Conversation): ConversationStart {
   switch (conversation.kind) {
     case "new":

@@ -5,8 +5,8 @@ import type { StandingPermissions } from "../../claude/standing-permissions.ts";
 import { withoutUndefined } from "../../fields.ts";
 
 /**
- * What a session may do besides what its options say, and what it may not: the mode that it has come to be in, and the rules and
- * directories that were approved for it. It belongs to the conversation: each process that goes on with that is given it.
+ * What a session may do beyond its options, or may not: its current mode, and the approved rules and directories.
+ * Grants belong to the conversation, and every process that resumes it receives them.
  */
 export interface Granted extends StandingPermissions {
   readonly mode?: GrantedMode | undefined;
@@ -14,38 +14,38 @@ export interface Granted extends StandingPermissions {
 
 interface GrantedMode {
   readonly now: PermissionMode;
-  /** The mode from which it entered plan mode, if it is in that, and to which an approved plan leads back. */
+  /** The mode before plan mode, to which an approved plan returns. */
   readonly back?: PermissionMode | undefined;
-  /** The session's option when it came to be in it. */
+  /** The session's option when the mode was entered. */
   readonly option?: PermissionMode | undefined;
 }
 
 export type GrantedEvent =
-  /** The process has gone from one mode to another; `from` is not known of a process that has not said anything. */
+  /** The process changed its mode; `from` is unknown if it had not reported one. */
   | {
       readonly type: "mode";
       readonly now: PermissionMode;
       readonly from: PermissionMode | undefined;
       readonly option: PermissionMode | undefined;
     }
-  /** An answer to a question for permission grants this besides. */
+  /** An answer to a permission request granted this in addition. */
   | { readonly type: "approved"; readonly updates: readonly PermissionUpdate[] }
-  /** The session's option is this one now. */
+  /** The session's option changed. */
   | { readonly type: "configured"; readonly option: PermissionMode | undefined }
-  /** All of it is taken back. */
+  /** All grants are revoked. */
   | { readonly type: "revoked" };
 
 export const NOTHING_GRANTED: Granted = { allow: [], deny: [], ask: [], directories: [] };
 
 /**
- * Of rules that allow, and of directories, the oldest give way to the next ones; then it is asked again. They are written with each turn,
- * and a hook may grant one with each tool.
+ * The limit for allow rules and for directories. The oldest are dropped, and their permissions asked for again. Grants
+ * are written with each turn, and a hook may add one with each tool.
  */
 const MOST_GRANTED = 1_000;
 
 const textsSchema = z.array(z.string());
 
-/** As the journal keeps it. */
+/** The form that the journal keeps. */
 export const grantedSchema: z.ZodType<Granted> = z.object({
   mode: z
     .object({
@@ -60,7 +60,7 @@ export const grantedSchema: z.ZodType<Granted> = z.object({
   directories: textsSchema,
 });
 
-/** What is for files Claude Code writes there, and a process that reads them has it from there. */
+/** Claude Code writes grants for files itself, and a process reads them from there. */
 const destinationSchema = z.enum(["userSettings", "projectSettings", "localSettings", "session", "cliArg"]);
 
 const ruleSchema = z.object({ toolName: z.string(), ruleContent: z.string().optional() });
@@ -84,13 +84,13 @@ const updateSchema = z.discriminatedUnion("type", [
 
 type Update = z.infer<typeof updateSchema>;
 
-/** What is granted after `event`; the same object if that changes nothing. */
+/** Returns the grants after `event`; the same object if nothing changes. */
 export function nextGranted(granted: Granted, event: GrantedEvent): Granted {
   switch (event.type) {
     case "mode":
       return withMode(granted, modeAfter(granted.mode, event));
     case "approved": {
-      // Claude Code takes nothing of a list in which it does not understand something.
+      // Claude Code ignores a list with an entry that it does not understand.
       const read = z.array(updateSchema).safeParse(event.updates);
       return (read.data ?? []).reduce(afterUpdate, granted);
     }
@@ -105,7 +105,7 @@ export function isNothing({ mode, allow, deny, ask, directories }: Granted): boo
   return mode === undefined && [allow, deny, ask, directories].every(({ length }) => length === 0);
 }
 
-/** Whether something that was held before is held no longer, which a process that was given it has to be told. */
+/** Whether a grant was dropped, which a running process has to be told. */
 export function hasLess(before: Granted, after: Granted): boolean {
   const lacks = (list: readonly string[], other: readonly string[]): boolean =>
     list.some((one) => !other.includes(one));
@@ -117,7 +117,7 @@ function modeAfter(
   { now, from, option }: GrantedEvent & { readonly type: "mode" },
 ): GrantedMode | undefined {
   const back = now !== "plan" ? undefined : from === "plan" ? before?.back : from;
-  // As it would be without a word.
+  // Equal to the default.
   if (now === option && (back ?? "default") === "default") return undefined;
   return withoutUndefined({ now, back, option });
 }
@@ -128,7 +128,7 @@ function withMode(granted: Granted, mode: GrantedMode | undefined): Granted {
   return mode === undefined ? rest : { ...rest, mode };
 }
 
-/** The mode is the process's to tell; it does not take each one that it is given. */
+/** Ignores modes, because the process reports its mode itself and does not accept every change. */
 function afterUpdate(granted: Granted, update: Update): Granted {
   if (update.type === "setMode" || (update.destination !== "session" && update.destination !== "cliArg"))
     return granted;
@@ -136,7 +136,7 @@ function afterUpdate(granted: Granted, update: Update): Granted {
     return withList(granted, "directories", update.type === "addDirectories" ? "add" : "remove", update.directories);
   }
   const how = ({ addRules: "add", replaceRules: "replace", removeRules: "remove" } as const)[update.type];
-  // Claude Code takes none of rules of which one says something, and yet would allow everything.
+  // Claude Code ignores a list of rules if one of them has content that amounts to none, which would allow everything.
   if (update.behavior === "allow" && how !== "remove" && update.rules.some(saysNothing)) return granted;
   return withList(granted, update.behavior, how, update.rules.map(writtenRule));
 }
@@ -157,15 +157,15 @@ function withList(
   return { ...granted, [name]: bounded };
 }
 
-/** Tools whose rules are patterns of paths, in which a star is one file name. */
+/** Tools whose rules are path patterns, in which a star matches one file name. */
 const FILE_TOOLS: ReadonlySet<string> = new Set(["Read", "Write", "Edit", "NotebookEdit", "Glob", "Grep"]);
 
-/** Whether a rule has a content that is the same as none. */
+/** Whether the content of a rule amounts to none. */
 function saysNothing({ toolName, ruleContent }: Rule): boolean {
   return ruleContent === "" || (ruleContent === "*" && !FILE_TOOLS.has(toolName));
 }
 
-/** A rule as it stands in options and settings. */
+/** Formats a rule as options and settings contain it. */
 function writtenRule(rule: Rule): string {
   const { toolName, ruleContent } = rule;
   if (ruleContent === undefined || saysNothing(rule)) return toolName;

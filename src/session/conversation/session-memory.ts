@@ -11,29 +11,29 @@ import { jsonOf } from "../streams/turn-end.ts";
 import type { Conversation } from "./conversation.ts";
 import { type Granted, grantedSchema } from "./granted.ts";
 
-/** The options that say which conversation a session begins with. */
+/** The options that select the conversation a session begins with. */
 export type Origin = Pick<SdkOptions, "resume" | "forkSession" | "resumeSessionAt" | "sessionId">;
 
-/** What a session remembers over restarts of the application. */
+/** What a session remembers across restarts of the application. */
 export interface SessionMemory {
   readonly conversation: Conversation;
   /** The options that it began with. */
   readonly origin: Origin;
-  /** The running totals that the last process told last. */
+  /** The running totals that the last process reported. */
   readonly totals: Totals;
-  /** Where its transcripts are, if they are on this machine. */
+  /** The location of its transcripts, if on this machine. */
   readonly place?: TranscriptPlace | undefined;
-  /** Under which key they are, if they are in a session store. */
+  /** The project key of its transcripts, if in a session store. */
   readonly projectKey?: string | undefined;
-  /** The turns that Claude has scheduled for itself, which its process keeps. */
+  /** The turns that Claude has scheduled for itself; they live in the process. */
   readonly wakeups?: readonly Wakeup[] | undefined;
-  /** What it may do besides what its options say, if that is anything. */
+  /** What the session may do beyond its options, if anything. */
   readonly granted?: Granted | undefined;
 }
 
-/** A conversation that the session has left, or a place of it: where its transcripts may still be. */
+/** A conversation, or a location of it, that the session has left and where transcripts may remain. */
 export interface LeftConversation extends Pick<SessionMemory, "place" | "projectKey"> {
-  /** Claude's id of it. */
+  /** Claude's id of the conversation. */
   readonly id: string;
 }
 
@@ -88,15 +88,15 @@ const schema = z.object({
   granted: grantedSchema.optional(),
 });
 
-/** The memory as the journal keeps it. */
+/** Converts the memory to JSON for the journal. */
 export function writeMemory(memory: SessionMemory): JsonObject {
   return jsonOf(memory);
 }
 
 /**
- * The memory as it was.
+ * Reads the memory from the journal.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE`; a session does not forget by itself
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` if it cannot be read; the session then does not start over by itself
  */
 export function readMemory(json: JsonObject, who: string): SessionMemory {
   const read = schema.safeParse(json);
@@ -105,7 +105,7 @@ export function readMemory(json: JsonObject, who: string): SessionMemory {
   throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "damaged" } });
 }
 
-/** Where the transcripts are of a conversation of which the journal has this, as far as that can be read. */
+/** Returns where the transcripts of a conversation are, as far as the journal's entry can be read. */
 export function readWhere(json: JsonObject): Pick<SessionMemory, "place" | "projectKey"> {
   return whereSchema.safeParse(json).data ?? {};
 }
@@ -115,10 +115,10 @@ export function originOf({ resume, forkSession, resumeSessionAt, sessionId }: Or
 }
 
 /**
- * Whether a session with these options goes on with the conversation that it had: it does unless they name another one
- * to begin with than they did then.
+ * Whether a session with these options resumes its previous conversation. It does unless its options now select a
+ * different one.
  */
-export function goesOn({ origin }: SessionMemory, options: Origin): boolean {
+export function resumesConversation({ origin }: SessionMemory, options: Origin): boolean {
   const now = originOf(options);
   return Object.keys(now).length === 0 || isDeepStrictEqual(now, origin);
 }

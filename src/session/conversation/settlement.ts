@@ -5,35 +5,36 @@ import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { OnInterruptedTurn } from "../options/options.ts";
 import type { ConversationEvent } from "./conversation.ts";
 
-/** How often one turn is handed to a process. A turn that has seen this many of them die may be what kills them. */
+/** How many attempts a turn gets. A turn during which this many processes died may be the cause. */
 const MOST_ATTEMPTS = 3;
 
-/** What is known of a turn whose process, or whose application, died. */
+/** A turn whose process or application died. */
 export interface CutTurn {
   /** Whether Claude had begun to answer or to act. */
   readonly touched: boolean;
-  /** How often it has been handed to a process. */
+  /** How many attempts it has had. */
   readonly attempts: number;
 }
 
-/** How a turn ended that ran when the application died. */
+/** The end of a turn that ran when the application died. */
 export interface TurnCut {
   readonly error: CastellanError;
-  /** What is known of what it had shown. */
+  /** Its known output. */
   readonly shown: readonly ShownPiece[];
 }
 
-/** Whether a turn that was cut is run again; otherwise it ends as interrupted. */
+/** Whether an interrupted turn runs again; otherwise it ends as interrupted. */
 export function isRunAgain({ touched, attempts }: CutTurn, policy: OnInterruptedTurn): boolean {
   if (attempts >= MOST_ATTEMPTS) return false;
   return policy === "retry" || (policy === "retry_if_untouched" && !touched);
 }
 
 /**
- * What becomes of a turn that ran when the application died: what is to be done to the conversation, and the error that the
- * turn ends with, unless it is run again.
+ * Settles a turn that ran when the application died: what happens to the conversation, and the error that ends the turn
+ * unless it runs again.
  *
- * The journal knows whether anything of the turn had been seen; what was written after that, the transcript may know.
+ * The journal knows whether the turn had shown any output; the transcript may know what came after the journal's last
+ * entry.
  */
 export function settle(
   who: string,
@@ -53,6 +54,6 @@ export function settle(
   const message = `${who}: the turn was interrupted by the end of the application, ${known}.`;
   const details = { turnId: id, partialText, toolUses, conversation: kept ? "kept" : "undone" } as const;
   const error = new CastellanError("TURN_INTERRUPTED", message, { details });
-  // What was not written down yet may have been shown.
+  // Output may have been shown that was not yet written.
   return { conversation, cut: { error, shown: touched ? [...shown, { type: "lost" }] : [] } };
 }

@@ -4,22 +4,25 @@ import type { TurnRecord } from "./turn-record.ts";
 /** The turn that a process works on. */
 export interface CurrentTurn {
   readonly record: TurnRecord;
-  /** The id of its prompt, by which the process says which prompt a message answers. */
+  /** The id of its prompt, which messages name to say which prompt they answer. */
   readonly uuid: string;
-  /** When the process got it, on the monotonic clock. */
+  /** When the process got the prompt, on the monotonic clock. */
   readonly since: number;
-  /** The same in milliseconds since the epoch. */
+  /** When the process got the prompt, in milliseconds since the epoch. */
   readonly startedAt: number;
-  /** Whether the process has taken it up; what it says before that belongs to something else. */
+  /** Whether the process has taken up the prompt; earlier messages belong to something else. */
   begun: boolean;
-  /** Runs while the process has been told to stop the turn; ends in its death. */
+  /** Runs once the process was told to stop the turn, and kills the process when it expires. */
   stopping: Timer | undefined;
-  /** Whether it has been written down that Claude has begun to answer or to act. */
+  /** Whether the journal has recorded that Claude began to answer or to act. */
   touched: boolean;
-  /** How another turn takes its place, if one does; after a rollback it is taken out of the conversation when it has stopped. */
+  /**
+   * How another turn replaces it, if one does; after a rollback it is removed from the conversation once it has
+   * stopped.
+   */
   displaced: "interrupt" | "rollback" | undefined;
-  /** Whether its key was refused and has changed, so that another process is to run it. */
+  /** Whether its key was refused and a different one is available, so that another process runs it again. */
   anew: boolean;
-  /** Ends it, once its result has come and it is being taken out of the conversation. */
+  /** Ends the turn; set once its result has arrived and it is being removed from the conversation. */
   end: (() => void) | undefined;
 }

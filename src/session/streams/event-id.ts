@@ -1,65 +1,68 @@
 /**
- * Where something that a turn has shown stands. Of a turn that was recalled `life` is the turn's own id, and `number` counts the
- * pieces that the journal keeps.
+ * The position of an event in a turn. For a recalled turn, `life` is the turn's own id, and `number` counts the pieces
+ * that the journal keeps.
  */
-export interface EventPlace {
-  /** Whose numbers these are: a turn that is taken up again, after a restart or on another node, is numbered anew. */
+export interface EventPosition {
+  /** Identifies the numbering: a turn that is resumed after a restart or on another node is numbered anew. */
   readonly life: string;
-  /** Which try of the turn it is of, from 1. */
+  /** The attempt of the turn, from 1. */
   readonly attempt: number;
   readonly number: number;
 }
 
 const FORM = /^(.+)\.(\d+)\.(\d+)$/;
 
-/** The id of an event that stands there. */
-export function eventId({ life, attempt, number }: EventPlace): string {
+/** Formats the id of the event at this position. */
+export function eventId({ life, attempt, number }: EventPosition): string {
   return `${life}.${attempt}.${number}`;
 }
 
-/** The place that an id tells, if it is one. */
-function placeIn(id: string): EventPlace | undefined {
+/** Returns the position that an id encodes, or undefined. */
+function positionIn(id: string): EventPosition | undefined {
   const [, life, attempt, number] = FORM.exec(id) ?? [];
   return life === undefined ? undefined : { life, attempt: Number(attempt), number: Number(number) };
 }
 
-/** What becomes of an event for a client that has seen some: it has it, it gets it, or it gets it after a `retry`. */
+/**
+ * What to do with an event for a returning client: skip it (`seen`), send it (`next`), or send it after a `retry`
+ * (`anew`).
+ */
 export type Admission = "seen" | "next" | "anew";
 
 /**
- * What a client gets that comes back with the id of the last event that it has seen: what came after that, or, if what it has is of
- * another life or another try of the turn, a `retry` and everything.
+ * Resumes the events for a client that returns with the id of the last event it has seen: sends what came after it, or,
+ * if that event belongs to another life or attempt of the turn, a `retry` and everything.
  */
 export class Resumption {
-  /** The last event that the client has seen, until it gets something else. */
-  #seen: EventPlace | undefined;
-  /** The life and the try that the client has something of. */
-  #told: Pick<EventPlace, "life" | "attempt"> | undefined;
-  /** Whether the client has something of the turn as it is read here. */
+  /** The last event that the client has seen, until it receives another one. */
+  #seen: EventPosition | undefined;
+  /** The life and attempt that the client has events of. */
+  #told: Pick<EventPosition, "life" | "attempt"> | undefined;
+  /** Whether the client has events of the current life and attempt. */
   #known = false;
 
-  /** An id that nobody can have had, as of an earlier release, is of something else. */
+  /** An unknown id, such as one of an earlier release, counts as another life. */
   constructor(lastEventId: string | null | undefined) {
     if (lastEventId === null || lastEventId === undefined || lastEventId === "") return;
-    this.#seen = placeIn(lastEventId);
+    this.#seen = positionIn(lastEventId);
     this.#told = this.#seen ?? { life: "", attempt: 0 };
   }
 
-  /** What becomes of the event that stands there; to be asked of all, in their order. */
-  admit(place: EventPlace): Admission {
-    const known = this.#told?.life === place.life && this.#told.attempt === place.attempt;
+  /** Decides what to do with the event at this position; call it for all events, in order. */
+  admit(position: EventPosition): Admission {
+    const known = this.#told?.life === position.life && this.#told.attempt === position.attempt;
     this.#known ||= known;
-    if (this.#seen?.life === place.life && place.number <= this.#seen.number) return "seen";
+    if (this.#seen?.life === position.life && position.number <= this.#seen.number) return "seen";
     const anew = this.#told !== undefined && !known;
     if (anew) this.#seen = undefined;
-    this.#told = { life: place.life, attempt: place.attempt };
+    this.#told = { life: position.life, attempt: position.attempt };
     this.#known = true;
     return anew ? "anew" : "next";
   }
 
   /**
-   * Whether what the client has is void although nothing came in its place, at the end of a turn that was tried so often. What it
-   * has of the last try of a turn that did not complete is what there is.
+   * Whether the client's events are void although nothing replaced them, at the end of a turn with this many attempts.
+   * The events of the last attempt of a failed turn remain valid.
    */
   isVoid(attempts: number, completed: boolean): boolean {
     if (this.#told === undefined) return false;

@@ -1,34 +1,34 @@
 import { CastellanError } from "../../errors.ts";
 import { sizeOf } from "./message-size.ts";
 
-/** How many events are kept for readers, unless it is said otherwise. */
+/** How many events to keep by default. */
 const KEPT = 131_072;
 
-/** How much is kept for readers at the most, in characters; the last event is kept whatever its size. */
+/** How many characters to keep in total. The last event is kept whatever its size. */
 const MOST_CHARACTERS = 64 * 1024 * 1024;
 
-/** How many events a reader is given at a time, at the most: those that it has been given it need not fear to lose. */
+/** The largest batch that a reader receives. A reader cannot lose the events of its current batch. */
 const BATCH = 64;
 
-/** What part of all that may be kept is let go at a time. */
+/** The fraction of the limit that is evicted at a time. */
 const DROPPED = 8;
 
-/** An event and its number, which counts from 0. */
+/** An event and its number, counting from 0. */
 export interface Numbered<Event> {
   readonly number: number;
   readonly event: Event;
 }
 
 /**
- * Events in order, numbered and bounded. Any number of readers can attach, at any number and at any time, also after the
- * end; none of them holds up whoever writes, or another reader.
+ * A numbered, bounded sequence of events. Any number of readers can attach at any time and at any number, also after
+ * its end. A reader delays neither the writer nor other readers.
  */
 export class EventLog<Event extends object> {
   readonly #who: string;
   readonly #limit: number;
-  /** The events that are kept; the first of them has number `#first`. Those before `#oldest` are as good as gone. */
+  /** The events in memory, from number `#first` on. Those before `#oldest` are already evicted for readers. */
   readonly #kept: Event[] = [];
-  /** How many characters each of them has, and all from `#oldest` on, and those before. */
+  /** The size of each event in characters, and the total from `#oldest` on and before it. */
   readonly #sizes: number[] = [];
   #characters = 0;
   #gone = 0;
@@ -38,23 +38,23 @@ export class EventLog<Event extends object> {
   #more: PromiseWithResolvers<void> | undefined;
   #readers = 0;
 
-  /** `who` is whose events they are, for messages; `limit` how many of them are kept. */
+  /** `who` names the owner of the events in messages; `limit` is how many to keep. */
   constructor(who: string, limit: number = KEPT) {
     this.#who = who;
     this.#limit = limit;
   }
 
-  /** The number that the next event will have. */
+  /** The number of the next event. */
   get length(): number {
     return this.#first + this.#kept.length;
   }
 
-  /** How many characters the events have that are kept. */
+  /** The total size of the kept events, in characters. */
   get characters(): number {
     return this.#characters;
   }
 
-  /** How many read at this moment. */
+  /** How many readers are attached. */
   get readers(): number {
     return this.#readers;
   }
@@ -77,7 +77,7 @@ export class EventLog<Event extends object> {
     this.#gone += size;
   }
 
-  /** Lets go of those that are as good as gone, in large pieces, so that each event of a long row costs the same. */
+  /** Removes evicted events from memory in large pieces, so that the cost per event stays constant. */
   #drop(): void {
     const count = this.#oldest - this.#first;
     if (count < this.#limit / DROPPED && this.#gone < MOST_CHARACTERS / DROPPED) return;
@@ -94,16 +94,16 @@ export class EventLog<Event extends object> {
   }
 
   /**
-   * Reads from number `from` on, and waits for what is still to come.
+   * Reads from number `from` on and waits for new events.
    *
-   * @throws CastellanError `EVENTS_LOST` if the event to be read next is no longer kept; whatever ended the log.
+   * @throws CastellanError `EVENTS_LOST` if the next event is no longer kept; the error that ended the log
    */
   async *read(from = 0): AsyncGenerator<Numbered<Event>, void, undefined> {
     let number = from;
     for await (const batch of this.batches(from)) for (const event of batch) yield { number: number++, event };
   }
 
-  /** As {@link EventLog.read}, but gives what is there in pieces of several events, which costs a reader of all less. */
+  /** Like {@link EventLog.read}, in batches of several events, which costs less per event. */
   async *batches(from = 0): AsyncGenerator<readonly Event[], void, undefined> {
     this.#readers++;
     try {

@@ -1,17 +1,17 @@
 import { type Clock, systemClock, type Timer } from "../../clock.ts";
 
-/** How events are sent as a response. */
+/** Options of a response with server-sent events. */
 export interface EventStreamOptions {
-  /** Milliseconds of silence after which a comment is sent, so that proxies keep the connection. Default 15,000. */
+  /** Milliseconds of silence before a comment is sent, so that proxies keep the connection. Default 15,000. */
   readonly heartbeatMs?: number;
-  /** Headers to send besides. */
+  /** Additional headers. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
 }
 
 /**
- * Server-sent events as a response. They are taken one by one, as the client takes them; when it leaves, `events` is
- * told to return. `own` are the headers of the protocol that the events follow.
+ * Returns a response of server-sent events. Pulls each event as the client takes it, and calls `return` on `events`
+ * when the client leaves. `own` are the headers of the events' protocol.
  */
 export function eventStreamResponse(
   events: AsyncGenerator<string, void, undefined>,
@@ -28,7 +28,7 @@ export function eventStreamResponse(
           beat = clock.schedule(
             heartbeatMs,
             () => {
-              // A client that has not even taken the last comment gets no further one.
+              // Sends no further comment to a client that has not taken the last one.
               if (controller.desiredSize === 0) controller.enqueue(encoder.encode(": waiting\n\n"));
               rest();
             },
@@ -51,7 +51,7 @@ export function eventStreamResponse(
   const headers = new Headers(options.headers);
   headers.set("content-type", "text/event-stream; charset=utf-8");
   headers.set("cache-control", "no-cache, no-transform");
-  // nginx would otherwise hold the events back until its buffer is full.
+  // Otherwise nginx buffers the events.
   headers.set("x-accel-buffering", "no");
   for (const [name, value] of Object.entries(own)) headers.set(name, value);
   return new Response(body, { headers });

@@ -1,7 +1,7 @@
-/** Why a message ended, in the words of the AI SDK. */
+/** Why a message ended, in the AI SDK's terms. */
 export type FinishReason = "stop" | "length" | "content-filter" | "tool-calls" | "other";
 
-/** The stop reason of the Messages API in these words. */
+/** Converts a stop reason of the Messages API. */
 export function finishReasonOf(stopReason: string | null): FinishReason {
   switch (stopReason) {
     case "end_turn":

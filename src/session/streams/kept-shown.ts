@@ -3,10 +3,10 @@ import type { ShownPiece } from "../../claude/messages/shown.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { TurnEnd } from "./reply.ts";
 
-/** How much of what a turn has shown is kept besides its answer, in characters of JSON. */
+/** How much of a turn's output to keep besides its answer, in characters of JSON. */
 const MOST_KEPT = 65_536;
 
-/** Pieces as the journal keeps them. The answer stands in the reply already. */
+/** Pieces as the journal keeps them. The answer is part of the reply. */
 const keptSchema = z.array(
   z.discriminatedUnion("type", [
     z.object({ type: z.enum(["text", "thinking"]), text: z.string() }),
@@ -23,9 +23,9 @@ const keptSchema = z.array(
 );
 
 /**
- * What is kept of what a turn has shown: all, or its beginning and its answer.
+ * Returns what to keep of a turn's output: all of it, or its beginning and its answer.
  *
- * @param answer the text of its reply, if there is one
+ * @param answer the text of the turn's reply, if it has one
  */
 export function keptOf(shown: readonly ShownPiece[], answer: string | undefined): JsonObject[] {
   const kept: JsonObject[] = [];
@@ -34,7 +34,7 @@ export function keptOf(shown: readonly ShownPiece[], answer: string | undefined)
     if (left < 0) return;
     const json = JSON.stringify(piece);
     left = piece.type === "lost" ? -1 : left - json.length;
-    // Read again, because whoever has the input of a tool may change it.
+    // Parse a copy, because a caller may change the input of a tool.
     kept.push(left < 0 ? { type: "lost" } : (JSON.parse(json) as JsonObject));
   };
   const last = shown.findLastIndex(({ type }) => type === "text");
@@ -50,7 +50,7 @@ export function keptOf(shown: readonly ShownPiece[], answer: string | undefined)
   return kept;
 }
 
-/** What a turn has shown, as far as its outcome tells, of which `end` was read. */
+/** Returns the output that an outcome from the journal contains; `end` is the end read from the same outcome. */
 export function shownIn(outcome: JsonObject | undefined, end: TurnEnd): ShownPiece[] {
   const { success, data } = keptSchema.safeParse(outcome?.["shown"]);
   if (!success) return knownOf(end);
@@ -60,7 +60,7 @@ export function shownIn(outcome: JsonObject | undefined, end: TurnEnd): ShownPie
   });
 }
 
-/** What is known of a turn whose outcome was written when what it had shown was not kept. */
+/** Returns the output of a turn whose outcome an earlier release wrote without it. */
 function knownOf(end: TurnEnd): ShownPiece[] {
   if ("reply" in end) return [{ type: "lost" }, ...textOf(end.reply.text)];
   const { partialText, toolUses } = { partialText: "", toolUses: [], ...end.error.details };

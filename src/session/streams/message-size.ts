@@ -1,9 +1,9 @@
-/** What a message has besides its texts: names of fields, numbers, ids. */
+/** The size of everything but the texts: field names, numbers, ids. */
 const REST = 256;
 
 /**
- * About how many characters a message has: those of the texts in it, however deep they stand. What is deeper than any call stack is
- * measured as well.
+ * Estimates the size of a message in characters: the texts in it, at any depth. Works iteratively, so that deep nesting
+ * cannot overflow the stack.
  */
 export function sizeOf(message: object): number {
   let size = REST;

@@ -3,36 +3,36 @@ import type { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { Spending, Usage } from "../../journal/model/spending.ts";
 
-/** What came of a turn. */
+/** A turn's end: its reply or its error. */
 export type TurnEnd =
   | {
       readonly reply: Reply;
-      /** The answer as data as Claude gave it, before a schema read it. */
+      /** The structured answer as Claude gave it, before a schema parsed it. */
       readonly output: unknown;
     }
   | { readonly error: CastellanError };
 
-/** What a finished turn returns. */
+/** The result of a completed turn. */
 export interface Reply<Structured = unknown> {
   /**
-   * What Claude answered: the text after its last tool use, which is empty if the model had nothing to say. Of a command that says
-   * nothing of what it did, such as `/compact`, a sentence that it was done.
+   * Claude's answer: the text after its last tool use; empty if the model wrote none. For a command that reports
+   * nothing, such as `/compact`, a sentence that it was done.
    */
   readonly text: string;
-  /** The command of Claude Code's own that has answered in the place of the model: `compact`, `clear`, `context`, … */
+  /** The built-in command that answered instead of the model: `compact`, `clear`, `context`, … */
   readonly command?: string;
-  /** The answer as data, if the session has an `outputSchema` or `outputFormat`. */
+  /** The structured answer, if the session has an `outputSchema` or `outputFormat`. */
   readonly structured?: Structured;
-  /** Tokens of this turn, over all models and subagents. */
+  /** The tokens of this turn, over all models and subagents. */
   readonly usage: Usage;
-  /** US dollars of this turn, as Claude Code estimates them. Not a bill. */
+  /** The cost of this turn in US dollars, as Claude Code estimates it. Not a bill. */
   readonly costUsd: number;
   /** Claude's id of the conversation. */
   readonly sessionId: string;
   readonly turnId: string;
   /** Why the model stopped, as in the Messages API: `end_turn`, `max_tokens`, … */
   readonly stopReason: string | null;
-  /** From the moment that the process got the prompt to the end of the answer, in milliseconds. */
+  /** Milliseconds from the moment the process got the prompt to the end of the answer. */
   readonly durationMs: number;
 }
 

@@ -6,16 +6,16 @@ import type { Reply } from "./reply.ts";
 import { shownBy } from "./turn-reader.ts";
 import type { TurnSource } from "./turn-source.ts";
 
-/** The events of {@link Turn.toResponse}: the name of each, and what its JSON data is. */
+/** The events of {@link Turn.toResponse}: their names and JSON data. */
 export interface TurnEvents {
   text: { readonly text: string };
   thinking: { readonly text: string };
   tool_use: ToolUse;
-  /** What was sent before is void: the turn was cut and is run again, or all of it is sent anew. */
+  /** Discards everything sent before: the turn runs again, or everything is sent anew. */
   retry: { readonly attempt: number };
-  /** Something came here that is no longer there; see {@link Turn.recalled}. */
+  /** A part of the output that is no longer kept; see {@link Turn.recalled}. */
   lost: { readonly code: "EVENTS_LOST"; readonly message: string };
-  /** The last event of a turn that completed. */
+  /** The last event of a completed turn. */
   result: Reply;
   /** The last event of any other turn. */
   error: { readonly code: string; readonly message: string };
@@ -23,13 +23,16 @@ export interface TurnEvents {
 
 export interface SseOptions extends EventStreamOptions {
   /**
-   * The id of the last event that the client has seen, as it sends it in `Last-Event-ID`. It means the same on every node, and after
-   * a restart of the application.
+   * The id of the last event that the client has seen, from its `Last-Event-ID` header. Valid on every node and after a
+   * restart of the application.
    */
   readonly lastEventId?: string | null;
 }
 
-/** A turn as a response of server-sent events. When the client leaves, the reader is detached; the turn goes on. */
+/**
+ * Returns a turn as a response of server-sent events. A client that leaves only detaches its reader; the turn
+ * continues.
+ */
 export function turnResponse(turn: TurnSource, options: SseOptions): Response {
   return eventStreamResponse(eventsOf(turn, new Resumption(options.lastEventId)), options);
 }
@@ -37,12 +40,12 @@ export function turnResponse(turn: TurnSource, options: SseOptions): Response {
 async function* eventsOf(turn: TurnSource, client: Resumption): AsyncGenerator<string, void, undefined> {
   try {
     for await (const batch of shownBy(turn)) {
-      for (const { place, pieces } of batch) {
-        const admission = client.admit(place);
+      for (const { position, pieces } of batch) {
+        const admission = client.admit(position);
         if (admission === "seen") continue;
-        const retry = admission === "anew" ? [event("retry", { attempt: place.attempt })] : [];
-        // The id stands on the last event of a message only, so that a client that has it has them all.
-        yield `${[...retry, ...pieces.map(pieceEvent)].join("\n\n")}\nid: ${eventId(place)}\n\n`;
+        const retry = admission === "anew" ? [event("retry", { attempt: position.attempt })] : [];
+        // Only the last event of a message has an id, so a client that has the id has the whole message.
+        yield `${[...retry, ...pieces.map(pieceEvent)].join("\n\n")}\nid: ${eventId(position)}\n\n`;
       }
     }
     yield ended(client, turn.attempts, event("result", await turn.result), true);
@@ -52,7 +55,7 @@ async function* eventsOf(turn: TurnSource, client: Resumption): AsyncGenerator<s
   }
 }
 
-/** The last event. A client that comes back after it gets it again, since it keeps the id of the one before. */
+/** Returns the last event. A returning client gets it again, because it carries no id. */
 function ended(client: Resumption, attempt: number, last: string, completed: boolean): string {
   const retry = client.isVoid(attempt, completed) ? `${event("retry", { attempt })}\n\n` : "";
   return `${retry}${last}\n\n`;

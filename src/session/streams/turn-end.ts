@@ -13,7 +13,7 @@ const outcomeSchema = z.union([
   }),
 ]);
 
-/** What came of a turn, as the journal keeps it; with what it has shown, unless others tell that. */
+/** Converts a turn's end to an outcome for the journal, with its output unless others keep that. */
 export function outcomeOf(end: TurnEnd, shown?: readonly ShownPiece[]): JsonObject {
   const kept = shown === undefined ? {} : { shown: keptOf(shown, "reply" in end ? end.reply.text : undefined) };
   if ("error" in end) {
@@ -21,12 +21,12 @@ export function outcomeOf(end: TurnEnd, shown?: readonly ShownPiece[]): JsonObje
     return jsonOf({ error: { code, message, details }, ...kept });
   }
   const { structured: _, usage, ...reply } = end.reply;
-  // Copied, because whoever has the reply after five seconds may change it before it is written.
+  // Copy it, because the caller may change the reply before a late write.
   const own = { ...reply, usage: { ...usage } };
   return { reply: end.output === undefined ? own : jsonOf({ ...own, structured: end.output }), ...kept };
 }
 
-/** What came of a turn, as it was; `reader` reads an answer that is data. */
+/** Reads a turn's end from its outcome; `reader` parses a structured answer. */
 export function endOf(outcome: JsonObject | undefined, who: string, reader: z.ZodType | undefined): TurnEnd {
   const read = outcomeSchema.safeParse(outcome);
   if (!read.success) {
@@ -36,7 +36,7 @@ export function endOf(outcome: JsonObject | undefined, who: string, reader: z.Zo
   }
   if ("error" in read.data) {
     const { code, message, details } = read.data.error;
-    // What was written came out of an error of this code, whichever it was.
+    // An error with this code was written, so the details fit it.
     const known = { code: code as "TURN_CANCELLED", details: details as ErrorDetails["TURN_CANCELLED"] };
     return { error: new CastellanError(known.code, message, { details: known.details }) };
   }
@@ -46,7 +46,7 @@ export function endOf(outcome: JsonObject | undefined, who: string, reader: z.Zo
   return { reply: { ...reply, structured: "structured" in again ? again.structured : output }, output };
 }
 
-/** What JSON makes of it. */
+/** Converts a value to what JSON makes of it. */
 export function jsonOf(value: object): JsonObject {
   return JSON.parse(JSON.stringify(value)) as JsonObject;
 }

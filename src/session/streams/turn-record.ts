@@ -7,95 +7,98 @@ import { CastellanError, type ConversationFate, type PartialTurn } from "../../e
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/turn-entry.ts";
-import type { EventPlace } from "./event-id.ts";
+import type { EventPosition } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply, TurnEnd } from "./reply.ts";
 import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
 
-/** What of a turn's settings it carries along. */
+/** The settings that a turn carries along. */
 export interface TurnRequest {
   /** Default `"caller"`. */
   readonly origin?: TurnOrigin;
-  /** Tells the numbers of this record's messages from those of another one of the same turn. */
+  /** Distinguishes this record's numbering from that of another record of the same turn. */
   readonly life?: string;
   readonly output?: z.ZodType | undefined;
   /** Default `"text"`. */
   readonly promptKind?: PromptKind | undefined;
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;
-  /** Whether somebody will come back for it, also after a restart of the application. */
+  /** Whether a caller may come back for it, also after a restart of the application. */
   readonly durable?: boolean;
   /** In milliseconds since the epoch. */
   readonly acceptedAt?: number;
-  /** The same on the clock that is never set, in milliseconds. */
+  /** When it was accepted, in milliseconds on the monotonic clock. */
   readonly since?: number;
-  /** Its place among the turns that wait: the lowest goes first. */
+  /** Its position among the waiting turns; the lowest goes first. */
   readonly position?: number;
-  /** How often it had been handed to a process before the application was restarted. */
+  /** How many attempts it had before the application restarted. */
   readonly attempts?: number;
-  /** Writes down what came of it; a reply is not given out before that is done. */
+  /** Writes the turn's end; the reply is held back until that is done. */
   readonly onEnd?: (record: TurnRecord, as: EndedTurnState, end: TurnEnd) => Promise<void>;
-  /** Whether errors are not given out before either: somebody else may come to another end, if it cannot be written. */
+  /**
+   * Whether errors are held back, too, because another application may end the turn differently if this end cannot be
+   * written.
+   */
   readonly shared?: boolean;
 }
 
-/** What the journal knows of a turn that waits. */
+/** What the journal knows of a waiting turn. */
 type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt" | "queueTimeoutMs"> & {
   readonly since: number;
 };
 
-/** A turn as its session sees it. Callers hold a `Turn`, which shows what they may see of it. */
+/** A turn as its session sees it. Callers get a `Turn`. */
 export class TurnRecord {
   readonly id: string;
-  /** Empty if Claude Code began it by itself. */
+  /** Empty if Claude Code began the turn by itself. */
   readonly prompt: string;
   readonly origin: TurnOrigin;
   readonly promptKind: PromptKind;
-  /** What an answer that is data is read with. */
+  /** Parses a structured answer. */
   readonly output: z.ZodType | undefined;
   timeoutMs: number | undefined;
   queueTimeoutMs: number;
   durable: boolean;
   acceptedAt: number;
-  /** When it was accepted on the clock that is never set: what its waits and times are counted from. */
+  /** When it was accepted, on the monotonic clock; its timeouts count from here. */
   since: number;
   position: number;
-  /** Whose numbers the messages in its log have. */
+  /** Identifies the numbering of its log. */
   readonly life: string;
-  /** Whether the journal has been told of it, or had it already. Until then there is nothing to be written of it. */
+  /** Whether the journal has been told of it. Before that, nothing else is written about it. */
   submitted = false;
   readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
-  /** Resolves when it is in the journal; rejects if it could not be accepted, or ended before. */
+  /** Resolves once it is in the journal; rejects if it was not accepted, or ended earlier. */
   readonly accepted: Promise<void>;
-  /** How often it has been handed to a process. */
+  /** How many attempts it has had. */
   attempts: number;
-  /** After how many attempts it had waited for longer than its `queueTimeoutMs`, if the process had it at that moment. */
+  /** The number of attempts after which its `queueTimeoutMs` expired, if the process had it at that moment. */
   overdue: number | undefined;
-  /** What it has cost, once that is known. */
+  /** Its cost, once known. */
   costUsd: number | undefined;
-  /** What has become of it in the conversation, once that is known. */
+  /** Its fate in the conversation, once known. */
   conversation: ConversationFate | undefined;
-  /** The number in the log with which each attempt begins, and how many there were before the log. */
+  /** The log number at which each attempt begins, and how many attempts preceded the log. */
   readonly #starts: number[] = [];
   #before: number;
   readonly #who: string;
   readonly #onEnd: TurnRequest["onEnd"];
   readonly #shared: boolean;
   #state: TurnState = "accepted";
-  /** Whether Claude had begun to answer or to act in a try that was cut. */
+  /** Whether Claude had begun to answer or to act in an interrupted attempt. */
   #answeredBefore = false;
-  /** What is known of what it had shown before this record was made, if it was over by then. */
+  /** The known output of a turn that had ended before this record existed. */
   #recalled: readonly ShownPiece[] | undefined;
   #left = false;
   #recorded: Promise<void> = Promise.resolve();
   #progress = new Progress();
-  /** What watches the clock and the signal for this turn. */
+  /** The timers and signal listeners of this turn. */
   readonly #watches: Timer[] = [];
   readonly #settle: PromiseWithResolvers<Reply> = Promise.withResolvers();
   readonly #accept: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  /** `who` is the session, for messages. */
+  /** `who` names the session in messages. */
   constructor(id: string, prompt: string, who: string, request: TurnRequest = {}) {
     this.id = id;
     this.prompt = prompt;
@@ -129,37 +132,40 @@ export class TurnRecord {
     return hasEnded(this.#state);
   }
 
-  /** Whether it had ended before this record was made, and only what came of it is known. */
+  /** Whether it had ended before this record existed, so that only its outcome is known. */
   get recalled(): boolean {
     return this.#recalled !== undefined;
   }
 
-  /** What is known of what it has shown, if it was recalled. */
+  /** The known output of a recalled turn. */
   get shown(): readonly ShownPiece[] | undefined {
     return this.#recalled;
   }
 
-  /** What is known of what its last attempt has shown. */
+  /** The known output of the last attempt. */
   get known(): readonly ShownPiece[] {
     return this.#recalled ?? this.#progress.shown;
   }
 
-  /** Whether it has ended only here, see {@link TurnRecord.leave}. */
+  /** Whether it has ended only for callers here, see {@link TurnRecord.leave}. */
   get left(): boolean {
     return this.#left;
   }
 
-  /** Resolves when what came of it has been written down, as far as that was waited for. */
+  /** Resolves once the end is written, as far as that is waited for. */
   get recorded(): Promise<void> {
     return this.#recorded;
   }
 
-  /** What has come of the current attempt. */
+  /** The progress of the current attempt. */
   get progress(): Progress {
     return this.#progress;
   }
 
-  /** Whether Claude has begun to answer or to act, in any try; of one that began before this record was made nobody knows. */
+  /**
+   * Whether Claude has begun to answer or to act in any attempt. Unknown, and therefore true, for an attempt that began
+   * before this record existed.
+   */
   get touched(): boolean {
     return this.recalled || this.#before > 0 || this.#answeredBefore || this.#progress.touched;
   }
@@ -176,7 +182,7 @@ export class TurnRecord {
     });
   }
 
-  /** Keeps a watch until the turn ends. */
+  /** Keeps a timer or listener until the turn ends. */
   watch(watch: Timer): void {
     this.#watches.push(watch);
   }
@@ -191,24 +197,24 @@ export class TurnRecord {
     if (this.#starts.length < this.attempts - this.#before) this.#starts.push(this.log.length);
   }
 
-  /** Which attempt the message with this number is of, counted from 1. */
+  /** Returns the attempt of the message with this number. */
   attemptOf(number: number): number {
     return this.#before + this.#starts.findLastIndex((start) => start <= number) + 1;
   }
 
-  /** Where the message with this number stands. */
-  placeOf(number: number): EventPlace {
+  /** Returns the position of the message with this number. */
+  positionOf(number: number): EventPosition {
     return { life: this.life, attempt: this.attemptOf(number), number };
   }
 
-  /** Forgets the attempt that was cut. */
+  /** Forgets the interrupted attempt. */
   requeued(): void {
     if (!this.#advance({ type: "requeue" })) return;
     this.#answeredBefore ||= this.#progress.touched;
     this.#progress = new Progress();
   }
 
-  /** Makes as if it had not been handed out, because that has shown nothing of it. */
+  /** Undoes the current attempt, which showed nothing of the turn. */
   putBack(): void {
     if (!this.#advance({ type: "requeue" })) return;
     this.attempts--;
@@ -220,7 +226,7 @@ export class TurnRecord {
     this.log.append(message);
   }
 
-  /** `output` is an answer that is data as Claude gave it. */
+  /** `output` is the structured answer as Claude gave it. */
   complete(reply: Reply, output?: unknown): void {
     if (!this.#end("completed")) return;
     const give = (): void => {
@@ -237,21 +243,21 @@ export class TurnRecord {
     if (this.#end(as)) this.#giveOut(as, error);
   }
 
-  /** It ran when the application died, and is over. `shown` is what is known of it. */
+  /** Ends a turn that ran when the application died. `shown` is its known output. */
   cutBefore(error: CastellanError, shown: readonly ShownPiece[]): void {
     if (!this.#advance({ type: "run" }) || !this.#end("interrupted")) return;
     this.#recalled = shown;
     this.#giveOut("interrupted", error);
   }
 
-  /** Ends it for those who hold it here. What is in the journal stays as it is, and is taken up at the next start. */
+  /** Ends the turn for its callers here. The journal keeps it unchanged, and the next start resumes it. */
   leave(error: CastellanError): void {
     if (!this.#end(this.#state === "running" ? "interrupted" : "cancelled")) return;
     this.#left = true;
     this.#reject(error);
   }
 
-  /** It turns out to be one that waits in the journal, where another call has put it: what that call asked for counts. */
+  /** Becomes a turn that waits in the journal, where another call has put it; that call's options count. */
   adopt({ durable, position, attempts, ...times }: Required<Adopted> & Pick<TurnRequest, "timeoutMs">): void {
     for (const watch of this.#watches.splice(0)) watch.cancel();
     this.durable ||= durable;
@@ -266,7 +272,7 @@ export class TurnRecord {
     this.enqueued();
   }
 
-  /** It turns out to have ended before, in this way, after it had shown this. */
+  /** Becomes a turn that has already ended in this way, with this output. */
   recall(as: EndedTurnState, end: TurnEnd, shown: readonly ShownPiece[]): void {
     if (!this.#over({ type: "recall", as })) return;
     this.#recalled = shown;
@@ -287,7 +293,7 @@ export class TurnRecord {
     if (!this.#shared) give();
   }
 
-  /** Writes down how it ended, and gives that out then; if the session is another's by now, it goes on there. */
+  /** Writes the end, then publishes it. If another application owns the session now, the turn continues there. */
   #record(as: EndedTurnState, end: TurnEnd, give: () => void): void {
     this.#recorded =
       this.#onEnd?.(this, as, end).then(give, (thrown: CastellanError) => {

@@ -1,17 +1,17 @@
 import type { EndedTurnState } from "../../journal/model/turn-entry.ts";
 
 /**
- * The states of a turn. It is accepted by a session, waits in its mailbox once it is in the journal, runs, and ends exactly
- * once. A turn whose process died before it had touched anything goes back from `running` to `queued`.
+ * The states of a turn. A turn is accepted, waits in the mailbox once it is in the journal, runs, and ends exactly
+ * once. If its process dies before it has touched anything, it returns from `running` to `queued`.
  */
 export type TurnState = "accepted" | "queued" | "running" | EndedTurnState;
 
-/** What can happen to a turn. */
+/** The events of a turn. */
 export type TurnEvent =
   | { readonly type: "enqueue" }
   | { readonly type: "run" }
   | { readonly type: "requeue" }
-  /** It turns out to be one that has ended already. */
+  /** It turns out to be a turn that has already ended. */
   | { readonly type: "recall"; readonly as: EndedTurnState }
   | { readonly type: "end"; readonly as: EndedTurnState };
 
@@ -20,7 +20,7 @@ export function hasEnded(state: TurnState): state is EndedTurnState {
   return state !== "accepted" && state !== "queued" && state !== "running";
 }
 
-/** The state after `event`, or `undefined` if that cannot happen in `state`; a turn that has ended stays as it is. */
+/** Returns the state after `event`, or undefined if `event` cannot happen in `state`. An ended turn stays as it is. */
 export function nextTurnState(state: TurnState, event: TurnEvent): TurnState | undefined {
   switch (state) {
     case "accepted":

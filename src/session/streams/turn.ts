@@ -11,29 +11,28 @@ import type { TurnSource } from "./turn-source.ts";
 import type { TurnState } from "./turn-state.ts";
 import { uiMessageStreamResponse } from "./ui-message-stream-response.ts";
 
-/** A piece of what Claude wrote, and of which try it is; see {@link NumberedMessage}. */
+/** A piece of what Claude wrote, and its attempt; see {@link NumberedMessage}. */
 export interface TurnDelta extends Delta {
   readonly attempt: number;
 }
 
 let source: (turn: Turn) => TurnSource;
 
-/** What a turn shows, from the inside. */
+/** Returns the source behind a turn. */
 export function sourceOf(turn: Turn): TurnSource {
   return source(turn);
 }
 
 /**
- * One prompt and all that comes of it.
+ * One prompt and everything that results from it.
  *
- * A turn goes on whether or not anybody reads it. Any number of readers can be attached, at any time; leaving a loop
- * detaches that reader and nothing else. To stop the turn, call {@link Turn.interrupt} or abort the signal it was asked
- * with. Every reader, and {@link Turn.result}, fails with the error that ended the turn, so a stream that finishes
- * without an error is complete.
+ * A turn continues whether or not anybody reads it. Any number of readers can attach at any time; leaving a loop only
+ * detaches that reader. To stop the turn, call {@link Turn.interrupt} or abort its signal. Every reader, and {@link
+ * Turn.result}, fails with the error that ended the turn, so a stream that finishes without an error is complete.
  *
- * A turn whose process dies may be run again, see `onInterruptedTurn`. If it had shown something, readers are not given it
- * twice in silence: {@link Turn.messages} and {@link Turn.deltas} say of which try each piece is, {@link Turn.text} and
- * {@link Turn.thinking} fail with `TURN_RETRIED` and can be read anew.
+ * A turn whose process dies may run again, see `onInterruptedTurn`. If it had shown output, readers learn about the
+ * repetition: {@link Turn.messages} and {@link Turn.deltas} give the attempt of each piece; {@link Turn.text} and
+ * {@link Turn.thinking} fail with `TURN_RETRIED` and can be read again.
  *
  * @example
  * const turn = stream("assistant", "Analyse this data");
@@ -66,43 +65,43 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
-   * Whether the turn had ended before it was asked for, and was read back from the journal. Then there is its result, and the text,
-   * the thinking and the tools of its last try, in as few pieces as possible. If that is more than 64 kB besides the answer, the
-   * journal keeps the beginning, and readers fail with `EVENTS_LOST` where it ends. Its messages are gone: reading them fails with
-   * `EVENTS_LOST`, or with the error that ended the turn.
+   * Whether the turn had ended before this call, and was read back from the journal. Its result is available, and the
+   * text, thinking and tools of its last attempt, in as few pieces as possible. If that is more than 64 kB besides the
+   * answer, the journal keeps the beginning, and readers fail with `EVENTS_LOST` where it ends. Its messages are gone:
+   * reading them fails with `EVENTS_LOST`, or with the error that ended the turn.
    */
   get recalled(): boolean {
     return this.#record.recalled;
   }
 
   /**
-   * Whether Claude has begun to answer or to act, in any of its tries. What Claude Code says of a request that the API refused
-   * does not count. A turn that has failed untouched has done nothing, so that the same can be asked of another session. `true`
-   * also where that is not known, as of a turn that began before the application was restarted.
+   * Whether Claude has begun to answer or to act in any attempt. Messages about a request that the API rejected do not
+   * count. A turn that failed untouched has done nothing, so its prompt can safely go to another session. Also `true`
+   * if unknown, as for a turn that began before the application restarted.
    */
   get touched(): boolean {
     return this.#record.touched;
   }
 
   /**
-   * The finished turn.
+   * Resolves with the reply of the completed turn.
    *
-   * @throws CastellanError `TURN_FAILED`, `TURN_INTERRUPTED`, `TURN_TIMEOUT`, `TURN_CANCELLED`, `QUEUE_TIMEOUT`,
-   * `COMMAND_NOT_FOUND` if it is a command that the process does not know, or what happened to the session:
-   * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`; `JOURNAL_UNAVAILABLE` if it could not be accepted, `NOT_OWNER`
-   * if another application has the journal by now.
+   * @throws CastellanError `TURN_FAILED`, `TURN_INTERRUPTED`, `TURN_TIMEOUT`, `TURN_CANCELLED`, `QUEUE_TIMEOUT`;
+   * `COMMAND_NOT_FOUND` if it is a command that the process does not know; `SESSION_QUARANTINED`, `SESSION_STOPPED`,
+   * `SUPERVISOR_STOPPED` if the session stopped; `JOURNAL_UNAVAILABLE` if it could not be accepted; `NOT_OWNER` if
+   * another application has taken over the journal
    */
   result(): Promise<Reply<Structured>> {
-    // The schema that the turn was asked with has read it, and gave `Structured` its meaning.
+    // The turn's schema has parsed it, which gives `Structured` its meaning.
     return this.#record.result as Promise<Reply<Structured>>;
   }
 
-  /** The messages of the Agent SDK, from number `from` on, each with its number. Numbers count from 0. */
+  /** The messages of the Agent SDK from number `from` on, with their numbers. Numbers count from 0. */
   async *messages(from = 0): AsyncGenerator<NumberedMessage, void, undefined> {
     let number = from;
     for await (const batch of this.#record.log.batches(from)) {
       for (const message of batch) {
-        yield { number, message, attempt: this.#record.placeOf(number).attempt };
+        yield { number, message, attempt: this.#record.positionOf(number).attempt };
         number++;
       }
     }
@@ -110,7 +109,7 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   /** The messages of the Agent SDK. */
   async *[Symbol.asyncIterator](): AsyncGenerator<SDKMessage, void, undefined> {
-    // Not `yield*`, which waits for each message once more.
+    // Not `yield*`, which would wait once more for each message.
     for await (const batch of this.#record.log.batches()) for (const message of batch) yield message;
   }
 
@@ -129,9 +128,9 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
-   * What Claude writes, piece by piece; with `includePartialMessages: false` block by block. Subagents are left out.
+   * What Claude writes, piece by piece; with `includePartialMessages: false` block by block. Excludes subagents.
    *
-   * @throws CastellanError `TURN_RETRIED` if what was given is void, because the turn is run again
+   * @throws CastellanError `TURN_RETRIED` if the turn runs again, so that what was read is void
    */
   text(): AsyncGenerator<string, void, undefined> {
     return this.#pieces("text");
@@ -142,7 +141,7 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
     return this.#pieces("thinking");
   }
 
-  /** The pieces of the last try. Pieces cannot be taken back, so a reader who has some of an earlier one is told. */
+  /** The pieces of the last attempt. Throws if it has already yielded pieces of an earlier one. */
   async *#pieces(type: Delta["type"]): AsyncGenerator<string, void, undefined> {
     let given: number | undefined;
     for await (const delta of this.deltas()) {
@@ -157,7 +156,7 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
     throw new CastellanError("TURN_RETRIED", message, { details: { turnId: id, attempt } });
   }
 
-  /** The tools that are called, in every try; those of subagents are among them. */
+  /** The tool calls of every attempt, including those of subagents. */
   async *toolUses(): AsyncGenerator<ToolUse, void, undefined> {
     for await (const batch of this.#tried()) {
       for (const { piece } of batch) {
@@ -169,17 +168,18 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
-   * Stops the turn and resolves when it has ended. One that still waits is cancelled and never runs; one that runs ends
-   * with `TURN_INTERRUPTED`, unless it finishes first. Does nothing to a turn that has ended.
+   * Stops the turn; resolves once it has ended. A waiting turn is cancelled and never runs; a running one ends with
+   * `TURN_INTERRUPTED`, unless it finishes first. Does nothing to a turn that has ended.
    */
   interrupt(): Promise<void> {
     return this.#interrupt();
   }
 
   /**
-   * The turn as server-sent events, for a web page; see {@link TurnEvents} for what they carry. A browser that reconnects sends the
-   * id of the last one as `Last-Event-ID`; give it as `lastEventId`, and it gets what came after that. If what it has is of another
-   * try, of before a restart of the application, or of a turn whose messages are gone by now, it gets `retry` and everything.
+   * The turn as a response of server-sent events for a web page; {@link TurnEvents} lists the events. A reconnecting
+   * browser sends the id of its last event as `Last-Event-ID`; pass it as `lastEventId`, and the browser gets what came
+   * after that event. If the event belongs to another attempt, to the time before a restart of the application, or to a
+   * turn whose messages are gone, the browser gets `retry` and everything.
    *
    * @example
    * app.post("/ask", async (c) => stream("assistant", await c.req.text()).toResponse());
@@ -189,12 +189,12 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
-   * The turn as a UI message stream of the Vercel AI SDK (`ai` 7), for `useChat` and its like: one assistant message
-   * with text, thinking and tools, in steps, under the turn's id and with {@link TurnMetadata}. What subagents do is left
-   * out. A turn that somebody stopped ends with `abort`, any other that does not complete with `error`. When a turn that
-   * was cut is run again, the step that it was in is taken back.
+   * The turn as a UI message stream of the Vercel AI SDK (`ai` 7), for `useChat` and similar: one assistant message
+   * with text, thinking and tools, in steps, under the turn's id and with {@link TurnMetadata}. Excludes subagents. A
+   * turn that a caller stopped ends with `abort`, any other turn that does not complete with `error`. When an
+   * interrupted turn runs again, its current step is taken back.
    *
-   * It always begins at the beginning, so that it also serves a page that resumes.
+   * The stream always starts at the turn's beginning, so it also serves a page that resumes.
    *
    * @example
    * app.post("/api/chat", async (c) => {

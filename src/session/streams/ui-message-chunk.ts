@@ -3,7 +3,7 @@ import type { FinishReason } from "./finish-reason.ts";
 import type { Reply } from "./reply.ts";
 
 /**
- * What {@link Turn.toUIMessageStreamResponse} says about a turn in the message's `metadata`.
+ * The `metadata` of a message from {@link Turn.toUIMessageStreamResponse}.
  *
  * @example
  * const { messages } = useChat<UIMessage<TurnMetadata>>();
@@ -13,7 +13,7 @@ export interface TurnMetadata extends Partial<Pick<Reply, "usage" | "costUsd" | 
   readonly turnId: string;
 }
 
-/** A piece of a message, as the AI SDK's UI message stream defines it; those of its chunks that a turn needs. */
+/** A chunk of the AI SDK's UI message stream; the kinds that a turn needs. */
 export type UIMessageChunk =
   | { readonly type: "start"; readonly messageId: string; readonly messageMetadata: TurnMetadata }
   | { readonly type: "start-step" }
@@ -23,17 +23,17 @@ export type UIMessageChunk =
   | { readonly type: "reasoning-delta"; readonly id: string; readonly delta: string }
   | ToolChunk
   | { readonly type: "finish-step" }
-  /** Something came here that is no longer there; see {@link Turn.recalled}. */
+  /** A part of the output that is no longer kept; see {@link Turn.recalled}. */
   | { readonly type: "data-lost"; readonly data: { readonly code: "EVENTS_LOST" } }
-  /** Takes back what the step has so far. */
+  /** Takes back the current step. */
   | { readonly type: "reset-step" }
   | { readonly type: "finish"; readonly finishReason: FinishReason; readonly messageMetadata: TurnMetadata }
   | { readonly type: "error"; readonly errorText: string }
   | { readonly type: "abort"; readonly reason: string };
 
 /**
- * Tools are dynamic, that is, not of types that the page knows, and have been run where the answer is made: the page has
- * neither to run them nor to send what they answered.
+ * Tools are dynamic, because the page does not know their types, and have already run: the page neither runs them nor
+ * sends their output.
  */
 export interface Tool {
   readonly toolCallId: string;

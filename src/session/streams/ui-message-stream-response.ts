@@ -4,7 +4,10 @@ import type { TurnSource } from "./turn-source.ts";
 import type { UIMessageChunk } from "./ui-message-chunk.ts";
 import { UIMessageStream } from "./ui-message-stream.ts";
 
-/** A turn as a UI message stream of the AI SDK. When the client leaves, the reader is detached; the turn goes on. */
+/**
+ * Returns a turn as a UI message stream of the AI SDK. A client that leaves only detaches its reader; the turn
+ * continues.
+ */
 export function uiMessageStreamResponse(turn: TurnSource, session: SessionName, options: EventStreamOptions): Response {
   return eventStreamResponse(eventsOf(turn, session), options, { "x-vercel-ai-ui-message-stream": "v1" });
 }
@@ -27,20 +30,20 @@ async function* liveEvents(turn: TurnSource, stream: UIMessageStream): AsyncGene
   try {
     for await (const batch of turn.log.batches()) {
       for (const message of batch) {
-        const told = events(stream.read({ message, attempt: turn.placeOf(number++).attempt }));
+        const told = events(stream.read({ message, attempt: turn.positionOf(number++).attempt }));
         isTold ||= told !== "";
         if (told !== "") yield told;
       }
     }
   } catch (error) {
-    // That it was over before may turn out while it is read. The AI SDK can take back no more than a step.
+    // The turn may turn out to be recalled while it is read. The AI SDK can take back no more than a step.
     if (!turn.recalled || isTold) throw error;
     yield* recalledEvents(turn, stream);
   }
 }
 
 async function* recalledEvents(turn: TurnSource, stream: UIMessageStream): AsyncGenerator<string, void, undefined> {
-  // What is kept comes with what came of it.
+  // The kept output arrives with the result.
   await turn.result.catch(() => {});
   const told = events(stream.recall(turn.shown ?? [], turn.state === "completed"));
   if (told !== "") yield told;

@@ -10,29 +10,29 @@ import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
 
 type Chunks = Generator<UIMessageChunk, void, undefined>;
 
-/** In the place of what a tool answered in a turn that was recalled. */
+/** Replaces the output of a tool in a recalled turn. */
 const NOT_KEPT = "(the answer of this tool is no longer kept)";
 
 /**
- * Tells a turn as the one assistant message of the AI SDK that it is: a step for each message of the API, in it the text,
- * the thinking and the tools, and in the same step what the tools answered. One of it tells one turn from its beginning.
+ * Converts one turn, from its beginning, to an assistant message of the AI SDK: one step per API message, with its
+ * text, thinking and tool calls, and the outputs of those tools.
  *
- * When a turn that was cut is run again, the step that it was in is taken back. The AI SDK can take back no more than that:
- * what came in steps before it stays.
+ * When an interrupted turn runs again, its current step is taken back. The AI SDK cannot take back more, so earlier
+ * steps stay.
  *
- * Of subagents nothing is told: the AI SDK has no place for a tool within a tool, and would take theirs for Claude's own.
+ * Subagents are left out: the AI SDK has no tools within tools and would show their output as Claude's own.
  */
 export class UIMessageStream {
   readonly #metadata: TurnMetadata;
   readonly #reader = new PartReader();
-  /** Ids of the tools that have been called and have not answered. */
+  /** The ids of called tools without an output. */
   readonly #called = new Set<string>();
-  /** Which try of the turn is being read. */
+  /** The attempt being read. */
   #attempt = 1;
-  /** The message of the API that is being read; its step begins with the first chunk of it, so that no step is empty. */
+  /** The API message being read. Its step begins with its first chunk, so that no step is empty. */
   #message = "";
   #step: "none" | "taken back" | { readonly of: string } = "none";
-  /** What is being written. */
+  /** The part being written. */
   #part: { readonly type: Delta["type"] | "tool"; readonly id: string } | undefined;
   #parts = 0;
 
@@ -49,7 +49,7 @@ export class UIMessageStream {
     for (const part of this.#reader.read(message)) yield* this.#tell(part);
   }
 
-  /** A turn of which only this is known, besides what came of it. What its tools answered is not. */
+  /** Yields a recalled turn with this known output. The outputs of its tools are not known. */
   *recall(shown: readonly ShownPiece[], completed: boolean): Chunks {
     for (const piece of shown) {
       if (piece.type === "lost") {
@@ -64,7 +64,7 @@ export class UIMessageStream {
           toolName: piece.name,
           input: piece.input,
         });
-        // Of a turn that completed each tool has answered.
+        // In a completed turn every tool has answered.
         if (completed) yield { type: "tool-output-available", ...tool(piece.id), output: NOT_KEPT };
       }
     }
@@ -125,7 +125,7 @@ export class UIMessageStream {
   }
 
   *#write(type: Delta["type"], delta: string): Chunks {
-    // Where its thinking is not to be seen, Claude sends it empty.
+    // Claude sends hidden thinking as empty text.
     if (delta === "") return;
     const kind = type === "text" ? "text" : "reasoning";
     if (this.#part?.type !== type) {
@@ -154,7 +154,7 @@ export class UIMessageStream {
   }
 
   *#answer({ id, output, failed }: ToolResult): Chunks {
-    // A page fails on the answer of a tool that it has not seen called.
+    // A page fails on the output of a tool whose call it has not seen.
     if (!this.#called.delete(id)) return;
     if (failed) yield { type: "tool-output-error", ...tool(id), errorText: textOfOutput(output) };
     else yield { type: "tool-output-available", ...tool(id), output };
@@ -165,7 +165,7 @@ function tool(toolCallId: string): Tool {
   return { toolCallId, dynamic: true, providerExecuted: true };
 }
 
-/** Whether somebody wanted this very turn to stop. One that was cut by what happened to its session is an error. */
+/** Whether a caller stopped this turn. A turn that ended because of its session is an error. */
 function wasStopped(error: unknown): error is CastellanError {
   if (CastellanError.is(error, "TURN_CANCELLED")) return true;
   return (

@@ -51,9 +51,9 @@ export class TurnFailures {
       ...facts,
       ...(hold === undefined || !holds ? {} : { class: hold.for, retryAt: hold.until }),
     };
-    const goesOn =
+    const continuation =
       record.conversation === "cut_back" ? "; the conversation continues from the last successful turn" : "";
-    const message = `${who}: the turn failed: ${why}${goesOn}.`;
+    const message = `${who}: the turn failed: ${why}${continuation}.`;
     record.fail("failed", new CastellanError("TURN_FAILED", message, { details }));
     if (failure.class === "auth") this.#abandon(why);
   }
