@@ -10,22 +10,22 @@ const absent: McpServer = { name: "db", status: "failed", reason: "it is not con
 
 describe("checkServers", () => {
   it.each([
-    ["nothing, if all are connected", [good], true, undefined],
-    ["nothing, if there are none", [], true, undefined],
-    ["nothing, if those that are named are connected", [good, failed, slow], ["good"], undefined],
-    ["pending, while one is being connected", [good, slow], true, "pending"],
-    ["a failure, though others are being connected", [slow, failed], true, { class: "crash" }],
-    ["what no second try mends", [absent], true, { class: "bad_config" }],
-    ["one that asks for an authentication", [{ name: "db", status: "needs-auth" }], true, { class: "bad_config" }],
-    ["one that is switched off", [{ name: "db", status: "disabled" }], ["db"], { class: "bad_config" }],
-    ["one that has ended", [{ name: "db", status: "ended", reason: "it has ended" }], true, { class: "crash" }],
-  ] as const)("finds %s", (_, servers, required, problem) => {
+    ["nothing when all are connected", [good], true, undefined],
+    ["nothing without servers", [], true, undefined],
+    ["nothing when the named ones are connected", [good, failed, slow], ["good"], undefined],
+    ["pending while one connects", [good, slow], true, "pending"],
+    ["a failure beside one that connects", [slow, failed], true, { class: "crash" }],
+    ["a failure that a retry does not fix", [absent], true, { class: "bad_config" }],
+    ["one that needs authentication", [{ name: "db", status: "needs-auth" }], true, { class: "bad_config" }],
+    ["a disabled one", [{ name: "db", status: "disabled" }], ["db"], { class: "bad_config" }],
+    ["an ended one", [{ name: "db", status: "ended", reason: "it has ended" }], true, { class: "crash" }],
+  ] as const)("returns %s", (_, servers, required, problem) => {
     const found = checkServers(servers, required);
     if (typeof problem === "object") expect(found).toMatchObject(problem);
     else expect(found).toBe(problem);
   });
 
-  it("names a server that there is not, and what may be meant", () => {
+  it("names an unknown server, with a suggestion", () => {
     expect(checkServers([failed, good], ["goood"])).toEqual({
       class: "bad_config",
       message: 'it requires the MCP server "goood", which it does not have; did you mean `good`?',
@@ -34,7 +34,7 @@ describe("checkServers", () => {
 });
 
 describe("awaitRequiredServers", () => {
-  it("waits until servers are connected", async () => {
+  it("polls until the servers are connected", async () => {
     const clock = new SimulatedClock();
     const answers: McpServer[][] = [[slow], [slow], [{ name: "slow", status: "connected" }]];
     const look = async (): Promise<McpServer[]> => answers.shift() ?? [];

@@ -54,7 +54,7 @@ test.each([
   [{ size: 2, maxTurns: "many" }, /children\[0\]\.maxTurns/],
   [{ size: 2, sessionId: "x" }, /children\[0\]\.sessionId: cannot be set on a pool/],
   [{ size: 2, resume: "x" }, /children\[0\]\.resume: cannot be set on a pool/],
-  [{ size: 2, name: "x" }, /children\[0\]\.name: is no option of a pool/],
+  [{ size: 2, name: "x" }, /children\[0\]\.name: is not an option of a pool/],
 ])("poolSettings(): rejects %j", (options, expected) => {
   expect(problems(options).join("\n")).toMatch(expected);
 });

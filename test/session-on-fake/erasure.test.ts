@@ -29,7 +29,7 @@ function setUp(script?: Parameters<typeof fakeClaude>[0]): { fake: FakeClaude; j
   return { fake, journal: memoryJournal() };
 }
 
-/** A session store in memory that can be made to fail. */
+/** A session store in memory whose `delete` fails on demand. */
 class Store implements SessionStore {
   readonly kept = new Map<string, SessionStoreEntry[]>();
   fault: Error | undefined;

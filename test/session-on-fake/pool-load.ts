@@ -33,9 +33,9 @@ export interface PoolLoad {
 }
 
 /**
- * Asks `turns` turns of a pool of eight, by loans of up to eight turns and by single queries, while processes die at random and
- * some borrowers forget to check in. Checks that no member is lost or lent twice, every turn ends once, and nobody sees another's
- * text.
+ * Runs `turns` turns through a pool of eight, in loans of up to eight turns and in single queries, while processes die at random
+ * and some borrowers forget to check in. Checks that no member is lost or lent twice, every turn ends once, and no borrower sees
+ * another's text.
  */
 export async function loadPool(turns: number, seed: number): Promise<PoolLoad> {
   const [random, name, clock] = [chance(seed), unique("pool"), new SimulatedClock()];

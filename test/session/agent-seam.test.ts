@@ -14,8 +14,8 @@ async function sessionOf(agent: OtherAgent, name: string): Promise<Supervisor> {
   return await Supervisor.startWith([{ name }], { journal: "memory" }, deps);
 }
 
-describe("a session on an agent that is not Claude Code", () => {
-  it("runs turns, and remembers over crash, hibernation and restart", async () => {
+describe("Session on an agent other than Claude Code", () => {
+  it("runs turns, and keeps its conversation over a crash, hibernation and restart", async () => {
     const agent = new OtherAgent();
     const name = randomUUID();
     await using _ = await sessionOf(agent, name);
@@ -39,7 +39,7 @@ describe("a session on an agent that is not Claude Code", () => {
     expect(later.map(({ kind }) => kind)).toEqual(["resume", "resume", "resume", "new"]);
   });
 
-  it("is asked controls by their names", async () => {
+  it("passes controls to the agent by name", async () => {
     const agent = new OtherAgent();
     const name = randomUUID();
     await using _ = await sessionOf(agent, name);
@@ -52,15 +52,15 @@ describe("a session on an agent that is not Claude Code", () => {
   });
 });
 
-describe("src/ above claude/", () => {
-  /** Types of messages and the handle of a query. `SDKMessage` itself is passed through to callers. */
+describe("Code above claude/", () => {
+  /** Types of messages, and the handle of a query. `SDKMessage` itself is passed through to callers. */
   const SHAPES =
     /\b(?:Query|SDK(?:Assistant|User|Result|System|PartialAssistant|Status|Compact|Background)\w*|query)\b(?=[^;]*from "@anthropic-ai\/claude-agent-sdk")/;
   /** Fields that only the SDK's messages have. */
   const FIELDS =
     /\.(?:subtype|parent_tool_use_id|tool_use_id|stop_reason|is_error|total_cost_usd|modelUsage|session_id|content_block|terminal_reason|structured_output)\b|\.type [!=]== "(?:assistant|user|result|system|stream_event)"/;
 
-  it("has neither the SDK's query in hand nor reads the shapes of its messages", () => {
+  it("neither holds the SDK's query nor reads the shapes of its messages", () => {
     const above = globSync(
       "src/{application,capacity,cli,cluster,config,pool,registry,session,supervision,telemetry}/**/*.ts",
       {

@@ -5,11 +5,11 @@ import type { RunRequest } from "../../src/claude/process-run.ts";
 import type { ExitRecord } from "../../src/errors.ts";
 import { assistantMessage, resultMessage } from "../../src/testing/messages.ts";
 
-/** An agent without a process, a binary and the SDK's `query`: it answers each prompt with what it has been told so far. */
+/** An agent without a process, a binary or the SDK's `query`. Answers each prompt with all prompts of the conversation. */
 export class OtherAgent {
-  /** The conversations that its activations were started with, in order. */
+  /** The conversations of its activations, in order. */
   readonly conversations: RunRequest["conversation"][] = [];
-  /** The control requests that it got. */
+  /** The control requests that it received. */
   readonly requests: [name: string, ...args: unknown[]][] = [];
   readonly activations: OtherActivation[] = [];
   readonly #memory = new Map<string, string[]>();
@@ -94,7 +94,7 @@ export class OtherActivation implements Activation {
     return await this.exit(found);
   }
 
-  /** Ends as if by itself. */
+  /** Ends without a request. */
   async exit(exit: Pick<ExitRecord, "class" | "message">): Promise<ExitRecord> {
     this.ending = true;
     this.#exit.resolve({ ...exit, at: this.startedAt });
