@@ -1,6 +1,6 @@
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { type TranscriptPlace, transcriptAt, transcriptFolderOf } from "./transcript-place.ts";
+import { type TranscriptLocation, transcriptAt, transcriptFolderOf } from "./transcript-location.ts";
 
 /** What was done for the next process of a conversation to find it. */
 export type Bringing =
@@ -23,7 +23,7 @@ export type Bringing =
  *
  * @throws Error of the file system; then no transcript has been changed
  */
-export async function bringTranscript(id: string, from: TranscriptPlace, to: TranscriptPlace): Promise<Bringing> {
+export async function bringTranscript(id: string, from: TranscriptLocation, to: TranscriptLocation): Promise<Bringing> {
   const [source, present] = await Promise.all([transcriptAt(id, from), transcriptAt(id, to)]);
   if (source === undefined) return present === undefined ? "missing" : "in_place";
   if (present !== undefined) {

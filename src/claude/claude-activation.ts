@@ -18,7 +18,7 @@ import type { EndingStages } from "./process.ts";
 import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
 import { type Rewound, rewind } from "./rewind.ts";
 import { applyStanding, type StandingPermissions } from "./standing-permissions.ts";
-import { transcriptPlaceOf } from "./transcript-place.ts";
+import { transcriptLocationOf } from "./transcript-location.ts";
 
 /** How long a process may take to forget a turn. It takes milliseconds, and another process can do it instead. */
 const REWIND_MS = 2_000;
@@ -188,7 +188,7 @@ async function lockOf(request: RunRequest, id: string): Promise<ConversationLock
   const { options, inheritEnv } = request;
   if (options.spawnClaudeCodeProcess !== undefined) return { release: async () => {} };
   const environment = buildEnvironment({ host: process.env, inheritEnv, env: options.env });
-  const { config } = await transcriptPlaceOf(options.cwd ?? process.cwd(), environment);
+  const { config } = await transcriptLocationOf(options.cwd ?? process.cwd(), environment);
   return await lockConversation(id, formatMarker(thisOwner(), request.id), config);
 }
 

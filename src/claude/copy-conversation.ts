@@ -2,7 +2,7 @@ import { mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { forkSession, type SessionStore, type SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { localTranscripts } from "./local-transcripts.ts";
-import { type TranscriptPlace, transcriptFolderOf } from "./transcript-place.ts";
+import { type TranscriptLocation, transcriptFolderOf } from "./transcript-location.ts";
 
 /**
  * Makes another conversation of what was said in one up to the message with the id `upTo`, as it was said. A process that resumes
@@ -15,7 +15,7 @@ import { type TranscriptPlace, transcriptFolderOf } from "./transcript-place.ts"
 export async function copyConversation(
   id: string,
   upTo: string,
-  transcripts: TranscriptPlace | { readonly cwd: string; readonly store: SessionStore },
+  transcripts: TranscriptLocation | { readonly cwd: string; readonly store: SessionStore },
 ): Promise<string> {
   const { cwd: dir } = transcripts;
   if ("store" in transcripts) {

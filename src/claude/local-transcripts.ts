@@ -1,14 +1,14 @@
 import { readFile } from "node:fs/promises";
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { passes } from "./passing-fault.ts";
-import { findTranscript, type TranscriptPlace } from "./transcript-place.ts";
+import { findTranscript, type TranscriptLocation } from "./transcript-location.ts";
 
 /**
  * The transcripts that Claude Code keeps on this machine, for a process at `place`. The SDK's own functions look where the
  * host's environment says, which need not be the same place; and they do not look into other folders, where Claude Code
  * finds what was begun in another working directory, or has moved what it does in a worktree.
  */
-export function localTranscripts({ config }: TranscriptPlace): SessionStore {
+export function localTranscripts({ config }: TranscriptLocation): SessionStore {
   return {
     append: () => Promise.reject(new Error("these transcripts are Claude Code's own and are only read")),
     load: async ({ projectKey, sessionId, subpath }: SessionKey) => {

@@ -2,7 +2,7 @@ import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { printable } from "../printable.ts";
 import { hide, type Secrets } from "./secrets.ts";
-import { homeOf } from "./transcript-place.ts";
+import { homeOf } from "./transcript-location.ts";
 
 /** What Claude Code has written down of an MCP server since the process began. */
 export interface McpTrace {

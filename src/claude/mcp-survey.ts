@@ -6,7 +6,7 @@ import type { Launch } from "./launch.ts";
 import { McpLog, type McpTrace, mcpLogFolder } from "./mcp-log.ts";
 import { type McpServer, mcpServerOf } from "./mcp-servers.ts";
 import { hide, type Secrets } from "./secrets.ts";
-import { transcriptPlaceOf } from "./transcript-place.ts";
+import { transcriptLocationOf } from "./transcript-location.ts";
 
 /** How long after a server has failed Claude Code may take to write down what it said. */
 const WORDS_MS = 1_000;
@@ -58,7 +58,7 @@ export class McpSurvey {
     // A process of the application's own may run on another machine, with other files.
     if (options.spawnClaudeCodeProcess !== undefined) return undefined;
     const environment = buildEnvironment({ host: process.env, inheritEnv, env: options.env });
-    const { cwd } = await transcriptPlaceOf(options.cwd ?? process.cwd(), environment);
+    const { cwd } = await transcriptLocationOf(options.cwd ?? process.cwd(), environment);
     return new McpLog(mcpLogFolder(cwd, environment), conversation.id, this.#since, this.#secrets());
   }
 }

@@ -6,7 +6,7 @@ import {
   type SessionStoreEntry,
 } from "@anthropic-ai/claude-agent-sdk";
 import { localTranscripts } from "./local-transcripts.ts";
-import { transcriptAt, transcriptPlaceOf } from "./transcript-place.ts";
+import { transcriptAt, transcriptLocationOf } from "./transcript-location.ts";
 import { transcriptHas } from "./transcript-search.ts";
 
 /** The options and the environment that decide where a process keeps its transcripts. */
@@ -27,7 +27,7 @@ export async function readTranscript(
   until?: string,
 ): Promise<SessionMessage[]> {
   const dir = sdk.cwd ?? process.cwd();
-  const sessionStore = sdk.sessionStore ?? localTranscripts(await transcriptPlaceOf(dir, environment));
+  const sessionStore = sdk.sessionStore ?? localTranscripts(await transcriptLocationOf(dir, environment));
   const messages = await getSessionMessages(id, { dir, sessionStore });
   const last = until === undefined ? -1 : messages.findIndex(({ uuid }) => uuid === until);
   return last === -1 ? messages : messages.slice(0, last + 1);
@@ -56,7 +56,7 @@ export async function transcriptHasOneOf(
     return found;
   }
   if (spawnClaudeCodeProcess !== undefined) return undefined;
-  const file = await transcriptAt(id, await transcriptPlaceOf(dir, environment));
+  const file = await transcriptAt(id, await transcriptLocationOf(dir, environment));
   if (file === undefined) return undefined;
   return await transcriptHas(file, uuids).catch(() => undefined);
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bringTranscript } from "../../src/claude/bring-transcript.ts";
-import { type TranscriptPlace, transcriptAt, transcriptFolderOf } from "../../src/claude/transcript-place.ts";
+import { type TranscriptLocation, transcriptAt, transcriptFolderOf } from "../../src/claude/transcript-location.ts";
 
 const ID = "7b0f3a52-0000-4000-8000-000000000001";
 
@@ -17,7 +17,7 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-function placeAt(config: string, cwd: string): TranscriptPlace {
+function placeAt(config: string, cwd: string): TranscriptLocation {
   return { config: join(root, config), cwd: join(root, cwd) };
 }
 
@@ -28,11 +28,11 @@ async function write(file: string, text: string): Promise<string> {
 }
 
 /** Writes a transcript into the folder of `place`. */
-async function transcript(place: TranscriptPlace, text: string): Promise<string> {
+async function transcript(place: TranscriptLocation, text: string): Promise<string> {
   return await write(join(await transcriptFolderOf(place), `${ID}.jsonl`), text);
 }
 
-async function read(place: TranscriptPlace): Promise<string | undefined> {
+async function read(place: TranscriptLocation): Promise<string | undefined> {
   const file = await transcriptAt(ID, place);
   return file === undefined ? undefined : await readFile(file, "utf8");
 }

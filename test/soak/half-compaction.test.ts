@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { transcriptAt, transcriptPlaceOf } from "../../src/claude/transcript-place.ts";
+import { transcriptAt, transcriptLocationOf } from "../../src/claude/transcript-location.ts";
 import { Supervisor } from "../../src/index.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
@@ -31,7 +31,7 @@ it.each([
   });
   const session = supervisor.session(name);
   for (const prompt of ["one", "two", "three"]) await session.query(prompt);
-  const file = await transcriptAt(session.status().conversationId, await transcriptPlaceOf(api.cwd, api.env));
+  const file = await transcriptAt(session.status().conversationId, await transcriptLocationOf(api.cwd, api.env));
   if (file === undefined) throw new Error("no transcript");
   // The turn's request is too long, is compacted, and then uses a tool that does not end.
   let refused = false;

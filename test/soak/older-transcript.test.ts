@@ -2,7 +2,7 @@ import { mkdir, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { transcriptAt, transcriptFolderOf, transcriptPlaceOf } from "../../src/claude/transcript-place.ts";
+import { transcriptAt, transcriptFolderOf, transcriptLocationOf } from "../../src/claude/transcript-location.ts";
 import { type Session, type SessionOptions, Supervisor, type SupervisorOptions } from "../../src/index.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
@@ -29,7 +29,7 @@ async function started(
 /** Returns the file of the session's transcript. */
 async function transcriptOf(session: Session): Promise<string> {
   const { conversationId } = session.status();
-  const file = await transcriptAt(conversationId, await transcriptPlaceOf(api.cwd, api.env));
+  const file = await transcriptAt(conversationId, await transcriptLocationOf(api.cwd, api.env));
   if (file === undefined) throw new Error("no transcript");
   return file;
 }
@@ -192,7 +192,7 @@ describe("a transcript without any message", () => {
     await using supervisor = await started({ activation: "lazy" });
     const session = supervisor.session(name);
     const { conversationId } = session.status();
-    const folder = await transcriptFolderOf(await transcriptPlaceOf(api.cwd, api.env));
+    const folder = await transcriptFolderOf(await transcriptLocationOf(api.cwd, api.env));
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, `${conversationId}.jsonl`), "");
     await session.query("one");

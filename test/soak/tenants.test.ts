@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { withCommands } from "../../examples/tenants.ts";
 import { buildEnvironment } from "../../src/claude/environment.ts";
-import { transcriptFolderOf, transcriptPlaceOf } from "../../src/claude/transcript-place.ts";
+import { transcriptFolderOf, transcriptLocationOf } from "../../src/claude/transcript-location.ts";
 import { query, type SessionDefaults, Supervisor, session, template } from "../../src/index.ts";
 import { type MessagesApi, type MessagesRequest, messagesApi } from "../../src/testing/index.ts";
 import { eventually, unique } from "../session-on-fake/scene.ts";
@@ -68,7 +68,7 @@ async function neighbours(options: SessionDefaults): Promise<{ supervisor: Super
 }
 
 async function transcriptsOf(cwd: string): Promise<string> {
-  return await transcriptFolderOf(await transcriptPlaceOf(cwd, api.env));
+  return await transcriptFolderOf(await transcriptLocationOf(cwd, api.env));
 }
 
 const PRESET = { type: "preset", preset: "claude_code" } as const;

@@ -5,7 +5,7 @@ import type { Totals } from "../../claude/messages/cost.ts";
 import type { Wakeup } from "../../claude/messages/wakeups.ts";
 import type { ReportedMode } from "../../claude/permission-mode.ts";
 import type { StoreKey } from "../../claude/steady-store.ts";
-import type { TranscriptPlace } from "../../claude/transcript-place.ts";
+import type { TranscriptLocation } from "../../claude/transcript-location.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import {
   type Conversation,
@@ -41,7 +41,7 @@ export class SessionConversation {
   totals: Totals = {};
   /** The turns that Claude has scheduled for itself; they live in the process. */
   wakeups: readonly Wakeup[] = [];
-  #place: TranscriptPlace | undefined;
+  #location: TranscriptLocation | undefined;
   #projectKey: string | undefined;
   #granted: Granted = NOTHING_GRANTED;
   /** Whether to clear the conversation once no process uses it. */
@@ -101,12 +101,12 @@ export class SessionConversation {
       this.#now = memory.conversation;
       this.totals = memory.totals;
       this.wakeups = memory.wakeups ?? [];
-      this.#place = memory.place;
+      this.#location = memory.place;
       this.#projectKey = memory.projectKey;
       this.#granted = memory.granted ?? NOTHING_GRANTED;
     }
     if (source !== undefined) {
-      this.#place = source.#place;
+      this.#location = source.#location;
       this.#projectKey = source.#projectKey;
     }
     this.claim();
@@ -116,20 +116,20 @@ export class SessionConversation {
   }
 
   /**
-   * Moves the transcript to `place` if an earlier process left it elsewhere. Resolves with the reason if it cannot.
+   * Moves the transcript to `location` if an earlier process left it elsewhere. Resolves with the reason if it cannot.
    *
    * @throws Error of the file system
    */
-  async bringTranscriptTo(place: TranscriptPlace): Promise<string | undefined> {
-    const before = this.#place;
-    if (before !== undefined && isDeepStrictEqual(before, place)) return undefined;
+  async bringTranscriptTo(location: TranscriptLocation): Promise<string | undefined> {
+    const before = this.#location;
+    if (before !== undefined && isDeepStrictEqual(before, location)) return undefined;
     if (before !== undefined && this.#now.kind !== "new") {
       const id = this.#now.kind === "fork" ? this.#now.fork.from : this.#now.id;
-      if ((await bringTranscript(id, before, place)) === "diverged") {
-        return `there are two transcripts of its conversation ${id}, in ${before.config} and in ${place.config}, and each has entries that the other lacks; remove one of them`;
+      if ((await bringTranscript(id, before, location)) === "diverged") {
+        return `there are two transcripts of its conversation ${id}, in ${before.config} and in ${location.config}, and each has entries that the other lacks; remove one of them`;
       }
     }
-    this.#place = place;
+    this.#location = location;
     if (before !== undefined) this.#save(this.#mayHaveFiles ? { ...this.#where, place: before } : undefined);
     return undefined;
   }
@@ -230,7 +230,7 @@ export class SessionConversation {
   }
 
   get #where(): LeftConversation {
-    return { id: this.#now.id, place: this.#place, projectKey: this.#projectKey };
+    return { id: this.#now.id, place: this.#location, projectKey: this.#projectKey };
   }
 
   /** Writes the current state, and the conversation that was left for it, if any. */
@@ -242,9 +242,9 @@ export class SessionConversation {
   get #memory(): SessionMemory {
     const origin = originOf(this.#context.settings.sdk);
     const granted = isNothing(this.#granted) ? undefined : this.#granted;
-    const place = { place: this.#place, projectKey: this.#projectKey };
+    const where = { place: this.#location, projectKey: this.#projectKey };
     const wakeups = this.wakeups.length === 0 ? undefined : this.wakeups;
-    return { conversation: this.#now, origin, totals: this.totals, ...place, wakeups, granted };
+    return { conversation: this.#now, origin, totals: this.totals, ...where, wakeups, granted };
   }
 
   /** Moves the claim from one conversation to another. Returns whether that succeeded. */

@@ -3,7 +3,7 @@ import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 import type { Totals } from "../../claude/messages/cost.ts";
 import type { Wakeup } from "../../claude/messages/wakeups.ts";
-import type { TranscriptPlace } from "../../claude/transcript-place.ts";
+import type { TranscriptLocation } from "../../claude/transcript-location.ts";
 import { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
@@ -22,7 +22,7 @@ export interface SessionMemory {
   /** The running totals that the last process reported. */
   readonly totals: Totals;
   /** The location of its transcripts, if on this machine. */
-  readonly place?: TranscriptPlace | undefined;
+  readonly place?: TranscriptLocation | undefined;
   /** The project key of its transcripts, if in a session store. */
   readonly projectKey?: string | undefined;
   /** The turns that Claude has scheduled for itself; they live in the process. */

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Options as SdkOptions, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { type ConversationPath, conversationFiles, filesAt } from "../../claude/conversation-files.ts";
 import { keptInOwnDirectory, type OwnDirectory } from "../../claude/own-directory.ts";
-import { type TranscriptPlace, transcriptFolderOf, transcriptPlaceOf } from "../../claude/transcript-place.ts";
+import { type TranscriptLocation, transcriptFolderOf, transcriptLocationOf } from "../../claude/transcript-location.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import { readWhere } from "../conversation/session-memory.ts";
@@ -35,7 +35,7 @@ export class Belongings {
    * Where its processes kept transcripts on this machine. Without the current options' location if the application
    * spawns processes itself, which may run elsewhere.
    */
-  readonly places: readonly TranscriptPlace[];
+  readonly locations: readonly TranscriptLocation[];
   readonly store: SessionStore | undefined;
   /** Whether the application spawns the processes itself, perhaps on another machine. */
   readonly elsewhere: boolean;
@@ -47,14 +47,14 @@ export class Belongings {
   readonly #ownDirectory: OwnDirectory | undefined;
 
   private constructor(
-    { conversations, places, store, elsewhere }: Pick<Belongings, "conversations" | "places" | "store" | "elsewhere">,
+    { conversations, locations, store, elsewhere }: Pick<Belongings, "conversations" | "locations" | "store" | "elsewhere">,
     projects: ReadonlySet<string>,
     temporary: readonly string[],
     ownDirectory: OwnDirectory | undefined,
   ) {
     this.#ownDirectory = ownDirectory;
     this.conversations = conversations;
-    this.places = places;
+    this.locations = locations;
     this.store = store;
     this.elsewhere = elsewhere;
     this.stored = projects.size > 0;
@@ -71,14 +71,14 @@ export class Belongings {
       ...readWhere(memory),
     }));
     const elsewhere = sdk.spawnClaudeCodeProcess !== undefined;
-    const present = elsewhere ? [] : [await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment)];
-    const places = [...whereabouts.flatMap(({ place }) => place ?? []), ...present];
+    const present = elsewhere ? [] : [await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment)];
+    const locations = [...whereabouts.flatMap(({ place }) => place ?? []), ...present];
     // Of a repeated id, the last occurrence counts.
     const ids = whereabouts.map(({ id }) => id).toReversed();
     return new Belongings(
       {
         conversations: [...new Set(ids)].toReversed(),
-        places: [...new Map(places.map((place) => [JSON.stringify([place.config, place.cwd]), place])).values()],
+        locations: [...new Map(locations.map((location) => [JSON.stringify([location.config, location.cwd]), location])).values()],
         store: sdk.sessionStore,
         elsewhere,
       },
@@ -90,7 +90,7 @@ export class Belongings {
 
   /** The Claude configuration directories that may hold their files. */
   get configs(): readonly string[] {
-    return [...new Set(this.places.map(({ config }) => config))];
+    return [...new Set(this.locations.map(({ config }) => config))];
   }
 
   /** Returns the files of these conversations on this machine. */
@@ -101,7 +101,7 @@ export class Belongings {
   /** Returns the non-empty folders with Claude's memory of the session's working directories. */
   async memories(): Promise<string[]> {
     const folders = await Promise.all(
-      this.places.map(async (place) => join(await transcriptFolderOf(place), "memory")),
+      this.locations.map(async (location) => join(await transcriptFolderOf(location), "memory")),
     );
     const filled = await Promise.all(
       folders.map(async (folder) => ((await filesAt(folder)).length > 0 ? [folder] : [])),

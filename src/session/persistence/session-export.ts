@@ -87,9 +87,9 @@ async function* exported({
     yield { type: "usage", day, model, costUsd, usage };
   }
   const stored = new Set<string>();
-  for (const place of belongings.storedKeys(conversations)) {
-    for await (const line of storedLines(place, belongings.store)) {
-      stored.add(place.sessionId);
+  for (const transcript of belongings.storedKeys(conversations)) {
+    for await (const line of storedLines(transcript, belongings.store)) {
+      stored.add(transcript.sessionId);
       yield line;
     }
   }
@@ -107,13 +107,13 @@ async function* exported({
 
 /** Yields a conversation's transcript in a session store, and those of its subagents. */
 async function* storedLines(
-  place: StoredKey,
+  transcript: StoredKey,
   store: SessionStore | undefined,
 ): AsyncGenerator<ExportedLine, void, undefined> {
-  const subpaths = (await store?.listSubkeys?.(place)) ?? [];
+  const subpaths = (await store?.listSubkeys?.(transcript)) ?? [];
   for (const subpath of [undefined, ...subpaths]) {
-    const entries = (await store?.load({ ...place, ...withoutUndefined({ subpath }) })) ?? [];
-    for (const entry of entries) yield lineOf(place.sessionId, subpath, entry as JsonObject);
+    const entries = (await store?.load({ ...transcript, ...withoutUndefined({ subpath }) })) ?? [];
+    for (const entry of entries) yield lineOf(transcript.sessionId, subpath, entry as JsonObject);
   }
 }
 

@@ -16,7 +16,7 @@ import type { ProcessHost } from "../../claude/process-host.ts";
 import { messageOf, startError } from "../../claude/process-run.ts";
 import { nameLeaf, staleLeafOf } from "../../claude/resumed-leaf.ts";
 import { steadyStore } from "../../claude/steady-store.ts";
-import { transcriptAt, transcriptPlaceOf } from "../../claude/transcript-place.ts";
+import { transcriptAt, transcriptLocationOf } from "../../claude/transcript-location.ts";
 import { transcriptHasOneOf } from "../../claude/transcripts.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
@@ -226,7 +226,7 @@ export class ProcessStarter {
     const { sdk, environment } = this.launch;
     if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
     const message = await this.#conversation.bringTranscriptTo(
-      await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment),
+      await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment),
     );
     if (message === undefined) return;
     throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "bad_config", message });
@@ -250,11 +250,11 @@ export class ProcessStarter {
     const { now } = this.#conversation;
     const id = now.kind === "fork" ? now.fork.from : now.id;
     const { sdk, environment } = this.launch;
-    const place = await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment);
-    const file = await transcriptAt(id, place);
+    const location = await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment);
+    const file = await transcriptAt(id, location);
     if (file === undefined || !(await needsMending(file).catch(() => false))) return;
     try {
-      const lock = await lockConversation(id, formatMarker(thisOwner(), this.#context.newId()), place.config);
+      const lock = await lockConversation(id, formatMarker(thisOwner(), this.#context.newId()), location.config);
       await removeHalfCompaction(file)
         .then(() => nameLeaf(file))
         .finally(() => lock.release());
@@ -268,7 +268,7 @@ export class ProcessStarter {
     const { sdk, environment } = this.launch;
     const cwd = sdk.cwd ?? process.cwd();
     const store = sdk.sessionStore;
-    const transcripts = store === undefined ? transcriptPlaceOf(cwd, environment) : { cwd, store };
+    const transcripts = store === undefined ? transcriptLocationOf(cwd, environment) : { cwd, store };
     const copied = copyConversation(id, lastUuid, await transcripts).catch(() => undefined);
     this.#conversation.take({ type: "copied", id: await copied });
   }

@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { transcriptAt, transcriptPlaceOf } from "../../claude/transcript-place.ts";
+import { transcriptAt, transcriptLocationOf } from "../../claude/transcript-location.ts";
 import { transcriptHas } from "../../claude/transcript-search.ts";
 import type { TranscriptSource } from "../../claude/transcripts.ts";
 import { type Clock, pause } from "../../clock.ts";
@@ -84,8 +84,8 @@ export class TranscriptWatch {
     try {
       if (this.#file !== undefined && (await transcriptHas(this.#file, [uuid]))) return true;
       // Claude Code moves the transcript when it changes its working directory.
-      const place = await transcriptPlaceOf(source.sdk.cwd ?? process.cwd(), source.environment);
-      this.#file = await transcriptAt(this.#session.conversationId(), place);
+      const location = await transcriptLocationOf(source.sdk.cwd ?? process.cwd(), source.environment);
+      this.#file = await transcriptAt(this.#session.conversationId(), location);
       return this.#file !== undefined && (await transcriptHas(this.#file, [uuid]));
     } catch {
       this.#file = undefined;

@@ -7,8 +7,8 @@ import {
   findTranscript,
   transcriptAt,
   transcriptFolderOf,
-  transcriptPlaceOf,
-} from "../../src/claude/transcript-place.ts";
+  transcriptLocationOf,
+} from "../../src/claude/transcript-location.ts";
 
 const ID = "7b0f3a52-0000-4000-8000-000000000001";
 
@@ -33,7 +33,7 @@ async function transcript(config: string, folder: string, id = ID): Promise<stri
   return file;
 }
 
-describe("transcriptPlaceOf", () => {
+describe("transcriptLocationOf", () => {
   it("is the same however the directories are named", async () => {
     const config = join(root, "config");
     await mkdir(config);
@@ -41,7 +41,7 @@ describe("transcriptPlaceOf", () => {
     const place = { cwd: work, config };
     for (const cwd of [work, `${work}/`, `${work}/../work`, join(root, "link"), relative(process.cwd(), work)]) {
       for (const path of [config, `${config}/`, join(root, "config-link"), "../config"]) {
-        expect(await transcriptPlaceOf(cwd, { CLAUDE_CONFIG_DIR: path })).toEqual(place);
+        expect(await transcriptLocationOf(cwd, { CLAUDE_CONFIG_DIR: path })).toEqual(place);
       }
     }
   });
@@ -49,7 +49,7 @@ describe("transcriptPlaceOf", () => {
   it("works for missing directories, and stays the same once they exist", async () => {
     await mkdir(join(root, "real"));
     await symlink(join(root, "real"), join(root, "link"));
-    const make = () => transcriptPlaceOf(join(root, "link", "a", "b"), { CLAUDE_CONFIG_DIR: join(root, "link", "c") });
+    const make = () => transcriptLocationOf(join(root, "link", "a", "b"), { CLAUDE_CONFIG_DIR: join(root, "link", "c") });
     const place = await make();
     expect(place).toEqual({ cwd: join(root, "real", "a", "b"), config: join(root, "real", "c") });
     await Promise.all([place.cwd, place.config].map((path) => mkdir(path, { recursive: true })));
@@ -68,7 +68,7 @@ describe("transcriptPlaceOf", () => {
     ["in the user's home without HOME", {}, () => join(userInfo().homedir, ".claude")],
     ["in the user's home for an empty HOME", { HOME: "" }, () => join(userInfo().homedir, ".claude")],
   ])("uses the directory %s", async (_, environment, config) => {
-    expect((await transcriptPlaceOf(work, environment)).config).toBe(config());
+    expect((await transcriptLocationOf(work, environment)).config).toBe(config());
   });
 });
 

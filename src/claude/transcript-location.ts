@@ -5,32 +5,32 @@ import { getSessionMessages, type SessionKey } from "@anthropic-ai/claude-agent-
 import { passes } from "./passing-fault.ts";
 
 /** Where a Claude Code process keeps its transcripts. Both paths are absolute and without symbolic links. It is JSON. */
-export interface TranscriptPlace {
+export interface TranscriptLocation {
   /** Claude Code's own directory. */
   readonly config: string;
   /** The working directory of the process. */
   readonly cwd: string;
 }
 
-/** The place of a process that is started there with this environment. Nothing of it has to exist. */
-export async function transcriptPlaceOf(
+/** The location of a process that is started there with this environment. Nothing of it has to exist. */
+export async function transcriptLocationOf(
   cwd: string,
   environment: Readonly<Record<string, string | undefined>>,
-): Promise<TranscriptPlace> {
+): Promise<TranscriptLocation> {
   const real = await realPathOf(cwd);
   // An empty variable is not the same as none: Claude Code then takes the working directory.
   const config = environment["CLAUDE_CONFIG_DIR"] ?? join(homeOf(environment), ".claude");
   return { cwd: real, config: await realPathOf(resolve(real, config)) };
 }
 
-/** The folder of `place` for conversations that are begun there. */
-export async function transcriptFolderOf({ config, cwd }: TranscriptPlace): Promise<string> {
+/** The folder of `location` for conversations that are begun there. */
+export async function transcriptFolderOf({ config, cwd }: TranscriptLocation): Promise<string> {
   return join(projectsOf(config), await projectKeyOf(cwd));
 }
 
-/** The transcript that a process at `place` finds when it resumes the conversation, if it finds one. */
-export async function transcriptAt(id: string, place: TranscriptPlace): Promise<string | undefined> {
-  return await findTranscript(id, place.config, await projectKeyOf(place.cwd));
+/** The transcript that a process at `location` finds when it resumes the conversation, if it finds one. */
+export async function transcriptAt(id: string, location: TranscriptLocation): Promise<string | undefined> {
+  return await findTranscript(id, location.config, await projectKeyOf(location.cwd));
 }
 
 /**

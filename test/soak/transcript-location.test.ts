@@ -9,11 +9,11 @@ import { formatMarker, MARKER, thisOwner } from "../../src/claude/marker.ts";
 import { evidenceIn } from "../../src/claude/messages/transcript-evidence.ts";
 import { endMarked } from "../../src/claude/process-tree.ts";
 import {
-  type TranscriptPlace,
+  type TranscriptLocation,
   transcriptAt,
   transcriptFolderOf,
-  transcriptPlaceOf,
-} from "../../src/claude/transcript-place.ts";
+  transcriptLocationOf,
+} from "../../src/claude/transcript-location.ts";
 import { systemClock } from "../../src/clock.ts";
 import { historyOf } from "../../src/session/conversation/history.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
@@ -56,7 +56,7 @@ function history(id: string, cwd: string, environment = api.env) {
 }
 
 /** Where a process at `place` writes a conversation that it begins. */
-async function ownFile(id: string, place: TranscriptPlace): Promise<string> {
+async function ownFile(id: string, place: TranscriptLocation): Promise<string> {
   return join(await transcriptFolderOf(place), `${id}.jsonl`);
 }
 
@@ -68,13 +68,13 @@ describe("Transcript place of the real Claude Code", () => {
     const link = join(api.cwd, "link");
     await symlink(here, link);
     const { id } = await ask("one", { cwd: link });
-    const file = await ownFile(id, await transcriptPlaceOf(here, api.env));
+    const file = await ownFile(id, await transcriptLocationOf(here, api.env));
     await ask("two", { cwd: relative(process.cwd(), here), resume: id });
     await rm(here, { recursive: true });
     await ask("three", { cwd: there, resume: id });
     expect(prompts()).toEqual(["one", "two", "three"]);
     for (const cwd of [here, link, there]) {
-      expect(await transcriptAt(id, await transcriptPlaceOf(cwd, api.env))).toBe(file);
+      expect(await transcriptAt(id, await transcriptLocationOf(cwd, api.env))).toBe(file);
       expect(await history(id, cwd)).toHaveLength(6);
     }
   });
@@ -82,8 +82,8 @@ describe("Transcript place of the real Claude Code", () => {
   it("finds none if two directories elsewhere have it, until the right one is copied", async () => {
     const [one, two, three] = [await directory("one"), await directory("two"), await directory("three")];
     const { id } = await ask("right", { cwd: one });
-    const [from, to] = [await transcriptPlaceOf(one, api.env), await transcriptPlaceOf(three, api.env)];
-    const twin = await ownFile(id, await transcriptPlaceOf(two, api.env));
+    const [from, to] = [await transcriptLocationOf(one, api.env), await transcriptLocationOf(three, api.env)];
+    const twin = await ownFile(id, await transcriptLocationOf(two, api.env));
     await mkdir(dirname(twin));
     await copyFile(await ownFile(id, from), twin);
     await expect(ask("hello", { cwd: three, resume: id })).rejects.toThrow(MISSING);
@@ -99,7 +99,7 @@ describe("Transcript place of the real Claude Code", () => {
     const { id, lastUuid } = await ask("one", { cwd });
     await expect(ask("two", { cwd: other, env, resume: id })).rejects.toThrow(MISSING);
 
-    const [from, to] = [await transcriptPlaceOf(cwd, api.env), await transcriptPlaceOf(other, env)];
+    const [from, to] = [await transcriptLocationOf(cwd, api.env), await transcriptLocationOf(other, env)];
     expect(await bringTranscript(id, from, to)).toBe("copied");
     await ask("two", { cwd: other, env, resume: id });
     expect(prompts()).toEqual(["one", "two"]);
@@ -120,7 +120,7 @@ describe("Transcript place of the real Claude Code", () => {
     git("commit", "--quiet", "--message", "first");
     api.reply("enter", { toolUses: [{ name: "EnterWorktree", input: { name: "tree" } }] });
     const { id } = await ask("enter", { cwd, allowedTools: ["EnterWorktree"] });
-    expect(await transcriptAt(id, await transcriptPlaceOf(cwd, api.env))).toContain("worktrees-tree");
+    expect(await transcriptAt(id, await transcriptLocationOf(cwd, api.env))).toContain("worktrees-tree");
     expect(await history(id, cwd)).toHaveLength(4);
   });
 });
