@@ -257,7 +257,7 @@ describe("an answer is rejected", () => {
 
   it("if it is not understood", async () => {
     await using scene = new HttpScene();
-    const port = await scene.pretend((response) => void response.end('{"type":"later"}\n{"type":"over"}\n'));
+    const port = await scene.serveRaw((response) => void response.end('{"type":"later"}\n{"type":"over"}\n'));
     await expect(scene.transport().call(at(port), CALL, never)).rejects.toThrow("sent an answer that");
   });
 });

@@ -154,8 +154,8 @@ export class SimulatedCaller {
       for await (const batch of turn.log.batches()) {
         for (const message of batch) {
           const [block] = message.type === "assistant" ? message.message.content : [];
-          told.messages.push(block?.type === "text" ? block.text : "?");
-          told.attempts.push(turn.positionOf(number++).attempt);
+          record.messages.push(block?.type === "text" ? block.text : "?");
+          record.attempts.push(turn.positionOf(number++).attempt);
         }
       }
     } catch (error) {
