@@ -60,7 +60,7 @@ it("FormerConversations: keeps the last thousand, and removes the transcripts of
   expect(await kept()).toContain("c0");
 });
 
-it("FormerConversations: trims after every hundredth conversation, and retries a failed removal", async () => {
+it("FormerConversations: trims on the first and every hundredth conversation, and keeps those that it cannot remove", async () => {
   const { former, leave, removed } = await scene();
   await leave(...ids);
   former.left();

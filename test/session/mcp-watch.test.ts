@@ -20,7 +20,7 @@ class Scene {
   );
 }
 
-it("McpWatch: polls often while a server is pending, then every 30 seconds, and stops without servers", async () => {
+it("McpWatch: polls often while a server is pending, then every ten seconds, and stops without servers", async () => {
   const scene = new Scene();
   scene.servers = [{ name: "db", status: "pending" }];
   await scene.watch.look();
