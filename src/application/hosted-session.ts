@@ -46,16 +46,16 @@ const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
   inspect: ({ supervisor, session }) => inspectionOf(supervisor, session),
   approvals: ({ session }) => session.approvals().map(({ approve: _, deny: _1, ...approval }) => approval),
   approve: ({ session }, id, changes) =>
-    pending(session, id)?.approve(validate(approvalChanges, changes ?? {}, whoIs(session), "approve")) ?? false,
+    pending(session, id)?.approve(validate(approvalChanges, changes ?? {}, labelOf(session), "approve")) ?? false,
   deny: ({ session }, id, message) =>
-    pending(session, id)?.deny(...(message === undefined ? [] : [validate(text, message, whoIs(session), "deny")])) ??
+    pending(session, id)?.deny(...(message === undefined ? [] : [validate(text, message, labelOf(session), "deny")])) ??
     false,
   conversations: ({ supervisor, session }) => supervisor.conversationsOf(session.name),
   erase: ({ supervisor, session }, options) => supervisor.eraseSession(session.name, (options ?? {}) as EraseOptions),
   export: ({ supervisor, session, exports }, next) =>
     exports.page(
       () => supervisor.exportSession(session.name),
-      next === undefined ? undefined : validate(text, next, whoIs(session), "export"),
+      next === undefined ? undefined : validate(text, next, labelOf(session), "export"),
     ),
 };
 
@@ -96,11 +96,11 @@ export class SupervisedSession implements HostedSession {
   async call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown> {
     const { session } = this.#context;
     if (!isRemoteControl(method)) return await ANSWERS[method](this.#context, args[0], args[1]);
-    return await Reflect.apply(session[method], session, readControlArguments(method, args, whoIs(session)));
+    return await Reflect.apply(session[method], session, readControlArguments(method, args, labelOf(session)));
   }
 }
 
-function whoIs({ name }: Session): string {
+function labelOf({ name }: Session): string {
   return `global session ${formatName(name)}`;
 }
 

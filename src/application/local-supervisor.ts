@@ -31,7 +31,7 @@ import type { Turn } from "../session/streams/turn.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
-import { resolveRef, type SessionRef, staleHandle, turnTarget } from "./names/reference.ts";
+import { resolveRef, type SessionRef, staleHandleError, turnTarget } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
 import { openJournal } from "./options/journal-options.ts";
@@ -410,7 +410,7 @@ export class LocalSupervisor {
 
   async #stop(): Promise<void> {
     this.#phase.stop();
-    this.#tree.pools.stopLending(this.#phase.stopped());
+    this.#tree.pools.stopLending(this.#phase.stoppedError());
     for (const { server } of this.#sessions) server.close("supervisor");
     void this.#resources.spares.close();
     await this.#cluster?.leave(0);
@@ -434,7 +434,7 @@ export class LocalSupervisor {
       this.#sessions.release(server);
     }
     this.#tree.templates.close();
-    this.#tree.pools.stopLending(this.#phase.stopped());
+    this.#tree.pools.stopLending(this.#phase.stoppedError());
     this.#tree.pools.close();
     await this.#cluster?.leave(0);
     await this.#resources.spares.close();
@@ -453,7 +453,7 @@ export class LocalSupervisor {
     const server = isSession(session) ? serverOf(session) : undefined;
     const member = this.#sessions.find(name) ?? (isSession(session) ? undefined : this.#tree.templates.find(name));
     if (member === undefined) throw registry.notFound(name, this.name);
-    if (isSession(session) && server !== member.server) throw staleHandle(session);
+    if (isSession(session) && server !== member.server) throw staleHandleError(session);
     return member;
   }
 

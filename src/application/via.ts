@@ -37,7 +37,7 @@ export function via(registry: Registry<SessionRef>, key: RegistryKey): Via {
   let picking = false;
   const pick = (): SessionName | Session => {
     const found = registry.get(key);
-    if (found === undefined) throw missing(registry, who, form);
+    if (found === undefined) throw notRegistered(registry, who, form);
     if (picking) throw invalidOptions("via", [{ field: "key", message: `${form} in ${who} refers to itself` }]);
     picking = true;
     try {
@@ -58,7 +58,7 @@ export function via(registry: Registry<SessionRef>, key: RegistryKey): Via {
   return { ...picker(pick), ...registeredName(registered) };
 }
 
-function missing(registry: Registry<SessionRef>, who: string, form: string): CastellanError<"SESSION_NOT_FOUND"> {
+function notRegistered(registry: Registry<SessionRef>, who: string, form: string): CastellanError<"SESSION_NOT_FOUND"> {
   const near = nearMisses(
     form,
     registry.keys().map((key) => JSON.stringify(key)),

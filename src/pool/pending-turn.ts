@@ -82,7 +82,7 @@ export class PendingTurn implements TurnSource {
 }
 
 /** Returns the error of a turn that its caller withdrew. */
-export function withdrawn(pool: string, turnId: string, cause?: unknown): CastellanError<"TURN_CANCELLED"> {
+export function withdrawnError(pool: string, turnId: string, cause?: unknown): CastellanError<"TURN_CANCELLED"> {
   const message = `pool ${JSON.stringify(pool)}: the turn was cancelled before a member was free for it.`;
   return new CastellanError("TURN_CANCELLED", message, { details: { turnId }, cause });
 }

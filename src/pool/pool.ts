@@ -9,7 +9,7 @@ import type { Reply } from "../session/streams/reply.ts";
 import { Turn } from "../session/streams/turn.ts";
 import { Loan, type LoanTerms } from "./loan.ts";
 import type { Member } from "./member.ts";
-import { PendingTurn, withdrawn } from "./pending-turn.ts";
+import { PendingTurn, withdrawnError } from "./pending-turn.ts";
 import type { PoolServer } from "./pool-server.ts";
 import type { PoolStatus } from "./pool-status.ts";
 import type { Waiter } from "./wait-queue.ts";
@@ -140,7 +140,7 @@ export class Pool {
     if (problems.length > 0) throw invalidOptions(`turn of ${server.who}`, problems);
     const { timeoutMs = Number.POSITIVE_INFINITY, queueTimeoutMs, whenBusy, signal } = settings;
     const id = newId();
-    if (signal?.aborted) throw withdrawn(this.name, id, signal.reason);
+    if (signal?.aborted) throw withdrawnError(this.name, id, signal.reason);
     const since = clock.monotonic();
     const waitMs = whenBusy === "reject" ? 0 : Math.min(timeoutMs, queueTimeoutMs);
     const turn = new PendingTurn(id, () => server.withdraw(waiter));
@@ -156,7 +156,7 @@ export class Pool {
         this.#assign(turn, member, prompt, rest);
       },
       refuse: (error) => turn.fail(error),
-      cancelled: (reason) => turn.fail(withdrawn(this.name, id, reason)),
+      cancelled: (reason) => turn.fail(withdrawnError(this.name, id, reason)),
     };
     server.enqueue(waiter);
     return new Turn<Structured>(turn, this.name, () => turn.interrupt());

@@ -9,7 +9,7 @@ function resolve(value: unknown) {
   return { value: resolveReferences(value, "", { environment, problem }), problems };
 }
 
-describe("resolved()", () => {
+describe("resolveReferences()", () => {
   it.each([
     [{ env: "MODEL" }, "m"],
     [{ env: "COUNT" }, "12"],

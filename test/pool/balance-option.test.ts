@@ -169,7 +169,7 @@ describe("hashedOf()", () => {
   });
 });
 
-test("pickedBy(): returns one of the candidates for every balancer", () => {
+test("pickCandidate(): returns one of the candidates for every balancer", () => {
   const kinds = ["least_busy", "round_robin", "random", "weighted", "consistent_hash"] as const;
   fc.assert(
     fc.property(
@@ -185,7 +185,7 @@ test("pickedBy(): returns one of the candidates for every balancer", () => {
   );
 });
 
-test("pickedBy(): returns undefined when a balancer picks no candidate", () => {
+test("pickCandidate(): returns undefined when a balancer picks no candidate", () => {
   const stray = some("stray");
   expect(pickCandidate({ pick: () => stray }, [some("a")], undefined, 0)).toBeUndefined();
   expect(pickCandidate({ pick: () => undefined }, [some("a")], undefined, 0)).toBeUndefined();

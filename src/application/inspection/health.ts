@@ -23,8 +23,8 @@ export interface SupervisorCondition {
 export interface SupervisorHealth extends SupervisorCondition {
   /**
    * `unhealthy`: it takes no turns, all its sessions are unhealthy, or it has no sessions and all its workers are quarantined.
-   * `degraded`: a child has a problem, the journal cannot be written (running turns continue; new ones wait for the journal), or
-   * the journal is damaged or incomplete.
+   * `degraded`: a child has a problem, the journal cannot be written (running turns continue, new turns are rejected until it
+   * can), or the journal is damaged or incomplete.
    */
   readonly status: SessionHealth["status"];
   readonly sessions: number;
@@ -119,8 +119,8 @@ function childrenCheck(others: readonly ChildReport[], ok: boolean): Check[] {
 }
 
 /**
- * Returns Kubernetes' readiness: ok while the supervisor neither drains nor stops, its journal accepts writes, some session is
- * neither quarantined nor stopped, and no worker or supervisor is restarting or quarantined.
+ * Returns Kubernetes' readiness: ok while the supervisor neither drains nor stops, its journal accepts writes, not all sessions are
+ * quarantined or stopped, and no worker or supervisor is restarting or quarantined.
  */
 export function readinessOf(
   condition: SupervisorCondition,

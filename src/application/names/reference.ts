@@ -80,7 +80,7 @@ function isPicker(reference: SessionRef): reference is Picker {
 }
 
 /** Returns the error of a handle whose session has ended. Another session may have its name by now. */
-export function staleHandle({ name }: Session): CastellanError {
+export function staleHandleError({ name }: Session): CastellanError {
   return new CastellanError(
     "SESSION_STOPPED",
     `The session ${formatName(name)} that this handle is for has been stopped.`,

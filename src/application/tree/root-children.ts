@@ -2,7 +2,7 @@ import { CastellanError } from "../../errors.ts";
 import { didYouMean, formatName, nameKey, nearMisses } from "../../names.ts";
 import { isSession, serverOf } from "../../session/session.ts";
 import type { ChildCounts } from "../../supervision/supervisor.ts";
-import { resolveRef, type SessionRef, staleHandle } from "../names/reference.ts";
+import { resolveRef, type SessionRef, staleHandleError } from "../names/reference.ts";
 import type { ChildPlan } from "../options/child-options.ts";
 import type { SessionTable } from "./session-table.ts";
 import type { SupervisorPhase } from "./supervisor-phase.ts";
@@ -65,7 +65,7 @@ export class RootChildren {
     this.#phase.refuseIfStopped();
     const child = resolveRef(reference);
     const name = isSession(child) ? child.name : child;
-    if (isSession(child) && this.#sessions.find(name)?.server !== serverOf(child)) throw staleHandle(child);
+    if (isSession(child) && this.#sessions.find(name)?.server !== serverOf(child)) throw staleHandleError(child);
     const ids = [nameKey(name), name];
     const plan = this.#tree.root.plans.find(({ id }) => ids.includes(id));
     if (plan !== undefined) return plan;

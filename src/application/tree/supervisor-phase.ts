@@ -40,7 +40,7 @@ export class SupervisorPhase {
 
   /** @throws CastellanError `SUPERVISOR_STOPPED` */
   refuseIfStopped(): void {
-    if (this.isStopping) throw this.stopped();
+    if (this.isStopping) throw this.stoppedError();
   }
 
   /** @throws CastellanError `SUPERVISOR_STOPPED`, also while the supervisor drains */
@@ -52,7 +52,7 @@ export class SupervisorPhase {
   }
 
   /** Returns the error of a call to a stopped supervisor. */
-  stopped(): CastellanError<"SUPERVISOR_STOPPED"> {
+  stoppedError(): CastellanError<"SUPERVISOR_STOPPED"> {
     const message = `${this.#supervisor} has been stopped; start another supervisor.`;
     return new CastellanError("SUPERVISOR_STOPPED", message);
   }

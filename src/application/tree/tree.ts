@@ -48,7 +48,7 @@ export class Tree {
   readonly #clock: Clock;
   readonly #sessions: SessionTable;
   readonly #starts: ChildStarts;
-  readonly #listening: ListenerDeps;
+  readonly #listenerDeps: ListenerDeps;
   /** Settles once the tree has started. A session can be found, and terminated, before all children have started. */
   #opening: Promise<unknown> = Promise.resolve();
   #end: SupervisorEnd = { reason: "stopped" };
@@ -59,7 +59,7 @@ export class Tree {
     this.#clock = clock;
     this.#sessions = sessions;
     const listener: BranchDeps["listener"] = (...child) => {
-      const one = new ChildListener(...child, this.#listening);
+      const one = new ChildListener(...child, this.#listenerDeps);
       return (event) => one.handle(event);
     };
     this.root = new Branch(settings.tree, plans, { clock, random, sessions, listener });
@@ -75,7 +75,7 @@ export class Tree {
     });
     const terminate = (server: SessionServer): Promise<void> => this.terminate(server);
     this.pools = new Pools({ clock, random, newId: deps.newId, sessions, spares, supervisor, terminate });
-    this.#listening = {
+    this.#listenerDeps = {
       clock,
       sessions,
       pools: this.pools,
