@@ -21,41 +21,45 @@ import { type UsageOptions, type UsageReport, usageQuery, usageReports } from ".
 import { healthOfSession, type SessionHealth } from "./session-health.ts";
 import type { SessionServer } from "./session-server.ts";
 
-/** A permission that Claude asked for, and what was answered, if anything was. */
+/** A permission request and its answer, if it was answered. */
 export type PastApproval = Omit<ApprovalEntry, "session">;
 
-/** What becomes of a session's conversation when its process, or the session, ends. */
+/** What happens to the conversation when the session is restarted or stopped. */
 export interface ConversationOptions {
-  /** Whether it is gone on with, when the session is started again, or an empty one is begun. Default `"keep"`. */
+  /** Whether the next start resumes the conversation or begins an empty one. Default `"keep"`. */
   conversation?: "keep" | "clear";
 }
 
 /**
- * What can be asked of a session besides turns, here and on another node. Each is a row of {@link CONTROLS}; `Session` and
- * `GlobalSession` have it as a method.
+ * The controls of a session, which work here and from another node. Each has a row in {@link CONTROLS} and is a method
+ * of `Session` and `GlobalSession`.
  *
- * What asks the process waits for it to be up, wakes a session that hibernates, costs no tokens, and has a deadline of ten seconds; none
- * can take the session down. It throws `CONTROL_TIMEOUT`, `CONTROL_FAILED` if the process refuses or dies, or why the session has no
- * process: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`, `CAPACITY_EXHAUSTED`.
+ * A control that needs the process waits for it, waking a hibernated session, costs no tokens, and times out after ten
+ * seconds. No control can stop the session by failing. It throws `CONTROL_TIMEOUT`, `CONTROL_FAILED` if the process
+ * refuses or dies, or why the session has no process: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`,
+ * `CAPACITY_EXHAUSTED`.
  */
 export interface RemoteControls {
-  /** Stops the turn that runs, be it one that Claude Code has begun by itself, if one does, and resolves when it has ended. Turns that wait go on. */
+  /**
+   * Stops the running turn, if any, also one that Claude Code began by itself; resolves once it has ended. Waiting
+   * turns continue.
+   */
   interrupt(): Promise<void>;
 
   /**
-   * Ends the process of a session that has nothing to do, and keeps the session; resolves when it is gone. The next turn, or
-   * {@link Session.wake}, starts another one with the conversation, the model and the permission mode.
+   * Ends the process of an idle session and keeps the session; resolves once the process is gone. The next turn, or
+   * {@link Session.wake}, starts another process with the same conversation, model and permission mode.
    *
-   * @throws CastellanError `SESSION_BUSY` if a turn runs or waits, a background task goes on, a permission is waited for, or Claude has
-   * scheduled a turn, see `status().wakeups`;
-   * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
+   * @throws CastellanError `SESSION_BUSY` if a turn runs or waits, a background task runs, a permission request is
+   * pending, or Claude has scheduled a turn, see `status().wakeups`; `SESSION_QUARANTINED`, `SESSION_STOPPED`,
+   * `SUPERVISOR_STOPPED`
    */
   hibernate(): Promise<void>;
 
   /**
-   * Starts a process for a session that hibernates, and resolves when it is up; at once if there is one.
+   * Starts a process for a hibernated session; resolves once it is up, at once if there is one.
    *
-   * @throws CastellanError `CAPACITY_EXHAUSTED` if there was no room for it within `queueTimeout`; `SESSION_QUARANTINED`,
+   * @throws CastellanError `CAPACITY_EXHAUSTED` if no slot was free within `queueTimeout`; `SESSION_QUARANTINED`,
    * `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   wake(): Promise<void>;
@@ -63,18 +67,18 @@ export interface RemoteControls {
   /** Ends the process and starts another one; see `Supervisor.restartSession`. */
   restart(options?: ConversationOptions): Promise<void>;
 
-  /** Begins an empty conversation under the same name, with another process. Turns that wait run in it. */
+  /** Begins an empty conversation under the same name, with another process. Waiting turns run in it. */
   clear(): Promise<void>;
 
   /** Ends the session; see `Supervisor.terminateSession`. */
   stop(options?: ConversationOptions): Promise<void>;
 
-  /** What has been said in the conversation, oldest first, read from its transcript. Needs no process. */
+  /** Returns the messages of the conversation, oldest first, from its transcript. Needs no process. */
   history(options?: HistoryOptions): Promise<SessionMessage[]>;
 
   /**
-   * What the session has spent since it was first started, over all restarts. Where nothing was spent there is no report.
-   * What a turn spent whose process died in it is not known to anybody, and left out.
+   * Returns what the session has spent since its first start, across restarts. Returns no report if it spent nothing.
+   * The spending of a turn whose process died is unknown and left out.
    *
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
    * @example
@@ -83,76 +87,82 @@ export interface RemoteControls {
   usage(options?: UsageOptions): Promise<UsageReport[]>;
 
   /**
-   * The permissions that Claude asked for last, newest first, and what was answered, over all restarts of the application.
+   * Returns the latest permission requests and their answers, newest first, across restarts of the application.
    *
-   * @param options.limit how many at the most. Default 100
+   * @param options.limit the most to return. Default 100
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
    */
   approvalHistory(options?: { readonly limit?: number }): Promise<PastApproval[]>;
 
   /**
-   * Whether the session does its work, by a question to its process that costs no tokens. Never throws: no answer within ten
-   * seconds is an answer too.
+   * Checks whether the session works, with a request to its process that costs no tokens. Never throws: no answer
+   * within ten seconds also counts as an answer.
    */
   health(): Promise<SessionHealth>;
 
-  /** Changes the model, for this process and all later ones; of a global session until it is let go, or moves. */
+  /** Changes the model of this process and all later ones; of a global session, until it is evicted or moves. */
   setModel(model: string): Promise<void>;
 
   /**
-   * Changes the permission mode, for this process and all later ones that go on with the conversation, also after a restart of the
-   * application. An empty conversation, and a changed option, begin with the mode of the options. Of a global session it counts until
-   * that is let go, or moves.
+   * Changes the permission mode of this process and all later ones in the conversation, also after a restart of the
+   * application. An empty conversation or a changed option resets it to the options' mode. For a global session it
+   * lasts until the session is evicted or moves.
    */
   setPermissionMode(mode: PermissionMode): Promise<void>;
 
-  /** The MCP servers and whether they are connected. */
+  /** Returns the MCP servers and their status. */
   mcpStatus(): Promise<McpServerStatus[]>;
 
-  /** Connects an MCP server of the process again. */
+  /** Reconnects an MCP server of the process. */
   reconnectMcpServer(name: string): Promise<void>;
 
-  /** Switches an MCP server of the process on or off. */
+  /** Enables or disables an MCP server of the process. */
   toggleMcpServer(name: string, enabled: boolean): Promise<void>;
 
-  /** How full the context is, and with what. */
+  /** Returns how full the context is, and with what. */
   contextUsage(): Promise<SDKControlGetContextUsageResponse>;
 
   /**
-   * Takes files back to what they were before the prompt with this id, if the session has `enableFileCheckpointing`. With
-   * `dryRun` it only says what would change.
+   * Restores files to their state before the prompt with this id, if the session has `enableFileCheckpointing`. With
+   * `dryRun` it only reports what would change.
    */
   rewindFiles(userMessageId: string, options?: { readonly dryRun?: boolean }): Promise<RewindFilesResult>;
 
   /** Ends a background task. */
   stopTask(taskId: string): Promise<void>;
 
-  /** The commands and skills that the process knows, see `command()`. Those of MCP servers are among them after the first turn. */
+  /**
+   * Returns the commands and skills that the process knows, see `command()`. MCP prompts are included after the first
+   * turn.
+   */
   supportedCommands(): Promise<SlashCommand[]>;
 
-  /** The models that the process can be switched to. */
+  /** Returns the models that the process can switch to. */
   supportedModels(): Promise<ModelInfo[]>;
 
-  /** The agents that the process can hand work to. */
+  /** Returns the agents that the process can delegate to. */
   supportedAgents(): Promise<AgentInfo[]>;
 
-  /** Whose account the process uses. */
+  /** Returns the account that the process uses. */
   accountInfo(): Promise<AccountInfo>;
 }
 
-/** What can be asked only in the process that has the session: functions, as in-process MCP servers are, cannot be sent. */
+/**
+ * Controls that only work in the process with the session, because they take functions, such as those of in-process MCP
+ * servers.
+ */
 interface LocalControls {
-  /** Replaces the MCP servers that were added so, and all in-process ones; for this process and all later ones. */
+  /** Replaces the MCP servers added by this method and all in-process ones, for this process and all later ones. */
   setMcpServers(servers: Record<string, McpServerConfig>): Promise<McpSetServersResult>;
 }
 
-/** All that can be asked of a session besides turns. */
+/** All controls of a session. */
 export interface SessionControls extends RemoteControls, LocalControls {}
 
-/** The name of a control that a session on another node can be asked. */
+/** The name of a control that another node can use. */
 export type RemoteControl = keyof RemoteControls;
 
-/** What a control is carried out on: the session, and its supervisor. Looked up anew for each control. */
+/** The session that a control acts on, and its supervisor. Looked up anew for each control. */
 export interface ControlTarget {
   readonly server: SessionServer;
   readonly owner: {
@@ -175,9 +185,11 @@ interface LocalRow<Method extends (...args: never[]) => Promise<unknown>> {
 }
 
 interface RemoteRow<Method extends (...args: never[]) => Promise<unknown>> extends LocalRow<Method> {
-  /** How each argument is read that another node has sent. */
+  /** How to parse each argument from another node. */
   readonly arguments: Schemas<Parameters<Method>>;
-  /** Whether it must not be asked again when nobody knows whether it was done: the second time it would do something else. */
+  /**
+   * Whether the control must not be retried when its outcome is unknown, because a second call would do something else.
+   */
   readonly once: boolean;
 }
 
@@ -190,12 +202,14 @@ const permissionMode = text.transform((mode) => mode as PermissionMode);
 const rewinding = z.object({ dryRun: z.boolean().optional() }).transform(withoutUndefined).optional();
 const approvalHistorySchema = z.strictObject({ limit: z.int().positive().default(100) });
 
-/** Options that the control checks itself. */
+/** For options that the control validates itself. */
 function options<Options>(): z.ZodType<Options | undefined> {
   return z.custom<Options | undefined>();
 }
 
-/** The table of controls: methods of `Session` and `GlobalSession`, and what nodes ask each other, are made of it. */
+/**
+ * The table of controls. The methods of `Session` and `GlobalSession`, and the requests between nodes, derive from it.
+ */
 export const CONTROLS: ControlTable = {
   interrupt: { arguments: [], once: false, run: ({ server }) => server.interruptCurrent() },
   hibernate: { arguments: [], once: false, run: ({ server }) => server.hibernate() },
@@ -240,7 +254,7 @@ export const CONTROLS: ControlTable = {
     run: async (target, mode) => {
       const { mode: now = mode } = (await target.server.request("setPermissionMode", mode)) ?? {};
       target.server.reportMode(now);
-      // Whoever is told that it holds may count on that, whatever becomes of the application.
+      // A caller that gets the answer may rely on the mode, even if the application dies next.
       await target.server.conversationWritten();
     },
   },
@@ -304,16 +318,16 @@ export const CONTROLS: ControlTable = {
 
 const isControl = (name: string): name is keyof SessionControls => Object.hasOwn(CONTROLS, name);
 
-/** Whether a session on another node can be asked this. */
+/** Whether another node can use this control. */
 export function isRemoteControl(name: string): name is RemoteControl {
   return isControl(name) && "once" in CONTROLS[name];
 }
 
-/** The names of those that a session on another node can be asked. */
+/** The names of the controls that another node can use. */
 export const REMOTE_CONTROLS: readonly RemoteControl[] = Object.keys(CONTROLS).filter(isRemoteControl);
 
 /**
- * Arguments as another node has sent them, where `undefined` may have become `null`.
+ * Parses arguments from another node, where `undefined` may have become `null`.
  *
  * @param who the session, for the message
  * @throws CastellanError `INVALID_OPTIONS`
@@ -353,7 +367,7 @@ class TargetControls {
 
 const base: new (target: ControlTarget) => object = TargetControls;
 
-/** Has a method for each control, which is carried out on the target. */
+/** A base class with a method for each control, which runs it on the target. */
 export const Controls: new (target: ControlTarget) => SessionControls = base as new (
   target: ControlTarget,
 ) => SessionControls;

@@ -1,28 +1,28 @@
 import type { McpServerConfig, McpSetServersResult } from "@anthropic-ai/claude-agent-sdk";
 import type { SessionServer } from "./session-server.ts";
 
-/** What the last `setMcpServers` of a handle named, and to which process. */
+/** The servers of a handle's last `setMcpServers`, and the process that received them. */
 interface Named {
   readonly servers: Readonly<Record<string, McpServerConfig>>;
   readonly starts: number;
 }
 
-/** What stands for a session: a handle. */
+/** The handle of a session. */
 interface Target {
   readonly server: SessionServer;
 }
 
-/** By handle: the next borrower of a member of a pool has named none. */
+/** By handle, because the next borrower of a pool member has named none. */
 const lastNamed = new WeakMap<Target, Named>();
 
-/** Replaces the MCP servers that were named by such a call before, and all in-process ones, for this process and all later ones. */
+/** Replaces the MCP servers of earlier calls and all in-process ones, for this process and all later ones. */
 export async function nameMcpServers(
   target: Target,
   servers: Record<string, McpServerConfig>,
 ): Promise<McpSetServersResult> {
   const named = lastNamed.get(target);
   const { result, starts } = await target.server.withProcess("setMcpServers", async (process) => {
-    // A process that was started with them takes away only what such a call has named to it.
+    // A process that started with these servers only removes those that such a call has named to it.
     const { starts } = target.server.status();
     if (named !== undefined && named.starts !== starts) await process.request("setMcpServers", { ...named.servers });
     return { result: await process.request("setMcpServers", servers), starts };

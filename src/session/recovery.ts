@@ -12,10 +12,10 @@ import type { ProcessLaunch } from "./process/process-starter.ts";
 import { journalMayComeBack } from "./process/session-exit.ts";
 import type { Intake } from "./turns/intake.ts";
 
-/** How far back it is looked for approvals that were never answered. */
+/** How many of the latest approvals to search for unanswered ones. */
 const MOST_OPEN_APPROVALS = 100;
 
-/** Takes up what the journal knows of a session: its conversation, the turns that had not ended, what it has spent. */
+/** Restores a session from the journal: its conversation, its unfinished turns, and its spending. */
 export class Recovery {
   readonly #context: SessionContext;
   readonly #conversation: SessionConversation;
@@ -24,12 +24,12 @@ export class Recovery {
   readonly #output: { wakeupsLost(): void };
   readonly #process: { readonly launch: ProcessLaunch };
   readonly #refuseIfEnded: () => void;
-  /** Why what the journal knows of it could not be taken up, if that is so. */
+  /** Why the session could not be restored, or undefined. */
   #blocker: CastellanError | undefined;
-  /** Whether turns of it wait in the journal only, since it was quarantined. */
+  /** Whether some of its turns wait only in the journal, after a quarantine. */
   #paused = false;
 
-  /** `refuseIfEnded` throws why the session has ended for good, if it has, which may happen while something is read. */
+  /** `refuseIfEnded` throws if the session has ended for good, which may happen during a read. */
   constructor(
     context: SessionContext,
     conversation: SessionConversation,
@@ -49,11 +49,11 @@ export class Recovery {
   }
 
   /**
-   * Takes up what is known of the session.
+   * Restores the session from the journal.
    *
-   * @param source what it begins with what it remembers of, whatever it had before
+   * @param source begin with this session's conversation instead of the journal's
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation, or why the
-   * session has ended meanwhile
+   * session has ended in the meantime
    */
   async restore(known: KnownSession, source?: SessionConversation): Promise<void> {
     try {
@@ -72,20 +72,20 @@ export class Recovery {
     }
   }
 
-  /** What is known of it cannot be taken up; its processes do not come up, and say so. */
+  /** Records that the session cannot be restored; starts of its processes then fail with `error`. */
   fail(error: CastellanError): void {
     this.#blocker = error;
   }
 
-  /** From now on turns of it may wait in the journal only. */
+  /** Records that turns may wait only in the journal from now on. */
   pause(): void {
     this.#paused = true;
   }
 
   /**
-   * Takes up what waits in the journal only: since the session was quarantined, or because it could not be taken up before.
+   * Restores what is only in the journal, after a quarantine or a failed restore.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `START_FAILED` if it still cannot be taken up
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `START_FAILED` if it still cannot be restored
    */
   async resume(): Promise<void> {
     if (!this.#paused && this.#blocker === undefined) return;
@@ -101,7 +101,7 @@ export class Recovery {
     this.#paused = false;
   }
 
-  /** Has the meter know what was spent so far, if there is a budget. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Loads earlier spending into the meter if there is a budget. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async loadSpending(): Promise<void> {
     if (this.#context.settings.budget === undefined) return;
     this.#meter.load(await this.#context.journal.usage({ by: ["day"] }));
@@ -109,8 +109,8 @@ export class Recovery {
   }
 
   /**
-   * Turns that had not ended when the application did. One that ran is run again, or is over; if it ran in this conversation,
-   * that is cut back, or goes on from there.
+   * Restores the turns that had not ended. A turn that was running is run again or ends; if it ran in the resumed
+   * conversation, that is cut back or continues from it.
    */
   async #takeBack(turns: readonly TurnEntry[], resumed: boolean): Promise<void> {
     for (const turn of turns) {
@@ -127,13 +127,13 @@ export class Recovery {
     }
   }
 
-  /** What the transcript tells of a turn that was cut. One that cannot be read may hide anything. */
+  /** Reads what the transcript shows of an interrupted turn. An unreadable transcript may hide anything. */
   async #evidenceOf({ promptId }: TurnEntry): Promise<TranscriptEvidence> {
     const said = await transcriptOf(this.#conversation.now, this.#process.launch).catch(() => undefined);
     return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
   }
 
-  /** The process that asked for them is gone, and nobody was there to say so. */
+  /** Withdraws approvals of a process that is gone and could not do it itself. */
   async #withdrawApprovals(): Promise<void> {
     if (this.#context.settings.approvals === false) return;
     const asked = await this.#context.journal.approvals(MOST_OPEN_APPROVALS);

@@ -35,11 +35,11 @@ import type { TurnRecord } from "./streams/turn-record.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 
 /**
- * What a session is made of. The core composes the parts, keeps the state that follows from what they tell, and decides what follows
- * for the other parts.
+ * Composes the parts of a session, keeps the state that follows from their signals, and decides what follows for the
+ * other parts.
  */
 export class SessionCore {
-  /** Read by all parts; only the core changes the settings in it. */
+  /** All parts read it; only the core changes its settings. */
   readonly context: SessionContext;
   readonly #context: { settings: SessionSettings } & Omit<SessionContext, "settings">;
   readonly journal: SessionJournal;
@@ -54,11 +54,11 @@ export class SessionCore {
   readonly #capacity: Capacity;
   #state: SessionState = { name: "starting" };
   readonly #settled = new StateMilestone(this.#state, isSettled);
-  /** Its process is up, or none will come up. */
+  /** Reached once the process is up, or none will start. */
   readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
-  /** How many requests besides turns need a process at this moment. */
+  /** How many control requests need a process at this moment. */
   #requests = 0;
-  /** Resolves when something in the process has come to its end. */
+  /** Resolves when a turn or a background task has ended. */
   #workSettled: PromiseWithResolvers<void> | undefined;
 
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
@@ -105,12 +105,12 @@ export class SessionCore {
     return this.#state;
   }
 
-  /** Whether a request besides turns needs a process at this moment. */
+  /** Whether a control request needs a process at this moment. */
   get requested(): boolean {
     return this.#requests > 0;
   }
 
-  /** Goes on with changed settings. */
+  /** Applies changed settings. */
   take(settings: SessionSettings): void {
     const before = this.settings;
     this.#context.settings = settings;
@@ -119,14 +119,14 @@ export class SessionCore {
       this.conversation.grant({ type: "configured", option: settings.sdk.permissionMode });
     }
     this.dispatcher.reconfigure();
-    // Until it is known what was spent before, it counts from now.
+    // A new budget counts from now until earlier spending is loaded.
     if (before.budget === undefined) void this.recovery.loadSpending().catch(() => {});
     this.process.reconfigure();
     this.output.relimit();
     this.process.checkIdle(false);
   }
 
-  /** Resolves when nothing goes on in the process: no turn, no background task. */
+  /** Resolves once the process has neither a turn nor a background task. */
   async workOver(): Promise<void> {
     while (this.process.activation !== undefined && (this.dispatcher.busy || this.view.works)) {
       this.#workSettled ??= Promise.withResolvers();
@@ -139,7 +139,7 @@ export class SessionCore {
     this.#workSettled = undefined;
   }
 
-  /** Resolves with the state as soon as the session's process is up, or it is clear that none will come up. */
+  /** Resolves with the state once the process is up, or none will start. */
   settled(): Promise<SessionState> {
     return this.#settled.wait();
   }
@@ -148,7 +148,7 @@ export class SessionCore {
     this.#apply({ type: "retry", at });
   }
 
-  /** Supervision has given up on the session. Its turns end, and new ones are refused until it is restarted by hand. */
+  /** Ends the turns and refuses new ones until a manual restart, because the supervisor gave up. */
   quarantine(lastExits: readonly ExitRecord[]): void {
     this.process.givenUp();
     this.recovery.pause();
@@ -157,7 +157,7 @@ export class SessionCore {
     this.#dismissIfRefused();
   }
 
-  /** Ends the session for its callers; its process is ended by the supervisor. */
+  /** Ends the session for its callers. The supervisor ends its process. */
   close(as: Stopped): void {
     if (this.#state.name !== "stopped") tell("castellan:session:stop", () => ({ ...factsOf(this.#context), as }));
     this.#apply({ type: "stop", as });
@@ -165,17 +165,17 @@ export class SessionCore {
     if (this.process.activation === undefined) this.#endEvents();
   }
 
-  /** The last thing to tell of a session is how its process ended. */
+  /** The exit of the process is the last event of a session. */
   #endEvents(): void {
     if (this.#state.name === "stopped" && this.#state.as !== "child") this.view.events.end();
   }
 
-  /** Whether there is something to do for a process. */
+  /** Whether there is work for a process. */
   get wanted(): boolean {
     return this.dispatcher.wanting || this.#requests > 0;
   }
 
-  /** Whether nothing goes on in the process at this moment, and nobody asks it anything, whether or not turns wait. */
+  /** Whether the process is idle at this moment and no control request is pending, whether or not turns wait. */
   get between(): boolean {
     return this.view.state === "idle" && this.dispatcher.free && this.#requests === 0;
   }
@@ -229,7 +229,7 @@ export class SessionCore {
         break;
       case "life_over":
         if (signal.exit !== undefined) this.#apply({ type: "exited" });
-        // The next life may begin much later; until then nothing is up.
+        // The next life may begin much later; until then there is no process.
         else if (this.#state.name !== "stopped" && this.#state.name !== "quarantined") this.#apply({ type: "begin" });
         break;
       case "turn_started":
@@ -297,7 +297,7 @@ export class SessionCore {
     }
   }
 
-  /** Callers see another state. */
+  /** Publishes the state that callers see. */
   #shown(state: SessionState["name"]): void {
     tell("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
     if (state === "idle") this.process.checkIdle(true);
@@ -306,7 +306,7 @@ export class SessionCore {
 
   #processGone(exit: ExitRecord): void {
     this.output.detach();
-    // One that has been stopped tells it when it is started again.
+    // A stopped session reports it once it is started again.
     if (this.#state.name !== "stopped") this.output.wakeupsLost();
     this.dispatcher.detach(exit);
     this.#settleWork();
@@ -326,7 +326,7 @@ export class SessionCore {
     this.#apply(hold === undefined ? { type: "release" } : { type: "hold", hold });
   }
 
-  /** Whether it has ended for good: one that is stopped as a child of its tree may be started again, and then goes on. */
+  /** Whether the session has ended for good. A session stopped as a child of its tree may be started again. */
   get hasEnded(): boolean {
     return this.#state.name === "stopped" && this.#state.as !== "child";
   }
@@ -344,8 +344,8 @@ export class SessionCore {
     this.view.show(this.#state);
   }
 
-  /** Does something with a process, which is waited for, and not ended meanwhile. */
-  async needing<Answer>(
+  /** Runs `work` with a process, waiting for one if necessary, and keeps the process until it is done. */
+  async withProcess<Answer>(
     what: string,
     limitMs: number,
     work: (activation: Activation) => Promise<Answer>,
@@ -382,7 +382,7 @@ export class SessionCore {
     if (refusal !== undefined) this.dispatcher.dismiss(refusal);
   }
 
-  /** Why the session takes no turns, if it does not. A temporary one ends with its first process. */
+  /** Returns why the session accepts no turns, or undefined. A temporary session ends with its first process. */
   refusal(): CastellanError | undefined {
     return refusalOf(
       this.#context.who,
@@ -392,7 +392,7 @@ export class SessionCore {
   }
 }
 
-/** What is told of a turn that Claude Code has begun by itself. */
+/** Returns the event about a turn that Claude Code began by itself. */
 function unpromptedEvent({ id: turnId, origin, state, ended, costUsd }: TurnRecord): SessionEvent {
   if (!ended) return { type: "turn_began", turnId, origin };
   return withoutUndefined({ type: "turn_ended", turnId, origin, state, costUsd });

@@ -1,14 +1,14 @@
 import type { SessionServer } from "./session-server.ts";
 
 /**
- * How a session does: `degraded` means that turns wait and will be answered, or that something else went wrong, see
- * `status().faults`; `unhealthy` that turns will not be answered.
+ * The health of a session. `degraded`: turns wait and will be answered, or something else failed, see
+ * `status().faults`. `unhealthy`: turns will not be answered.
  */
 export type SessionHealth =
   | { readonly status: "healthy" }
   | { readonly status: "degraded" | "unhealthy"; readonly reason: string };
 
-/** Whether the session does its work, by a question to its process. Never rejects. */
+/** Checks whether the session works, with a request to its process. Never rejects. */
 export async function healthOfSession(server: SessionServer): Promise<SessionHealth> {
   const { state, lastExit, waitingFor } = server.status();
   if (state === "quarantined" || state === "stopped") {
@@ -19,7 +19,7 @@ export async function healthOfSession(server: SessionServer): Promise<SessionHea
     return { status: "degraded", reason: `the session is ${state}${why}` };
   }
   try {
-    // One that hibernates is not woken to say that it is well.
+    // A hibernated session is healthy; do not wake it.
     if (state !== "hibernated") await server.ping();
   } catch (error) {
     return { status: "unhealthy", reason: error instanceof Error ? error.message : String(error) };

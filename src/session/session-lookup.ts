@@ -1,7 +1,7 @@
 import type { FoundSession, SessionOwner, SessionSource } from "./session.ts";
 import type { SessionServer } from "./session-server.ts";
 
-/** Where a handle finds its session. One that was let go is looked up again by its name. */
+/** Finds the session of a handle. An evicted session is looked up again by its name. */
 export class SessionLookup implements SessionSource {
   #found: FoundSession;
 
@@ -17,7 +17,7 @@ export class SessionLookup implements SessionSource {
     return this.#now.owner;
   }
 
-  /** Resolves when the session has ended for good. Asking does not bring it back. */
+  /** Resolves once the session has ended for good. Does not bring an evicted session back. */
   get closed(): Promise<void> {
     return this.#found.owner.closed();
   }

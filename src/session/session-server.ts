@@ -28,13 +28,16 @@ import type { Numbered } from "./streams/event-log.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 
-/** A session as supervisors, handles and pools see it: what they ask of it, answered by the parts of its core. */
+/** A session as supervisors, handles and pools see it. The parts of its core do the work. */
 export class SessionServer {
   readonly #core: SessionCore;
   readonly #errors: RecentErrors;
-  /** The settings as they were given last, without what calls have changed since. */
+  /** The settings as last configured, without later changes by calls. */
   #configured: SessionSettings;
-  /** Whether it accepts turns: not while its supervisor drains, nor once it was let go, when its name brings another one. */
+  /**
+   * Whether the session accepts turns. It does not while its supervisor drains, nor after its eviction, when its name
+   * finds another instance.
+   */
   #admission: "open" | "draining" | "evicted" = "open";
 
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
@@ -56,7 +59,7 @@ export class SessionServer {
     return this.#core.view.state;
   }
 
-  /** The names of the MCP servers with which something is wrong. */
+  /** The names of the MCP servers that have a fault. */
   get faultyServers(): readonly string[] {
     return this.#core.view.faultyServers;
   }
@@ -66,7 +69,7 @@ export class SessionServer {
     return this.#core.journal.supervisor;
   }
 
-  /** How many of its turns have failed not long ago. See {@link RecentErrors.now}. */
+  /** How many of its turns failed recently. See {@link RecentErrors.now}. */
   get recentErrors(): number {
     return this.#errors.now;
   }
@@ -76,33 +79,33 @@ export class SessionServer {
     return this.#core.view.events.length;
   }
 
-  /** Its events from this number on. */
+  /** Reads its events from this number on. */
   readEvents(from: number): AsyncGenerator<Numbered<SessionEvent>, void, undefined> {
     return this.#core.view.events.read(from);
   }
 
-  /** The permissions that Claude waits for, oldest first. */
+  /** The pending permission requests, oldest first. */
   get approvals(): readonly Approval[] {
     return this.#core.view.approvals.pending;
   }
 
-  /** Why the journal takes nothing at this moment, if it does not. */
+  /** Why the journal cannot be written at this moment, or undefined. */
   get journalFault(): Error | undefined {
     return this.#core.journal.fault;
   }
 
-  /** Makes its conversation this session's alone. @throws CastellanError `INVALID_OPTIONS` if another session has it */
+  /** Claims the conversation for this session. @throws CastellanError `INVALID_OPTIONS` if another session has it */
   claim(): void {
     this.#core.conversation.claim();
   }
 
-  /** Another session may have its conversation from now on. */
+  /** Releases the conversation for other sessions. */
   unclaim(): void {
     this.#core.conversation.unclaim();
   }
 
   /**
-   * Takes up what the journal knows of the session; with `source`, what that session remembers instead.
+   * Restores what the journal knows of the session; with `source`, begins with that session's conversation instead.
    *
    * @throws CastellanError what {@link Recovery.restore} throws
    */
@@ -110,21 +113,21 @@ export class SessionServer {
     await this.#core.recovery.restore(known, source === undefined ? undefined : source.#core.conversation);
   }
 
-  /** What the journal knows of the session cannot be taken up. Each start tries that again, and fails with this error. */
+  /** Makes each start fail with this error, after trying again to restore the session. */
   failRestore(error: CastellanError): void {
     this.#core.recovery.fail(error);
   }
 
-  /** Begins a new life. Returns at once; the process comes up meanwhile. */
+  /** Begins a life. Returns at once; the process starts in the background. */
   begin(): SessionLife {
     this.#core.conversation.clearIfDue();
     return this.#core.process.begin();
   }
 
   /**
-   * Ends the process of a session that has nothing to do; resolves when it is gone.
+   * Ends the process of an idle session; resolves once it is gone.
    *
-   * @throws CastellanError `SESSION_BUSY` if it is at work, or why it has no process
+   * @throws CastellanError `SESSION_BUSY` if it is busy, or why it has no process
    */
   async hibernate(): Promise<void> {
     if (!this.#core.process.idle) await this.settled();
@@ -142,45 +145,45 @@ export class SessionServer {
   }
 
   /**
-   * Has a process come up, if there is none; resolves when it is up.
+   * Starts a process if there is none; resolves once it is up.
    *
-   * @throws CastellanError `CAPACITY_EXHAUSTED` after `queueTimeout`, or why none comes up
+   * @throws CastellanError `CAPACITY_EXHAUSTED` after `queueTimeout`, or why none starts
    */
   async wake(): Promise<void> {
-    await this.#core.needing("wake", this.settings.queueTimeout, async () => {});
+    await this.#core.withProcess("wake", this.settings.queueTimeout, async () => {});
   }
 
-  /** Hands nothing more to the process, which is about to be replaced. Resolves when the process works on no turn. */
+  /** Sends no more turns to the process, which is about to be replaced. Resolves once it works on no turn. */
   async retire(): Promise<void> {
     this.#core.dispatcher.retire();
     await this.#core.dispatcher.quiet();
   }
 
-  /** Takes up changed settings; what shapes a process, the next process. */
+  /** Applies changed settings. Settings that shape a process apply to the next process. */
   reconfigure(settings: SessionSettings): void {
     this.#configured = settings;
     this.#core.take(settings);
   }
 
   /**
-   * Tells the process what of its settings it can take up while it runs: model and permission mode.
+   * Sends the running process the settings that it can change: model and permission mode.
    *
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
    */
   async applyLive(): Promise<void> {
-    // The next process is told them when it starts.
+    // The next process starts with them.
     if (this.#core.state.name === "hibernated") return;
-    // A process that is on its way up was told the settings as they were when its start began.
+    // A starting process has the settings from when its start began.
     await this.#core.process.settled();
     const { model, permissionMode } = this.settings.sdk;
     if (model !== undefined) await this.#core.process.activation?.request("setModel", model);
-    // The mode that the session has come to be in stays, unless the option has changed.
+    // The conversation's current mode stays unless the option changed.
     if (permissionMode === undefined || this.#core.conversation.granted.mode !== undefined) return;
     await this.#core.process.activation?.request("setPermissionMode", permissionMode);
   }
 
   /**
-   * Makes a control request of the process, and wakes a session that hibernates for it.
+   * Makes a control request. Wakes a hibernated session for it.
    *
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
    */
@@ -192,17 +195,17 @@ export class SessionServer {
   }
 
   /**
-   * Runs `work` with the process, and wakes a session that hibernates for it. The process stays meanwhile.
+   * Runs `work` with the process and keeps the process until it is done. Wakes a hibernated session for it.
    *
    * @param what the name of the work, for messages
    * @throws CastellanError `CONTROL_TIMEOUT` if no process is up within ten seconds, or why there is none
    */
   async withProcess<Answer>(what: string, work: (activation: Activation) => Promise<Answer>): Promise<Answer> {
-    return await this.#core.needing(what, REQUEST_MS, work);
+    return await this.#core.withProcess(what, REQUEST_MS, work);
   }
 
   /**
-   * Asks the process for the state of its MCP servers, which is a sign of life.
+   * Asks the process for the status of its MCP servers, as a sign of life.
    *
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
    */
@@ -210,28 +213,28 @@ export class SessionServer {
     await this.withProcess("mcpServerStatus", () => this.#core.output.askServers());
   }
 
-  /** A control has put the process into this permission mode. */
+  /** Records the permission mode that a control has set. */
   reportMode(now: PermissionMode): void {
     this.#core.conversation.reportMode({ now, changed: true });
   }
 
-  /** Resolves when the journal knows the conversation as it is. See {@link SessionConversation.written}. */
+  /** Resolves once the journal has the current conversation. See {@link SessionConversation.written}. */
   async conversationWritten(): Promise<void> {
     await this.#core.conversation.written();
   }
 
-  /** Has the journal know the conversation as it is now. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  /** Writes the current conversation. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async saveConversation(): Promise<void> {
     await this.#core.conversation.saveNow();
   }
 
-  /** What has been said in the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
+  /** Returns the messages of the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   async history(options: HistoryOptions): Promise<SessionMessage[]> {
-    // Which conversation it is the journal has to tell first.
+    // The journal decides which conversation it is.
     return await this.fromJournal(() => historyOf(this.#core.conversation.now, this.launch, options));
   }
 
-  /** The permission mode that was granted in the conversation, if one was. */
+  /** The permission mode granted in the conversation, if any. */
   get grantedMode(): PermissionMode | undefined {
     return this.#core.conversation.granted.mode?.now;
   }
@@ -241,24 +244,24 @@ export class SessionServer {
     return !isNothing(this.#core.conversation.granted);
   }
 
-  /** Takes back all that was granted in the conversation. */
+  /** Revokes all grants of the conversation. */
   revokeGrants(): void {
     this.#core.conversation.grant({ type: "revoked" });
   }
 
-  /** Keeps what a control has changed, so that the next process is told. */
+  /** Keeps a control's change for the next process. */
   remember(changed: SessionSettings["sdk"]): void {
     this.#core.take({ ...this.settings, sdk: { ...this.settings.sdk, ...changed } });
   }
 
-  /** The SDK's options and the environment of a process as it would be started now. */
+  /** The SDK's options and the environment that a process would start with now. */
   get launch(): ProcessLaunch {
     return this.#core.process.launch;
   }
 
   /**
-   * Accepts no more turns; resolves with their number when those that it has have ended, and what goes on in the background, with the
-   * turns that Claude Code begins on it.
+   * Accepts no more turns. Resolves with the number of open turns once they, background tasks and the turns that Claude
+   * Code begins for those have ended.
    */
   async drain(): Promise<number> {
     if (this.#admission === "open") this.#admission = "draining";
@@ -268,18 +271,19 @@ export class SessionServer {
   }
 
   /**
-   * Ends it for its callers here, so that it can go on elsewhere: its turn may finish until `deadlineMs` is over, what waits stays in
-   * the journal. Its process is ended by the supervisor.
+   * Ends the session for its callers here, so that another application can take it over. Its turn may finish within
+   * `deadlineMs`; waiting turns stay in the journal. The supervisor ends its process.
    */
   async handOver(deadlineMs: number): Promise<void> {
     const over = this.#core.dispatcher.yield().then(() => this.#core.workOver());
     await withDeadline(this.#core.context.clock, deadlineMs, over);
     this.close("supervisor");
-    // That a turn waits again is written when it has been written that it begins: the last that may be written of it here.
+    // If a turn's beginning is being written, the write that returns it to the mailbox follows: the last change that
+    // this application may make.
     await this.#core.dispatcher.begun;
   }
 
-  /** What another session has to begin with to know what this one does, up to the last turn that has ended. */
+  /** The options with which a fork begins: this conversation up to the last ended turn. */
   get forkOptions(): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
     return forkOptions(this.#core.conversation.now, this.#core.dispatcher.busy);
   }
@@ -290,8 +294,8 @@ export class SessionServer {
   }
 
   /**
-   * Begins an empty conversation in place of the one that there is, in an empty directory if it has one of its own; a process that
-   * is up is replaced within its life. Resolves when that is done, or nothing comes up. To be called when no turn runs or waits.
+   * Begins an empty conversation, in an empty directory if the session has its own, and replaces a running process
+   * within its life. Resolves once that is done, or no process will start. No turn may run or wait.
    *
    * @throws CastellanError `SESSION_QUARANTINED` if the directory cannot be emptied
    */
@@ -302,7 +306,7 @@ export class SessionServer {
     const { activation } = this.#core.process;
     if (activation === undefined) {
       this.#core.conversation.clearIfDue();
-      // It is the start of a process that says what is wrong, and has the session quarantined for it.
+      // Starting the process fails with the reason and quarantines the session.
       await this.#core.process.emptyIfDue().catch(() => this.wake());
     } else {
       if (this.#core.process.state === "up") this.#core.process.replace();
@@ -311,33 +315,36 @@ export class SessionServer {
     await this.settled();
   }
 
-  /** The API refuses these credentials. A process with them is replaced, if another one would have others. */
+  /** Replaces a process with these credentials, which the API refuses, if different ones are available. */
   keyRefused(credentials: string): void {
     this.#core.process.keyRefused(credentials);
   }
 
-  /** Whether it is quarantined because of what it authenticated with, and would have something else now. */
+  /** Whether it is quarantined because of its credentials and different ones are available now. */
   get mayComeBack(): boolean {
     const quarantined = this.#core.state.name === "quarantined" && this.#core.state.lastExits.at(-1)?.class === "auth";
     return quarantined && this.#core.process.key.changed;
   }
 
   /**
-   * Has a process that authenticates with something else than another one would now replaced, when it has nothing to do. Resolves
-   * when none is left, with whether there was one.
+   * Replaces a process whose credentials are outdated once it is idle. Resolves once none is left, with whether there
+   * was one.
    *
-   * @throws CastellanError `START_FAILED` if there is nothing that another one could have; then the process goes on
+   * @throws CastellanError `START_FAILED` if no credentials are available; the process then continues
    */
   async rekeyed(): Promise<boolean> {
     return await this.#core.process.rekeyed(() => this.settled());
   }
 
-  /** Has its own directory, if it has one, emptied before its next process starts. Until then it is not untouched. */
+  /**
+   * Empties the session's own directory, if it has one, before the next process starts. Until then the session is not
+   * untouched.
+   */
   emptyFirst(): void {
     this.#core.process.emptyFirst();
   }
 
-  /** Whether nothing has been said in its conversation, nothing goes on in its process, and nothing is left to be cleaned up. */
+  /** Whether the conversation is empty, nothing runs, and no cleanup is due. */
   get untouched(): boolean {
     const rests = this.hasNoTurns && this.#core.view.backgroundTasks === 0;
     const { now, granted } = this.#core.conversation;
@@ -381,45 +388,49 @@ export class SessionServer {
     return !this.#core.dispatcher.busy && this.#core.dispatcher.waiting === 0;
   }
 
-  /** Resolves when all turns that it has now have ended, and its process is done with them. */
+  /** Resolves once all current turns have ended and the process is done with them. */
   async finishTurns(): Promise<void> {
     await this.#core.dispatcher.finish();
     await this.#core.dispatcher.quiet();
   }
 
-  /** Stops a turn because its caller wants it. Resolves when it has ended. */
+  /** Stops a turn on its caller's request. Resolves once it has ended. */
   async interrupt(record: TurnRecord): Promise<void> {
     await this.#core.dispatcher.stopping.interrupt(record);
   }
 
-  /** Stops the turn that runs, if one does. Resolves when it has ended. */
+  /** Stops the running turn, if any. Resolves once it has ended. */
   async interruptCurrent(): Promise<void> {
     await this.#core.dispatcher.stopping.interruptCurrent();
   }
 
-  /** Stops the turn that runs, and cancels those that wait. Resolves when the process is done with them. */
+  /** Stops the running turn and cancels the waiting ones. Resolves once the process is done with them. */
   async cancelAll(): Promise<void> {
     await this.#core.dispatcher.stopping.cancelAll();
   }
 
-  /** Ends all turns for their callers, since the session goes no further. See {@link Dispatcher.dismiss}. */
+  /** Ends all turns for their callers, because the session stops here. See {@link Dispatcher.dismiss}. */
   dismiss(reason: CastellanError): void {
     this.#core.dispatcher.dismiss(reason);
   }
 
-  /** A turn that waits, runs or has ended, as long as the journal keeps it. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /**
+   * Returns a turn that waits, runs or has ended, as long as the journal keeps it.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
   async turn(id: string): Promise<TurnRecord | undefined> {
     const present = this.#core.dispatcher.intake.find(id);
     if (present !== undefined) return present;
     const entry = await this.fromJournal((journal) => journal.findWritten(id));
-    // It may have come here while it was looked for.
+    // It may have been accepted here during the lookup.
     return (
       this.#core.dispatcher.intake.find(id) ??
       (entry === undefined ? undefined : this.#core.dispatcher.intake.recall(entry))
     );
   }
 
-  /** Reads from the journal, as soon as that is open. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
+  /** Reads from the journal once it is open. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   async fromJournal<Answer>(read: (journal: SessionJournal) => Promise<Answer>): Promise<Answer> {
     await this.#core.dispatcher.intake.ready;
     const refusal =
@@ -428,32 +439,32 @@ export class SessionServer {
     return await read(this.#core.journal);
   }
 
-  /** Resolves with the state as soon as the session's process is up, or it is clear that none will come up. */
+  /** Resolves with the state once the process is up, or none will start. */
   settled(): Promise<SessionState> {
     return this.#core.settled();
   }
 
-  /** Supervision starts the session again at this time. */
+  /** Records when the supervisor will restart the session. */
   retryAt(at: number): void {
     this.#core.retryAt(at);
   }
 
-  /** Supervision has given up on the session. Its turns end, and new ones are refused until it is restarted by hand. */
+  /** Ends the turns and refuses new ones until a manual restart, because the supervisor gave up. */
   quarantine(lastExits: readonly ExitRecord[]): void {
     this.#core.quarantine(lastExits);
   }
 
-  /** Ends the session for its callers; its process is ended by the supervisor. */
+  /** Ends the session for its callers. The supervisor ends its process. */
   close(as: Stopped): void {
     this.#core.close(as);
   }
 
-  /** Whether it has ended for good: one that is stopped as a child of its tree may be started again, and then goes on. */
+  /** Whether the session has ended for good. A session stopped as a child of its tree may be started again. */
   get hasEnded(): boolean {
     return this.#core.hasEnded;
   }
 
-  /** Why the session takes no turns, if it does not. A temporary one ends with its first process. */
+  /** Returns why the session accepts no turns, or undefined. A temporary session ends with its first process. */
   refusal(): CastellanError | undefined {
     return this.#core.refusal();
   }
@@ -462,15 +473,15 @@ export class SessionServer {
     return statusOf(this.#core);
   }
 
-  /** How much of its budget it has spent, if it has one. */
+  /** The budget and how much of it is spent, if the session has one. */
   get budget(): BudgetStatus | undefined {
     const { budget } = this.settings;
     return budget === undefined ? undefined : this.#core.meter.status(budget);
   }
 
   /**
-   * Since when nobody would notice if it were let go, on the monotonic clock: it has hibernated with nothing to do, nobody reads
-   * its events, and the journal and its options have all that it is. `undefined` if somebody would.
+   * Since when the session could be evicted without anybody noticing, on the monotonic clock: it hibernates, is idle,
+   * has no event readers, and its options and the journal describe it completely. Otherwise `undefined`.
    */
   get hibernatedSince(): number | undefined {
     const unused = this.#core.dispatcher.waiting === 0 && !this.#core.requested && this.#core.view.events.readers === 0;
@@ -480,7 +491,7 @@ export class SessionServer {
       : undefined;
   }
 
-  /** Whether it was let go: it has ended, and its name brings it back. */
+  /** Whether it was evicted: it has ended, and its name brings it back. */
   get isEvicted(): boolean {
     return this.#admission === "evicted";
   }
@@ -491,13 +502,13 @@ export class SessionServer {
     this.#core.dispatcher.intake.evict();
   }
 
-  /** It has ended, and is to be forgotten: writes nothing any more, and gives out nothing that it has in memory. */
+  /** Stops all journal writes and forgets the turns in memory, because the session is to be forgotten. */
   silence(): void {
     this.#core.journal.seal();
     this.#core.dispatcher.intake.evict();
   }
 
-  /** Its MCP servers may do otherwise than before. */
+  /** Polls the MCP servers, because their status may have changed. */
   refreshServers(): void {
     this.#core.output.refreshServers();
   }

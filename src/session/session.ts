@@ -19,9 +19,13 @@ export interface SessionOwner {
   restart(options: ConversationOptions): Promise<void>;
   terminate(options: ConversationOptions): Promise<void>;
   fork(name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
-  /** Resolves when the session has ended for good. */
+  /** Resolves once the session has ended for good. */
   closed(): Promise<void>;
-  /** The session of the same name, if this one was let go; brings it back. @throws CastellanError `TEMPLATE_FULL` */
+  /**
+   * Returns the session of the same name, brought back if this one was evicted.
+   *
+   * @throws CastellanError `TEMPLATE_FULL`
+   */
   again(): FoundSession | undefined;
 }
 
@@ -30,22 +34,22 @@ export interface FoundSession {
   readonly owner: SessionOwner;
 }
 
-/** Where a handle finds its session. */
+/** Finds the session of a handle. */
 export interface SessionSource extends FoundSession {
-  /** Resolves when the session has ended for good. */
+  /** Resolves once the session has ended for good. */
   readonly closed: Promise<void>;
 }
 
 let sourceOf: (session: Session) => SessionSource | undefined;
 
-/** The session that a handle is for, unless that is of another copy of this package. */
+/** Returns the session behind a handle, or undefined for a handle of another copy of this package. */
 export function serverOf(session: Session): SessionServer | undefined {
   return sourceOf(session)?.server;
 }
 
 /**
- * A named, supervised conversation. A handle is accepted wherever a name is, and stays good for as long as the session
- * exists, whatever happens to its process; one of a template's session also when that has been let go meanwhile.
+ * A named, supervised conversation. A handle works wherever a name does, and stays valid as long as the session exists,
+ * whatever happens to its process. A handle of a template's session also survives the session's eviction.
  */
 export class Session extends Controls implements AsyncDisposable {
   readonly name: SessionName;
@@ -63,16 +67,16 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * Resolves when the session has ended for good, alone or with its supervisor, and its name is free. One that hibernates, is
-   * restarted, quarantined, stopped as a child, or let go by its template, has not. Never rejects.
+   * Resolves once the session has ended for good, alone or with its supervisor, and its name is free. Hibernation,
+   * restarts, quarantine, a stop as a child and eviction by a template are not an end. Never rejects.
    */
   get closed(): Promise<void> {
     return this.#source.closed;
   }
 
   /**
-   * The directory in which Claude works, as an absolute path. One that the session has for itself, by `isolate`, is made before its
-   * first process starts.
+   * The absolute path of Claude's working directory. A directory of the session's own, from `isolate`, is created
+   * before its first process starts.
    */
   get cwd(): string {
     return resolve(this.#source.server.settings.sdk.cwd ?? ".");
@@ -84,7 +88,7 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * Asks, and waits for the answer.
+   * Sends a prompt and waits for the answer.
    *
    * @throws CastellanError what {@link Session.stream} throws, and how the turn can end: see {@link Turn.result}.
    * @example
@@ -95,36 +99,38 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * Asks, and returns the turn at once, to be read while it runs.
+   * Sends a prompt and returns the turn at once, to be read while it runs.
    *
-   * @throws CastellanError `INVALID_OPTIONS` (also for a prompt that is empty or no text, or a command that is refused), `MAILBOX_FULL`,
-   * `SESSION_BUSY`, `BUDGET_EXCEEDED`, `TURN_CANCELLED` if the signal is already aborted, `SESSION_QUARANTINED`, `SESSION_STOPPED`,
-   * `SUPERVISOR_STOPPED`
+   * @throws CastellanError `INVALID_OPTIONS` (also for a prompt that is empty or not text, or a refused command),
+   * `MAILBOX_FULL`, `SESSION_BUSY`, `BUDGET_EXCEEDED`, `TURN_CANCELLED` if the signal is already aborted,
+   * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
     return this.#turn<Structured>(this.#source.server.submit(prompt, options));
   }
 
   /**
-   * Has Claude Code replace the conversation so far by a summary of it, as a turn of its own: it waits for those before it, costs
-   * what the summary costs, and can be asked again with an `idempotencyKey`. Its reply says that it was done.
+   * Replaces the conversation so far by a summary, as a turn of its own: it waits for earlier turns, costs what the
+   * summary costs, and accepts an `idempotencyKey`. Its reply confirms the compaction.
    *
-   * @param instructions what the summary is to keep
-   * @throws CastellanError what {@link Session.query} throws; `TURN_FAILED` if there was nothing to summarise, or it went wrong
+   * @param instructions what the summary should keep
+   * @throws CastellanError what {@link Session.query} throws; `TURN_FAILED` if there was nothing to summarise, or
+   * summarising failed
    */
   async compact(instructions = "", options: TurnOptions = {}): Promise<Reply> {
     return await this.query(command("compact", instructions), options);
   }
 
-  /** What is known of the session at this moment, without asking anybody. */
+  /** Returns a snapshot of the session from what is already known. */
   status(): SessionStatus {
     return this.#source.server.status();
   }
 
   /**
-   * Asks, and returns the id of the turn as soon as it is in the journal, where it outlives the application: one that has not
-   * begun when the application ends, or the session is quarantined, runs after the next start; one that was running is settled
-   * by `onInterruptedTurn`. {@link Session.turn} finds it again. With an `idempotencyKey` it is safe to call this again.
+   * Sends a prompt and returns the turn's id once the turn is in the journal, where it survives the application. If the
+   * application ends or the session is quarantined before the turn begins, it runs after the next start; if it was
+   * running, `onInterruptedTurn` settles it. {@link Session.turn} finds it again. With an `idempotencyKey` the call can
+   * safely be repeated.
    *
    * @throws CastellanError what {@link Session.stream} throws; `JOURNAL_UNAVAILABLE`
    * @example
@@ -138,9 +144,10 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * A turn that waits, runs or has ended, as long as the journal keeps it. The messages of those that have ended are kept of
-   * the last sixteen only, for two minutes, and of fewer if they are long: 5,000 messages in all, or the last one. Of the
-   * others there is what the journal keeps: the reply, or the error, and what they had shown; see {@link Turn.recalled}.
+   * Returns a turn that waits, runs or has ended, as long as the journal keeps it. The messages of ended turns are kept
+   * in memory for two minutes, for at most the last sixteen turns, and for fewer if they are long: 5,000 messages in
+   * total, or the last turn. Of other ended turns the journal keeps the reply or the error, and their output; see
+   * {@link Turn.recalled}.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
@@ -150,11 +157,11 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * What happens to the session besides its turns, from now on. A reader that is 1,024 events behind fails with
-   * `EVENTS_LOST`. Ends when the session does.
+   * Yields what happens to the session besides its turns, from now on. A reader that falls 1,024 events behind fails
+   * with `EVENTS_LOST`. Ends when the session does.
    */
   events(): AsyncGenerator<SessionEvent, void, undefined> {
-    // What happens between this call and the first reading counts too.
+    // Includes events between this call and the first read.
     return this.#eventsFrom(this.#source.server.eventCount);
   }
 
@@ -162,23 +169,23 @@ export class Session extends Controls implements AsyncDisposable {
     for await (const { event } of this.#source.server.readEvents(number)) yield event;
   }
 
-  /** The permissions that Claude waits for, oldest first, if the session has `approvals`. */
+  /** The pending permission requests, oldest first, if the session has `approvals`. */
   approvals(): readonly Approval[] {
     return this.#source.server.approvals;
   }
 
   /**
-   * Starts a session that begins with what this one remembers; from then on they go separate ways. It has this one's
-   * options, but for those given.
+   * Starts a session with a copy of this conversation; the two then continue independently. It has this session's
+   * options, overridden by `options`.
    *
-   * @throws CastellanError what `Supervisor.startSession` throws; `INVALID_OPTIONS` if there is something that only one
-   * session can use, such as an in-process MCP server, and no other is given
+   * @throws CastellanError what `Supervisor.startSession` throws; `INVALID_OPTIONS` if an option holds something only
+   * one session can use, such as an in-process MCP server, and no replacement is given
    */
   async fork(name: SessionName, options: Partial<SessionDefaults> = {}): Promise<Session> {
     return await this.#source.owner.fork(name, options);
   }
 
-  /** Ends the session with the scope that holds it; one that has ended already is left as it is. */
+  /** Ends the session when its scope ends. Does nothing to a session that has already ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       await this.stop();
@@ -188,13 +195,13 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   #turn<Structured>(record: TurnRecord): Turn<Structured> {
-    // The turn is its session's, whichever one the handle finds by then.
+    // Bind the instance that has the turn now: the handle may find another one later.
     const { server } = this.#source;
     return new Turn<Structured>(record, this.name, () => server.interrupt(record));
   }
 }
 
-/** Whether a reference to a session is a handle, be it of another copy of this package, and not a name. */
+/** Whether a reference to a session is a handle, of any copy of this package, rather than a name. */
 export function isSession(reference: SessionName | Session): reference is Session {
   return typeof reference === "object" && reference !== null && "query" in reference;
 }

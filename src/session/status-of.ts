@@ -2,7 +2,7 @@ import { withoutUndefined } from "../fields.ts";
 import type { SessionCore } from "./session-core.ts";
 import { type SessionStatus, waitingOf } from "./status/session-status.ts";
 
-/** What is known of a session at this moment. */
+/** Returns a snapshot of a session. */
 export function statusOf(core: SessionCore): SessionStatus {
   const { name } = core.settings;
   const retryAt = core.state.name === "restarting" ? core.state.retryAt : undefined;

@@ -49,7 +49,8 @@ describe("transcriptLocationOf", () => {
   it("works for missing directories, and stays the same once they exist", async () => {
     await mkdir(join(root, "real"));
     await symlink(join(root, "real"), join(root, "link"));
-    const make = () => transcriptLocationOf(join(root, "link", "a", "b"), { CLAUDE_CONFIG_DIR: join(root, "link", "c") });
+    const make = () =>
+      transcriptLocationOf(join(root, "link", "a", "b"), { CLAUDE_CONFIG_DIR: join(root, "link", "c") });
     const place = await make();
     expect(place).toEqual({ cwd: join(root, "real", "a", "b"), config: join(root, "real", "c") });
     await Promise.all([place.cwd, place.config].map((path) => mkdir(path, { recursive: true })));

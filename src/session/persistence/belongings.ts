@@ -47,7 +47,12 @@ export class Belongings {
   readonly #ownDirectory: OwnDirectory | undefined;
 
   private constructor(
-    { conversations, locations, store, elsewhere }: Pick<Belongings, "conversations" | "locations" | "store" | "elsewhere">,
+    {
+      conversations,
+      locations,
+      store,
+      elsewhere,
+    }: Pick<Belongings, "conversations" | "locations" | "store" | "elsewhere">,
     projects: ReadonlySet<string>,
     temporary: readonly string[],
     ownDirectory: OwnDirectory | undefined,
@@ -78,7 +83,9 @@ export class Belongings {
     return new Belongings(
       {
         conversations: [...new Set(ids)].toReversed(),
-        locations: [...new Map(locations.map((location) => [JSON.stringify([location.config, location.cwd]), location])).values()],
+        locations: [
+          ...new Map(locations.map((location) => [JSON.stringify([location.config, location.cwd]), location])).values(),
+        ],
         store: sdk.sessionStore,
         elsewhere,
       },
