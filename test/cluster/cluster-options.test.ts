@@ -114,7 +114,7 @@ describe("clusterSettings and connectSettings", () => {
     ["margin", { margin: "3s" }, "expected between 50ms and half of `staleAfter`, 2500ms; got 3s"],
     ["margin", { margin: "20ms" }, "got 20ms"],
     ["margin", { beat: "20ms", staleAfter: "100ms" }, "the default is 20ms"],
-    ["stale", { stale: "5s" }, "is no option"],
+    ["stale", { stale: "5s" }, "is not an option"],
   ])("report %s in %j, without showing a secret", (field, wrong, words) => {
     const problems = problemsOf(() => clusterSettings({ ...LEAST, ...wrong }));
     const said = Object.entries(problems).find(([at]) => at.startsWith(`cluster.${field}`) || at === "cluster.listen");

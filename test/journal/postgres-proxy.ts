@@ -27,7 +27,7 @@ export class PostgresProxy {
   }
 
   /**
-   * Cuts the connection of the next commit, heartbeats aside: before the commit reaches the server, or after the server
+   * Cuts the connection of the next commit of a write: before the commit reaches the server, or after the server
    * has committed and before its answer returns.
    */
   cutAtCommit(when: "before" | "after"): void {
@@ -70,13 +70,13 @@ export class PostgresProxy {
       socket.on("close", () => this.#sockets.delete(socket));
     }
     let isLast = false;
-    // The owner's heartbeat is a transaction of its own, which may come at any moment.
-    let beats = false;
+    // Heartbeats of the owner and reads, such as that of the durability settings, are transactions that may come at any moment.
+    let isAside = false;
     client.on("data", (data) => {
       if (this.#held) return;
-      if (data.includes("update owner set heartbeat")) beats = true;
-      const commits = data.includes("commit\0") && !beats;
-      if (data.includes("commit\0")) beats = false;
+      if (data.includes("update owner set heartbeat") || data.includes(", read only;")) isAside = true;
+      const commits = data.includes("commit\0") && !isAside;
+      if (data.includes("commit\0")) isAside = false;
       if (this.#cut !== undefined && commits) {
         const when = this.#cut;
         this.#cut = undefined;
