@@ -55,7 +55,7 @@ export class Caller {
         this.#closed.signal.throwIfAborted();
         failure = error;
         if (error instanceof Unreachable) {
-          if (error.hopeless) throw refused(key, method, error);
+          if (error.permanent) throw refused(key, method, error);
           if (isOnce(method) && !error.unsent) throw uncertain(key, method, error);
         } else if (!isOfTheCluster(error)) throw error;
       }

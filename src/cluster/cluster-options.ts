@@ -108,7 +108,7 @@ export function connectSettings(options: ConnectOptions): ConnectSettings {
   const given = validate(connectSchema, options, "connect");
   const problems = locationProblems(given.postgres, given.schema);
   if (problems.length > 0) throw invalidOptions("connect", problems);
-  return settled(given);
+  return withDefaults(given);
 }
 
 /** @throws CastellanError `INVALID_OPTIONS` */
@@ -143,7 +143,7 @@ export function clusterSettings(options: ClusterOptions): ClusterSettings {
   const { host, port = Number(advertise.port || (advertise.protocol === "https:" ? 443 : 80)) } = given.listen;
   const { notifications, name, maxProcesses, labels } = given;
   return {
-    ...settled(given),
+    ...withDefaults(given),
     advertise,
     listen: { host, port },
     notifications,
@@ -157,7 +157,7 @@ export function clusterSettings(options: ClusterOptions): ClusterSettings {
 }
 
 /** Returns the default name of a node. */
-export function usualNodeName(port: number): string {
+export function defaultNodeName(port: number): string {
   return `${hostname()}:${port}`;
 }
 
@@ -175,7 +175,12 @@ function locationProblems(postgres: string, schema: string): readonly OptionProb
   }
 }
 
-function settled({ postgres, schema, secret, patience: patienceMs }: z.output<typeof connectSchema>): ConnectSettings {
+function withDefaults({
+  postgres,
+  schema,
+  secret,
+  patience: patienceMs,
+}: z.output<typeof connectSchema>): ConnectSettings {
   const secrets = typeof secret === "string" ? [secret] : secret;
   return { postgres, schema, secrets, patienceMs };
 }

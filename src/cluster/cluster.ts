@@ -302,7 +302,7 @@ export class Cluster implements AsyncDisposable {
     const nodes = (await this.#router.nodes(0)).filter(({ hosts }) => covers(hosts, key));
     return await Promise.all(
       nodes.map(async (node): Promise<Pick<Removed, "files" | "left">> => {
-        if (!node.alive) return { files: 0, left: [unheard(node)] };
+        if (!node.alive) return { files: 0, left: [leftOnDeadNode(node)] };
         const removed = await this.#caller.callAt(destinationOf(node), key, "eraseFiles", conversations, memory);
         const { files, left } = removed as Removed;
         return { files, left: left.map((one) => ({ ...one, node: node.name })) };
@@ -349,7 +349,7 @@ function connectionClosed(): CastellanError<"CLUSTER_UNAVAILABLE"> {
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" } });
 }
 
-function unheard({ name }: NodeEntry): LeftBehind {
+function leftOnDeadNode({ name }: NodeEntry): LeftBehind {
   const why = "the node is down; if it has owned the session, its disk may hold files of `conversations`";
   return { what: "files", where: `node ${name}`, why, node: name };
 }

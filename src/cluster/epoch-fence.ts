@@ -39,7 +39,7 @@ export async function fenceEpochs(query: Query, run: OwningRun, epochs: Epochs):
   }
   if (node === undefined && run.rejoin !== undefined) await run.rejoin(query);
   else if (node?.living !== true) throw notOwner("was declared dead, or has left");
-  if (forgotten.size > 0) await ownAgain(query, run.boot, forgotten, true);
+  if (forgotten.size > 0) await restoreClaims(query, run.boot, forgotten, true);
 }
 
 /**
@@ -49,7 +49,7 @@ export async function fenceEpochs(query: Query, run: OwningRun, epochs: Epochs):
  * @param stillOwned whether the run still owns them; otherwise they have no owner
  * @throws CastellanError `NOT_OWNER` if another node has claimed one of them since the failover
  */
-export async function ownAgain(
+export async function restoreClaims(
   query: Query,
   boot: string,
   epochs: ReadonlyMap<string, number>,

@@ -60,7 +60,7 @@ export interface GlobalReach {
 /** Calls a control on the session's node. */
 type Ask = (control: RemoteControl, args: readonly unknown[]) => Promise<unknown>;
 
-class AskedControls {
+class RemoteControlsBase {
   readonly #ask: Ask;
 
   constructor(ask: Ask) {
@@ -69,7 +69,7 @@ class AskedControls {
 
   static {
     defineControls(
-      AskedControls.prototype,
+      RemoteControlsBase.prototype,
       REMOTE_CONTROLS,
       // JSON has no `undefined`: a control without a result answers `null`.
       async (session, control, args) => (await session.#ask(control, args)) ?? undefined,
@@ -77,7 +77,7 @@ class AskedControls {
   }
 }
 
-const base: new (ask: Ask) => object = AskedControls;
+const base: new (ask: Ask) => object = RemoteControlsBase;
 
 /** Has a method for each control that works on another node. */
 const RemoteSessionControls: new (ask: Ask) => RemoteControls = base as new (ask: Ask) => RemoteControls;

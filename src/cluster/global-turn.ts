@@ -211,7 +211,7 @@ export class GlobalTurn implements TurnSource {
       }
       return pool ? this.#lostMember(to) : { boot: to.boot, answered: false };
     } catch (error) {
-      if (!(error instanceof Unreachable) || error.hopeless) throw error;
+      if (!(error instanceof Unreachable) || error.permanent) throw error;
       this.#unreached = error;
       return pool && !error.unsent ? this.#lostMember(to) : { boot: to.boot, answered: false };
     }
@@ -364,7 +364,7 @@ export class GlobalTurn implements TurnSource {
   #unavailable(cause: unknown): CastellanError<"CLUSTER_UNAVAILABLE"> {
     const why = cause instanceof Error ? ` (${cause.message})` : "";
     const tried =
-      cause instanceof Unreachable && cause.hopeless
+      cause instanceof Unreachable && cause.permanent
         ? `its node refuses it: ${cause.message}`
         : `no node of the session answered for ${formatDuration(this.#deps.patienceMs)}${why}.`;
     const kept =

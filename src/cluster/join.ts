@@ -5,7 +5,7 @@ import { CastellanError } from "../errors.ts";
 import type { Query } from "../journal/postgres/postgres-database.ts";
 import { postgresLocation } from "../journal/postgres/postgres-location.ts";
 import { Cluster } from "./cluster.ts";
-import { type ClusterSettings, type ConnectSettings, usualNodeName } from "./cluster-options.ts";
+import { type ClusterSettings, type ConnectSettings, defaultNodeName } from "./cluster-options.ts";
 import { serveRequests } from "./http/http-server.ts";
 import { httpTransport } from "./http/http-transport.ts";
 import { ClusterNode, type NodeDeps } from "./node.ts";
@@ -83,7 +83,7 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
     await engine.close();
     throw notListening(listen, cause);
   });
-  const { name = usualNodeName(server.port), labels, maxProcesses, beatMs, staleMs, marginMs } = settings;
+  const { name = defaultNodeName(server.port), labels, maxProcesses, beatMs, staleMs, marginMs } = settings;
   const address = addressOf(settings.advertise, server.port);
   const description = { name, address, protocols: PROTOCOLS, release: RELEASE, labels, hosts, maxProcesses };
   let sessions: SessionHost | undefined;

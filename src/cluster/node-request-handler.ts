@@ -21,7 +21,7 @@ import type { RequestHandler } from "./protocol/transport.ts";
 import type { HostedSession } from "./session-host.ts";
 
 /** Codes with which a turn ends here and continues on the next owner. */
-const GOES_ON: ReadonlySet<ErrorCode> = new Set(["NOT_OWNER", "SUPERVISOR_STOPPED", "SESSION_STOPPED"]);
+const CONTINUES_ELSEWHERE: ReadonlySet<ErrorCode> = new Set(["NOT_OWNER", "SUPERVISOR_STOPPED", "SESSION_STOPPED"]);
 
 /** How long to remember the cancellation of a turn that has not arrived yet, in milliseconds. */
 const CANCELLED_MS = 60_000;
@@ -66,7 +66,11 @@ export class NodeRequestHandler implements RequestHandler {
     try {
       return { type: "answer", value: (await this.#answer(node, key, found.session, method, args)) ?? null };
     } catch (error) {
-      if (CastellanError.is(error) && GOES_ON.has(error.code) && !(await stillOwned(node, key, found.boot, error))) {
+      if (
+        CastellanError.is(error) &&
+        CONTINUES_ELSEWHERE.has(error.code) &&
+        !(await stillOwned(node, key, found.boot, error))
+      ) {
         return { type: "not_owner" };
       }
       return { type: "failed", error: sentErrorOf(error) };
@@ -132,7 +136,7 @@ export class NodeRequestHandler implements RequestHandler {
       return { type: "not_owner", owner: { boot: owner.boot, address: owner.node.address } };
     } catch (error) {
       // The session is being stopped here right now.
-      if (CastellanError.is(error) && GOES_ON.has(error.code)) return { type: "not_owner" };
+      if (CastellanError.is(error) && CONTINUES_ELSEWHERE.has(error.code)) return { type: "not_owner" };
       return { type: "refused", error: sentErrorOf(error) };
     }
   }
@@ -258,7 +262,7 @@ async function endOfTurn(source: TurnSource): Promise<TurnFrame> {
     return endFrame(source, { reply, output: reply.structured });
   } catch (thrown) {
     if (!CastellanError.is(thrown)) return refusal(thrown);
-    if (source.left) return GOES_ON.has(thrown.code) ? { type: "left" } : refusal(thrown);
+    if (source.left) return CONTINUES_ELSEWHERE.has(thrown.code) ? { type: "left" } : refusal(thrown);
     return endFrame(source, { error: thrown });
   }
 }
@@ -271,6 +275,6 @@ function endFrame(source: TurnSource, end: TurnEnd): TurnFrame {
 
 /** Returns the frame for a turn that the session does not accept. */
 function refusal(error: unknown): TurnFrame {
-  if (CastellanError.is(error) && GOES_ON.has(error.code)) return { type: "left" };
+  if (CastellanError.is(error) && CONTINUES_ELSEWHERE.has(error.code)) return { type: "left" };
   return { type: "refused", error: sentErrorOf(error) };
 }

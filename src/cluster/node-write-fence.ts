@@ -4,7 +4,7 @@ import { toText } from "../journal/model/stored-text.ts";
 import type { PostgresDatabase, Query, Statement } from "../journal/postgres/postgres-database.ts";
 import type { RecentBatch } from "../journal/postgres/recent-batches.ts";
 import type { WriteFence } from "../journal/postgres/write-fence.ts";
-import { fenceEpochs, type OwningRun, ownAgain } from "./epoch-fence.ts";
+import { fenceEpochs, type OwningRun, restoreClaims } from "./epoch-fence.ts";
 import type { OwnedEpochs } from "./owned-epochs.ts";
 
 /**
@@ -66,7 +66,7 @@ export class NodeWriteFence implements WriteFence {
     const owned = this.epochsOf(this.#owned.keys);
     for (const key of owned.keys()) left.delete(key);
     try {
-      await ownAgain(query, boot, left, false);
+      await restoreClaims(query, boot, left, false);
       await fenceEpochs(query, this.#run, owned);
     } catch (error) {
       throw this.#lose(error);

@@ -8,7 +8,7 @@ import { backoffDelay } from "../supervision/backoff.ts";
 import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { OwnedEpochs } from "./owned-epochs.ts";
-import { covers, placed } from "./placement.ts";
+import { covers, pickNode } from "./placement.ts";
 import type { Engine, NodeDescription, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, SessionHost } from "./session-host.ts";
 
@@ -237,7 +237,7 @@ export class ClusterNode {
     this.#run = run;
     this.#apply("joined");
     tell("castellan:node:join", () => this.#facts(boot));
-    this.#tellHistory(run);
+    this.#reportEra(run);
     this.#scheduleBeat(run);
     this.#watchLease(run);
     // The host may have reported the loss while it opened.
@@ -273,13 +273,13 @@ export class ClusterNode {
     if (answer === true) run.sent = sent;
     if (this.#acting() !== run) return;
     this.#scheduleBeat(run);
-    this.#tellHistory(run);
+    this.#reportEra(run);
     if (engine.era !== run.era) await this.#catchUp(run);
     await this.#claimUnattended();
   }
 
   /** Emits an event for each era that begins while the node runs. */
-  #tellHistory({ boot }: Run): void {
+  #reportEra({ boot }: Run): void {
     const { era } = this.#deps.engine;
     const before = this.#era;
     this.#era = era ?? before;
@@ -325,7 +325,7 @@ export class ClusterNode {
       if (keys.length === 0 || this.#run !== run) return;
       const nodes = (await engine.nodes()).map((node) => ({ ...node }));
       const mine = keys.toSorted().filter((key) => {
-        const node = placed(nodes, key);
+        const node = pickNode(nodes, key);
         // Counts the session as load of its node for the next placement.
         if (node !== undefined) Object.assign(node, { load: node.load + 1 });
         return node?.boot === run.boot;

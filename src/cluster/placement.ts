@@ -24,7 +24,7 @@ export function poolNameOf(key: string): string | undefined {
  * Returns the node for a session without an owner: of the live nodes that declare it and are not draining, the least
  * loaded for its size. Deterministic: every process that sees the same nodes picks the same one.
  */
-export function placed(nodes: readonly NodeEntry[], key: string): NodeEntry | undefined {
+export function pickNode(nodes: readonly NodeEntry[], key: string): NodeEntry | undefined {
   const able = nodes.filter((node) => node.alive && !node.draining && covers(node.hosts, key));
   return able.toSorted((one, other) => fullness(one) - fullness(other) || compare(one.boot, other.boot))[0];
 }

@@ -13,9 +13,9 @@ import {
 } from "../journal/postgres/postgres-transcript-client.ts";
 import { RecentAppends } from "../journal/postgres/recent-appends.ts";
 import { type RecentBatch, RecentBatches } from "../journal/postgres/recent-batches.ts";
-import { ownAgain } from "./epoch-fence.ts";
+import { restoreClaims } from "./epoch-fence.ts";
 import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
-import { BEGIN_ERA, END_WAIT, MAY_CLAIM, noticeHistory } from "./postgres/history-statements.ts";
+import { BEGIN_ERA, detectNewHistory, END_WAIT, MAY_CLAIM } from "./postgres/history-statements.ts";
 
 /** Maximum number of runs to remember. */
 const MOST_RUNS = 3;
@@ -119,7 +119,7 @@ export class ReplayBuffer {
 
   async #restoreRun(database: PostgresDatabase, history: string, boot: string, recent: RecentBatches): Promise<void> {
     const known = await database.transaction(async (query) => {
-      await query(noticeHistory(history));
+      await query(detectNewHistory(history));
       const [[row], [era]] = await Promise.all([
         query<{ readonly number: number }>(NUMBER, [toText(boot)]),
         query<{ readonly era: string; readonly open: boolean }>(`select era, ${MAY_CLAIM} as open from history`),
@@ -151,7 +151,7 @@ export class ReplayBuffer {
     boot: string,
     { number, epochs, statements }: RecentBatch,
   ): Promise<void> {
-    await ownAgain(query, boot, epochs, false);
+    await restoreClaims(query, boot, epochs, false);
     const [fresh] = await query(COUNT, [toText(boot), number]);
     if (fresh === undefined) return;
     await Promise.all(statements.map(({ text, rows }) => query(text, [rows])));
@@ -178,5 +178,5 @@ const COUNT = `
 
 /** Returns the fence for a transcript of a session without an owner. */
 function orphaned(session: string, epoch: number): OwnedWrite {
-  return { session, epoch, fence: (query) => ownAgain(query, "", new Map([[session, epoch]]), false) };
+  return { session, epoch, fence: (query) => restoreClaims(query, "", new Map([[session, epoch]]), false) };
 }

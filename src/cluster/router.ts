@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
-import { fullness, placed, poolNameOf } from "./placement.ts";
+import { fullness, pickNode, poolNameOf } from "./placement.ts";
 import type { Engine, NodeEntry } from "./protocol/engine.ts";
 import { commonProtocol } from "./protocol/protocol.ts";
 import type { Destination } from "./protocol/transport.ts";
@@ -71,16 +71,16 @@ export class Router {
       return { to: destinationOf(entry), claim, pool: false };
     }
     if (owner !== undefined) this.forget(key, owner);
-    const place = placed(nodes.filter(isUnderstood), key);
-    if (place === undefined) throw noNode(key, nodes.length);
+    const picked = pickNode(nodes.filter(hasCommonProtocol), key);
+    if (picked === undefined) throw noNode(key, nodes.length);
     // Counts the session as load of its node for the next placement.
-    Object.assign(place, { load: place.load + 1 });
-    return { to: destinationOf(place), claim: true, pool: false };
+    Object.assign(picked, { load: picked.load + 1 });
+    return { to: destinationOf(picked), claim: true, pool: false };
   }
 
   /** Picks the least loaded node that hosts the pool; another one than the failed node, if there is one. */
   #locatePool(key: string, pool: string, nodes: readonly NodeEntry[], failed: FailedRoute | undefined): Route {
-    const able = nodes.filter((node) => isUnderstood(node) && isOpen(node) && node.hosts.pools.includes(pool));
+    const able = nodes.filter((node) => hasCommonProtocol(node) && isOpen(node) && node.hosts.pools.includes(pool));
     const least = able.toSorted((one, other) => fullness(one) - fullness(other));
     const best = least.find(({ boot }) => boot !== failed?.boot) ?? least[0];
     if (best === undefined) throw noNode(key, nodes.length);
@@ -149,7 +149,7 @@ export function destinationOf({ boot, name, address, release, protocols }: NodeE
   throw new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "protocol" } });
 }
 
-function isUnderstood({ protocols }: NodeEntry): boolean {
+function hasCommonProtocol({ protocols }: NodeEntry): boolean {
   return commonProtocol(protocols) !== undefined;
 }
 

@@ -5,7 +5,7 @@ import {
   type ClusterOptions,
   clusterSettings,
   connectSettings,
-  usualNodeName,
+  defaultNodeName,
 } from "../../src/cluster/cluster-options.ts";
 import { CastellanError } from "../../src/errors.ts";
 
@@ -46,7 +46,7 @@ test("clusterSettings: fills in the defaults", () => {
     secrets: [SECRET],
     patienceMs: 60_000,
   });
-  expect(usualNodeName(7700)).toBe(`${hostname()}:7700`);
+  expect(defaultNodeName(7700)).toBe(`${hostname()}:7700`);
 });
 
 test.each<[advertise: string, port: number]>([

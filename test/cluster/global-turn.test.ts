@@ -302,8 +302,8 @@ describe("GlobalTurn whose node is unreachable", () => {
     expect(asked.length).toBeGreaterThan(1);
   });
 
-  test("does not retry a hopeless request", async () => {
-    const { turn, asked } = scene([new Unreachable("a has another secret", { hopeless: true })]);
+  test("does not retry a permanent request", async () => {
+    const { turn, asked } = scene([new Unreachable("a has another secret", { permanent: true })]);
     expect(String(await failureOf(turn))).toContain("a has another secret");
     expect(asked).toHaveLength(1);
   });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { covers, fullness, placed } from "../../src/cluster/placement.ts";
+import { covers, fullness, pickNode } from "../../src/cluster/placement.ts";
 import type { NodeEntry } from "../../src/cluster/protocol/engine.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { node } from "./engine-conformance.ts";
@@ -45,7 +45,7 @@ test.each<[load: number, maxProcesses: number | undefined, full: number]>([
   expect(fullness({ load, maxProcesses })).toBe(full);
 });
 
-describe("placed", () => {
+describe("pickNode", () => {
   test.each<[what: string, nodes: readonly NodeEntry[], boot: string | undefined]>([
     ["on no node if there is none", [], undefined],
     ["on the least loaded node", [entry("a", { load: 2 }), entry("b", { load: 1 })], "b"],
@@ -70,7 +70,7 @@ describe("placed", () => {
     ["on a full node if all are full", [entry("a", { load: 5, maxProcesses: 4 })], "a"],
     ["nowhere if no node can host it", [entry("a", { alive: false }), entry("b", { draining: true })], undefined],
   ])("places a session without an owner %s", (_, nodes, boot) => {
-    expect(placed(nodes, REVIEWER)?.boot).toBe(boot);
+    expect(pickNode(nodes, REVIEWER)?.boot).toBe(boot);
   });
 
   const nodes = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 3 }), { maxLength: 6 }).chain((boots) =>
@@ -97,7 +97,7 @@ describe("placed", () => {
     );
     fc.assert(
       fc.property(shuffled, ([all = [], also = []]) => {
-        expect(placed(also, REVIEWER)?.boot).toBe(placed(all, REVIEWER)?.boot);
+        expect(pickNode(also, REVIEWER)?.boot).toBe(pickNode(all, REVIEWER)?.boot);
       }),
     );
   });
@@ -105,7 +105,7 @@ describe("placed", () => {
   test("picks an eligible node with the most room whenever there is one", () => {
     fc.assert(
       fc.property(nodes, (all) => {
-        const place = placed(all, REVIEWER);
+        const place = pickNode(all, REVIEWER);
         const candidates = able(all);
         expect(place === undefined).toBe(candidates.length === 0);
         if (place === undefined) return;
@@ -120,7 +120,7 @@ describe("placed", () => {
   test("spreads sessions evenly if each placement counts", () => {
     const all = ["a", "b", "c"].map((boot) => entry(boot));
     for (let at = 0; at < 30; at++) {
-      const place = placed(all, nameKey(["global", "support", at]));
+      const place = pickNode(all, nameKey(["global", "support", at]));
       if (place !== undefined) Object.assign(place, { load: place.load + 1 });
     }
     expect(all.map(({ load }) => load)).toEqual([10, 10, 10]);

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JournalFault } from "../../src/errors.ts";
 import { fromText, toText } from "../../src/journal/model/stored-text.ts";
-import { faultOf, stateOf, wordsOf } from "../../src/journal/postgres/postgres-fault.ts";
+import { faultOf, messageOf, stateOf } from "../../src/journal/postgres/postgres-fault.ts";
 
-describe("faultOf, stateOf and wordsOf", () => {
+describe("faultOf, stateOf and messageOf", () => {
   const cases: readonly (readonly [state: string | undefined, fault: JournalFault, why: string])[] = [
     [undefined, "unreachable", "the connection was lost"],
     ["08006", "unreachable", "connection failure"],
@@ -37,8 +37,8 @@ describe("faultOf, stateOf and wordsOf", () => {
   });
 
   it("describe an error without a message by its code", () => {
-    expect(wordsOf(Object.assign(new AggregateError([]), { code: "ECONNREFUSED" }))).toBe("ECONNREFUSED");
-    expect(wordsOf(new Error("gone"))).toBe("gone");
+    expect(messageOf(Object.assign(new AggregateError([]), { code: "ECONNREFUSED" }))).toBe("ECONNREFUSED");
+    expect(messageOf(new Error("gone"))).toBe("gone");
   });
 });
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
-import { markPath, missingFrom, readMark, textOf } from "../../src/journal/sqlite/sqlite-mark.ts";
+import { formatMark, markPath, missingFrom, readMark } from "../../src/journal/sqlite/sqlite-mark.ts";
 import { warnings } from "./damaged-journal.ts";
 import { accepting, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
@@ -40,9 +40,9 @@ describe("a mark", () => {
     const path = join(newFolder(), "castellan.db");
     expect(readMark(path)).toBeUndefined();
     const mark = { openings: 3, written: 12, durable: 0, boot: "" };
-    writeFileSync(markPath(path), textOf(mark));
+    writeFileSync(markPath(path), formatMark(mark));
     expect(readMark(path)).toEqual(mark);
-    for (const garbled of [textOf(mark).replace("12", "13"), "", "\0".repeat(128), "3 12 0 -"]) {
+    for (const garbled of [formatMark(mark).replace("12", "13"), "", "\0".repeat(128), "3 12 0 -"]) {
       writeFileSync(markPath(path), garbled);
       expect(readMark(path), garbled).toBeUndefined();
     }
@@ -50,8 +50,8 @@ describe("a mark", () => {
 
   it("always has the same length", () => {
     const long = { openings: 1e9, written: 1e12, durable: 1e12, boot: "a1e23d29-d263-4b50-ae8c-5e66bd7d3fd4" };
-    expect(textOf(long)).toHaveLength(128);
-    expect(textOf({ openings: 1, written: 0, durable: 0, boot: "" })).toHaveLength(128);
+    expect(formatMark(long)).toHaveLength(128);
+    expect(formatMark({ openings: 1, written: 0, durable: 0, boot: "" })).toHaveLength(128);
   });
 });
 

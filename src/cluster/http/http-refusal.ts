@@ -61,7 +61,7 @@ export function readRefusal(text: string): ReceivedRefusal | undefined {
  * Refusals that last until a person changes something. For all others a retry may succeed, for instance after a restart
  * of the node.
  */
-const HOPELESS: ReadonlySet<string> = new Set(["unauthentic", "skewed", "too_large", "protocol", "malformed"]);
+const PERMANENT: ReadonlySet<string> = new Set(["unauthentic", "skewed", "too_large", "protocol", "malformed"]);
 
 /** A request that a node refused. A retry is refused again, except for `busy`. */
 export class Refused extends Unreachable {
@@ -72,7 +72,7 @@ export class Refused extends Unreachable {
   readonly reason: string;
 
   constructor(reason: string, message: string, unsent: boolean) {
-    super(message, { unsent, hopeless: HOPELESS.has(reason) });
+    super(message, { unsent, permanent: PERMANENT.has(reason) });
     this.reason = reason;
   }
 }

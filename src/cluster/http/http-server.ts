@@ -162,7 +162,7 @@ class HttpRequestServer implements RequestServer {
       try {
         const body = await this.#admission.read(c.req.raw);
         if ("refusal" in body) return this.#admission.refuse(asker, body.refusal);
-        const asked = understood(() => read(body.value));
+        const asked = parsed(() => read(body.value));
         if ("problem" in asked) return this.#admission.refuse(asker, { reason: "malformed", problem: asked.problem });
         const { outgoing } = c.env;
         const failed = (error: unknown): void => {
@@ -222,7 +222,7 @@ async function* mapped<From, To>(
   for await (const value of values) yield to(value);
 }
 
-function understood<Value>(read: () => Value): { readonly value: Value } | { readonly problem: string } {
+function parsed<Value>(read: () => Value): { readonly value: Value } | { readonly problem: string } {
   try {
     return { value: read() };
   } catch (error) {

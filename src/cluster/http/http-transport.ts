@@ -61,21 +61,21 @@ class HttpTransport implements Transport {
 
   async *turn(to: Destination, request: TurnRequest, signal: AbortSignal): AsyncGenerator<TurnFrame, void, undefined> {
     for await (const line of this.#lines(to, `${ROOT}/turn`, request, signal)) {
-      const frame = understood(to, () => readTurnFrame(line));
+      const frame = parsed(to, () => readTurnFrame(line));
       if (frame !== undefined) yield frame;
     }
   }
 
   async *events(to: Destination, key: string, signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
     for await (const line of this.#lines(to, `${ROOT}/events`, { key }, signal)) {
-      const read = understood(to, () => readEventLine(line));
+      const read = parsed(to, () => readEventLine(line));
       if (read !== undefined) yield read.event;
     }
   }
 
   async call(to: Destination, request: CallRequest, signal: AbortSignal): Promise<CallAnswer> {
     const [line] = await Array.fromAsync(this.#lines(to, `${ROOT}/call`, request, signal));
-    return understood(to, () => readCallAnswer(line));
+    return parsed(to, () => readCallAnswer(line));
   }
 
   async close(): Promise<void> {
@@ -101,7 +101,7 @@ class HttpTransport implements Transport {
       let over = false;
       // Reads to the end, so that the connection can serve another request.
       for await (const piece of connection.pieces(response)) {
-        for (const line of understood(to, () => lines.push(piece))) {
+        for (const line of parsed(to, () => lines.push(piece))) {
           over ||= isOver(line);
           if (!over) yield line;
         }
@@ -160,7 +160,7 @@ async function refusalText(connection: HttpConnection, response: IncomingMessage
 }
 
 /** @throws Unreachable if the node's answer cannot be parsed */
-function understood<Value>(to: Destination, read: () => Value): Value {
+function parsed<Value>(to: Destination, read: () => Value): Value {
   try {
     return read();
   } catch (error) {

@@ -18,19 +18,19 @@ export const EPOCHS_OF_AN_ERA = 1_000;
  *
  * @param history a SQL expression for the history, see `historyExpression`
  */
-export function noticeHistory(history: string): string {
+export function detectNewHistory(history: string): string {
   return `
     with found as materialized (
       select ${history} as identity
     )
     update history set identity = found.identity, era = history.era + (history.identity is not null)::integer,
-      claims_from = case when history.identity is null then history.claims_from else ${endOfSilence()} end
+      claims_from = case when history.identity is null then history.claims_from else ${claimsAllowedFrom()} end
     from found where found.identity is not null and history.identity is distinct from found.identity`;
 }
 
 /** Begins the era after the given one, unless it has begun: missing batches prove a new history. Parameter: the era. */
 export const BEGIN_ERA: string = `
-  update history set era = era + 1, claims_from = ${endOfSilence()} where era = $1`;
+  update history set era = era + 1, claims_from = ${claimsAllowedFrom()} where era = $1`;
 
 /** Whether claims are allowed. */
 export const MAY_CLAIM = "exists (select from history where claims_from <= clock_timestamp())";
@@ -46,7 +46,7 @@ export const END_WAIT: string = `
 export const HAS_REPLAYED: string = "update nodes set era = (select era from history) where boot = $1";
 
 /** Returns when each live node has renewed and rejoined, or may not act any more. */
-function endOfSilence(): string {
+function claimsAllowedFrom(): string {
   return `clock_timestamp() + interval '1 millisecond' *
     (select coalesce(max(stale_ms) + ${COME_BACK_MS}, 0) from nodes where ${MAY_LIVE})`;
 }

@@ -19,7 +19,7 @@ import type {
   SessionOwnership,
 } from "../protocol/engine.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
-import { END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_REPLAYED, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
+import { detectNewHistory, END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_REPLAYED, MAY_CLAIM } from "./history-statements.ts";
 import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
 import { notifyIfAny, PostgresNotifications } from "./postgres-notifications.ts";
 import { RenewalConnection } from "./renewal-connection.ts";
@@ -85,7 +85,7 @@ class PostgresEngine implements Engine {
     const { database, history } = await this.#database.useWithHistory();
     await database.transaction(async (query) => {
       const [, , , [row]] = await Promise.all([
-        query(noticeHistory(history)),
+        query(detectNewHistory(history)),
         query(CLEAN),
         query(JOIN, joinValues(node)),
         query<EraRow>(`select ${ERA} as era`),
@@ -128,7 +128,7 @@ class PostgresEngine implements Engine {
     const values = [session, toText(boot)];
     return await database.transaction(async (query): Promise<Claim> => {
       const [, , , [taken]] = await Promise.all([
-        query(noticeHistory(history)),
+        query(detectNewHistory(history)),
         query(LOCK_SESSION, [session]),
         query(END_STALE_OWNER, [...values, this.#schema]),
         query<{ readonly epoch: number }>(TAKE_SESSION, values),

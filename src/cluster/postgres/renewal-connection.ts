@@ -5,7 +5,7 @@ import { PostgresDatabase } from "../../journal/postgres/postgres-database.ts";
 import { notOpen, subjectOf, unavailable } from "../../journal/postgres/postgres-fault.ts";
 import type { PostgresLocation } from "../../journal/postgres/postgres-location.ts";
 import type { NodeState } from "../protocol/engine.ts";
-import { ERA, noticeHistory } from "./history-statements.ts";
+import { detectNewHistory, ERA } from "./history-statements.ts";
 
 /** A connection for lease renewals alone, so that nothing delays them. */
 export class RenewalConnection {
@@ -38,7 +38,7 @@ export class RenewalConnection {
     const renewed = database.then((open) =>
       open.transaction(async (query) => {
         const values = [toText(boot), load, draining];
-        const [, [row]] = await Promise.all([query(noticeHistory(history)), query<RenewedRow>(RENEW, values)]);
+        const [, [row]] = await Promise.all([query(detectNewHistory(history)), query<RenewedRow>(RENEW, values)]);
         return row?.era;
       }),
     );

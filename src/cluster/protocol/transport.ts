@@ -37,18 +37,18 @@ export class Unreachable extends Error {
   /** Whether the node certainly has not received the request. */
   readonly unsent: boolean;
   /** Whether a retry is pointless until a person changes something, such as a secret or a release. */
-  readonly hopeless: boolean;
+  readonly permanent: boolean;
 
   constructor(
     message: string,
     {
       unsent = false,
-      hopeless = false,
+      permanent = false,
       cause,
-    }: { readonly unsent?: boolean; readonly hopeless?: boolean; readonly cause?: unknown } = {},
+    }: { readonly unsent?: boolean; readonly permanent?: boolean; readonly cause?: unknown } = {},
   ) {
     super(message, cause === undefined ? undefined : { cause });
-    this.hopeless = hopeless;
+    this.permanent = permanent;
     this.unsent = unsent;
   }
 }

@@ -18,7 +18,7 @@ const BARRIERS: ReadonlySet<Change["type"]> = new Set(["session_forgotten", "ses
 export function changeGroups(changes: readonly Change[]): ChangeGroup[] {
   const groups: { readonly group: ChangeGroup; readonly things: Set<string | undefined> }[] = [];
   for (const change of changes) {
-    const thing = thingOf(change);
+    const thing = subjectOf(change);
     const isBefore = ({ group, things }: (typeof groups)[number]): boolean =>
       BARRIERS.has(group.type) || (thing !== undefined && things.has(thing));
     const from = BARRIERS.has(change.type) ? groups.length : groups.findLastIndex(isBefore) + 1;
@@ -34,7 +34,7 @@ export function changeGroups(changes: readonly Change[]): ChangeGroup[] {
 }
 
 /** Returns the subject of a change. Sessions, turns and approvals have separate ids. */
-function thingOf(change: Change): string | undefined {
+function subjectOf(change: Change): string | undefined {
   switch (change.type) {
     case "session_saved":
       return `session ${change.session.key}`;

@@ -4,7 +4,7 @@ import { type ChangeGroup, type ChangeOf, changeGroups } from "../model/change-g
 import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
 import { CHANGE_STATEMENTS } from "./postgres-change-statements.ts";
-import { type PostgresSubject, unavailable, wordsOf } from "./postgres-fault.ts";
+import { messageOf, type PostgresSubject, unavailable } from "./postgres-fault.ts";
 
 /** A statement and its one parameter. */
 export interface ChangeStatement {
@@ -26,7 +26,7 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
     }));
   } catch (cause) {
     // A cycle, or a text that is too long.
-    throw unavailable(subject, "refused", wordsOf(cause), { applied: false, cause });
+    throw unavailable(subject, "refused", messageOf(cause), { applied: false, cause });
   }
 }
 

@@ -2,13 +2,13 @@ import type { ClientConfig, Pool, PoolClient, QueryResultRow } from "pg";
 import type { CastellanError } from "../../errors.ts";
 import {
   faultOf,
+  messageOf,
   notOpen,
   type PostgresSubject,
   type PostgresUse,
   stateOf,
   subjectOf,
   unavailable,
-  wordsOf,
 } from "./postgres-fault.ts";
 import type { PostgresLocation } from "./postgres-location.ts";
 
@@ -201,7 +201,7 @@ export class PostgresDatabase {
       },
       (cause: unknown) => {
         this.#waiting.delete(waiting);
-        waiting.reject(unavailable(this.subject, "unreachable", wordsOf(cause), { applied: false, cause }));
+        waiting.reject(unavailable(this.subject, "unreachable", messageOf(cause), { applied: false, cause }));
       },
     );
     return await waiting.promise;
@@ -217,7 +217,7 @@ export class PostgresDatabase {
 
   #fault(cause: unknown, applied: false | undefined): CastellanError {
     const state = stateOf(cause);
-    const what = `${wordsOf(cause)}${state === undefined ? "" : ` (${state})`}`;
+    const what = `${messageOf(cause)}${state === undefined ? "" : ` (${state})`}`;
     return unavailable(this.subject, faultOf(state), what, { applied, cause });
   }
 }

@@ -78,7 +78,7 @@ export function stateOf(error: unknown): string | undefined {
 }
 
 /** Returns the server's message, or what happened to the connection. */
-export function wordsOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return message || code || String(error);
 }

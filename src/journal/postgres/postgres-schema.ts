@@ -1,5 +1,5 @@
 import type { PostgresDatabase, Query } from "./postgres-database.ts";
-import { stateOf, unavailable, wordsOf } from "./postgres-fault.ts";
+import { messageOf, stateOf, unavailable } from "./postgres-fault.ts";
 
 /** A migration to the next version. */
 export interface PostgresStep {
@@ -79,7 +79,7 @@ async function migrate(database: PostgresDatabase, tables: PostgresTables): Prom
     } catch (error) {
       const { cause } = error as Error;
       if (!IN_THE_WAY.test(stateOf(cause) ?? "")) throw error;
-      const what = `the schema holds tables of another program: ${wordsOf(cause)}`;
+      const what = `the schema holds tables of another program: ${messageOf(cause)}`;
       throw unavailable(database.subject, "foreign", what, { applied: false, cause });
     }
   });

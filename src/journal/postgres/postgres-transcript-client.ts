@@ -22,7 +22,7 @@ import {
   toAppend,
 } from "./postgres-transcripts.ts";
 import { type KnownTranscript, type OwnedUnder, RecentAppends } from "./recent-appends.ts";
-import { linked } from "./transcript-links.ts";
+import { relinked } from "./transcript-links.ts";
 
 /** How a session store uses the transcripts. */
 export interface TranscriptUse {
@@ -106,7 +106,7 @@ export class PostgresTranscriptClient {
             return found;
           });
           recent.learn({ key, state, owned: recent.find(key)?.owned });
-          return entries.length === 0 ? null : linked(entries);
+          return entries.length === 0 ? null : relinked(entries);
         });
       },
       listSessions: async (projectKey) =>

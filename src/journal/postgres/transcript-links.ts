@@ -5,7 +5,7 @@ import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
  * would hide everything before it. An entry whose parent is missing gets the entry before it as its parent. A tool
  * result without its call is left out: the API rejects it.
  */
-export function linked(entries: SessionStoreEntry[]): SessionStoreEntry[] {
+export function relinked(entries: SessionStoreEntry[]): SessionStoreEntry[] {
   const ids = new Set(entries.map(({ uuid }) => uuid));
   const isLost = (parent: unknown): boolean => typeof parent === "string" && !ids.has(parent);
   if (!entries.some((entry) => isLost(entry["parentUuid"]))) return entries;

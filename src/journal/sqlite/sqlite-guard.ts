@@ -2,8 +2,8 @@ import { pause } from "../../clock.ts";
 import type { CastellanError } from "../../errors.ts";
 import { fault } from "./sqlite-fault.ts";
 import type { Examined, Found, Run, Running, Step } from "./sqlite-messages.ts";
-import { connectAgain, type OpenFile } from "./sqlite-opening.ts";
-import { standing } from "./sqlite-owner.ts";
+import { type OpenFile, reconnect } from "./sqlite-opening.ts";
+import { recordedOwner } from "./sqlite-owner.ts";
 import { isIndexOf, readLog } from "./sqlite-wal.ts";
 
 /** Maximum number of consecutive attempts while another program writes. */
@@ -54,7 +54,7 @@ async function diagnose(file: OpenFile, { gone }: Found): Promise<void> {
   const part = gone["-wal"] === undefined ? "-shm" : "-wal";
   if (gone[part] !== undefined) {
     if (!(await empty(file))) throw goneError(file, `its ${part} file`, gone[part], "Restart the application.");
-    await connectAgain(file);
+    await reconnect(file);
     if (!(await hasAll(file))) throw giveUp(file, `the last writes were lost with its ${part} file`);
     throw goneError(file, `its ${part} file`, gone[part], "Nothing is lost, and the journal recovers by itself.");
   }
@@ -79,7 +79,7 @@ async function examine(file: OpenFile): Promise<Examined> {
 
 /** Whether all writes of this owner are there, or another application owns the file now. */
 async function hasAll({ connection, owner, formerOwner, written: expected }: OpenFile): Promise<boolean> {
-  const { id, written } = await standing(connection);
+  const { id, written } = await recordedOwner(connection);
   return id === owner.id ? written >= expected : id !== undefined && id !== formerOwner;
 }
 

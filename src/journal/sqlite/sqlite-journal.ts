@@ -16,18 +16,18 @@ import { SqliteExpunging } from "./sqlite-expunging.ts";
 import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
 import { change } from "./sqlite-guard.ts";
 import type { IntegrityReport } from "./sqlite-integrity.ts";
-import { textOf } from "./sqlite-mark.ts";
+import { formatMark } from "./sqlite-mark.ts";
 import type { Row } from "./sqlite-messages.ts";
 import {
   checkLargeFile,
-  claimAgain,
   closeFile,
+  completeOpening,
   type OpenFile,
-  openAgain,
   openFile,
-  startAgain,
+  renewClaim,
+  restartThread,
 } from "./sqlite-opening.ts";
-import { disclaiming, standing } from "./sqlite-owner.ts";
+import { recordedOwner, releasingSteps } from "./sqlite-owner.ts";
 import { prune } from "./sqlite-pruning.ts";
 import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
@@ -90,9 +90,9 @@ class SqliteJournal implements Journal {
         this.#file = await openFile(this.location, { owner, ...this.#parts });
         this.#expunging = new SqliteExpunging(this.#file, this.location, this.#parts.clock);
         await this.#expunging.start();
-        this.#look(this.#file);
+        this.#reportIntegrity(this.#file);
       } else if (present.unwritable === undefined) {
-        await claimAgain(present);
+        await renewClaim(present);
         await present.connection.settle();
       }
     } catch (error) {
@@ -116,7 +116,7 @@ class SqliteJournal implements Journal {
     if (file === undefined) return;
     await expunging?.close();
     // Works best effort on a full disk, since the lock decides. Warns about damage to the file.
-    if (file.unwritable === undefined) await change(file, disclaiming(file.owner)).catch(warn);
+    if (file.unwritable === undefined) await change(file, releasingSteps(file.owner)).catch(warn);
     await closeFile(file);
   }
 
@@ -127,7 +127,7 @@ class SqliteJournal implements Journal {
       const counted = [number, toText(file.owner.id), number];
       const steps = [{ sql: SQL.count, parameters: counted, mustChange: true }, ...changes.flatMap(stepsOf)];
       const last = durable ? number : file.durable;
-      const mark = textOf({ ...file.opening, written: number, durable: last });
+      const mark = formatMark({ ...file.opening, written: number, durable: last });
       const { stopped } = await change(file, steps, { durable, mark });
       if (stopped === true) await this.#refuseUnlessOwner(file);
       [file.written, file.durable] = [number, last];
@@ -206,7 +206,7 @@ class SqliteJournal implements Journal {
 
   /** A batch that was already applied is skipped. */
   async #refuseUnlessOwner({ connection, owner }: OpenFile): Promise<void> {
-    if ((await standing(connection)).id === owner.id) return;
+    if ((await recordedOwner(connection)).id === owner.id) return;
     const message = `The journal ${this.location} was taken over by another application. Use it in one application at a time.`;
     throw new CastellanError("NOT_OWNER", message);
   }
@@ -236,29 +236,29 @@ class SqliteJournal implements Journal {
     await this.#opening?.catch(() => {});
     const file = this.#opened();
     if (!file.thread.hasEnded) return file;
-    await this.#again(() => startAgain(file));
+    await this.#reopen(() => restartThread(file));
     return this.#opened();
   }
 
   async #writable(): Promise<OpenFile> {
     const file = await this.#readable();
     if (file.unwritable === undefined) return file;
-    await this.#again(async () => {
-      Object.assign(file, await openAgain(file, { owner: file.owner, ...this.#parts }));
+    await this.#reopen(async () => {
+      Object.assign(file, await completeOpening(file, { owner: file.owner, ...this.#parts }));
       await this.#expunging?.start();
-      this.#look(file);
+      this.#reportIntegrity(file);
     });
     return this.#opened();
   }
 
   /** Reports damage. A check that fails now runs again at the next opening. */
-  #look(file: OpenFile): void {
-    this.#tell({ damage: file.missing === undefined ? [] : [file.missing], repaired: [] });
-    if (file.integrity !== undefined) this.#tell(file.integrity);
-    else checkLargeFile(file.path).then((integrity) => this.#tell(integrity), ignore);
+  #reportIntegrity(file: OpenFile): void {
+    this.#warnOfDamage({ damage: file.missing === undefined ? [] : [file.missing], repaired: [] });
+    if (file.integrity !== undefined) this.#warnOfDamage(file.integrity);
+    else checkLargeFile(file.path).then((integrity) => this.#warnOfDamage(integrity), ignore);
   }
 
-  #tell({ damage, repaired }: IntegrityReport): void {
+  #warnOfDamage({ damage, repaired }: IntegrityReport): void {
     if (repaired.length > 0) {
       const message = `Indexes of the journal ${this.location} were damaged and have been rebuilt: ${repaired.join("; ")}. Nothing is lost.`;
       process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
@@ -269,7 +269,7 @@ class SqliteJournal implements Journal {
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
   }
 
-  async #again(open: () => Promise<void>): Promise<void> {
+  async #reopen(open: () => Promise<void>): Promise<void> {
     this.#opening ??= open().finally(() => {
       this.#opening = undefined;
     });

@@ -24,7 +24,7 @@ export function markPath(path: string): string {
 }
 
 /** Has a fixed length, so that one mark can overwrite another. */
-export function textOf({ openings, written, durable, boot }: Mark): string {
+export function formatMark({ openings, written, durable, boot }: Mark): string {
   const text = `${openings} ${written} ${durable} ${boot || "-"}`;
   return `${`${text} ${checksumOf(text)}`.padEnd(127)}\n`;
 }
@@ -63,7 +63,7 @@ export function missingFrom(found: Extent, mark: Mark | undefined, boot: string)
 }
 
 /** Returns the boot id of the machine; "" where the system has none. */
-export function bootOf(): string {
+export function machineBootId(): string {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   } catch {

@@ -11,8 +11,8 @@ import { codeOf, fault, faultOf, isBusy, unavailable } from "./sqlite-fault.ts";
 import { locate, makeFile, refuseUnwritable } from "./sqlite-file.ts";
 import { factsOf, inspect, refuseForeign, verdictOn } from "./sqlite-inspection.ts";
 import { checkIntegrity, type IntegrityReport } from "./sqlite-integrity.ts";
-import { bootOf, type Mark, missingFrom, readMark, textOf } from "./sqlite-mark.ts";
-import { claim, claimOpening, extentOf, ownerIn, standing } from "./sqlite-owner.ts";
+import { formatMark, type Mark, machineBootId, missingFrom, readMark } from "./sqlite-mark.ts";
+import { claim, claimOpening, extentOf, ownerIn, recordedOwner } from "./sqlite-owner.ts";
 import { migrate } from "./sqlite-schema.ts";
 import { type SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
@@ -87,12 +87,12 @@ async function openIn(thread: SqliteThread, location: string, opening: Opening):
   try {
     path = locate(location);
     refuseUnwritable(dirname(path));
-    await inspect(thread, path, migrations.length).catch(ignoreUnread);
+    await inspect(thread, path, migrations.length).catch(ignoreUnreadable);
     lock = await takeLock(thread, path, clock);
-    return { ...known, path, lock, ...(await openWhole(thread, path, opening, resolve(location))) };
+    return { ...known, path, lock, ...(await openWritable(thread, path, opening, resolve(location))) };
   } catch (error) {
     try {
-      if (faultOf(error) !== "no_space" || (lock === undefined && isThere(path))) throw error;
+      if (faultOf(error) !== "no_space" || (lock === undefined && hasContents(path))) throw error;
       const unwritable = unavailable(path, error, false);
       const connection = await openToRead(thread, path, migrations, unwritable);
       const opening = { openings: 0, boot: "" };
@@ -111,13 +111,13 @@ async function openIn(thread: SqliteThread, location: string, opening: Opening):
  * @throws CastellanError `JOURNAL_UNAVAILABLE`; `NOT_OWNER` if there was no file to lock, and another application has
  * locked it since
  */
-export async function openAgain(file: OpenFile, opening: Opening): Promise<OpenFile> {
+export async function completeOpening(file: OpenFile, opening: Opening): Promise<OpenFile> {
   const { thread, path } = file;
   await file.connection.close().catch(() => {});
   try {
     const location = locate(path);
     file.lock ??= await takeLock(thread, location, opening.clock);
-    const opened = await openWhole(thread, location, opening);
+    const opened = await openWritable(thread, location, opening);
     return { ...file, path: location, ...opened, unwritable: undefined };
   } catch (error) {
     if (CastellanError.is(error, "JOURNAL_IN_USE")) throw new CastellanError("NOT_OWNER", error.message);
@@ -127,13 +127,13 @@ export async function openAgain(file: OpenFile, opening: Opening): Promise<OpenF
 }
 
 /** Replaces the connection to a file, without a check of its contents. */
-export async function connectAgain(file: OpenFile): Promise<void> {
+export async function reconnect(file: OpenFile): Promise<void> {
   await file.connection.close().catch(() => {});
   file.connection = await connect(file.thread, file.path);
 }
 
-/** As `connectAgain`, in a new thread, after the old one has ended by itself. */
-export async function startAgain(file: OpenFile): Promise<void> {
+/** As `reconnect`, in a new thread, after the old one has ended by itself. */
+export async function restartThread(file: OpenFile): Promise<void> {
   const thread = new SqliteThread();
   try {
     const connection = await connect(thread, file.path);
@@ -145,10 +145,10 @@ export async function startAgain(file: OpenFile): Promise<void> {
 }
 
 /** Renews the claim of the same owner. Batch numbers start at 1 again. */
-export async function claimAgain(file: OpenFile): Promise<void> {
+export async function renewClaim(file: OpenFile): Promise<void> {
   const opening = { ...file.opening, openings: file.opening.openings + 1 };
   await claimOpening(file.connection, file.owner, opening.openings);
-  await file.connection.mark(textOf({ ...opening, written: 0, durable: 0 }));
+  await file.connection.mark(formatMark({ ...opening, written: 0, durable: 0 }));
   Object.assign(file, { opening, written: 0, durable: 0 });
 }
 
@@ -161,7 +161,7 @@ export async function closeFile({ thread, connection, lock }: OpenFile): Promise
 
 type Opened = Pick<OpenFile, "connection" | "formerOwner" | "integrity" | "missing" | "opening">;
 
-async function openWhole(
+async function openWritable(
   thread: SqliteThread,
   path: string,
   { owner, clock, migrations }: Opening,
@@ -192,9 +192,9 @@ async function fill(
     // Checks again: the file may have changed before it was locked.
     refuseForeign(path, facts, migrations.length);
     await configure(path, connection);
-    const formerOwner = facts.version === 0 ? undefined : (await standing(connection)).id;
+    const formerOwner = facts.version === 0 ? undefined : (await recordedOwner(connection)).id;
     // The path may be a link now that was a file before.
-    const [found, mark, boot] = [await extentOf(connection), readMark(path) ?? readMark(location), bootOf()];
+    const [found, mark, boot] = [await extentOf(connection), readMark(path) ?? readMark(location), machineBootId()];
     const openings = Math.max(found.openings, mark?.openings ?? 0) + 1;
     // Resets a recorded progress only together with the number of the opening.
     const begun = found.openings > 0 ? claimOpening : claim;
@@ -203,7 +203,7 @@ async function fill(
     const opening = { openings, boot };
     const integrity = isSmall(path) ? await integrityOf(connection, true) : undefined;
     await connection.watch(path);
-    await connection.mark(textOf({ ...opening, written: 0, durable: 0 }));
+    await connection.mark(formatMark({ ...opening, written: 0, durable: 0 }));
     return { connection, formerOwner, integrity, missing: missingFrom(found, mark, boot), opening };
   } catch (error) {
     await connection.close().catch(() => {});
@@ -237,7 +237,7 @@ async function connect(thread: SqliteThread, path: string): Promise<SqliteConnec
   const connection = await thread.connect(path);
   try {
     await configure(path, connection);
-    await standing(connection);
+    await recordedOwner(connection);
     await connection.watch(path);
     return connection;
   } catch (error) {
@@ -274,20 +274,21 @@ async function openToRead(
 }
 
 async function connectToRead(thread: SqliteThread, path: string): Promise<SqliteConnection> {
-  if (!isThere(path)) return await thread.connect(":memory:");
-  if (!isThere(`${path}-wal`)) return await thread.connect(`${pathToFileURL(path)}?immutable=1`, { readOnly: true });
+  if (!hasContents(path)) return await thread.connect(":memory:");
+  if (!hasContents(`${path}-wal`))
+    return await thread.connect(`${pathToFileURL(path)}?immutable=1`, { readOnly: true });
   const connection = await thread.connect(path);
   await connection.exec("PRAGMA locking_mode = EXCLUSIVE");
   return connection;
 }
 
 /** Whether the file is not empty. */
-function isThere(path: string): boolean {
+function hasContents(path: string): boolean {
   return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 /** The file is checked again once it is locked. Its owner may have locked all of it for lack of space. */
-function ignoreUnread(error: unknown): void {
+function ignoreUnreadable(error: unknown): void {
   if (faultOf(error) !== "no_space" && !isBusy(error)) throw error;
 }
 

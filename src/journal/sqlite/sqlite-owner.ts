@@ -6,10 +6,10 @@ import type { SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
 /** Records the owner in the file; the lock is what makes it the owner. Batch numbers start at 1 again. */
 export async function claim(connection: SqliteConnection, owner: JournalOwner): Promise<void> {
-  await connection.run([claiming(owner)]);
+  await connection.run([claimStep(owner)]);
 }
 
-function claiming({ id, pid, host, startedAt }: JournalOwner): Step {
+function claimStep({ id, pid, host, startedAt }: JournalOwner): Step {
   const sql = "INSERT OR REPLACE INTO owner (only, id, pid, host, started_at, written) VALUES (1, ?, ?, ?, ?, 0)";
   return { sql, parameters: [toText(id), pid, toText(host), startedAt] };
 }
@@ -17,7 +17,7 @@ function claiming({ id, pid, host, startedAt }: JournalOwner): Step {
 /** As `claim`, and records the number of the opening, atomically. */
 export async function claimOpening(connection: SqliteConnection, owner: JournalOwner, openings: number): Promise<void> {
   const sql = "UPDATE openings SET openings = ?, written = 0";
-  await connection.run([claiming(owner), { sql, parameters: [openings] }], { transaction: true });
+  await connection.run([claimStep(owner), { sql, parameters: [openings] }], { transaction: true });
 }
 
 /** Returns the progress of a file; zero if it records none. */
@@ -30,7 +30,7 @@ export async function extentOf(connection: SqliteConnection): Promise<Extent> {
 }
 
 /** Returns the statements that remove this owner from the file, unless another one has replaced it. */
-export function disclaiming({ id }: JournalOwner): Step[] {
+export function releasingSteps({ id }: JournalOwner): Step[] {
   const parameters = [toText(id)];
   return [
     { sql: "UPDATE openings SET written = owner.written FROM owner WHERE owner.id = ?", parameters },
@@ -39,7 +39,7 @@ export function disclaiming({ id }: JournalOwner): Step[] {
 }
 
 /** Returns the owner recorded in the file, and the number of its last batch. */
-export async function standing(connection: SqliteConnection): Promise<{ id?: string; written: number }> {
+export async function recordedOwner(connection: SqliteConnection): Promise<{ id?: string; written: number }> {
   const row = await connection.get("SELECT id, written FROM owner");
   return row === undefined ? { written: 0 } : { id: fromText(String(row["id"])), written: Number(row["written"]) };
 }

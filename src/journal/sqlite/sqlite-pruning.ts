@@ -18,7 +18,7 @@ interface Prunable {
 export async function prune(file: Prunable, retention: Retention): Promise<number> {
   let sum = 0;
   for await (const session of sessionsWithTurns(file)) {
-    const last = await lastToForget(file, session, retention);
+    const last = await lastToPrune(file, session, retention);
     sum += await repeatedly(() => file.remove(SQL.pruneTurns, session, last.endedAt, last.seq));
   }
   await repeatedly(() => file.remove(SQL.pruneApprovals, retention.endedSince));
@@ -34,16 +34,16 @@ async function repeatedly(removeSome: () => Promise<number>): Promise<number> {
 }
 
 /** The last turn to delete; `seq` decides between turns that ended at the same time. */
-interface LastToForget {
+interface LastToPrune {
   readonly endedAt: number;
   readonly seq: number;
 }
 
-async function lastToForget(
+async function lastToPrune(
   file: Prunable,
   session: string,
   { endedSince, turnsPerSession }: Retention,
-): Promise<LastToForget> {
+): Promise<LastToPrune> {
   const byAge = { endedAt: endedSince, seq: 0 };
   if (turnsPerSession === Number.POSITIVE_INFINITY) return byAge;
   const row = await file.get(SQL.firstTooMany, session, turnsPerSession);
