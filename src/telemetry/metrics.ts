@@ -53,19 +53,19 @@ function measureTurns(meter: Meter): (() => void)[] {
   /** The models of running turns, by turn id. */
   const models = new Map<string, string | undefined>();
   return [
-    on("castellan:turn:accept", ({ turnId, ...facts }) => active.begin(turnId, of(facts))),
+    on("castellan:turn:accept", ({ turnId, ...facts }) => active.begin(turnId, supervisorAttributes(facts))),
     on("castellan:turn:begin", ({ turnId, queuedMs, attempt, model, ...facts }) => {
       models.set(turnId, model);
-      if (attempt === 1) queued.record(queuedMs / 1_000, of(facts));
+      if (attempt === 1) queued.record(queuedMs / 1_000, supervisorAttributes(facts));
     }),
     on("castellan:turn:end", ({ turnId, state, left, durationMs, reply, error, ...facts }) => {
       const model = models.get(turnId);
       models.delete(turnId);
       active.end(turnId);
       if (left) return;
-      turns.add(1, { ...of(facts), [ATTRIBUTES.turnState]: state });
+      turns.add(1, { ...supervisorAttributes(facts), [ATTRIBUTES.turnState]: state });
       const operation: Attributes = {
-        ...of(facts),
+        ...supervisorAttributes(facts),
         [ATTRIBUTES.operation]: OPERATION,
         [ATTRIBUTES.provider]: PROVIDER,
         ...(model === undefined ? {} : { [ATTRIBUTES.requestModel]: model }),
@@ -75,7 +75,7 @@ function measureTurns(meter: Meter): (() => void)[] {
         ...(error === undefined ? {} : { [ATTRIBUTES.errorType]: error.code }),
       });
       if (reply === undefined) return;
-      cost.add(reply.costUsd, of(facts));
+      cost.add(reply.costUsd, supervisorAttributes(facts));
       const { inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } = reply.usage;
       const input = inputTokens + cacheReadInputTokens + cacheCreationInputTokens;
       tokens.record(input, { ...operation, [ATTRIBUTES.tokenType]: "input" });
@@ -100,11 +100,11 @@ function measureSessions(meter: Meter): (() => void)[] {
   });
   return [
     on("castellan:session:restart", ({ exit, ...facts }) =>
-      restarts.add(1, { ...of(facts), [ATTRIBUTES.exitClass]: exit.class }),
+      restarts.add(1, { ...supervisorAttributes(facts), [ATTRIBUTES.exitClass]: exit.class }),
     ),
-    on("castellan:session:quarantine", (facts) => quarantines.add(1, of(facts))),
+    on("castellan:session:quarantine", (facts) => quarantines.add(1, supervisorAttributes(facts))),
     on("castellan:session:fault", ({ kind, ...facts }) =>
-      faults.add(1, { ...of(facts), [ATTRIBUTES.faultKind]: kind }),
+      faults.add(1, { ...supervisorAttributes(facts), [ATTRIBUTES.faultKind]: kind }),
     ),
     observeCounts(meter, METRICS.sessions, { description: "Sessions, by state", unit: "{session}" }, sessionsByState),
   ];
@@ -113,7 +113,8 @@ function measureSessions(meter: Meter): (() => void)[] {
 /** The sessions of this process, by supervisor and state. */
 function* sessionsByState(): Generator<Count> {
   for (const [supervisor, states] of registry.states()) {
-    for (const [state, count] of states) yield [{ ...of({ supervisor }), [ATTRIBUTES.sessionState]: state }, count];
+    for (const [state, count] of states)
+      yield [{ ...supervisorAttributes({ supervisor }), [ATTRIBUTES.sessionState]: state }, count];
   }
 }
 
@@ -136,7 +137,8 @@ function* failedServers(names: LimitedNames): Generator<Count> {
       const name = names.of(server);
       counts.set(name, (counts.get(name) ?? 0) + count);
     }
-    for (const [name, count] of counts) yield [{ ...of({ supervisor }), [ATTRIBUTES.mcpServer]: name }, count];
+    for (const [name, count] of counts)
+      yield [{ ...supervisorAttributes({ supervisor }), [ATTRIBUTES.mcpServer]: name }, count];
   }
 }
 
@@ -147,12 +149,16 @@ function measureActivations(meter: Meter): (() => void)[] {
   const uptime = seconds(meter, METRICS.activationUptime, "Lifetime of processes");
   return [
     on("castellan:activation:start", ({ durationMs, resumed, spare, session, ...facts }) => {
-      activations.begin(nameKey(session), of(facts));
-      starts.record(durationMs / 1_000, { ...of(facts), [ATTRIBUTES.resumed]: resumed, [ATTRIBUTES.spare]: spare });
+      activations.begin(nameKey(session), supervisorAttributes(facts));
+      starts.record(durationMs / 1_000, {
+        ...supervisorAttributes(facts),
+        [ATTRIBUTES.resumed]: resumed,
+        [ATTRIBUTES.spare]: spare,
+      });
     }),
     on("castellan:activation:end", ({ exit, uptimeMs, session, ...facts }) => {
       if (!activations.end(nameKey(session))) return;
-      uptime.record(uptimeMs / 1_000, { ...of(facts), [ATTRIBUTES.exitClass]: exit.class });
+      uptime.record(uptimeMs / 1_000, { ...supervisorAttributes(facts), [ATTRIBUTES.exitClass]: exit.class });
     }),
   ];
 }
@@ -165,10 +171,10 @@ function measureApprovals(meter: Meter): (() => void)[] {
   });
   const pending = new OpenCount(meter, METRICS.approvalsPending, "Pending approvals", "{approval}");
   return [
-    on("castellan:approval:request", ({ id, ...facts }) => pending.begin(id, of(facts))),
+    on("castellan:approval:request", ({ id, ...facts }) => pending.begin(id, supervisorAttributes(facts))),
     on("castellan:approval:settle", ({ id, outcome, ...facts }) => {
       pending.end(id);
-      approvals.add(1, { ...of(facts), [ATTRIBUTES.outcome]: outcome });
+      approvals.add(1, { ...supervisorAttributes(facts), [ATTRIBUTES.outcome]: outcome });
     }),
   ];
 }
@@ -178,10 +184,12 @@ function measureCapacity(meter: Meter): (() => void)[] {
   const waiting = new OpenCount(meter, METRICS.capacityWaiting, "Sessions waiting for a process slot", "{session}");
   const waited = seconds(meter, METRICS.capacityWaitDuration, "Time that sessions waited for a process slot");
   return [
-    on("castellan:capacity:wait", ({ session, ...facts }) => waiting.begin(nameKey(session), of(facts))),
+    on("castellan:capacity:wait", ({ session, ...facts }) =>
+      waiting.begin(nameKey(session), supervisorAttributes(facts)),
+    ),
     on("castellan:capacity:end", ({ session, waitedMs, granted, ...facts }) => {
       waiting.end(nameKey(session));
-      waited.record(waitedMs / 1_000, { ...of(facts), [ATTRIBUTES.granted]: granted });
+      waited.record(waitedMs / 1_000, { ...supervisorAttributes(facts), [ATTRIBUTES.granted]: granted });
     }),
   ];
 }
@@ -199,19 +207,19 @@ function measurePools(meter: Meter): (() => void)[] {
     unit: "{request}",
   });
   return [
-    on("castellan:pool:checkout", ({ id, ...facts }) => lent.begin(id, ofPool(facts))),
+    on("castellan:pool:checkout", ({ id, ...facts }) => lent.begin(id, poolAttributes(facts))),
     on("castellan:pool:checkin", ({ id }) => void lent.end(id)),
-    on("castellan:pool:wait", ({ id, ...facts }) => waiting.begin(id, ofPool(facts))),
+    on("castellan:pool:wait", ({ id, ...facts }) => waiting.begin(id, poolAttributes(facts))),
     on("castellan:pool:leave", ({ id, waitedMs, granted, ...facts }) => {
       waiting.end(id);
-      waited.record(waitedMs / 1_000, { ...ofPool(facts), [ATTRIBUTES.poolGranted]: granted });
+      waited.record(waitedMs / 1_000, { ...poolAttributes(facts), [ATTRIBUTES.poolGranted]: granted });
     }),
-    on("castellan:pool:exhausted", (facts) => exhausted.add(1, ofPool(facts))),
+    on("castellan:pool:exhausted", (facts) => exhausted.add(1, poolAttributes(facts))),
   ];
 }
 
-function ofPool({ pool, ...facts }: PoolFacts): Attributes {
-  return { ...of(facts), [ATTRIBUTES.pool]: pool };
+function poolAttributes({ pool, ...facts }: PoolFacts): Attributes {
+  return { ...supervisorAttributes(facts), [ATTRIBUTES.pool]: pool };
 }
 
 /**
@@ -253,7 +261,7 @@ function seconds(meter: Meter, name: string, description: string): Histogram {
 }
 
 /** The attributes that all metrics of a supervisor have. */
-function of({ supervisor }: { readonly supervisor: string }): Attributes {
+function supervisorAttributes({ supervisor }: { readonly supervisor: string }): Attributes {
   return { [ATTRIBUTES.supervisor]: supervisor };
 }
 

@@ -2,7 +2,7 @@ import type { TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeApiError } from "./fake-turn.ts";
 
 /** An API error as Claude Code reports it. */
-export interface SpokenApiError {
+export interface ApiErrorReport {
   /** The SDK's name of the error. */
   readonly error: string;
   /** The name of the error in preceding `api_retry` messages. */
@@ -26,7 +26,7 @@ interface Known {
 }
 
 /** How Claude Code 2.1.332 reports an API error, as recorded from it. */
-export function spokenApiError(given: FakeApiError): SpokenApiError {
+export function describeApiError(given: FakeApiError): ApiErrorReport {
   const { status } = given;
   if (status === undefined) {
     return {

@@ -53,7 +53,7 @@ export function fakeClaude(script: FakeScript = echo, options: FakeClaudeOptions
   const started = new Milestones<FakeProcess>();
   const prompted = new Milestones<FakePrompt>();
   let turns = 0;
-  const home = {
+  const owner = {
     script,
     options,
     transcripts,
@@ -67,7 +67,7 @@ export function fakeClaude(script: FakeScript = echo, options: FakeClaudeOptions
   };
   return {
     spawn: (spawnOptions) => {
-      const process = new SimulatedProcess(home, FIRST_PID + processes.length, spawnOptions);
+      const process = new SimulatedProcess(owner, FIRST_PID + processes.length, spawnOptions);
       processes.push(process);
       void process.start(processes.length);
       return process.child;

@@ -5,7 +5,7 @@ import type { FakeEcho } from "./fake-messages.ts";
 import type { WireObject } from "./fake-wire.ts";
 
 /** The built-in commands that the fake runs by itself, by name and alias. */
-const OWN: { readonly [name: string]: "clear" | "compact" } = {
+const BUILT_IN: { readonly [name: string]: "clear" | "compact" } = {
   clear: "clear",
   reset: "clear",
   new: "clear",
@@ -18,9 +18,9 @@ export function isVerbatim({ client_composed }: SDKUserMessage): boolean {
 }
 
 /** The built-in command in a message, if the fake runs it by itself. */
-export function ownCommandIn(message: SDKUserMessage): "clear" | "compact" | undefined {
+export function builtInCommandIn(message: SDKUserMessage): "clear" | "compact" | undefined {
   const name = isVerbatim(message) ? undefined : /^\/(\S+)/.exec(promptText(message))?.[1];
-  return name !== undefined && Object.hasOwn(OWN, name) ? OWN[name] : undefined;
+  return name !== undefined && Object.hasOwn(BUILT_IN, name) ? BUILT_IN[name] : undefined;
 }
 
 /** The usage of a summary. */

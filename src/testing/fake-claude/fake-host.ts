@@ -55,7 +55,7 @@ export class FakeHost {
   ): Promise<PermissionResult> {
     if (!this.#claude.settings.asksHost)
       throw new Error(`permission for ${toolName}: this session was started without canUseTool`);
-    this.#claude.send(stateMessage("requires_action", this.#claude.settings.tellsState));
+    this.#claude.send(stateMessage("requires_action", this.#claude.settings.reportsState));
     const request = {
       tool_name: toolName,
       display_name: toolName,
@@ -64,7 +64,7 @@ export class FakeHost {
       tool_use_id: toolUseId,
     };
     const answer = await this.#claude.ask({ subtype: "can_use_tool", ...request }, signal);
-    this.#claude.send(stateMessage("running", this.#claude.settings.tellsState));
+    this.#claude.send(stateMessage("running", this.#claude.settings.reportsState));
     if (isPermission(answer)) return answer;
     throw new Error(`permission for ${toolName}: canUseTool returned ${JSON.stringify(answer)}`);
   }
@@ -97,7 +97,7 @@ export class FakeHost {
   /** Reports a hook that threw and treats its answer as empty, like the real process. */
   #hookFailed(event: HookEvent, callbackId: string, error: unknown): WireObject {
     if (this.#signal.aborted) throw error;
-    this.#claude.complain(`Error in hook callback ${callbackId}: ${String(error)}\n`);
+    this.#claude.writeStderr(`Error in hook callback ${callbackId}: ${String(error)}\n`);
     this.#claude.send({
       type: "system",
       subtype: "informational",

@@ -23,7 +23,7 @@ const EDIT_TOOLS: ReadonlySet<string> = new Set(["Write", "Edit", "NotebookEdit"
  * matches a tool by its name, and a Bash command by the whole command or by `prefix:*`. Path patterns match nothing here.
  */
 export class FakePermissions {
-  readonly #tellMode: (mode: string) => void;
+  readonly #reportMode: (mode: string) => void;
   readonly #cwd: string;
   readonly #commandLine: Source;
   readonly #session: Source = none();
@@ -32,9 +32,9 @@ export class FakePermissions {
   /** The mode to return to from plan mode, if the process has entered plan mode. */
   #before: string | undefined;
 
-  /** `tellMode` is called when the mode changes. */
-  constructor(args: FakeArguments, cwd: string, tellMode: (mode: string) => void) {
-    this.#tellMode = tellMode;
+  /** `reportMode` is called when the mode changes. */
+  constructor(args: FakeArguments, cwd: string, reportMode: (mode: string) => void) {
+    this.#reportMode = reportMode;
     this.#cwd = cwd;
     this.#mode = args.permissionMode;
     this.#commandLine = {
@@ -65,7 +65,7 @@ export class FakePermissions {
   }
 
   /** Applies settings that the host sends. They replace settings of the same name that it sent before. */
-  sent(settings: WireObject): void {
+  applySettings(settings: WireObject): void {
     if (settings["permissions"] === undefined) return;
     const permissions = objectOf(settings, "permissions");
     const texts = (field: string): string[] => listOf(permissions, field).filter((one) => typeof one === "string");
@@ -145,7 +145,7 @@ export class FakePermissions {
   #change(mode: string): void {
     if (mode === this.#mode) return;
     this.#mode = mode;
-    this.#tellMode(mode);
+    this.#reportMode(mode);
   }
 }
 

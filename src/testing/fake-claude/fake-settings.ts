@@ -10,7 +10,7 @@ export class FakeSettings {
   readonly cwd: string;
   readonly partialMessages: boolean;
   /** Whether the host has requested session state events. */
-  readonly tellsState: boolean;
+  readonly reportsState: boolean;
   /** Whether the session has a `canUseTool`. */
   readonly asksHost: boolean;
   model: string;
@@ -20,21 +20,21 @@ export class FakeSettings {
   /** The payload of the handshake; `undefined` before it. */
   initialize: WireObject | undefined;
 
-  /** `tellMode` is called when the permission mode changes. */
+  /** `reportMode` is called when the permission mode changes. */
   constructor(
     args: FakeArguments,
     cwd: string,
     env: Readonly<Record<string, string | undefined>>,
-    tellMode: (mode: string) => void,
+    reportMode: (mode: string) => void,
     mcpServer?: FakeClaudeOptions["mcpServer"],
   ) {
     this.cwd = cwd;
     this.mcpServer = mcpServer;
-    this.tellsState = env["CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"] === "1";
+    this.reportsState = env["CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"] === "1";
     this.partialMessages = args.partialMessages;
     this.asksHost = args.askHost;
     this.model = args.model;
-    this.permissions = new FakePermissions(args, cwd, tellMode);
+    this.permissions = new FakePermissions(args, cwd, reportMode);
   }
 
   get permissionMode(): string {

@@ -2,21 +2,21 @@ import { randomUUID } from "node:crypto";
 import type { SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import {
   boundaryMessage,
+  builtInCommandIn,
   COMPACTED,
   COMPACTING,
   commandFailedMessage,
   echoOf,
   outputMessage,
-  ownCommandIn,
   promptText,
   summaryMessage,
   summaryUsage,
 } from "./fake-command.ts";
+import { FakeControlRequests } from "./fake-control-requests.ts";
 import type { FakeConversation } from "./fake-conversation.ts";
-import type { FakeBody, FakeHome, FakeUnprompted } from "./fake-home.ts";
 import { CLAUDE_CODE_VERSION, lifecycleMessage, modeMessage, stamp, stateMessage } from "./fake-messages.ts";
 import type { FakeClaudeOptions } from "./fake-options.ts";
-import { FakeReception } from "./fake-reception.ts";
+import type { FakeOwner, FakeProcessHandle, FakeUnprompted } from "./fake-owner.ts";
 import { localCommandResult } from "./fake-result.ts";
 import { FakeSettings } from "./fake-settings.ts";
 import type { FakeProcess, FakeScript } from "./fake-turn.ts";
@@ -29,10 +29,10 @@ export class SimulatedClaude implements TurnContext {
   readonly process: FakeProcess;
   readonly settings: FakeSettings;
   readonly prompts: string[] = [];
-  readonly #home: FakeHome;
-  readonly #body: FakeBody;
+  readonly #owner: FakeOwner;
+  readonly #handle: FakeProcessHandle;
   readonly #requests: FakeRequests;
-  readonly #reception: FakeReception;
+  readonly #controlRequests: FakeControlRequests;
   readonly #queue: SDKUserMessage[] = [];
   readonly #unprompted: FakeUnprompted[] = [];
   #conversation: FakeConversation;
@@ -41,24 +41,24 @@ export class SimulatedClaude implements TurnContext {
   #lastTurnFailed = false;
   #results = 0;
 
-  constructor(home: FakeHome, body: FakeBody, conversation: FakeConversation) {
-    this.#home = home;
-    this.#body = body;
-    this.process = body;
+  constructor(owner: FakeOwner, handle: FakeProcessHandle, conversation: FakeConversation) {
+    this.#owner = owner;
+    this.#handle = handle;
+    this.process = handle;
     this.settings = new FakeSettings(
-      body.arguments,
-      body.cwd,
-      body.env,
+      handle.arguments,
+      handle.cwd,
+      handle.env,
       (mode) => this.send(modeMessage(mode)),
-      home.options.mcpServer,
+      owner.options.mcpServer,
     );
     this.#conversation = conversation;
-    this.#requests = new FakeRequests((message) => body.write(`${JSON.stringify(message)}\n`));
-    this.#reception = new FakeReception(this);
+    this.#requests = new FakeRequests((message) => handle.write(`${JSON.stringify(message)}\n`));
+    this.#controlRequests = new FakeControlRequests(this);
   }
 
   get pid(): number {
-    return this.#body.pid;
+    return this.#handle.pid;
   }
 
   get conversation(): FakeConversation {
@@ -74,23 +74,23 @@ export class SimulatedClaude implements TurnContext {
   }
 
   get commands(): readonly string[] {
-    return this.#home.options.commands ?? [];
+    return this.#owner.options.commands ?? [];
   }
 
   get version(): string {
-    return this.#home.options.version ?? CLAUDE_CODE_VERSION;
+    return this.#owner.options.version ?? CLAUDE_CODE_VERSION;
   }
 
   get mcpServer(): FakeClaudeOptions["mcpServer"] {
-    return this.#home.options.mcpServer;
+    return this.#owner.options.mcpServer;
   }
 
   get costPerTurnUsd(): number {
-    return this.#home.options.costPerTurnUsd ?? 0.01;
+    return this.#owner.options.costPerTurnUsd ?? 0.01;
   }
 
   get full(): boolean {
-    return this.#body.full;
+    return this.#handle.full;
   }
 
   nextResultIndex(): number {
@@ -105,30 +105,30 @@ export class SimulatedClaude implements TurnContext {
   /** Sends a message and returns its uuid. */
   send(message: WireObject): string {
     const line = stamp(message, this.#conversation.id);
-    this.#body.write(`${JSON.stringify(line)}\n`);
+    this.#handle.write(`${JSON.stringify(line)}\n`);
     return String(line["uuid"]);
   }
 
   respond(response: WireObject): void {
-    this.#body.write(`${JSON.stringify({ type: "control_response", response })}\n`);
+    this.#handle.write(`${JSON.stringify({ type: "control_response", response })}\n`);
   }
 
   written(): Promise<void> {
-    return this.#body.written();
+    return this.#handle.written();
   }
 
-  complain(text: string): void {
-    this.#body.complain(text);
+  writeStderr(text: string): void {
+    this.#handle.writeStderr(text);
   }
 
   /** Handles a line of standard input. */
   take(message: WireObject): void {
     switch (message["type"]) {
       case "control_request":
-        this.#reception.take(stringOf(message, "request_id") ?? "", objectOf(message, "request"));
+        this.#controlRequests.take(stringOf(message, "request_id") ?? "", objectOf(message, "request"));
         break;
       case "control_response":
-        this.#requests.answered(message);
+        this.#requests.handleResponse(message);
         break;
       case "user":
         if (isUserMessage(message)) this.#prompt(message);
@@ -137,18 +137,18 @@ export class SimulatedClaude implements TurnContext {
   }
 
   handshakeDone(): void {
-    this.#home.started(this.process);
+    this.#owner.started(this.process);
   }
 
   /** Finishes the running turn and exits, with 1 if the last turn failed, like the real process. */
   endOfInput(): void {
     this.#inputEnded = true;
-    if (this.#turn !== undefined || this.#home.options.endOfInput === "ignore") return;
-    this.#body.crash({ code: this.#lastTurnFailed ? 1 : 0 });
+    if (this.#turn !== undefined || this.#owner.options.endOfInput === "ignore") return;
+    this.#handle.crash({ code: this.#lastTurnFailed ? 1 : 0 });
   }
 
   interrupt(acknowledge: () => void): void {
-    if (this.#turn === undefined || this.#home.options.ignoreInterrupt === true) acknowledge();
+    if (this.#turn === undefined || this.#owner.options.ignoreInterrupt === true) acknowledge();
     else this.#turn.interrupt(acknowledge);
   }
 
@@ -164,7 +164,7 @@ export class SimulatedClaude implements TurnContext {
   }
 
   get rewinds(): FakeClaudeOptions["rewind"] {
-    return this.#home.options.rewind;
+    return this.#owner.options.rewind;
   }
 
   rewind(promptId: string, lastSeen: string): WireObject | undefined {
@@ -180,8 +180,8 @@ export class SimulatedClaude implements TurnContext {
   }
 
   /** Begins an unprompted turn after the running turn, before queued prompts. */
-  beginBySelf(began: FakeUnprompted): void {
-    if (this.#turn === undefined) this.send(stateMessage("running", this.settings.tellsState));
+  beginUnprompted(began: FakeUnprompted): void {
+    if (this.#turn === undefined) this.send(stateMessage("running", this.settings.reportsState));
     this.#unprompted.push(began);
     this.#next();
   }
@@ -194,7 +194,7 @@ export class SimulatedClaude implements TurnContext {
   /** Called by the turn after it has sent its result. */
   turnEnded(turn: EndedTurn, how: { readonly isError: boolean; readonly cancelled: boolean }): void {
     this.#lastTurnFailed = how.isError;
-    for (const uuid of turn.named) this.send(lifecycleMessage(uuid, how.cancelled ? "cancelled" : "completed"));
+    for (const uuid of turn.callerUuids) this.send(lifecycleMessage(uuid, how.cancelled ? "cancelled" : "completed"));
     void this.#afterTurn(turn);
   }
 
@@ -212,10 +212,10 @@ export class SimulatedClaude implements TurnContext {
     const prompt = promptText(message);
     const uuid = message.uuid ?? randomUUID();
     this.prompts.push(prompt);
-    if (this.#turn === undefined) this.send(stateMessage("running", this.settings.tellsState));
+    if (this.#turn === undefined) this.send(stateMessage("running", this.settings.reportsState));
     this.send(lifecycleMessage(uuid, "queued"));
     this.#queue.push({ ...message, uuid });
-    this.#home.prompted(this.process, prompt);
+    this.#owner.prompted(this.process, prompt);
     this.#next();
   }
 
@@ -224,7 +224,7 @@ export class SimulatedClaude implements TurnContext {
    * count as started.
    */
   takeQueued(joins: (message: SDKUserMessage) => boolean = () => true): SDKUserMessage[] {
-    const end = this.#queue.findIndex((message) => ownCommandIn(message) !== undefined || !joins(message));
+    const end = this.#queue.findIndex((message) => builtInCommandIn(message) !== undefined || !joins(message));
     const taken = this.#queue.splice(0, end < 0 ? this.#queue.length : end);
     for (const { uuid } of taken) this.send(lifecycleMessage(uuid ?? "", "started"));
     return taken;
@@ -232,14 +232,14 @@ export class SimulatedClaude implements TurnContext {
 
   /** Begins the next turn. Queued messages become one turn, like in the real process. */
   #next(): void {
-    if (this.#turn !== undefined || this.#body.state === "exited") return;
+    if (this.#turn !== undefined || this.#handle.state === "exited") return;
     const unprompted = this.#unprompted.shift();
     if (unprompted !== undefined) {
       void this.#runUnprompted(unprompted);
       return;
     }
     const [first] = this.#queue;
-    const command = first === undefined ? undefined : ownCommandIn(first);
+    const command = first === undefined ? undefined : builtInCommandIn(first);
     if (first !== undefined && command !== undefined) {
       this.#queue.shift();
       if (command === "clear") this.#clear(first);
@@ -249,7 +249,7 @@ export class SimulatedClaude implements TurnContext {
     const batch = this.takeQueued();
     const last = batch.at(-1);
     if (last === undefined) {
-      this.send(stateMessage("idle", this.settings.tellsState));
+      this.send(stateMessage("idle", this.settings.reportsState));
       if (this.#inputEnded) this.endOfInput();
       return;
     }
@@ -257,7 +257,7 @@ export class SimulatedClaude implements TurnContext {
   }
 
   async #run(batch: readonly SDKUserMessage[], last: SDKUserMessage): Promise<void> {
-    await this.#play(new SimulatedTurn(this, batch, last, this.#home.nextTurn()), this.#home.script);
+    await this.#play(new SimulatedTurn(this, batch, last, this.#owner.nextTurn()), this.#owner.script);
   }
 
   async #runUnprompted({ script, origin }: FakeUnprompted): Promise<void> {
@@ -271,7 +271,7 @@ export class SimulatedClaude implements TurnContext {
       parent_tool_use_id: null,
       uuid,
     };
-    await this.#play(new SimulatedTurn(this, [message], message, this.#home.nextTurn(), origin), script);
+    await this.#play(new SimulatedTurn(this, [message], message, this.#owner.nextTurn(), origin), script);
     if (origin === "schedule") this.send(lifecycleMessage(uuid, "completed"));
   }
 
@@ -301,7 +301,7 @@ export class SimulatedClaude implements TurnContext {
       timestamp: new Date().toISOString(),
     });
     this.send({ type: "system", subtype: "background_tasks_changed", tasks: [] });
-    this.#conversation = this.#home.transcripts.fresh(this.#body.cwd, this.#body.arguments.persist);
+    this.#conversation = this.#owner.transcripts.fresh(this.#handle.cwd, this.#handle.arguments.persist);
     this.send(this.settings.init([uuid]));
     this.send(localCommandResult("clear", echoOf(uuid), startedAt, this.nextResultIndex()));
     this.#commandEnded(uuid);
@@ -354,8 +354,8 @@ export class SimulatedClaude implements TurnContext {
   }
 
   #scriptFailed(error: unknown): void {
-    this.#home.failed(error);
-    this.#body.crash({ code: 1, stderr: `${error instanceof Error ? error.stack : String(error)}\n` });
+    this.#owner.failed(error);
+    this.#handle.crash({ code: 1, stderr: `${error instanceof Error ? error.stack : String(error)}\n` });
   }
 }
 
@@ -403,7 +403,7 @@ export class FakeRequests {
   }
 
   /** Handles a `control_response` line. Drops an answer to a withdrawn request. */
-  answered(message: WireObject): void {
+  handleResponse(message: WireObject): void {
     const response = objectOf(message, "response");
     const pending = this.#pending.get(stringOf(response, "request_id") ?? "");
     if (response["subtype"] !== "error") pending?.resolve(objectOf(response, "response"));

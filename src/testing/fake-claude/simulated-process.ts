@@ -1,15 +1,15 @@
 import type { SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 import { type FakeArguments, parseArguments } from "./fake-arguments.ts";
 import { FakeChild, type FakeExit } from "./fake-child.ts";
-import type { FakeBody, FakeHome } from "./fake-home.ts";
 import { stamp } from "./fake-messages.ts";
+import type { FakeOwner, FakeProcessHandle } from "./fake-owner.ts";
 import { startFailureResult } from "./fake-result.ts";
 import type { FakeCrash, FakeScript } from "./fake-turn.ts";
 import { parseLine, type WireObject } from "./fake-wire.ts";
 import { SimulatedClaude } from "./simulated-claude.ts";
 
 /** A fake process as the operating system sees it: arguments, streams, signals, exit. It runs a simulated Claude Code. */
-export class SimulatedProcess implements FakeBody {
+export class SimulatedProcess implements FakeProcessHandle {
   readonly pid: number;
   readonly args: readonly string[];
   readonly arguments: FakeArguments;
@@ -18,7 +18,7 @@ export class SimulatedProcess implements FakeBody {
   readonly signals: NodeJS.Signals[] = [];
   readonly exited: Promise<FakeExit>;
   readonly child: FakeChild;
-  readonly #home: FakeHome;
+  readonly #owner: FakeOwner;
   readonly #early: WireObject[] = [];
   #claude: SimulatedClaude | undefined;
   #settle: (exit: FakeExit) => void = () => {};
@@ -27,8 +27,8 @@ export class SimulatedProcess implements FakeBody {
   #pendingSignals: NodeJS.Signals[] = [];
   #inputEnded = false;
 
-  constructor(home: FakeHome, pid: number, options: SpawnOptions) {
-    this.#home = home;
+  constructor(owner: FakeOwner, pid: number, options: SpawnOptions) {
+    this.#owner = owner;
     this.pid = pid;
     this.args = options.args;
     this.arguments = parseArguments(options.args);
@@ -90,19 +90,19 @@ export class SimulatedProcess implements FakeBody {
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#exit !== undefined) return;
     try {
-      await this.#home.options.startup?.(this, n);
+      await this.#owner.options.startup?.(this, n);
     } catch (error) {
-      this.#home.failed(error);
+      this.#owner.failed(error);
       this.crash({ stderr: `${error instanceof Error ? error.stack : String(error)}\n` });
     }
     if (this.#exit !== undefined) return;
-    const opened = this.#home.transcripts.open(this.arguments, this.cwd);
+    const opened = this.#owner.transcripts.open(this.arguments, this.cwd);
     if ("refused" in opened) {
       if (opened.asResult) this.failStart(opened.refused);
       else this.crash({ stderr: `${opened.refused}\n` });
       return;
     }
-    const claude = new SimulatedClaude(this.#home, this, opened);
+    const claude = new SimulatedClaude(this.#owner, this, opened);
     this.#claude = claude;
     for (const message of this.#early.splice(0)) claude.take(message);
     if (this.#inputEnded) claude.endOfInput();
@@ -116,7 +116,7 @@ export class SimulatedProcess implements FakeBody {
     return this.child.stdout.written();
   }
 
-  complain(text: string): void {
+  writeStderr(text: string): void {
     this.child.stderr.write(text);
   }
 
@@ -131,16 +131,16 @@ export class SimulatedProcess implements FakeBody {
   }
 
   beginTurn(script: FakeScript, origin: "task" | "schedule" = "task"): void {
-    if (this.#exit === undefined) this.#claude?.beginBySelf({ script, origin });
+    if (this.#exit === undefined) this.#claude?.beginUnprompted({ script, origin });
   }
 
   crash(how: FakeCrash = {}): void {
-    if (how.stderr !== undefined) this.complain(how.stderr);
+    if (how.stderr !== undefined) this.writeStderr(how.stderr);
     this.#end(how.signal === undefined ? { code: how.code ?? 1, signal: null } : { code: null, signal: how.signal });
   }
 
   failStart(message: string, reason?: string): void {
-    this.complain(`${message}\n`);
+    this.writeStderr(`${message}\n`);
     this.write(`${JSON.stringify(stamp(startFailureResult([message], reason), this.sessionId))}\n`);
     this.crash();
   }
@@ -166,7 +166,7 @@ export class SimulatedProcess implements FakeBody {
   }
 
   #react(signal: NodeJS.Signals): void {
-    if (this.#home.options.ignoreSigterm === true) return;
+    if (this.#owner.options.ignoreSigterm === true) return;
     // The real process ends the turn on SIGINT, but not on SIGTERM, with a different exit code for each.
     if (signal === "SIGINT") this.#claude?.interrupt(() => {});
     const code = EXIT_CODES[signal];

@@ -2,10 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { HookEvent, PermissionResult, SDKMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import { withoutUndefined } from "../../fields.ts";
 import { FakeAnswer } from "./fake-answer.ts";
-import { spokenApiError } from "./fake-api-error.ts";
+import { describeApiError } from "./fake-api-error.ts";
 import { isVerbatim, promptText } from "./fake-command.ts";
 import type { FakeEntry } from "./fake-conversation.ts";
-import type { FakeUnprompted } from "./fake-home.ts";
 import { FakeHost } from "./fake-host.ts";
 import {
   apiErrorMessage,
@@ -18,6 +17,7 @@ import {
   requestingMessage,
   retryMessage,
 } from "./fake-messages.ts";
+import type { FakeUnprompted } from "./fake-owner.ts";
 import { type FakeResult, resultMessage } from "./fake-result.ts";
 import { FakeToolUses, planTool, toolUseId } from "./fake-tool-use.ts";
 import type { FakeApiError, FakeCrash, FakeProcess, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
@@ -50,7 +50,7 @@ export class SimulatedTurn implements FakeTurn {
   /** The prompts with which the turn began. */
   readonly promptUuids: readonly string[];
   /** The prompts of callers, which the turn's messages name. */
-  readonly named: readonly string[];
+  readonly callerUuids: readonly string[];
   /** The callbacks passed to `afterResult`. */
   readonly late: (() => void | Promise<void>)[] = [];
   readonly #claude: TurnContext;
@@ -82,8 +82,8 @@ export class SimulatedTurn implements FakeTurn {
     this.verbatim = messages.every(isVerbatim);
     this.history = claude.conversation.entries.slice();
     this.promptUuids = messages.map((message) => message.uuid ?? randomUUID());
-    this.named = origin === undefined ? this.promptUuids : [];
-    this.#answered = [...this.named];
+    this.callerUuids = origin === undefined ? this.promptUuids : [];
+    this.#answered = [...this.callerUuids];
     this.#echo =
       origin === undefined
         ? { user_message_uuid: this.promptUuids.at(-1) ?? "", user_message_uuids: this.#answered }
@@ -118,7 +118,7 @@ export class SimulatedTurn implements FakeTurn {
   /** Runs the part before the script: hooks, the `init` message, the first request to the model. */
   async begin(): Promise<void> {
     await this.hook("UserPromptSubmit", { prompt: this.prompt });
-    this.#claude.send(this.#claude.settings.init(this.named));
+    this.#claude.send(this.#claude.settings.init(this.callerUuids));
     this.#request();
   }
 
@@ -239,22 +239,22 @@ export class SimulatedTurn implements FakeTurn {
   fail(error: FakeApiError): Promise<void> {
     return this.#speak(async () => {
       const { retries = 0, status } = error;
-      const spoken = spokenApiError(error);
+      const report = describeApiError(error);
       this.#answer.closeMessage(null);
       for (let attempt = 1; attempt <= retries; attempt++) {
-        this.#claude.send(retryMessage(attempt, retries, status, spoken.retryError));
+        this.#claude.send(retryMessage(attempt, retries, status, report.retryError));
       }
-      if (spoken.compacted && this.history.length > 0) {
+      if (report.compacted && this.history.length > 0) {
         this.#claude.send(compactingMessage());
         this.#claude.send(notCompactedMessage());
       }
       const uuid = randomUUID();
-      this.#claude.send({ ...apiErrorMessage(spoken.text, spoken.error, spoken.facts, this.#echo), uuid });
-      this.#claude.conversation.note(uuid, spoken.text);
+      this.#claude.send({ ...apiErrorMessage(report.text, report.error, report.facts, this.#echo), uuid });
+      this.#claude.conversation.note(uuid, report.text);
       this.#over = true;
       this.#end(
-        { text: spoken.text, isError: true, terminalReason: spoken.terminalReason, costUsd: 0 },
-        { stopReason: "stop_sequence", apiError: spoken.facts },
+        { text: report.text, isError: true, terminalReason: report.terminalReason, costUsd: 0 },
+        { stopReason: "stop_sequence", apiError: report.facts },
       );
     });
   }
@@ -324,7 +324,7 @@ export class SimulatedTurn implements FakeTurn {
       outputTokens: result.usage?.outputTokens ?? Math.ceil(this.#answer.characters / 4),
       costUsd: result.costUsd ?? claude.costPerTurnUsd,
     };
-    for (const uuid of this.#answered.slice(this.named.length)) claude.send(lifecycleMessage(uuid, "completed"));
+    for (const uuid of this.#answered.slice(this.callerUuids.length)) claude.send(lifecycleMessage(uuid, "completed"));
     const isError = result.isError ?? (result.subtype ?? "success") !== "success";
     const turnUsage = isError && usage.costUsd === 0 ? {} : costs.add(claude.settings.model, usage);
     claude.send(
@@ -356,13 +356,13 @@ export class SimulatedTurn implements FakeTurn {
 
   /** Runs `work` in a live turn. A script may not await the promise, so its rejection counts as handled. */
   #speak<T>(work: () => Promise<T>): Promise<T> {
-    const spoken = (async () => {
+    const done = (async () => {
       this.#live();
       const value = await work();
       await this.#claude.written();
       return value;
     })();
-    spoken.catch(() => {});
-    return spoken;
+    done.catch(() => {});
+    return done;
   }
 }

@@ -7,7 +7,7 @@ import type { WireObject } from "./fake-wire.ts";
 /** An ended turn. */
 export interface EndedTurn {
   /** The uuids of its prompts. */
-  readonly named: readonly string[];
+  readonly callerUuids: readonly string[];
   /** The work to do before the next turn begins. */
   readonly late: readonly (() => void | Promise<void>)[];
 }
@@ -27,7 +27,7 @@ export interface TurnContext {
   /** Resolves once the host has read the sent messages. */
   written(): Promise<void>;
   /** Writes to stderr. */
-  complain(text: string): void;
+  writeStderr(text: string): void;
   /** The uuids of the queued prompts. */
   readonly queuedUuids: readonly (string | undefined)[];
   /** Returns the index of the next result, from 0. */

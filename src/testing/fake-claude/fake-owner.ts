@@ -4,7 +4,7 @@ import type { FakeClaudeOptions } from "./fake-options.ts";
 import type { FakeProcess, FakeScript } from "./fake-turn.ts";
 
 /** The fake that owns a process. */
-export interface FakeHome {
+export interface FakeOwner {
   readonly script: FakeScript;
   readonly options: FakeClaudeOptions;
   readonly transcripts: FakeTranscripts;
@@ -21,11 +21,11 @@ export interface FakeUnprompted {
 }
 
 /** The process that runs a simulated Claude Code: its arguments, standard streams and exit. */
-export interface FakeBody extends FakeProcess {
+export interface FakeProcessHandle extends FakeProcess {
   readonly arguments: FakeArguments;
   /** Whether the reader of standard output is behind. */
   readonly full: boolean;
   written(): Promise<void>;
   /** Writes to standard error. */
-  complain(text: string): void;
+  writeStderr(text: string): void;
 }

@@ -4,7 +4,7 @@ import type { FakeSettings } from "./fake-settings.ts";
 import { objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
 /** The target of a host's control requests. */
-export interface ReceptionHost {
+export interface ControlTarget {
   readonly pid: number;
   readonly settings: FakeSettings;
   /** The number of characters in the conversation. */
@@ -30,11 +30,11 @@ export interface ReceptionHost {
 }
 
 /** Handles the control requests of a host: handshake, interrupts, changes of settings, queries. Each gets one answer. */
-export class FakeReception {
-  readonly #host: ReceptionHost;
+export class FakeControlRequests {
+  readonly #host: ControlTarget;
   readonly #defaultModel: string;
 
-  constructor(host: ReceptionHost) {
+  constructor(host: ControlTarget) {
     this.#host = host;
     this.#defaultModel = host.settings.model;
   }
@@ -70,7 +70,7 @@ export class FakeReception {
         settings.permissions.enter(stringOf(request, "mode") ?? settings.permissionMode);
         break;
       case "apply_flag_settings":
-        settings.permissions.sent(objectOf(request, "settings"));
+        settings.permissions.applySettings(objectOf(request, "settings"));
         this.#answer(id, {});
         break;
       default:
