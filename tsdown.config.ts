@@ -11,11 +11,11 @@ export default defineConfig({
   },
   format: "esm",
   platform: "node",
-  // What an older Node.js can parse, so that it comes as far as to say in words which one is needed.
+  // Syntax that an older Node.js can parse, so that it reaches the check that names the required release.
   target: "node18",
   fixedExtension: false,
   dts: true,
   sourcemap: true,
-  // Lines of stack traces are found without them, and they would be half of the package.
+  // Stack traces need only the line mappings. Sources would be half of the package.
   outputOptions: { sourcemapExcludeSources: true },
 });

@@ -4,7 +4,7 @@ const OTHER_SUITES = ["test/soak/**", "test/kills/**", "test/chaos/**"];
 const ALONE = ["test/clock.test.ts", "test/journal/postgres-database.test.ts"];
 
 export default defineConfig({
-  // The examples import the package by its name, which is its sources here, as `paths` says to the type checker.
+  // The examples import the package by its name. Resolves to the sources, like `paths` in the TypeScript configuration.
   resolve: {
     alias: [
       { find: /^castellan$/, replacement: `${import.meta.dirname}/src/index.ts` },
@@ -15,16 +15,16 @@ export default defineConfig({
   },
   test: {
     projects: [
-      // Files share a process, which spares each of them the time to load everything anew ...
+      // Test files share a process, which saves the time to load all modules again ...
       {
         extends: true,
         test: { name: "shared", include: ["test/**/*.test.ts"], exclude: [...OTHER_SUITES, ...ALONE], isolate: false },
       },
-      // ... but for those that hold the time of the whole process.
+      // ... except those that mock the timers of the whole process.
       { extends: true, test: { name: "alone", include: ALONE } },
     ],
     pool: "forks",
-    // Tests that want a journal on disk say where; the others must not meet in one.
+    // Keeps tests from sharing the default journal file. Tests of journals set a path.
     env: { CASTELLAN_JOURNAL: "memory" },
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 
-/* Apart from `npm test`: what takes long, or changes only with Claude Code itself. */
+/* Slow tests, and tests whose results change only with Claude Code, apart from `npm test`. */
 export default defineConfig({
-  // As in the other configuration: what examples import by the name of the package is its sources.
+  // As in vitest.config.ts: examples import the sources by the name of the package.
   resolve: { alias: [{ find: /^castellan$/, replacement: `${import.meta.dirname}/src/index.ts` }] },
   test: {
     include: ["test/soak/**/*.test.ts"],

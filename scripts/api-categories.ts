@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { type Application, Comment, CommentTag, type Context, Converter, ReflectionKind } from "typedoc";
 
 /** The category of each room in the API reference. The entry of a file takes precedence over its room's. */
@@ -35,6 +37,11 @@ const ENTRY = "castellan";
 
 /** A TypeDoc plugin that assigns each export of the main entry to a category, by its room. */
 export function load(application: Application): void {
+  const source = join(import.meta.dirname, "../src");
+  for (const path of Object.keys(CATEGORIES)) {
+    if (existsSync(join(source, path)) || existsSync(join(source, `${path}.ts`))) continue;
+    throw new Error(`no room or file ${path}; correct it in scripts/api-categories.ts`);
+  }
   application.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }: Context) => {
     for (const entry of project.children ?? []) {
       if (entry.name !== ENTRY) continue;
