@@ -3,7 +3,7 @@ import { Supervisor } from "../../src/index.ts";
 import { fakeTarget } from "../chaos/chaos-target.ts";
 import { unique } from "./scene.ts";
 
-test("fakeGround().failNext(): a failure that no request met in time fails no later request", async () => {
+test("fakeTarget().failNext(): a failure that no request met in time fails no later request", async () => {
   let now = 0;
   await using target = fakeTarget(() => now);
   const name = unique("asked");
