@@ -1,18 +1,18 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { faultOf } from "./failure.ts";
 
-/** What a message says of the API, beyond the turn that it belongs to. */
+/** What a message reveals about the API, beyond its own turn. */
 export type ApiFault =
-  /** It does not accept the key; trying again is of no use. */
+  /** The API rejects the key; retrying is useless. */
   | { readonly class: "auth"; readonly message: string; readonly status?: number }
-  /** A limit of use is reached. `until` is when it is lifted, in milliseconds since the epoch. */
+  /** A usage limit is reached. `until` is when it is lifted, in milliseconds since the epoch. */
   | { readonly class: "quota"; readonly until: number };
 
 /**
- * The fault of the API that `message` tells, if it does.
+ * Returns the API fault that `message` reports, or undefined.
  *
- * Claude Code asks an API that refuses its key ten times, over three minutes, before it says so in a result. It announces
- * each try, and the first announcement is enough.
+ * When the API rejects a key, Claude Code retries ten times over three minutes before a result says so. It announces
+ * each retry, and the first announcement suffices.
  */
 export function apiFaultOf(message: SDKMessage): ApiFault | undefined {
   if (message.type === "system" && message.subtype === "api_retry") {
@@ -23,7 +23,7 @@ export function apiFaultOf(message: SDKMessage): ApiFault | undefined {
   }
   if (message.type === "rate_limit_event") {
     const { status, resetsAt, isUsingOverage, overageInUse, overageStatus } = message.rate_limit_info;
-    // Beyond the limit an account may go on at another price.
+    // Beyond its limit, an account may continue at another price.
     const isAllowed = isUsingOverage === true || overageInUse === true || overageStatus?.startsWith("allowed") === true;
     return status === "rejected" && !isAllowed && resetsAt !== undefined
       ? { class: "quota", until: epochMs(resetsAt) }
@@ -32,7 +32,7 @@ export function apiFaultOf(message: SDKMessage): ApiFault | undefined {
   return undefined;
 }
 
-/** The API gives times in seconds. */
+/** Converts the API's seconds to milliseconds. */
 function epochMs(time: number): number {
   return time < 1e11 ? time * 1000 : time;
 }

@@ -1,26 +1,26 @@
 import { z } from "zod";
 
-/** What the API says in words only: it answers 400 to what is no fault of the request. */
+/** Faults that the API states only in words: it also answers 400 if the request is not at fault. */
 export type SpokenFault =
-  /** The account is closed; trying again is of no use. */
+  /** The account is closed; retrying is useless. */
   | { readonly class: "auth" }
-  /** Nothing is left to pay with, or to spend. Nobody knows when that changes. */
+  /** The account has no credit or has reached its spending limit. When that changes is unknown. */
   | { readonly class: "billing" }
-  /** As much has been used as may be. `until` is when that is over, in milliseconds since the epoch. */
+  /** A usage limit is reached. `until` is when it is lifted, in milliseconds since the epoch. */
   | { readonly class: "quota"; readonly until: number };
 
-/** No sentence that is looked for is longer than this, nor what stands before it. */
+/** How many characters to search. No known sentence, with what precedes it, is longer. */
 const MOST_WORDS = 2_000;
 
-/** What Claude Code, or a gateway, puts before the words of the API. */
+/** What Claude Code or a gateway puts before the API's words. */
 const BEFORE = /^(?:Failed to authenticate\. )?API Error: (?:Request rejected \(\d{3}\) · |\d{3} )?/;
 
-/** An answer of the API as it was sent, to its end, and what a gateway puts before it: nothing that is quoted. */
+/** A complete JSON answer of the API, after a gateway's prefix. Excludes quotations. */
 const SENT = /^[\w .:,()-]*(\{.*\})\s*$/s;
 
 const errorSchema = z.looseObject({ error: z.looseObject({ message: z.string() }) });
 
-/** Each begins where the API's words do, so that no text of a user that is quoted in an error passes for one. */
+/** Each pattern is anchored to the beginning of the API's words, so that user text quoted in an error never matches. */
 const SENTENCES: readonly { readonly words: RegExp; readonly fault: (words: RegExpExecArray) => SpokenFault }[] = [
   {
     words: /^You have reached your specified (?:\w+ )?API usage limits\b/i,
@@ -34,7 +34,7 @@ const SENTENCES: readonly { readonly words: RegExp; readonly fault: (words: RegE
   { words: /^Your ANTHROPIC_API_KEY belongs to a disabled organization\b/i, fault: () => ({ class: "auth" }) },
 ];
 
-/** The fault that these words tell, if it is one of those that nothing but words tell. */
+/** Returns the fault that these words state, if only words state it. */
 export function faultInWords(text: string): SpokenFault | undefined {
   const words = wordsOfApi(text.slice(0, MOST_WORDS));
   for (const sentence of SENTENCES) {
@@ -44,7 +44,10 @@ export function faultInWords(text: string): SpokenFault | undefined {
   return undefined;
 }
 
-/** The API's own words: a gateway may have sent the whole of its answer on as words, and another gateway once more. */
+/**
+ * Returns the API's own words. A gateway may have passed on the whole answer as text, and another gateway may have done
+ * so again.
+ */
 function wordsOfApi(text: string): string {
   let words = text.replace(BEFORE, "");
   for (let depth = 0; depth < 3; depth++) {
@@ -56,7 +59,7 @@ function wordsOfApi(text: string): string {
   return words;
 }
 
-/** What an error says: https://docs.claude.com/en/api/errors */
+/** Returns the message in an API error: https://docs.claude.com/en/api/errors */
 function messageIn(json: string): string | undefined {
   try {
     return errorSchema.parse(JSON.parse(json)).error.message;
@@ -65,7 +68,7 @@ function messageIn(json: string): string | undefined {
   }
 }
 
-/** When access is regained: `2026-12-01 at 00:00 UTC`, in milliseconds since the epoch. */
+/** Parses when access returns, such as `2026-12-01 at 00:00 UTC`, to milliseconds since the epoch. */
 function regainedAt(words: string): number | undefined {
   const date = /\bregain access on (\d{4}-\d{2}-\d{2})(?:(?: at |T| )(\d{2}:\d{2}))?/i.exec(words);
   const [, day = "", time = "00:00"] = date ?? [];

@@ -2,7 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 
 /** A compaction that Claude Code began by itself in a turn because a request was too long. */
 export interface Compaction {
-  /** `bounded`: the boundary has come, and the message with the summary follows. */
+  /** `bounded`: the boundary has arrived, and the message with the summary follows. */
   readonly state: "failed" | "bounded" | "done";
   /** The id of the last summary that replaced earlier messages, also if an earlier compaction of this turn made it. */
   readonly summary: string | undefined;

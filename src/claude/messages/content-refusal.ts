@@ -2,23 +2,26 @@ import type { SDKResultMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { TurnFailure } from "./failure.ts";
 
 /**
- * What of a request the API refuses. `length`: it is too long, and could not be compacted. `media`: an image or a document, or all
- * of them together. `structure`: how calls of tools, their answers and Claude's thinking stand in it, which no prompt decides.
- * `other`: what it is, nothing tells.
+ * The part of a request that the API rejects. `length`: the request is too long and could not be compacted. `media`: an
+ * image or a document, or all of them together. `structure`: the order of tool calls, tool results and thinking, which
+ * does not depend on the prompt. `other`: unknown.
  */
 export type ContentRefusal = "length" | "media" | "structure" | "other";
 
-/** Statuses of an API that does not take a request as it is. */
+/** Statuses with which an API rejects a request's content. */
 const STATUSES: ReadonlySet<number | undefined> = new Set([400, 413, 422]);
 
-/** The API names the block that it does not take at the beginning of what it says, which may be as long as a gateway wants. */
+/**
+ * How many characters to search. The API names the rejected block at the beginning of its message; a gateway may make
+ * the message any length.
+ */
 const MOST_WORDS = 2_000;
 
 const MEDIA = /\bmessages\.\d+\.content\.\d+\b.*?\b(?:image|document)\b/s;
 const STRUCTURE =
   /\bmessages\.\d+\b.*?\b(?:tool_use|tool_result|thinking|redacted_thinking)\b|\btool use concurrency issues\b/s;
 
-/** What the API refuses of the request of this turn, if it is for the content of the request that it has failed. */
+/** Returns the content that the API rejects, if that is why this turn failed. */
 export function contentRefusalOf(
   result: SDKResultMessage,
   failure: TurnFailure | undefined,
@@ -28,7 +31,7 @@ export function contentRefusalOf(
   if (reason === "prompt_too_long" || reason === "blocking_limit") return "length";
   if (reason === "image_error") return "media";
   if (!STATUSES.has(failure.status)) return undefined;
-  // An answer of a tool may hold an image; the image is what is refused then.
+  // A tool result may hold an image; then the image is what is rejected.
   const words = failure.message.slice(0, MOST_WORDS);
   if (MEDIA.test(words)) return "media";
   return STRUCTURE.test(words) ? "structure" : "other";

@@ -6,17 +6,17 @@ export type Totals = Readonly<Record<string, Spending>>;
 
 type Result = Pick<SDKResultMessage, "modelUsage">;
 
-/** The running totals that a result carries. */
+/** Returns the running totals in a result. */
 export function totalsOf(result: Result): Totals {
   return mapValues(result.modelUsage, spendingOf);
 }
 
 /**
- * What the turn of this result cost, by model; `before` are the totals of the result before it.
+ * Returns what the turn of this result cost, by model; `before` are the totals of the previous result.
  *
- * The totals are a process's own account. A resumed process goes on from what the transcript says, which lacks whatever
- * came after the last orderly end, so after a crash their difference is wrong. Claude Code 2.1 also says what was spent
- * since its last result, a field that the SDK's types leave out; it is right in every case, and is used where it is.
+ * The totals are the process's own account. A resumed process continues from the transcript, which lacks everything
+ * after the last orderly end, so after a crash the difference is wrong. Claude Code 2.1 also reports the spending since
+ * its last result, in a field that the SDK's types omit. That is always right and is preferred.
  */
 export function spentBy(result: Result, before: Totals): ModelSpending[] {
   if ("model_usage_since_last_result" in result && isUsageByModel(result.model_usage_since_last_result)) {
@@ -25,7 +25,9 @@ export function spentBy(result: Result, before: Totals): ModelSpending[] {
   return modelsOf(difference(before, totalsOf(result)));
 }
 
-/** What lies between two totals. Where one has fallen, all were set back to zero in between, as `/clear` does it. */
+/**
+ * Returns the difference between two totals. If one has fallen, all were reset to zero in between, as `/clear` does.
+ */
 function difference(before: Totals, after: Totals): Totals {
   const fell = ([model, { costUsd, usage }]: [string, Spending]): boolean => {
     const now = after[model];
@@ -38,7 +40,7 @@ function difference(before: Totals, after: Totals): Totals {
 function between(before: Spending, after: Spending): Spending {
   const more = (name: keyof Usage): number => Math.max(0, after.usage[name] - before.usage[name]);
   return {
-    // The totals are sums of floating-point numbers; a millionth of a cent is below any price.
+    // Totals are sums of floating-point numbers; a millionth of a cent is below any price.
     costUsd: Math.round((after.costUsd - before.costUsd) * 1e8) / 1e8,
     usage: {
       inputTokens: more("inputTokens"),
@@ -49,7 +51,7 @@ function between(before: Spending, after: Spending): Spending {
   };
 }
 
-/** Those models on which something was spent. */
+/** Returns the models with any spending. */
 function modelsOf(totals: Totals): ModelSpending[] {
   return Object.entries(totals).flatMap(([model, spending]) => {
     const spent = [spending.costUsd, ...Object.values(spending.usage)].some((figure) => figure > 0);

@@ -4,14 +4,15 @@ import type { Delta } from "./shown.ts";
 import { isFailureReport } from "./tools.ts";
 
 /**
- * Reads the text and thinking that each message of one turn adds, from its first message on. With partial messages the pieces come as
- * they are written, and the whole message that follows repeats them. Without, and where Claude Code speaks for itself, only whole messages
- * come.
+ * Reads the text and thinking that each message of one turn adds, from its first message on. With partial messages,
+ * text arrives in pieces and the whole message that follows repeats it. Without them, and for Claude Code's own
+ * messages, only whole messages arrive.
  *
- * Subagents' text is not part of the answer and is left out. So are the words of a failed request: the turn's error has them.
+ * Excludes subagents' text, which is not part of the answer, and the words of failed requests, which the turn's error
+ * has.
  */
 export class DeltaReader {
-  /** Ids of API messages that came in pieces. A turn has few. */
+  /** The ids of API messages that arrived in pieces. A turn has few. */
   readonly #streamed = new Set<string>();
   readonly #repeated = new Set<string>();
   #current = "";
@@ -24,7 +25,7 @@ export class DeltaReader {
     return deltas;
   }
 
-  /** Whether Claude Code has sent `message` before, and sends it again because a compaction preserved it. */
+  /** Whether Claude Code sends `message` again because a compaction preserved it. */
   isRepeated({ uuid }: SDKMessage): boolean {
     return uuid !== undefined && this.#repeated.has(uuid);
   }
@@ -34,7 +35,7 @@ export class DeltaReader {
       this.#compacted = true;
       for (const uuid of message.compact_metadata.preserved_messages?.uuids ?? []) this.#repeated.add(uuid);
     }
-    // A command may answer nothing but its result.
+    // A command may answer with nothing but its result.
     if (message.type === "result" && message.subtype === "success" && message.local_command !== undefined) {
       const silent = this.#given || (message.local_command === "compact" && !this.#compacted);
       return silent ? [] : [{ type: "text", text: answerOf(message) }];

@@ -4,26 +4,26 @@ import { own, withoutUndefined } from "../../fields.ts";
 import { faultInWords } from "./api-words.ts";
 import { failedCompaction } from "./failed-compaction.ts";
 
-/** Why a turn failed although its process did its work. */
+/** Why a turn failed although its process worked. */
 export interface TurnFailure extends Pick<ErrorDetails["TURN_FAILED"], "class" | "status"> {
   readonly message: string;
-  /** When a limit of use is lifted, in milliseconds since the epoch, if that was said. */
+  /** When a usage limit is lifted, in milliseconds since the epoch, if known. */
   readonly until?: number;
 }
 
-/** What is known of an error of the API. */
+/** What is known of an API error. */
 interface ApiError {
-  /** What the turn's last assistant message said. */
+  /** The `error` of the turn's last assistant message. */
   readonly error: SDKAssistantMessageError | undefined;
   readonly status: number | undefined;
-  /** Claude Code's name for it, where it has one that is more exact. Not in the SDK's types, like the next one. */
+  /** Claude Code's more specific code, if any. The SDK's types omit it and the next field. */
   readonly code?: unknown;
-  /** The API's name for it. */
+  /** The API's error type. */
   readonly type?: unknown;
   readonly words?: string;
 }
 
-/** Errors that Claude Code names exactly, of those whose `error` says something else. */
+/** Classes of codes that are more specific than `error`. */
 const CLASS_OF_CODE: ReadonlyMap<unknown, TurnFailure["class"]> = new Map([
   ["org_disabled_credential", "auth"],
   ["api_key_auth_disabled", "auth"],
@@ -31,20 +31,20 @@ const CLASS_OF_CODE: ReadonlyMap<unknown, TurnFailure["class"]> = new Map([
   ["named_profile_unusable", "auth"],
   ["stored_login_refused", "auth"],
   ["oauth_refresh_store_refused", "auth"],
-  // The network is refused, as one in another country is; no turn from it would fare better.
+  // The API blocks the network, for example one in another country; every turn from there fails.
   ["network_edge_blocked", "auth"],
   ["model_requires_usage_credits", "billing"],
   ["long_context_credits_required", "billing"],
 ]);
 
-/** Statuses of the Messages API that say that it is not the request: https://docs.claude.com/en/api/errors */
+/** Classes of API statuses that do not blame the request: https://docs.claude.com/en/api/errors */
 const DENIALS: ReadonlyMap<number | undefined, TurnFailure["class"]> = new Map([
   [401, "auth"],
   [402, "billing"],
   [403, "auth"],
 ]);
 
-/** What Claude Code calls the error of a request, and the class of each. */
+/** Classes of Claude Code's names for request errors. */
 const CLASS_OF_ERROR: { readonly [Name in SDKAssistantMessageError]: TurnFailure["class"] } = {
   authentication_failed: "auth",
   oauth_org_not_allowed: "auth",
@@ -52,7 +52,7 @@ const CLASS_OF_ERROR: { readonly [Name in SDKAssistantMessageError]: TurnFailure
   verification_required: "auth",
   billing_error: "billing",
   cloud_credential_error: "auth",
-  // Without the time of a reset, which comes in another message, all that is known is that it is too much now.
+  // The reset time comes in another message; without it, back off as for an overload.
   rate_limit: "overload",
   overloaded: "overload",
   server_error: "overload",
@@ -62,7 +62,7 @@ const CLASS_OF_ERROR: { readonly [Name in SDKAssistantMessageError]: TurnFailure
   unknown: "unknown",
 };
 
-/** Why Claude Code ended the turn, where neither an error nor a status of the API says more. */
+/** Classes of the reasons for which Claude Code ends a turn, used if neither an error nor a status says more. */
 const CLASS_OF_TERMINAL: { readonly [Reason in TerminalReason]?: TurnFailure["class"] } = {
   prompt_too_long: "request",
   image_error: "request",
@@ -79,7 +79,7 @@ const CLASS_OF_TERMINAL: { readonly [Reason in TerminalReason]?: TurnFailure["cl
   api_error: "overload",
 };
 
-/** What the limits of a turn are called in its result. */
+/** The names of a turn's limits in its result. */
 const LIMITS: { readonly [Subtype in SDKResultMessage["subtype"]]?: string } = {
   error_max_turns: "it reached `maxTurns`",
   error_max_budget_usd: "it reached `maxBudgetUsd`",
@@ -87,9 +87,9 @@ const LIMITS: { readonly [Subtype in SDKResultMessage["subtype"]]?: string } = {
 };
 
 /**
- * Why the turn of this result failed; `undefined` if it did not. `error` is what the turn's last assistant message said.
+ * Returns why the turn of this result failed, or undefined. `error` is that of the turn's last assistant message.
  *
- * An error of the API comes as a `success` with `is_error` set and the API's words as its text.
+ * An API error arrives as a `success` with `is_error` set and the API's words as its text.
  */
 export function failureOf(
   result: SDKResultMessage,
@@ -121,8 +121,8 @@ function withFault(given: ApiError, message: string, reason: TerminalReason | un
 }
 
 /**
- * The class of an error of the API, if it can be told. Structured fields decide; words do where those leave it open: the API
- * answers 400 also where the request is not at fault, and 429 also where waiting a little is of no use.
+ * Returns the class of an API error, if it can be determined. Structured fields decide; words decide where those are
+ * ambiguous, because the API also answers 400 if the request is not at fault, and 429 if a short wait does not help.
  */
 export function faultOf({
   error,
@@ -134,9 +134,9 @@ export function faultOf({
   const exact = CLASS_OF_CODE.get(code);
   if (exact !== undefined) return { class: exact };
   if (type === "billing_error") return { class: "billing" };
-  // Newer releases may have other names.
+  // Newer releases may use other names.
   const named = (error === undefined ? undefined : own(CLASS_OF_ERROR, error)) ?? "unknown";
-  // What Claude Code has no name for, and what it takes for the fault of the request, may be another's.
+  // An error without a specific name, or one that blames the request, may have another cause.
   const isOpen = named === "unknown" || error === "invalid_request";
   const denied = isOpen ? DENIALS.get(status) : undefined;
   if (denied !== undefined) return { class: denied };
@@ -146,24 +146,24 @@ export function faultOf({
   return other === undefined ? undefined : { class: other };
 }
 
-/** What a turn has shown of a command of Claude Code's own that it ran. */
+/** What a turn has shown of a built-in command. */
 export interface CommandProgress {
-  /** Whether the command has said that it did not do what it was to do. */
+  /** Whether the command reported that it failed. */
   readonly commandRefused: boolean;
-  /** Whether the conversation has been replaced by a summary. */
+  /** Whether a summary replaced the conversation. */
   readonly compacted: boolean;
-  /** What it has said. */
+  /** The command's output. */
   readonly text: string;
 }
 
-/** Why a command of Claude Code's own has not done what it was to do, if that is so. Its result tells of a success. */
+/** Returns why a built-in command failed, or undefined. Its result reports success regardless. */
 export function commandFailureOf(
   result: SDKResultMessage,
   { commandRefused, compacted, text }: CommandProgress,
 ): TurnFailure | undefined {
   if (result.subtype !== "success") return undefined;
   if (!commandRefused && (result.local_command !== "compact" || compacted)) return undefined;
-  // Of an error of the API there are only these words.
+  // The words are all there is of an API error.
   const [, digits, words = ""] = /\bAPI Error: (\d{3})\b(.*)/s.exec(text) ?? [];
   const status = digits === undefined ? undefined : Number(digits);
   const fault = status === undefined ? undefined : faultOf({ error: undefined, status, words: words.trim() });
@@ -175,7 +175,7 @@ export function commandFailureOf(
   };
 }
 
-/** Whether the process cut the turn short because it was told to. */
+/** Whether the process interrupted the turn on request. */
 export function wasInterrupted(result: SDKResultMessage): boolean {
   return result.terminal_reason === "aborted_streaming" || result.terminal_reason === "aborted_tools";
 }
@@ -184,7 +184,7 @@ function classOfTerminal(reason: TerminalReason | undefined): TurnFailure["class
   return reason === undefined ? undefined : own(CLASS_OF_TERMINAL, reason);
 }
 
-/** All other statuses. */
+/** Every other status. */
 function classOfStatus(status: number | undefined): TurnFailure["class"] | undefined {
   if (status === undefined) return undefined;
   return status === 429 || status >= 500 ? "overload" : "request";

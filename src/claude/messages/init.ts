@@ -1,6 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 
-/** What the `init` message tells, with which Claude Code begins each turn. */
+/** The contents of the `init` message, with which Claude Code begins each turn. */
 export interface Init {
   readonly conversationId: string;
   /** The names of the MCP servers that the process knows. */

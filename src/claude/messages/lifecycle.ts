@@ -24,39 +24,39 @@ export function isProgressReport(message: SDKMessage): boolean {
   return isState || lifecycleOf(message) !== undefined;
 }
 
-/** Whether `message` says that the process has taken up, or answers, the prompt with this id. */
+/** Whether `message` reports that the process took up the prompt with this id, or answers it. */
 export function isAbout(message: SDKMessage, uuid: string): boolean {
   const lifecycle = lifecycleOf(message);
   if (lifecycle !== undefined) return lifecycle.uuid === uuid && lifecycle.state === "started";
   return promptsOf(message)?.includes(uuid) ?? false;
 }
 
-/** Whether `message` answers another prompt than the one with this id, or no prompt. */
+/** Whether `message` answers a different prompt than the one with this id, or none. */
 export function isAboutOtherPrompt(message: SDKMessage, uuid: string): boolean {
   const named = promptsOf(message);
   return named === undefined ? isOfTask(message) : !named.includes(uuid);
 }
 
-/** What Claude Code reports of work that no caller asked for. */
+/** What Claude Code reports of work that no caller requested. */
 export type OwnWork =
-  /** A background task has ended. A turn may follow. */
+  /** A background task ended. A turn may follow. */
   | "task_ended"
-  /** A turn begins because a schedule is due. */
+  /** A turn begins because a schedule came due. */
   | "schedule_began"
   /** A turn begins that names no prompt. */
   | "turn_began"
   /** A turn has its result. */
   | "turn_ended"
-  /** The process works, and does not say yet on what. */
+  /** The process works, but does not yet report on what. */
   | "working"
-  /** The process has nothing to do. */
+  /** The process is idle. */
   | "idle";
 
 /**
- * Returns what `message` reports of the work of a process that has not begun with a caller's prompt.
+ * Returns the own work that `message` reports, for a process that has not begun with a caller's prompt.
  *
- * Claude Code says `running` when it takes up work, then, of a schedule, that it has started a command of its own, and then sends
- * the `init` message with which each turn begins. While agents run in the background it never says that it is idle.
+ * When Claude Code takes up work, it reports `running`, then for a schedule the start of a command of its own, and then
+ * the `init` message with which each turn begins. While agents run in the background, it never reports `idle`.
  */
 export function ownWorkOf(message: SDKMessage): OwnWork | undefined {
   if (message.type === "result") return "turn_ended";
@@ -76,7 +76,7 @@ export function ownWorkOf(message: SDKMessage): OwnWork | undefined {
   }
 }
 
-/** Whether `message` says that a turn begins because a schedule is due. */
+/** Whether `message` reports that a turn begins because a schedule came due. */
 export function beginsSchedule(message: SDKMessage): boolean {
   const lifecycle = lifecycleOf(message);
   return lifecycle !== undefined && isScheduleStart(lifecycle);
@@ -86,7 +86,7 @@ function isScheduleStart({ state, wakeupSource }: Lifecycle): boolean {
   return state === "started" && wakeupSource !== undefined;
 }
 
-/** Whether `message` belongs to a turn that Claude Code began when a background task had ended. */
+/** Whether `message` belongs to a turn that followed the end of a background task. */
 function isOfTask(message: SDKMessage): boolean {
   return "origin" in message && message.origin?.kind === "task-notification";
 }

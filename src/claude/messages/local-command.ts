@@ -2,13 +2,13 @@ import type { SDKMessage, SDKResultSuccess } from "@anthropic-ai/claude-agent-sd
 
 import { own } from "../../fields.ts";
 
-/** What has been done by commands that say nothing of it. */
+/** What to say for commands that report nothing. */
 const DONE: { readonly [command: string]: string } = {
   compact: "The conversation has been compacted.",
   clear: "The conversation has been cleared.",
 };
 
-/** What is answered. Where a command of Claude Code's own has answered in the model's place, and says nothing, that it has been run. */
+/** Returns the answer's text. For a built-in command without output, says that it was run. */
 export function answerOf({
   local_command: command,
   result,
@@ -17,12 +17,12 @@ export function answerOf({
   return own(DONE, command) ?? `${nameOf(command)} has been run.`;
 }
 
-/** Claude Code names its commands with `_` in results. */
+/** Converts a command's name in a result, where Claude Code writes `_`, to the name that users type. */
 function nameOf(command: string): string {
   return `/${command.replaceAll("_", "-")}`;
 }
 
-/** Whether a command says in this message that it failed, or that there is none such here. The SDK's types leave that out. */
+/** Whether the message reports that a command failed or does not exist. The SDK's types omit that. */
 export function commandRefused(message: SDKMessage): boolean {
   if (!("local_command_outcome" in message)) return false;
   const { local_command_outcome: outcome } = message;

@@ -13,7 +13,7 @@ export function messageFields(message: SDKMessage, content: boolean): Readonly<R
   };
 }
 
-/** The text of a message, without the input and output of tools. */
+/** Returns the text of a message without tool inputs and outputs. */
 function textOf(message: SDKMessage): string {
   if (message.type === "result") return message.subtype === "success" ? message.result : "";
   if (message.type === "stream_event") {

@@ -1,17 +1,17 @@
 import type { SDKMessage, SDKSystemMessage } from "@anthropic-ai/claude-agent-sdk";
 
-/** An id of a conversation. Files are named by it, so that one of another form could lead anywhere. */
+/** The form of a conversation id. Files are named after it, so an id of any other form could point anywhere. */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** What a model has used, in a result. */
+/** The usage figures of a model in a result. */
 const FIGURES = ["costUSD", "inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"] as const;
 
-/** How deep a message may be nested. JSON is read to any depth, but written, compared and copied only to that of the call stack. */
+/** The deepest allowed nesting. JSON of any depth can be parsed, but writing, comparing and copying recurse. */
 const MOST_DEPTH = 1_000;
 
 /**
- * What is wrong with the form of a message, as far as Castellan reads or keeps it; `undefined` if nothing is. The SDK takes any JSON
- * for a message. A type that nobody knows has any form.
+ * Returns what is wrong with the form of a message, as far as Castellan reads or keeps it, or undefined. The SDK passes
+ * any JSON as a message. Unknown types may have any form.
  */
 export function formProblem(message: SDKMessage): string | undefined {
   if (isDeeper(message, MOST_DEPTH)) return `it is nested more than ${MOST_DEPTH} deep`;
@@ -32,7 +32,7 @@ export function formProblem(message: SDKMessage): string | undefined {
   }
 }
 
-/** Whether a value is nested deeper than so. */
+/** Whether a value is nested deeper than `depth`. */
 function isDeeper(value: object, depth: number): boolean {
   if (depth === 0) return true;
   for (const part of Object.values(value)) if (isObject(part) && isDeeper(part, depth - 1)) return true;

@@ -3,7 +3,7 @@ import { DeltaReader } from "./deltas.ts";
 import type { Delta, ToolUse } from "./shown.ts";
 import { parentToolOf, type ToolResult, toolResultsOf, toolUsesOf } from "./tools.ts";
 
-/** A part of an answer as it is written, in the main conversation. */
+/** A part of an answer in the main conversation, as it is written. */
 export type Part =
   /** An API message begins. The same message may begin twice: as it is streamed, and whole. */
   | { readonly type: "message"; readonly id: string }
@@ -23,7 +23,7 @@ export class PartReader {
 
   read(message: SDKMessage): Part[] {
     const deltas = this.#deltas.read(message);
-    // The result of a command that has answered nothing else has its answer.
+    // If a command has shown no other answer, its result holds the answer.
     if (message.type !== "result" && parentToolOf(message) !== null) return [];
     switch (message.type) {
       case "stream_event":

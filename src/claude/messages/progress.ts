@@ -26,7 +26,7 @@ export class Progress {
     for (const delta of this.#deltas.read(message)) this.#shown.add(delta);
     this.#compaction = compactionAfter(this.#compaction, message);
     if (message.type === "assistant" || message.type === "user") {
-      // Claude Code's report of a failed request is no answer, nor is what it says itself in the user's place.
+      // Neither Claude Code's report of a failed request nor its own words in the user's place are an answer.
       const results = toolResultsOf(message);
       if (message.type === "user" ? results.length > 0 : !isFailureReport(message)) this.touch();
       for (const use of toolUsesOf(message)) {
@@ -52,7 +52,7 @@ export class Progress {
     return tool !== null && !this.#known.has(tool);
   }
 
-  /** A tool is about to run that no message has reported yet. */
+  /** Records that a tool is about to run that no message has reported yet. */
   touch(): void {
     this.#touched = true;
   }
@@ -73,14 +73,14 @@ export class Progress {
   }
 
   /**
-   * Whether Claude has begun to answer or to act, so that another attempt could repeat something. What Claude Code itself says of a
-   * failed request or an interrupt is no answer, although the conversation has it.
+   * Whether Claude has begun to answer or to act, so that another attempt could repeat something. Claude Code's own
+   * report of a failed request or an interrupt does not count, although it is in the conversation.
    */
   get touched(): boolean {
     return this.#touched;
   }
 
-  /** The compaction that Claude Code began because a request of the turn was too long. */
+  /** The compaction that Claude Code began because a request of this turn was too long. */
   get compaction(): Compaction | undefined {
     return this.#compaction;
   }
@@ -90,19 +90,19 @@ export class Progress {
     return this.#error;
   }
 
-  /** Whether a summary has replaced the conversation before it. */
+  /** Whether a summary replaced the earlier conversation. */
   get compacted(): boolean {
     return this.#compacted;
   }
 
-  /** Whether a command of Claude Code's own has reported that it failed. */
+  /** Whether a built-in command reported that it failed. */
   get commandRefused(): boolean {
     return this.#commandRefused;
   }
 
   /**
-   * The id of the last message of the main conversation at which every tool call had its result. Claude Code can cut a conversation
-   * back to a message with an open tool call only once: it drops that message from what follows.
+   * The id of the last message in the main conversation at which every tool call had its result. Claude Code can cut a
+   * conversation back to a message with an open tool call only once, because it then drops that message.
    */
   get lastUuid(): string | undefined {
     return this.#lastUuid;

@@ -13,10 +13,10 @@ export interface ToolUse {
   readonly parentToolUseId?: string;
 }
 
-/** A piece of what a turn has shown, in order. `lost` stands for pieces that are no longer kept. */
+/** A piece of a turn's output, in order. `lost` replaces pieces that are no longer kept. */
 export type ShownPiece = Delta | ({ readonly type: "tool_use" } & ToolUse) | { readonly type: "lost" };
 
-/** How many parts of a text are joined at a time. A million separate strings would keep the garbage collector busy. */
+/** How many parts of a text to join at a time. A million separate strings would burden the garbage collector. */
 const JOINED = 1_024;
 
 interface ShownText {

@@ -3,14 +3,14 @@ import type { ToolUse } from "./shown.ts";
 
 type Content = Exclude<SDKUserMessage["message"]["content"], string>;
 
-/** What a tool answered. */
+/** The result of a tool call. */
 export interface ToolResult {
   /** The id of the call. */
   readonly id: string;
   /** Text, or blocks of the Messages API. */
   readonly output: NonNullable<Extract<Content[number], { type: "tool_result" }>["content"]>;
   readonly failed: boolean;
-  /** The answer as Claude Code's tool gave it: structured data, if the tool has any. */
+  /** The output of Claude Code's tool itself: structured data, if any. */
   readonly data: unknown;
 }
 
@@ -35,30 +35,35 @@ export function toolResultsOf(message: SDKMessage): ToolResult[] {
   });
 }
 
-/** Returns the text in what a tool answered. */
+/** Returns the text of a tool's output. */
 export function textOfOutput(output: ToolResult["output"]): string {
   if (typeof output === "string") return output;
   return output.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
 }
 
-/** The tool call under which `message` stands: `null` for the main conversation, `undefined` if it does not say. */
+/**
+ * Returns the tool call that `message` belongs to: `null` in the main conversation, `undefined` if the message does not
+ * tell.
+ */
 export function parentToolOf(message: SDKMessage): string | null | undefined {
   if ("parent_tool_use_id" in message) return message.parent_tool_use_id;
   return "tool_use_id" in message && typeof message.tool_use_id === "string" ? message.tool_use_id : undefined;
 }
 
 /**
- * Whether Claude Code reports a failed request in the model's place. Some reports have no `error`, but a field that the SDK's types
- * omit.
+ * Whether Claude Code reports a failed request in the model's place. Some reports lack `error` but have a field that
+ * the SDK's types omit.
  */
 export function isFailureReport(message: SDKAssistantMessage): boolean {
   return message.error !== undefined || ("is_api_error_message" in message && message.is_api_error_message === true);
 }
 
-/** The model that Claude Code names for messages of its own. */
+/** The model name of Claude Code's own messages. */
 const NO_MODEL = "<synthetic>";
 
-/** Returns the id of `message` if the model answers in the main conversation, so that the transcript gets the message. */
+/**
+ * Returns the id of `message` if it is the model's, in the main conversation, so that the transcript will contain it.
+ */
 export function answerIdOf(message: SDKMessage): string | undefined {
   const isAnswer = message.type === "assistant" && message.parent_tool_use_id === null && message.error === undefined;
   return isAnswer && message.message.model !== NO_MODEL ? message.uuid : undefined;

@@ -4,30 +4,30 @@ import { Progress } from "./progress.ts";
 import type { ShownPiece } from "./shown.ts";
 import { isSynthetic } from "./tools.ts";
 
-/** What the transcript tells of a turn that was cut. */
+/** What the transcript shows of an interrupted turn. */
 export interface TranscriptEvidence {
-  /** Whether its prompt is there. */
+  /** Whether it contains the turn's prompt. */
   readonly found: boolean;
   /**
-   * Whether Claude had begun to answer or to act. That it had not is no proof: a message of Claude's is written when it has
-   * come to its end, and its tools are started before. They may even have finished.
+   * Whether Claude had begun to answer or to act. `false` proves nothing: Claude Code writes a message once it is
+   * complete and starts its tools earlier, so they may even have finished.
    */
   readonly touched: boolean;
-  /** What had been shown, as far as messages were whole. */
+  /** The output, as far as messages were complete. */
   readonly shown: readonly ShownPiece[];
-  /** The text in it. */
+  /** The text of the output. */
   readonly partialText: string;
-  /** The tools that had been called, in order. */
+  /** The tools that were called, in order. */
   readonly toolUses: readonly { readonly id: string; readonly name: string }[];
-  /** The last message of the turn at which no tool was running, if there is one after the prompt. */
+  /** The turn's last message at which no tool was running, if any follows the prompt. */
   readonly lastUuid?: string;
 }
 
 /**
- * What came after a prompt, in a conversation of which that turn is the last.
+ * Returns what follows the prompt of a conversation's last turn.
  *
- * @param said all of the conversation, as it is read from the transcript
- * @param promptId the prompt's id in the transcript; `undefined` if it was handed to no process
+ * @param said the whole conversation, as read from the transcript
+ * @param promptId the prompt's id in the transcript; `undefined` if no process received it
  */
 export function evidenceIn(said: readonly SessionMessage[], promptId: string | undefined): TranscriptEvidence {
   const prompt = promptId === undefined ? -1 : said.findIndex(({ uuid }) => uuid === promptId);
@@ -45,10 +45,13 @@ export function evidenceIn(said: readonly SessionMessage[], promptId: string | u
   });
 }
 
-/** The message as the process told it. Of what is said for the user only answers of tools tell that something was done. */
+/**
+ * Returns the message in the form in which the process sent it. Of user messages, only tool results show that something
+ * was done.
+ */
 function asWhenItCame({ type, message, uuid, session_id, parent_tool_use_id }: SessionMessage): SDKMessage[] {
   if (!isContentful(message)) return [];
-  // The types that the SDK leaves out here are the ones that it gives the same messages when they come from the process.
+  // The SDK omits these types here; the process's own messages have them.
   if (type === "assistant") {
     const answer = message as SDKAssistantMessage["message"];
     return [{ type, message: answer, uuid: uuid as SDKAssistantMessage["uuid"], session_id, parent_tool_use_id }];
@@ -58,13 +61,13 @@ function asWhenItCame({ type, message, uuid, session_id, parent_tool_use_id }: S
   return [{ type, message: message as SDKUserMessage["message"], parent_tool_use_id }];
 }
 
-/** The last message of a conversation that it can be cut back to, now and later. */
+/** Returns the last message that the conversation can be cut back to, now and later. */
 export function lastOf(said: readonly SessionMessage[]): string | undefined {
   let progress = new Progress();
   let last: string | undefined;
   for (const message of said) {
     const told = asWhenItCame(message);
-    // A prompt: what was left open before it is over.
+    // A prompt ends all open tool calls.
     if (isPrompt(message)) progress = new Progress();
     for (const one of told) progress.add(one);
     if (progress.openTools === 0) last = message.uuid;
@@ -73,8 +76,8 @@ export function lastOf(said: readonly SessionMessage[]): string | undefined {
 }
 
 /**
- * The last message of the last turn that worked, other than the last turn of all; `undefined` if there is none. A turn has worked
- * if an answer of Claude's stands at its end.
+ * Returns the last message of the last successful turn before the final turn, or undefined. A turn was successful if it
+ * ends with an answer of Claude's.
  */
 export function lastThatWorked(said: readonly SessionMessage[]): string | undefined {
   const turns: SessionMessage[][] = [];
@@ -87,12 +90,12 @@ export function lastThatWorked(said: readonly SessionMessage[]): string | undefi
     return end?.type === "assistant" && !isSynthetic(end) && lastOf(turn) === end.uuid;
   };
   const last = turns.at(-1);
-  // What failed at the end is not the last that worked, nor is what was said before it all that can be refused.
+  // If the final turn succeeded, it is not a candidate: the API rejects something up to its end.
   const candidates = last !== undefined && hasWorked(last) ? turns.slice(0, -1) : turns;
   return candidates.findLast(hasWorked)?.at(-1)?.uuid;
 }
 
-/** Whether it is said by a user, or in the place of one, and no answer of a tool. */
+/** Whether it is a message of the user, or in the user's place, and not a tool result. */
 function isPrompt(message: SessionMessage): boolean {
   return message.type === "user" && asWhenItCame(message).length === 0;
 }

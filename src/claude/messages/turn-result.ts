@@ -6,18 +6,18 @@ import { commandFailureOf, failureOf, type TurnFailure, wasInterrupted } from ".
 import { answerOf } from "./local-command.ts";
 import type { Progress } from "./progress.ts";
 
-/** What a turn answered. */
+/** A turn's answer. */
 export interface Answer {
   readonly text: string;
-  /** The command of Claude Code's own that answered in the model's place. */
+  /** The built-in command that answered in the model's place. */
   readonly command: string | undefined;
-  /** The answer as data, before a schema has read it. */
+  /** The structured answer, before a schema parses it. */
   readonly data: unknown;
   readonly conversationId: string;
   readonly stopReason: string | null;
 }
 
-/** The message with which a turn ends. */
+/** The message that ends a turn. */
 export class TurnResult {
   readonly #message: SDKResultMessage;
 
@@ -25,7 +25,7 @@ export class TurnResult {
     this.#message = message;
   }
 
-  /** What the turn answered; `undefined` if Claude Code reports an error. An error of the API counts as an answer here, see `failure`. */
+  /** The answer; `undefined` if Claude Code reports an error. An API error counts as an answer here, see `failure`. */
   get answer(): Answer | undefined {
     const message = this.#message;
     if (message.subtype !== "success") return undefined;
@@ -38,7 +38,7 @@ export class TurnResult {
     };
   }
 
-  /** Whether the process cut the turn short because it was told to. */
+  /** Whether the process interrupted the turn on request. */
   get interrupted(): boolean {
     return wasInterrupted(this.#message);
   }
@@ -53,17 +53,17 @@ export class TurnResult {
     return spentBy(this.#message, before);
   }
 
-  /** Why the turn failed; `undefined` if it did not. */
+  /** Why the turn failed, or undefined. */
   failure({ error }: { readonly error: SDKAssistantMessageError | undefined }): TurnFailure | undefined {
     return failureOf(this.#message, error);
   }
 
-  /** Why a command of Claude Code's own did not do its work; `undefined` if it did, or the turn was none. */
+  /** Why a built-in command failed; `undefined` if it did not, or the turn ran none. */
   commandFailure(progress: Progress): TurnFailure | undefined {
     return commandFailureOf(this.#message, progress);
   }
 
-  /** The part of the request that the API refuses, if that is why the turn failed. */
+  /** The content that the API rejects, if that is why the turn failed. */
   refusal(failure: TurnFailure | undefined): ContentRefusal | undefined {
     return contentRefusalOf(this.#message, failure);
   }

@@ -13,7 +13,7 @@ export interface Wakeup {
   readonly recurring: boolean;
 }
 
-/** Stands for the one wakeup of `ScheduleWakeup` that Claude Code has at a time. That one has no id. */
+/** The key of the single wakeup that `ScheduleWakeup` can set at a time, which has no id. */
 const LOOP = "wakeup";
 
 /** How long a wakeup that does not recur may be overdue before it counts as lost. */
@@ -100,7 +100,7 @@ export class Wakeups {
     return true;
   }
 
-  /** How long it has been due by each clock; negative if it is not due yet. */
+  /** Returns how long it has been due by each clock; negative before that. */
   #lateness({ at, due }: Armed): readonly number[] {
     if (at === undefined || due === undefined) return [Number.NEGATIVE_INFINITY];
     return [this.#clock.now() - at, this.#clock.monotonic() - due];

@@ -1,9 +1,9 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { own } from "../../fields.ts";
 
-/** A part of the transcript or of the settings that was not written. */
+/** A part of the transcript or the settings that was not written. */
 export interface WriteLoss {
-  /** `mirror_error`: the session store refused it; `session_writes_lost`: Claude Code could not write its files. */
+  /** `mirror_error`: the session store rejected it; `session_writes_lost`: Claude Code could not write its files. */
   readonly kind: "mirror_error" | "session_writes_lost";
   readonly message: string;
 }
@@ -25,7 +25,9 @@ export function writeLossOf(message: SDKMessage): WriteLoss | undefined {
   return undefined;
 }
 
-/** The loss of messages that a process has sent and its transcript lacks. @param why the error of the system, if it is known */
+/**
+ * Returns the loss of messages that a process sent but its transcript lacks. @param why the system's error, if known
+ */
 export function transcriptLoss(why: string | undefined): WriteLoss {
   const reason = why === undefined ? "" : ` (${why})`;
   return { kind: "session_writes_lost", message: `Claude Code has not written ${PARTS.transcript}${reason}` };
