@@ -48,20 +48,21 @@ export interface Activation {
   readonly hostCalls: number;
 
   /**
-   * Hands a prompt to the process.
+   * Sends a prompt to the process.
    *
    * @param uuid the id of the prompt in the transcript, and in the messages that answer it
-   * @param verbatim whether to send the text as it is; otherwise Claude Code attaches files that it names, and runs commands
+   * @param verbatim whether to send the text as it is; otherwise Claude Code attaches files that it names, and runs
+   * commands
    */
   send(uuid: string, prompt: string, verbatim: boolean): void;
 
   /** Asks the process to stop its turn. The turn's result follows as a message. @throws CastellanError as `request` */
   interrupt(): Promise<void>;
 
-  /** Takes back a prompt that the process has not begun with. Resolves with `false` if it has begun, or does not answer. */
+  /** Withdraws a prompt that the process has not begun. Resolves with `false` if it has begun, or does not answer. */
   withdraw(uuid: string): Promise<boolean>;
 
-  /** Takes a prompt, and everything after it, out of the memory of the process. */
+  /** Removes a prompt, and everything after it, from the memory of the process. */
   rewind(uuid: string): Promise<Rewound>;
 
   /**
@@ -74,19 +75,23 @@ export interface Activation {
     ...args: Parameters<ProcessRequests[Name]>
   ): Promise<Awaited<ReturnType<ProcessRequests[Name]>>>;
 
-  /** Replaces the rules and directories that the process was given besides its options. @throws CastellanError as `request` */
+  /**
+   * Replaces the rules and directories that the process received besides its options.
+   *
+   * @throws CastellanError as `request`
+   */
   permit(standing: StandingPermissions): Promise<void>;
 
   /** Asks for a sign of life, which costs no tokens. @throws CastellanError as `request`, after `limitMs` */
   ping(limitMs: number): Promise<void>;
 
-  /** Returns the MCP servers of the process and their state. @throws CastellanError as `request` */
+  /** Returns the MCP servers of the process and their status. @throws CastellanError as `request` */
   mcpServers(): Promise<McpServer[]>;
 
-  /** The process has moved to another conversation. It is killed if another session has that one. */
+  /** Records that the process switched to another conversation. Kills the process if another session has that one. */
   moved(conversationId: string): Promise<void>;
 
-  /** Ends the process, with an exit of class `done`. Resolves when it is gone. */
+  /** Ends the process, with an exit of class `done`. Resolves once it is gone. */
   end(stages: EndingStages): Promise<ExitRecord>;
 
   /** Kills the process because of a fault that it does not report itself. The exit has this class and message. */

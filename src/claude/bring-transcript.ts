@@ -2,26 +2,28 @@ import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from "node
 import { dirname, join, relative } from "node:path";
 import { type TranscriptLocation, transcriptAt, transcriptFolderOf } from "./transcript-location.ts";
 
-/** What was done for the next process of a conversation to find it. */
+/** The outcome of moving a transcript to where the next process looks for it. */
 export type Bringing =
-  /** Nothing: it finds the transcript, and none that is further. */
+  /** Nothing to do: the process finds the transcript, and no longer one exists. */
   | "in_place"
-  /** Its transcript, and what belongs to it, has been copied to where it looks. */
+  /** The transcript and its companions were copied. */
   | "copied"
-  /** Nothing: neither place has a transcript that could be found. */
+  /** Nothing to do: neither location has a transcript. */
   | "missing"
-  /** Nothing: both places have one, and each has something that the other lacks. The next process finds its own. */
+  /**
+   * Nothing done: both locations have a transcript with entries that the other lacks. The next process finds its own.
+   */
   | "diverged";
 
 /**
- * Sees to it that a process at `to` finds a conversation that was last used by one at `from`. With the same directory of
- * Claude Code's own it does so by itself, whatever the working directories; then nothing is copied, since Claude Code
- * gives up where it finds two.
+ * Makes a conversation that was last used at `from` available to a process at `to`. Within one Claude configuration
+ * directory, Claude Code finds it itself, whatever the working directories; nothing is copied then, because Claude Code
+ * gives up if it finds two.
  *
- * A transcript only ever grows. One that is in the way is replaced if it is the beginning of the other. No process may
- * have the conversation meanwhile.
+ * Transcripts only grow, so an existing transcript at `to` is replaced if it is a prefix of the other. No process may
+ * use the conversation meanwhile.
  *
- * @throws Error of the file system; then no transcript has been changed
+ * @throws Error of the file system; no transcript has then been changed
  */
 export async function bringTranscript(id: string, from: TranscriptLocation, to: TranscriptLocation): Promise<Bringing> {
   const [source, present] = await Promise.all([transcriptAt(id, from), transcriptAt(id, to)]);
@@ -34,15 +36,15 @@ export async function bringTranscript(id: string, from: TranscriptLocation, to: 
   const target = present ?? join(await transcriptFolderOf(to), `${id}.jsonl`);
   await copyFolder(companions(source), companions(target));
   if (from.config !== to.config) {
-    // What files were like before Claude changed them, for `rewindFiles`.
+    // Earlier versions of files that Claude changed, for `rewindFiles`.
     await copyFolder(join(from.config, "file-history", id), join(to.config, "file-history", id));
   }
-  // Last, so that where there is a transcript all of it is there.
+  // Copy it last, so that a transcript always has its companions.
   await copyWhole(source, target);
   return "copied";
 }
 
-/** The folder of what belongs to a transcript: those of subagents, and results of tools that were too long for it. */
+/** The folder of a transcript's companions: subagents' transcripts and large tool results. */
 function companions(transcript: string): string {
   return transcript.slice(0, -".jsonl".length);
 }
@@ -51,7 +53,7 @@ function beginsWith(whole: Buffer, part: Buffer): boolean {
   return whole.length >= part.length && whole.subarray(0, part.length).equals(part);
 }
 
-/** Copies what is not there, or is there in part. */
+/** Copies files that are missing or incomplete. */
 async function copyFolder(source: string, target: string): Promise<void> {
   for (const file of await filesIn(source)) {
     const copy = join(target, relative(source, file));
@@ -69,7 +71,7 @@ async function filesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** In bytes; -1 if there is no such file. */
+/** Returns the size in bytes; -1 if there is no such file. */
 async function sizeOf(file: string): Promise<number> {
   try {
     return (await stat(file)).size;
@@ -79,10 +81,10 @@ async function sizeOf(file: string): Promise<number> {
   }
 }
 
-/** Copies a file so that at no moment, not even if the power fails, a part of it stands in its place. */
+/** Copies a file atomically, so that a power failure never leaves a part of it. */
 async function copyWhole(source: string, target: string): Promise<void> {
   const part = `${target}.part`;
-  // Readable by nobody else, as Claude Code makes its own.
+  // Readable by the owner only, as Claude Code creates its own.
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   try {
     await copyFile(source, part);

@@ -20,7 +20,7 @@ import { type Rewound, rewind } from "./rewind.ts";
 import { applyStanding, type StandingPermissions } from "./standing-permissions.ts";
 import { transcriptLocationOf } from "./transcript-location.ts";
 
-/** How long a process may take to forget a turn. It takes milliseconds, and another process can do it instead. */
+/** How long a rewind may take. It takes milliseconds, and a new process can do it instead. */
 const REWIND_MS = 2_000;
 
 /** A live Claude Code process whose handshake is done. */
@@ -37,7 +37,7 @@ export class ClaudeActivation implements Activation {
     this.#lock = lock;
     this.pid = run.process?.pid;
     this.startedAt = run.clock.now();
-    // Before the search for descendants that the process left behind: those write no transcripts.
+    // Release the lock before the search for remaining descendants, which write no transcripts.
     const released = (run.process?.exited ?? run.exited).then(async () => {
       this.#gone = true;
       await this.#lock.release();
@@ -78,7 +78,7 @@ export class ClaudeActivation implements Activation {
     }
   }
 
-  /** A prompt that comes while Claude Code works on something of its own waits, since it is of the lowest priority, instead of joining that. */
+  /** With the lowest priority, a prompt that arrives during Claude Code's own work waits instead of joining it. */
   send(uuid: string, prompt: string, verbatim: boolean): void {
     const message = { role: "user" as const, content: prompt };
     this.#run.input.push({
@@ -111,7 +111,7 @@ export class ClaudeActivation implements Activation {
     ...args: Parameters<ProcessRequests[Name]>
   ): Promise<Awaited<ReturnType<ProcessRequests[Name]>>> {
     const answer: unknown = await this.#request<unknown>(name, (sdk) => Reflect.apply(sdk[name], sdk, args));
-    // TypeScript does not relate the answer of a method to its name.
+    // TypeScript does not relate a method's answer to its name.
     return answer as Awaited<ReturnType<ProcessRequests[Name]>>;
   }
 
@@ -183,7 +183,7 @@ function takesPromptsBack(sdk: Query): sdk is Query & TakesPromptsBack {
   return "cancelAsyncMessage" in sdk && typeof sdk.cancelAsyncMessage === "function";
 }
 
-/** A process that the application started by itself may run on another machine, with other files. */
+/** A process that the application spawns may run on another machine, with other files. */
 async function lockOf(request: RunRequest, id: string): Promise<ConversationLock> {
   const { options, inheritEnv } = request;
   if (options.spawnClaudeCodeProcess !== undefined) return { release: async () => {} };
@@ -192,7 +192,7 @@ async function lockOf(request: RunRequest, id: string): Promise<ConversationLock
   return await lockConversation(id, formatMarker(thisOwner(), request.id), config);
 }
 
-/** What another application has it keeps; whatever else keeps a conversation from being locked passes. */
+/** A conversation that another application uses stays locked; any other obstacle to locking passes. */
 function classOfLockFault(error: unknown): ExitClass {
   return error instanceof ConversationInUse ? "bad_config" : "overload";
 }
@@ -211,7 +211,7 @@ async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<v
       throw startError("START_FAILED", who, clock, { class: classOfFault(error), message }, error);
     });
   }
-  // A process of the application's own may run on another machine, with other directories and binaries.
+  // A process that the application spawns may run on another machine, with other directories and binaries.
   if (options.spawnClaudeCodeProcess !== undefined) return;
   const fault = await preflight({ cwd: options.cwd ?? process.cwd(), executable: options.pathToClaudeCodeExecutable });
   if (fault !== undefined) throw startError(fault.code, who, clock, { class: fault.class, message: fault.message });

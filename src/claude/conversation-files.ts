@@ -4,17 +4,17 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** Where Claude Code processes may have left files of these conversations. */
+/** Where Claude Code may have left files of these conversations. */
 export interface FileSearch {
-  /** Ids of conversations. What is no UUID is none of Claude Code's. */
+  /** Conversation ids. Ids that are not UUIDs are ignored. */
   readonly ids: readonly string[];
-  /** Directories of Claude Code's own. */
+  /** Claude configuration directories. */
   readonly configs: readonly string[];
-  /** Directories for temporary files, besides this process' own. */
+  /** Directories for temporary files, besides this process's own. */
   readonly temporary?: readonly string[];
 }
 
-/** The files of one conversation, or folders of them. All that is in a folder is the conversation's. */
+/** A file or folder of one conversation. Everything in the folder belongs to the conversation. */
 export interface ConversationPath {
   readonly path: string;
   readonly conversationId: string;
@@ -23,22 +23,22 @@ export interface ConversationPath {
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const UUID_LENGTH = 36;
 
-/** Our own, see conversation-lock.ts: they say who has a conversation, for as long as somebody has. */
+/** Castellan's own lock files, see conversation-lock.ts. */
 const LOCKS = "castellan-locks";
 
-/** What the SDK names a directory in which a process resumes a conversation out of a session store. */
+/** The SDK's name prefix for directories in which a process resumes a conversation from a session store. */
 const RESUMED = "claude-resume-";
 
-/** How many folders are read at a time. */
+/** How many folders to read at a time. */
 const SIDE_BY_SIDE = 64;
 
 /**
- * What Claude Code has kept of conversations besides what is in a session store, in no particular order: transcripts with those
- * of subagents and results of tools that were too long for them, earlier versions of files, plans, lists of tasks, logs, the
- * output of background commands.
+ * Returns everything that Claude Code has kept of conversations outside a session store, in no particular order:
+ * transcripts with subagents' transcripts and large tool results, earlier versions of files, plans, task lists, logs,
+ * and the output of background commands.
  *
- * Claude Code names all of that by the id of the conversation, but for plans, whose names stand in the transcript. So it is found
- * also where a later release puts more.
+ * Claude Code names all of these after the conversation's id, except plans, whose names the transcript has. So files of
+ * a later release are found, too.
  */
 export async function conversationFiles(search: FileSearch): Promise<ConversationPath[]> {
   const ids = new Set(search.ids.filter((id) => UUID.test(id)).map((id) => id.toLowerCase()));
@@ -56,20 +56,23 @@ export async function conversationFiles(search: FileSearch): Promise<Conversatio
   return named;
 }
 
-/** The regular files at, or below, a path. A link is none, and is not followed: whoever put it there need not be allowed to read that. */
+/**
+ * Returns the regular files at, or below, a path. Links are ignored and not followed: whoever created one may not be
+ * allowed to read its target.
+ */
 export async function filesAt(path: string): Promise<string[]> {
   const found = await entriesAt(path);
   return found.filter(({ isFile }) => isFile).map((entry) => entry.path);
 }
 
-/** Removes a file, or a folder with all that is in it; does nothing if it is not there. Resolves with how many files it was. */
+/** Removes a file, or a folder with its contents, if it exists. Resolves with the number of files removed. */
 export async function removePath(path: string): Promise<number> {
   const { length } = await entriesAt(path);
   await rm(path, { recursive: true, force: true, maxRetries: 3 });
   return length;
 }
 
-/** What is at, or below, a path, without the folders; links are themselves. */
+/** Returns everything at, or below, a path, without folders; links count as themselves. */
 async function entriesAt(path: string): Promise<{ readonly path: string; readonly isFile: boolean }[]> {
   const itself = await lstat(path).catch(unlessMissing);
   if (itself === undefined) return [];
@@ -86,7 +89,7 @@ function unlessMissing(error: unknown): undefined {
   if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
 }
 
-/** Removes the folder if nothing is in it. */
+/** Removes the folder if it is empty. */
 export async function removeIfEmpty(folder: string): Promise<void> {
   await rmdir(folder).catch(() => {});
 }
@@ -96,7 +99,7 @@ async function namedInConfig(config: string, ids: ReadonlySet<string>): Promise<
   return await namedIn([...folders, ...(await foldersIn(join(config, "projects")))], ids);
 }
 
-/** What is directly in these folders and has a name that begins with one of the ids. */
+/** Returns the direct entries of these folders whose name begins with one of the ids. */
 async function namedIn(folders: readonly string[], ids: ReadonlySet<string>): Promise<ConversationPath[]> {
   const found: ConversationPath[] = [];
   for (let from = 0; from < folders.length; from += SIDE_BY_SIDE) {
@@ -112,7 +115,7 @@ async function namedIn(folders: readonly string[], ids: ReadonlySet<string>): Pr
   return found;
 }
 
-/** Plans that were made in these conversations, by the names that their transcripts tell. */
+/** Returns the plans of these conversations, by the names in their transcripts. */
 async function plansOf(config: string, found: readonly ConversationPath[]): Promise<ConversationPath[]> {
   const folder = join(config, "plans");
   const names = await readdir(folder).catch((): string[] => []);
@@ -130,7 +133,7 @@ async function plansOf(config: string, found: readonly ConversationPath[]): Prom
   return [...new Map(plans.map((plan) => [plan.path, plan])).values()];
 }
 
-/** By what a transcript names its plans. Entries that a fork has taken over have no such name. */
+/** Returns the names of a transcript's plans. Entries copied by a fork have no such name. */
 async function slugsIn(transcript: string): Promise<Set<string>> {
   const slugs = new Set<string>();
   for await (const line of linesOf(transcript)) {
@@ -147,12 +150,12 @@ function slugOf(line: string): string | undefined {
     const slug = typeof entry === "object" && entry !== null && "slug" in entry ? entry.slug : undefined;
     return typeof slug === "string" && slug !== "" ? slug : undefined;
   } catch {
-    // Half a line that a process has left which was killed.
+    // An incomplete line, left by a killed process.
     return undefined;
   }
 }
 
-/** The lines of a text file, read as they are asked for; none if it cannot be read. */
+/** Yields the lines of a text file lazily; none if it cannot be read. */
 export async function* linesOf(file: string): AsyncGenerator<string, void, undefined> {
   const there = await stat(file).then(
     (found) => found.isFile(),
@@ -161,7 +164,7 @@ export async function* linesOf(file: string): AsyncGenerator<string, void, undef
   if (there) yield* createInterface({ input: createReadStream(file, "utf8"), crlfDelay: Number.POSITIVE_INFINITY });
 }
 
-/** The folders in a folder; a symbolic link is none. */
+/** Returns the folders in a folder; symbolic links do not count. */
 async function foldersIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name));

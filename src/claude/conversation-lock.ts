@@ -6,21 +6,21 @@ import { type FileLock, fileLocks, isNoLockFile, lockHolderOf, type TryLock } fr
 import { type Owner, ownerOf } from "./marker.ts";
 import { isOutOfFiles, opensNoFile } from "./passing-fault.ts";
 
-/** Beside Claude Code's own files, since it is their transcripts that have one writer. */
+/** Next to Claude Code's own files, because the locks protect its transcripts. */
 const FOLDER = "castellan-locks";
 
-/** Locked while a lock is taken or given back, so that nobody locks a file that another deletes at that moment. */
+/** Held while a lock is taken or released, so that no application locks a file that another is deleting. */
 const GUARD = "guard";
 
-/** An application keeps the guard for less than a millisecond, unless its process is stopped in between. */
+/** How long to wait for the guard. Holders need less than a millisecond, unless their process is stopped. */
 const GUARD_MS = 5_000;
 const PAUSE_MS = 2;
 
-/** A conversation that another application of this machine writes to. */
+/** Another application on this machine writes to the conversation. */
 export class ConversationInUse extends Error {
   override readonly name: string = "ConversationInUse";
 
-  /** Without an owner, nobody can tell which application it is. */
+  /** Without an owner, the other application is unknown. */
   constructor(id: string, owner?: Owner) {
     super(
       `the conversation ${id} is in use by another application${owner === undefined ? "" : `, process ${owner.pid}`}`,
@@ -28,11 +28,11 @@ export class ConversationInUse extends Error {
   }
 }
 
-/** Nobody can lock a conversation now, since another process stands in the way that does not go on. Later it may have. */
+/** The guard cannot be taken now, because another process holds it and does not continue. A retry may succeed. */
 export class LockGuarded extends Error {
   override readonly name: string = "LockGuarded";
 
-  /** Without a holder, nobody can tell which process it is. */
+  /** Without a holder, the other process is unknown. */
   constructor(id: string, guard: string, ms: number, holder: number | undefined) {
     const who = holder === undefined ? "another application" : `process ${holder}`;
     const why = `${who} has had ${guard} locked for ${formatDuration(ms)}, so that it is stopped or hangs`;
@@ -40,13 +40,13 @@ export class LockGuarded extends Error {
   }
 }
 
-/** A conversation that no other application of this machine may write to. */
+/** The exclusive right of this application to write to a conversation. */
 export interface ConversationLock {
-  /** Gives it up; does nothing the second time. */
+  /** Releases it. Idempotent. */
   release(): Promise<void>;
 }
 
-/** A lock of this application, and the activations that have it. */
+/** A lock of this application, and the activations that share it. */
 interface HeldLock {
   readonly lock: FileLock;
   readonly markers: Set<string>;
@@ -55,15 +55,14 @@ interface HeldLock {
 const held = new Map<string, HeldLock>();
 
 /**
- * Makes a conversation this application's, as far as the transcripts in this directory of Claude Code's own go. Within an
- * application the sessions see to it that each has a conversation of its own; this is for two applications that know nothing
- * of each other.
+ * Locks a conversation for this application, within one Claude configuration directory. Sessions of one application
+ * keep to their own conversations by themselves; this protects against applications that know nothing of each other.
  *
- * The kernel holds the lock, and frees it when the application ends, however it ends. A second file names the owner, for
+ * The kernel holds the lock and releases it when the application ends in any way. A second file names the owner, for
  * messages only.
  *
- * @param marker of the activation that is about to write to it
- * @param guardMs how long it waits for others that take or give back a lock
+ * @param marker of the activation that is about to write
+ * @param guardMs how long to wait for others to take or release a lock
  * @throws ConversationInUse, LockGuarded, or an error of the system if no file can be opened now
  */
 export async function lockConversation(
@@ -85,14 +84,14 @@ export async function lockConversation(
     return { release: () => release(path, marker, tryLock) };
   } catch (error) {
     if (error instanceof ConversationInUse || error instanceof LockGuarded) throw error;
-    // A process that is started a moment later may be able to write.
+    // A process started a moment later may be able to write.
     if (isOutOfFiles(error) || opensNoFile()) throw error;
-    // Where nothing can be written, Claude Code cannot write a transcript either.
+    // If nothing can be written, neither can Claude Code write a transcript.
     return { release: async () => {} };
   }
 }
 
-/** Not with all that is above it: where that is missing, Claude Code has never been. */
+/** Does not create parent directories: if they are missing, Claude Code has never run there. */
 function folderIn(config: string): string {
   makeFolder(config);
   const folder = join(realpathSync(config), FOLDER);
@@ -108,12 +107,12 @@ function makeFolder(folder: string): void {
   }
 }
 
-/** Whether this application has the lock already; then the activation has it too. */
+/** Shares a lock that this application already has. Returns whether it has one. */
 function share(path: string, marker: string): boolean {
   return held.get(path)?.markers.add(marker) !== undefined;
 }
 
-/** @throws ConversationInUse */
+/** Takes the lock. @throws ConversationInUse */
 function lock(path: string, marker: string, tryLock: TryLock, id: string): void {
   const taken = lockFile(path, tryLock);
   if (taken === undefined) throw new ConversationInUse(id, ownerOfLock(path));
@@ -121,11 +120,14 @@ function lock(path: string, marker: string, tryLock: TryLock, id: string): void 
   try {
     writeFileSync(ownerFile(path), marker, { mode: 0o600 });
   } catch {
-    // A full disk. The lock holds without it.
+    // The disk is full. The lock works without the owner's name.
   }
 }
 
-/** Nobody can lock a file that holds something else, so that it is replaced. After any other error somebody may have it locked. */
+/**
+ * Locks the file. A path that holds something other than a regular file can be locked by nobody, so it is replaced;
+ * after any other error, somebody may hold the lock.
+ */
 function lockFile(path: string, tryLock: TryLock): FileLock | undefined {
   try {
     return tryLock(path);
@@ -139,7 +141,7 @@ function lockFile(path: string, tryLock: TryLock): FileLock | undefined {
 async function release(path: string, marker: string, tryLock: TryLock): Promise<void> {
   const mine = held.get(path);
   if (mine === undefined || !mine.markers.delete(marker)) return;
-  // Another activation may share it, or give it back, while this one waits for the guard.
+  // While this one waits for the guard, another activation may share the lock or release it.
   const isLast = (): boolean => mine.markers.size === 0 && held.get(path) === mine;
   const unlock = (): void => {
     held.delete(path);
@@ -152,11 +154,11 @@ async function release(path: string, marker: string, tryLock: TryLock): Promise<
   };
   if (!isLast()) return;
   await underGuard(path, tryLock, unlockAndRemove).catch(() => {});
-  // Without the guard the files stay. They lock nothing.
+  // Without the guard the files stay; they lock nothing.
   if (isLast()) unlock();
 }
 
-/** Does `work` while no other application takes or gives back a lock of this folder. Returns whether it came to that. */
+/** Runs `work` while no other application takes or releases a lock in this folder. Returns whether it ran. */
 async function underGuard(path: string, tryLock: TryLock, work: () => void, ms: number = GUARD_MS): Promise<boolean> {
   const deadline = performance.now() + ms;
   for (;;) {

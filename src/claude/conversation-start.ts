@@ -1,15 +1,15 @@
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 
-/** Which conversation a process is to begin with. Conversation ids are UUIDs. */
+/** How a process begins its conversation. Conversation ids are UUIDs. */
 export type ConversationStart =
-  /** One that Claude Code has not seen yet. */
+  /** A conversation that Claude Code does not know yet. */
   | { readonly kind: "new"; readonly id: string }
-  /** One that has a transcript, optionally cut back to the message `at`. */
+  /** A conversation with a transcript, optionally cut back to the message `at`. */
   | { readonly kind: "resume"; readonly id: string; readonly at?: string | undefined }
-  /** A new one, `id`, that begins with what `from` remembers, optionally up to the message `at`. */
+  /** A new conversation, `id`, that copies `from`, optionally up to the message `at`. */
   | { readonly kind: "fork"; readonly id: string; readonly from: string; readonly at?: string | undefined };
 
-/** The SDK's options for it. */
+/** Returns the SDK's options for it. */
 export function conversationOptions(
   start: ConversationStart,
 ): Pick<SdkOptions, "sessionId" | "resume" | "resumeSessionAt" | "forkSession"> {

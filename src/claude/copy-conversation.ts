@@ -5,12 +5,12 @@ import { localTranscripts } from "./local-transcripts.ts";
 import { type TranscriptLocation, transcriptFolderOf } from "./transcript-location.ts";
 
 /**
- * Makes another conversation of what was said in one up to the message with the id `upTo`, as it was said. A process that resumes
- * the one itself would not find that message, if a compaction came after it, but only the summary.
+ * Copies a conversation up to the message `upTo` to a new conversation. Needed if a compaction followed that message: a
+ * process that resumed the original would only find the summary.
  *
- * @param transcripts where they are: the files of a process at that place, or a session store
- * @returns the id of the other one
- * @throws Error if the message is not there, or the copy cannot be written
+ * @param transcripts the location of the transcripts: a process's files, or a session store
+ * @returns the id of the copy
+ * @throws Error if the message does not exist, or the copy cannot be written
  */
 export async function copyConversation(
   id: string,
@@ -21,7 +21,7 @@ export async function copyConversation(
   if ("store" in transcripts) {
     return (await forkSession(id, { dir, upToMessageId: upTo, sessionStore: transcripts.store })).sessionId;
   }
-  // The SDK's own files are where the host's environment says.
+  // The SDK's own functions use the host's environment.
   const entries: SessionStoreEntry[] = [];
   const append = async (_: unknown, more: readonly SessionStoreEntry[]): Promise<void> => void entries.push(...more);
   const sessionStore = { ...localTranscripts(transcripts), append };
@@ -30,7 +30,7 @@ export async function copyConversation(
   return sessionId;
 }
 
-/** So that at no moment a part of it stands in its place; readable by nobody else, as Claude Code makes its own. */
+/** Writes a file atomically, readable by the owner only, as Claude Code creates its own. */
 async function writeWhole(folder: string, name: string, entries: readonly SessionStoreEntry[]): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const part = join(folder, `${name}.part`);

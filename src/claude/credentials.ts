@@ -6,13 +6,13 @@ import { resolveApiKey } from "./launch.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** With what Claude Code may authenticate, in the order in which one of them stands for an account. */
+/** The variables that Claude Code may authenticate with, in the order in which one of them identifies the account. */
 const KEYS: readonly string[] = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 
-/** Where it finds who has logged in, if it was given none of them. */
+/** The variables that lead to a login, if none of those is set. */
 const PLACES: readonly string[] = ["CLAUDE_CONFIG_DIR", "HOME"];
 
-/** All that it authenticates with at any provider, and which provider that is. A key is good at one address only. */
+/** All variables that select a provider or authenticate with it. A key is only valid at one address. */
 const CREDENTIALS: readonly string[] = [
   ...KEYS,
   "ANTHROPIC_CUSTOM_HEADERS",
@@ -35,7 +35,7 @@ const CREDENTIALS: readonly string[] = [
 
 const isCredential = matcher(CREDENTIALS);
 
-/** A digest of the account of a process with this shape: the same for those that share a limit of the API. */
+/** Returns a digest of the account of a process with this shape: the same for processes that share an API limit. */
 export function accountOf(shape: Shape, host: Environment = process.env): string {
   const environment = environmentOf(shape, host);
   const name = [...KEYS, ...PLACES].find((variable) => environment[variable] !== undefined) ?? "";
@@ -43,8 +43,8 @@ export function accountOf(shape: Shape, host: Environment = process.env): string
 }
 
 /**
- * A digest of all with which a process of this environment authenticates. What Claude Code finds in files, such as a login or the
- * output of an `apiKeyHelper`, it looks after by itself.
+ * Returns a digest of everything in this environment that a process authenticates with. Excludes files, such as a login
+ * or the output of an `apiKeyHelper`, which Claude Code rereads itself.
  */
 export function credentialsIn(environment: Environment): string {
   const given = Object.entries(environment).filter(([name, value]) => value !== undefined && isCredential(name));
@@ -53,7 +53,8 @@ export function credentialsIn(environment: Environment): string {
 }
 
 /**
- * The same of a process that would be started with this shape now; `undefined` if the variable that is to have its key is not set.
+ * Returns that digest for a process that would start with this shape now; `undefined` if the variable for its key is
+ * unset.
  */
 export function credentialsOf(shape: Shape, host: Environment = process.env): string | undefined {
   if (shape.apiKey !== undefined && resolveApiKey(shape.apiKey, host) === undefined) return undefined;

@@ -3,15 +3,15 @@ import { INHERITED, matcher, OTHER_CREDENTIALS, REFUSED_VARIABLES } from "./inhe
 export interface EnvironmentRequest {
   /** The host's own environment. */
   readonly host: Readonly<Record<string, string | undefined>>;
-  /** `true` inherits all of it; a list adds names, or beginnings such as `"AWS_*"`, to what is inherited anyway. */
+  /** `true` inherits everything; a list adds names, or prefixes such as `"AWS_*"`, to the default list. */
   readonly inheritEnv?: boolean | readonly string[] | undefined;
-  /** What follows from other options: set over the host's; a variable that is `undefined` here is left out. */
+  /** Variables implied by other options. They override the host's; `undefined` removes a variable. */
   readonly implied?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Set last; a variable that is `undefined` here is left out. */
+  /** Applied last; `undefined` removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /**
-   * Becomes `ANTHROPIC_API_KEY`. The host's own credentials are then left out, since Claude Code would send both, unless
-   * `inheritEnv` names one in full.
+   * Becomes `ANTHROPIC_API_KEY`. The host's own credentials are then left out, because Claude Code would send both,
+   * unless `inheritEnv` lists their full names.
    */
   readonly apiKey?: string | undefined;
 }
@@ -21,8 +21,8 @@ const isCredential = matcher(OTHER_CREDENTIALS);
 const isRefused = matcher(Object.keys(REFUSED_VARIABLES));
 
 /**
- * The environment of a Claude Code process. It is built, not inherited: a secret of the host reaches the model's tools
- * only if somebody named it.
+ * Builds the environment of a Claude Code process. It is not inherited as a whole: the model's tools can only see a
+ * secret of the host if an option names it.
  */
 export function buildEnvironment(request: EnvironmentRequest): Record<string, string> {
   const { inheritEnv = false } = request;

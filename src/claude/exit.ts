@@ -3,28 +3,28 @@ import type { ExitClass, ExitRecord } from "../errors.ts";
 import { own } from "../fields.ts";
 import { passesInWords } from "./passing-fault.ts";
 
-/** What is known of a process that ended, or that never came up. */
+/** What is known of a process that ended, or that failed to start. */
 export interface ExitEvidence {
   /** Whether Castellan ended it. */
   readonly expected: boolean;
   readonly code?: number | undefined;
   readonly signal?: string | undefined;
   readonly stderr?: string | undefined;
-  /** What the SDK, or Castellan's own watch over the protocol, said of it. */
+  /** What the SDK, or Castellan's check of the protocol, reported. */
   readonly error?: string | undefined;
-  /** Why Claude Code refused to start, if it said so. */
+  /** Why Claude Code refused to start, if it said. */
   readonly startupFailure?: SDKStartupFailureReason | undefined;
-  /** Whether the kernel has killed for lack of memory while the process lived. */
+  /** Whether the kernel killed processes for lack of memory during the process's lifetime. */
   readonly memoryKill?: boolean | undefined;
-  /** The system's code for why no process could be started, such as `EMFILE`. */
+  /** The system's error code if the process could not be spawned, such as `EMFILE`. */
   readonly spawnError?: string | undefined;
-  /** A fault that was found before or instead of an exit; it decides. */
+  /** A fault that was found before or instead of an exit. It takes precedence. */
   readonly found?: { readonly class: ExitClass; readonly message: string } | undefined;
 }
 
 /**
- * Reasons of Claude Code not to start. Those that may pass by themselves, such as a network that is down, are an
- * overload; those that a person has to mend are one of the other two.
+ * Claude Code's reasons not to start. Reasons that may pass by themselves, such as a network failure, are an overload;
+ * those that a person has to fix are one of the other two.
  */
 const STARTUP_FAILURES: { readonly [Reason in SDKStartupFailureReason]: ExitClass } = {
   org_pin_api_key_conflict: "bad_config",
@@ -54,7 +54,7 @@ const STARTUP_FAILURES: { readonly [Reason in SDKStartupFailureReason]: ExitClas
   org_config_required_unavailable: "overload",
 };
 
-/** What Claude Code says of a start that failed and has no field for, and what that means. */
+/** Error output of failed starts without a structured reason, and its meaning. */
 const LAST_WORDS: readonly { readonly words: RegExp; readonly class: ExitClass; readonly message: string }[] = [
   {
     words: /No conversation found with session ID/,
@@ -72,8 +72,8 @@ const LAST_WORDS: readonly { readonly words: RegExp; readonly class: ExitClass; 
     class: "conversation_exists",
     message: "Claude Code already has a transcript of this conversation",
   },
-  // What commander, the parser of its command line, prints for an option that this release does not know, and Claude Code
-  // itself for a value that it cannot use.
+  // Printed by commander, Claude Code's command line parser, for an option that this release does not know, and by
+  // Claude Code for an invalid value.
   {
     words: /^error: (unknown option|option .* is invalid|option .* argument missing)|^Error: --[a-z-]+ /m,
     class: "bad_config",
@@ -81,14 +81,14 @@ const LAST_WORDS: readonly { readonly words: RegExp; readonly class: ExitClass; 
   },
 ];
 
-/** What the system answers when it has too little of something to start a process. */
+/** The system's error codes for a lack of resources. */
 const SCARCE: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"]);
 
 /**
- * What the end of a process means. Pure; supervision, back-off, quarantine and health read the class and nothing else.
+ * Classifies the end of a process. Pure; supervision, back-off, quarantine and health only use the class.
  *
- * A process that was not asked to end has crashed, also when its exit code is 0: a session's process ends only when its
- * input does. Structured fields decide; words decide only where the binary offers nothing better.
+ * A process that was not asked to end has crashed, even with exit code 0: a session's process ends only when its input
+ * does. Structured fields decide; words decide only if the binary offers nothing better.
  */
 export function classifyExit(evidence: ExitEvidence): Pick<ExitRecord, "class" | "message"> {
   const { found, expected, startupFailure, spawnError, error, stderr } = evidence;

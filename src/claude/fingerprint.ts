@@ -3,35 +3,35 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Launch, sdkOptions } from "./launch.ts";
 
-/** Why no other process can stand in for one that would be started with these options. */
+/** Why no spare can replace a process with these options. */
 export type SpareMismatch =
-  /** It works in a directory that no other session has. */
+  /** It has a working directory of its own. */
   | "own_directory"
-  /** Its id is given. */
+  /** Its conversation id is given. */
   | "session_id"
-  /** What is stored is kept under a key of the session's own. */
+  /** Its transcripts are stored under a key of its own. */
   | "session_store"
-  /** What is read from files when a process starts may be another thing by the time it is used. */
+  /** The files that a process reads at its start may change before a spare is used. */
   | "setting_sources"
   | "plugins"
-  /** They would be called for a process that may never be used. */
+  /** Its start hooks would run for a process that may never be used. */
   | "start_hooks"
-  /** One server can speak to one process only. */
+  /** An in-process MCP server can serve one process only. */
   | "in_process_mcp";
 
-/** The SDK sets it in the host's environment when it is first used. */
+/** The SDK sets it in the host's environment on first use. */
 const SDK_VERSION = "CLAUDE_AGENT_SDK_VERSION";
 
-/** What a process is started with, apart from its conversation and what was granted in that. */
+/** Everything that a process starts with, except its conversation and the grants in it. */
 export type Shape = Omit<Launch, "conversation" | "standing">;
 
-/** All that shapes a process, each part as a digest, so that no key can be read from it. */
+/** Digests of everything that shapes a process, by part. Digests, so that no key can be read from it. */
 export interface Fingerprint {
   readonly id: string;
   readonly parts: ReadonlyMap<string, string>;
 }
 
-/** Why a process that was started ahead could not be used in the place of one with this shape, if that is so. */
+/** Returns why no spare can replace a process with this shape, or undefined. */
 export function spareMismatch({ options, ownDirectory }: Shape): SpareMismatch | undefined {
   if (ownDirectory !== undefined) return "own_directory";
   const { sessionId, resume, sessionStore, settingSources, plugins, hooks, mcpServers } = options;
@@ -45,8 +45,8 @@ export function spareMismatch({ options, ownDirectory }: Shape): SpareMismatch |
 }
 
 /**
- * The fingerprint of all that shapes a process: the options as the SDK gets them, the environment, the directories it may use
- * and what they are at this moment. Functions and objects with a class are the same only if they are identical.
+ * Computes the fingerprint of everything that shapes a process: its SDK options, its environment, and the directories
+ * it may use with their current identity. Functions and class instances are only equal if identical.
  */
 export function fingerprintOf(
   shape: Shape,
@@ -55,9 +55,9 @@ export function fingerprintOf(
   const { options, approvals = false, ownDirectory: _, ...shaping } = shape;
   const { stderr, spawnClaudeCodeProcess } = options;
   const given = sdkOptions({ ...shape, conversation: { kind: "new", id: "" } }, { marker: "", spawn: nobody }, host);
-  // A process of the application's own may run on another machine, with other files.
+  // A process that the application spawns may run on another machine, with other files.
   const local = spawnClaudeCodeProcess === undefined;
-  const place = (path: string | undefined): unknown => (path === undefined || !local ? path : placeOf(path));
+  const identity = (path: string | undefined): unknown => (path === undefined || !local ? path : pathIdentityOf(path));
   const fields = Object.entries({
     ...given,
     env: { ...given.env, [SDK_VERSION]: undefined },
@@ -66,22 +66,22 @@ export function fingerprintOf(
     stderr,
     spawnClaudeCodeProcess,
     sessionId: undefined,
-    cwd: place(given.cwd ?? process.cwd()),
-    additionalDirectories: given.additionalDirectories?.map(place),
-    pathToClaudeCodeExecutable: place(given.pathToClaudeCodeExecutable),
+    cwd: identity(given.cwd ?? process.cwd()),
+    additionalDirectories: given.additionalDirectories?.map(identity),
+    pathToClaudeCodeExecutable: identity(given.pathToClaudeCodeExecutable),
   }).filter(([, value]) => value !== undefined);
   const parts = new Map(fields.map(([name, value]) => [name, digest(canonical(value))]));
   return { id: digest(canonical(Object.fromEntries(parts))), parts };
 }
 
-/** The names of the parts in which two differ. */
+/** Returns the names of the parts that differ. */
 export function differencesOf(one: Fingerprint, other: Fingerprint): string[] {
   const names = new Set([...one.parts.keys(), ...other.parts.keys()]);
   return [...names].filter((name) => one.parts.get(name) !== other.parts.get(name));
 }
 
-/** The same path may lead to another directory, or to another binary, than it did. */
-function placeOf(path: string): readonly unknown[] {
+/** Identifies the file behind a path, because another directory or binary may have replaced it. */
+function pathIdentityOf(path: string): readonly unknown[] {
   const stats = statSync(path, { throwIfNoEntry: false });
   return [resolve(path), stats?.dev, stats?.ino, stats?.isFile() === true ? stats.mtimeMs : 0];
 }
@@ -100,7 +100,7 @@ function identityOf(value: object): number {
   return lastIdentity;
 }
 
-/** The same text for values that mean the same. */
+/** Returns equal texts for equivalent values. */
 function canonical(value: unknown): string {
   if (typeof value === "function") return `function ${identityOf(value)}`;
   if (typeof value !== "object" || value === null)
@@ -113,7 +113,7 @@ function canonical(value: unknown): string {
   return `{${sorted.map(([name, field]) => `${canonical(name)}:${canonical(field)}`).join(",")}}`;
 }
 
-/** Nothing is started here. */
+/** Never called: nothing starts here. */
 function nobody(): never {
   throw new Error("a fingerprint starts no process");
 }

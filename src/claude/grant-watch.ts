@@ -8,7 +8,7 @@ import type {
 } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 
-/** What a message with the result of a tool says of how the tool was permitted. The SDK's types leave it out. */
+/** The part of a tool result message that tells what permitted the tool. The SDK's types omit it. */
 const permittedSchema = z.object({
   tool_result_meta: z.array(
     z.object({
@@ -18,21 +18,21 @@ const permittedSchema = z.object({
   ),
 });
 
-/** Tells which permissions the answers of the application grant for longer than one use of a tool. */
+/** Reports permissions that the application's answers grant beyond a single tool use. */
 export class GrantWatch {
   readonly #granted: (updates: readonly PermissionUpdate[]) => Promise<void>;
   /**
-   * What hooks would grant, by the use of the tool. Whoever decides on a tool is asked at the same time as they are, and the first answer
-   * counts; which one that was is told with the tool's result.
+   * What hooks would grant, by tool use. Hooks and the permission callback run at the same time and the first answer
+   * counts; the tool's result tells which one that was.
    */
   readonly #byHooks = new Map<string, readonly PermissionUpdate[]>();
 
-  /** An answer is given to Claude Code when `granted` has resolved. */
+  /** Claude Code receives an answer only after `granted` has resolved. */
   constructor(granted: (updates: readonly PermissionUpdate[]) => Promise<void>) {
     this.#granted = granted;
   }
 
-  /** The same options, with answers that are watched. */
+  /** Returns the options with watched callbacks. */
   watch(options: SdkOptions): SdkOptions {
     const { canUseTool, hooks } = options;
     return {
@@ -44,7 +44,7 @@ export class GrantWatch {
     };
   }
 
-  /** A message of the process. */
+  /** Takes a message of the process. */
   see(message: SDKMessage): void {
     if (this.#byHooks.size === 0) return;
     if (message.type === "result") this.#byHooks.clear();
@@ -62,7 +62,7 @@ export class GrantWatch {
   #watched(decide: CanUseTool): CanUseTool {
     return async (tool, input, context) => {
       const result = await decide(tool, input, context);
-      // An answer to a question that was withdrawn is not heard.
+      // Claude Code ignores the answer to a withdrawn request.
       if (context.signal.aborted || result?.behavior !== "allow") return result;
       if (result.updatedPermissions !== undefined) await this.#granted(result.updatedPermissions);
       return result;

@@ -1,8 +1,8 @@
 import type { HookCallbackMatcher, HookEvent, Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 
 /**
- * Counts the callbacks of the application that Claude Code waits for: permissions, hooks, dialogs. While one is pending,
- * silence of the process means nothing.
+ * Counts the application's callbacks that Claude Code waits for: permissions, hooks, dialogs. While one is pending, a
+ * silent process is no sign of a stall.
  */
 export class HostCalls {
   #pending = 0;
@@ -11,7 +11,7 @@ export class HostCalls {
     return this.#pending;
   }
 
-  /** The same options, with callbacks that are counted. */
+  /** Returns the options with counted callbacks. */
   watch(options: SdkOptions): SdkOptions {
     const { canUseTool, hooks, onElicitation, onUserDialog } = options;
     return {

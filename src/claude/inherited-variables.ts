@@ -1,7 +1,7 @@
-/** Names of variables; a trailing `*` stands for any ending. */
+/** Variable names; a trailing `*` matches any ending. */
 export type Patterns = readonly string[];
 
-/** What any program needs of its host. */
+/** What any program needs from its host. */
 const HOST: Patterns = [
   // Paths and identity
   "PATH",
@@ -13,7 +13,7 @@ const HOST: Patterns = [
   "TMP",
   "TEMP",
   "XDG_*",
-  // What a process on Windows cannot start without
+  // Required to start a process on Windows
   "SYSTEMROOT",
   "SYSTEMDRIVE",
   "WINDIR",
@@ -43,7 +43,10 @@ const HOST: Patterns = [
   "SSL_CERT_DIR",
 ];
 
-/** How Claude Code authenticates at Anthropic's API, or at a gateway. Each would be used beside, or instead of, a key. */
+/**
+ * How Claude Code authenticates with Anthropic's API or a gateway. Each would be used in addition to, or instead of, a
+ * key.
+ */
 const ANTHROPIC_CREDENTIALS: Patterns = [
   "ANTHROPIC_AUTH_TOKEN",
   "CLAUDE_CODE_OAUTH_TOKEN",
@@ -58,13 +61,13 @@ const ANTHROPIC_CREDENTIALS: Patterns = [
   "ANTHROPIC_IDENTITY_TOKEN",
   "ANTHROPIC_IDENTITY_TOKEN_FILE",
   "ANTHROPIC_SCOPE",
-  // What is sent with each request, which often says who asks
+  // Request headers, which often identify the caller
   "ANTHROPIC_CUSTOM_HEADERS",
   "CLAUDE_CODE_EXTRA_BODY",
   "CLAUDE_CODE_EXTRA_METADATA",
 ];
 
-/** Which cloud the model is at, and how Claude Code authenticates there. */
+/** The cloud provider of the model, and how Claude Code authenticates with it. */
 const PROVIDERS: Patterns = [
   "CLAUDE_CODE_USE_BEDROCK",
   "CLAUDE_CODE_USE_MANTLE",
@@ -92,11 +95,11 @@ const CLAUDE_CODE: Patterns = [
   "CLAUDE_CODE_API_KEY_HELPER_TTL_MS",
   "CLAUDE_CODE_SKIP_AWS_CRED_CACHE",
   "CLAUDE_CODE_AWS_CHAIN_RESOLVE_TIMEOUT_MS",
-  // Where its files are
+  // The locations of its files
   "CLAUDE_CONFIG_DIR",
   "CLAUDE_SECURESTORAGE_CONFIG_DIR",
   "CLAUDE_CODE_TMPDIR",
-  // The way to the API
+  // The connection to the API
   "ANTHROPIC_BASE_URL",
   "ANTHROPIC_BETAS",
   "CLAUDE_CODE_HTTP_PROXY",
@@ -131,13 +134,13 @@ const CLAUDE_CODE: Patterns = [
   "CLAUDE_ENABLE_STREAM_WATCHDOG",
   "CLAUDE_ENABLE_BYTE_WATCHDOG*",
   "CLAUDE_ASYNC_AGENT_STALL_TIMEOUT_MS",
-  // The shell of its commands
+  // The shell for its commands
   "CLAUDE_CODE_SHELL",
   "CLAUDE_CODE_SHELL_PREFIX",
   "CLAUDE_CODE_GIT_BASH_PATH",
   "CLAUDE_CODE_USE_POWERSHELL_TOOL",
   "CLAUDE_BASH_MAINTAIN_PROJECT_WORKING_DIR",
-  // What whoever runs the machine has switched off, or kept from commands
+  // What the machine's administrator has disabled, or withheld from commands
   "CLAUDE_CODE_DISABLE_*",
   "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB",
   "CLAUDE_CODE_MCP_ALLOWLIST_ENV",
@@ -147,7 +150,7 @@ const CLAUDE_CODE: Patterns = [
   "DISABLE_ERROR_REPORTING",
   "DISABLE_GROWTHBOOK",
   "DO_NOT_TRACK",
-  // Its telemetry, and how it names the application
+  // Its telemetry, and how it identifies the application
   "CLAUDE_CODE_ENABLE_TELEMETRY",
   "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA",
   "CLAUDE_CODE_OTEL_*",
@@ -159,13 +162,13 @@ const CLAUDE_CODE: Patterns = [
 ];
 
 /**
- * What a process gets of its host's environment without being asked for. It is a list and no prefix, since an application may run
- * inside a Claude Code of somebody's: that one tells its own commands by `CLAUDE_*` who they are, where their editor listens, and
- * when to end.
+ * What a process inherits from its host's environment by default. A list rather than a prefix, because the application
+ * may itself run inside Claude Code, which sets `CLAUDE_*` variables to tell its own commands who they are, where their
+ * editor listens, and when to end.
  */
 export const INHERITED: Patterns = [...HOST, ...ANTHROPIC_CREDENTIALS, ...PROVIDERS, ...CLAUDE_CODE];
 
-/** Other ways to authenticate than the key that a session has of its own. */
+/** Ways to authenticate other than the session's own key. */
 export const OTHER_CREDENTIALS: Patterns = [
   ...ANTHROPIC_CREDENTIALS,
   ...PROVIDERS,
@@ -186,14 +189,14 @@ export const OTHER_CREDENTIALS: Patterns = [
   "AZURE_*",
 ];
 
-/** Variables that would make a process something else than a session, with the reason. No process gets them. */
+/** Variables that would turn a process into something other than a session, with the reason. No process gets them. */
 export const REFUSED_VARIABLES: Readonly<Record<string, string>> = {
   CLAUDE_CODE_SKIP_PROMPT_HISTORY: "a session restarts with its conversation, which needs the transcript on disk",
   CLAUDE_CODE_EXIT_AFTER_STOP_DELAY: "it ends the process after a turn; `idleTimeout` does that without a crash",
   CLAUDE_CODE_RESUME_INTERRUPTED_TURN: "`onInterruptedTurn` decides what becomes of a turn that was cut",
 };
 
-/** Proxies are also written in lower case, and Windows ignores case altogether, so names are compared without it. */
+/** Ignores case, because proxy variables are also written in lower case, and Windows ignores case altogether. */
 export function matcher(patterns: Patterns): (name: string) => boolean {
   const upper = patterns.map((pattern) => pattern.toUpperCase());
   const names = new Set(upper.filter((pattern) => !pattern.endsWith("*")));

@@ -8,34 +8,34 @@ import { type OwnDirectory, settingsWithin } from "./own-directory.ts";
 import type { ApiKey, ProcessSettings } from "./process-options.ts";
 import { type StandingPermissions, startingMode } from "./standing-permissions.ts";
 
-/** All that shapes a Claude Code process. */
+/** Everything that shapes a Claude Code process. */
 export interface Launch extends Partial<ProcessSettings> {
   /** The session's own SDK options, validated. */
   readonly options: SdkOptions;
-  /** Whether the session decides on tools. */
+  /** Whether the session's approvals decide on tools. */
   readonly approvals?: boolean;
-  /** The working directory, if it is the session's own: its file tools are kept in there. */
+  /** The session's own working directory, to which its file tools are confined. */
   readonly ownDirectory?: OwnDirectory | undefined;
   readonly conversation: ConversationStart;
-  /** What it is to be given besides its options. */
+  /** Rules and directories that it receives besides its options. */
   readonly standing?: StandingPermissions | undefined;
 }
 
-/** What is of one start only. */
+/** What belongs to a single start. */
 export interface Start {
-  /** By which all that descends from the process is known. */
+  /** Identifies all descendants of the process. */
   readonly marker: string;
   readonly spawn: (options: SpawnOptions) => SpawnedProcess;
 }
 
 /**
- * The options that the SDK gets for `launch`: the session's own over Castellan's defaults, then what a session may not
- * choose for itself.
+ * Returns the SDK's options for `launch`: the session's own over Castellan's defaults, then those a session may not
+ * choose.
  *
- * The defaults differ from the SDK's in seven points. No settings of the host leak in (`settingSources: []`); nobody waits
- * for a permission prompt that no one sees (`permissionPrompts: "none"`, unless the options say who answers); text
- * arrives as it is written (`includePartialMessages`); the keys of MCP servers stay off the command line; Claude remembers nothing
- * by itself; sessions do not message each other; and conversations are not deleted for their age.
+ * The defaults differ from the SDK's in seven ways. The host's settings are not read (`settingSources: []`). Nothing
+ * waits for a permission prompt that nobody sees (`permissionPrompts: "none"`, unless the options define who answers).
+ * Text arrives as it is written (`includePartialMessages`). MCP servers' keys stay off the command line. Auto-memory is
+ * off. Sessions do not message each other. Conversations are not deleted for their age.
  */
 export function sdkOptions(
   launch: Launch,
@@ -72,9 +72,9 @@ export function sdkOptions(
         env,
         apiKey: resolveApiKey(launch.apiKey, host),
       }),
-      // Makes Claude Code say in a result why it does not start, where it would otherwise only print it.
+      // Reports in a result why Claude Code does not start, instead of only printing it.
       CLAUDE_CODE_STARTUP_FAILURE_RESULTS: "1",
-      // Makes it say when it works and when it rests, also where nobody has asked it anything.
+      // Reports when the process works and when it is idle, also without a prompt.
       CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS: "1",
       [MARKER]: marker,
     },
@@ -82,7 +82,7 @@ export function sdkOptions(
   };
 }
 
-/** What is wrong if the variable that is to have the key is not set. */
+/** Returns the error text for an API key whose variable is unset. */
 export function missingKey(
   apiKey: ApiKey | undefined,
   host: Readonly<Record<string, string | undefined>> = process.env,
@@ -91,28 +91,28 @@ export function missingKey(
   return `no API key: the environment variable ${apiKey.env}, named by \`apiKey\`, is not set`;
 }
 
-/** Variables that follow from options. */
+/** Returns the variables implied by options. */
 function impliedEnvironment({ options, autoMemory = false, ownDirectory }: Launch): Record<string, string | undefined> {
   const { crossSessionInbound: inbound } = inlineOf(options.settings);
   const messaging = inbound === "accept" || inbound === "hold";
   return {
     CLAUDE_CODE_DISABLE_AUTO_MEMORY: autoMemory ? undefined : "1",
-    // Has no other switch that leaves Claude the messages to its own agents: it lists the sessions of all processes of this user, and
-    // a message to one of them begins a turn there. Claude Code knows it since 2.1.224, and does not document it.
+    // The only switch that keeps messages to Claude's own agents: otherwise Claude Code lists the sessions of all
+    // processes of this user, and a message to one of them begins a turn there. Known since 2.1.224 and undocumented.
     ...(messaging ? {} : { CLAUDE_CODE_HARBOR_KITE: "0" }),
-    // The repository that the directory may be in is the application's: Claude is not told of it, and git does not find it.
+    // The directory may be inside the application's repository: keep Claude and git from finding that.
     ...(ownDirectory === undefined
       ? {}
       : { CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS: "1", GIT_CEILING_DIRECTORIES: ownDirectory.root }),
   };
 }
 
-/** Settings that are given as an object; those of a file are not known here. */
+/** Returns settings that are given as an object; the contents of a settings file are unknown here. */
 function inlineOf(settings: SdkOptions["settings"]): Settings {
   return typeof settings === "object" ? settings : {};
 }
 
-/** The key itself; `undefined` if none was given or the variable is empty. */
+/** Returns the key itself; `undefined` if none was given or its variable is empty. */
 export function resolveApiKey(
   apiKey: ApiKey | undefined,
   host: Readonly<Record<string, string | undefined>>,

@@ -1,4 +1,4 @@
-/** The longest line that is still taken for a message. A message that carries a large file is a few tens of megabytes. */
+/** The longest line that can be a message. A message with a large file takes a few tens of megabytes. */
 const LONGEST_LINE = 64 * 1024 * 1024;
 
 const NEWLINE = 0x0a;
@@ -7,10 +7,10 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * Watches the output of a Claude Code process on its way to the SDK, and calls `onBreak` once if it stops being one JSON
- * object a line. The SDK skips such a line in silence; if it was the end of a turn, nobody would ever hear of it.
+ * Watches a Claude Code process's output on its way to the SDK, and calls `onBreak` once if a line is not a JSON
+ * object. The SDK silently skips such a line; if it was a result, the turn would never end.
  *
- * Only the ends of a line are looked at, so that the cost does not depend on what stands between them.
+ * Looks only at both ends of a line, so the cost does not depend on its length.
  */
 export class LineGuard {
   readonly #onBreak: (reason: string) => void;
@@ -22,7 +22,7 @@ export class LineGuard {
     this.#onBreak = onBreak;
   }
 
-  /** The next piece of the output, which may end anywhere. */
+  /** Takes the next chunk, which may end anywhere. */
   look(chunk: Buffer | string): void {
     if (this.#broken) return;
     const reason = this.#inspect(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
@@ -31,7 +31,7 @@ export class LineGuard {
     this.#onBreak(reason);
   }
 
-  /** What is wrong with the output up to the end of `chunk`. */
+  /** Returns what is wrong with the output up to the end of `chunk`, or undefined. */
   #inspect(chunk: Buffer): string | undefined {
     if (chunk.includes(0)) return "a NUL byte";
     let start = 0;
@@ -55,7 +55,7 @@ export class LineGuard {
   }
 }
 
-/** The last byte of a part of a line that is not the carriage return of its end. */
+/** Returns the last byte of a part of a line, without its carriage return. */
 function lastVisible(chunk: Buffer, start: number, stop: number): number | undefined {
   const last = chunk[stop - 1];
   if (last !== CARRIAGE_RETURN) return last;

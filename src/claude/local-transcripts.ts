@@ -4,9 +4,9 @@ import { passes } from "./passing-fault.ts";
 import { findTranscript, type TranscriptLocation } from "./transcript-location.ts";
 
 /**
- * The transcripts that Claude Code keeps on this machine, for a process at `place`. The SDK's own functions look where the
- * host's environment says, which need not be the same place; and they do not look into other folders, where Claude Code
- * finds what was begun in another working directory, or has moved what it does in a worktree.
+ * A read-only store of the transcripts that Claude Code keeps on this machine. The SDK's own functions use the host's
+ * environment, which may name another directory, and do not search other project folders, where Claude Code finds
+ * conversations that began elsewhere or moved to a worktree.
  */
 export function localTranscripts({ config }: TranscriptLocation): SessionStore {
   return {
@@ -16,7 +16,7 @@ export function localTranscripts({ config }: TranscriptLocation): SessionStore {
       if (main === undefined) return null;
       const file = subpath === undefined ? main : `${main.slice(0, -".jsonl".length)}/${subpath}.jsonl`;
       const text = await readFile(file, "utf8").catch((error: unknown) => {
-        // That it cannot be read now does not mean that nothing has been said.
+        // A temporary read failure does not mean that the transcript is empty.
         if (passes(error)) throw error;
         return undefined;
       });
@@ -25,7 +25,7 @@ export function localTranscripts({ config }: TranscriptLocation): SessionStore {
   };
 }
 
-/** A process that was killed may have left half a line at the end. */
+/** A killed process may have left an incomplete last line. */
 function entryOf(line: string): SessionStoreEntry[] {
   try {
     return line === "" ? [] : [JSON.parse(line) as SessionStoreEntry];

@@ -4,30 +4,30 @@ import { printable } from "../printable.ts";
 import { hide, type Secrets } from "./secrets.ts";
 import { homeOf } from "./transcript-location.ts";
 
-/** What Claude Code has written down of an MCP server since the process began. */
+/** What Claude Code has logged about an MCP server since the process began. */
 export interface McpTrace {
-  /** How its connection has ended, if it was connected and is not any more. */
+  /** How its connection ended, if it was connected and no longer is. */
   readonly ended: string | undefined;
-  /** The last that it wrote to its error output while it was being connected. */
+  /** The last error output of the server while it was connecting. */
   readonly words: string | undefined;
 }
 
-/** How much of what a server said is kept, in characters, and how much of a log is read at a time, in bytes. */
+/** How much of a server's output to keep, in characters, and how much of a log to read at a time, in bytes. */
 const KEPT = 500;
 const MOST_READ = 256 * 1_024;
 
-/** Above that length Claude Code shortens a name of a folder, and ends it with a digest. */
+/** Claude Code shortens longer folder names and appends a digest. */
 const LONGEST_NAME = 200;
 
-/** How much later than the process Castellan may see that there is one. */
+/** How much later than the process itself Castellan may notice its start. */
 const LAG_MS = 2_000;
 
 const NOTHING: McpTrace = { ended: undefined, words: undefined };
 
 /**
- * The logs of the MCP servers of one process. Claude Code keeps them in its cache, a file for each server and process, and says there
- * what it says nowhere else: that a server which was connected has ended, and what one wrote to its error output. Neither the place nor
- * the form is documented; what is not understood is passed over.
+ * Reads the logs of one process's MCP servers. Claude Code keeps them in its cache, one file per server and process.
+ * Only they show that a connected server has exited, and what a server wrote to its error output. Neither their
+ * location nor their format is documented, so unknown contents are skipped.
  */
 export class McpLog {
   readonly #folder: string;
@@ -38,9 +38,9 @@ export class McpLog {
 
   /**
    * @param folder where Claude Code keeps the logs of the working directory, see {@link mcpLogFolder}
-   * @param conversationId as which the process logs
-   * @param since when it was started, in milliseconds since the epoch
-   * @param secrets what must not be shown
+   * @param conversationId the id under which the process logs
+   * @param since when the process started, in milliseconds since the epoch
+   * @param secrets values to hide
    */
   constructor(folder: string, conversationId: string, since: number, secrets: Secrets) {
     this.#folder = folder;
@@ -49,7 +49,7 @@ export class McpLog {
     this.#secrets = secrets;
   }
 
-  /** What is known of a server; `undefined` if there is nothing to read. */
+  /** Returns what the log tells of a server; `undefined` if there is no log. */
   async read(server: string): Promise<McpTrace | undefined> {
     const file = this.#files.get(server) ?? (await this.#find(server));
     if (file === undefined) return undefined;
@@ -62,7 +62,7 @@ export class McpLog {
     return { ended: this.#shown(ended), words: this.#shown(words) };
   }
 
-  /** The log of this process: others of the same directory have theirs beside it. */
+  /** Finds this process's log among those of other processes in the same directory. */
   async #find(server: string): Promise<{ path: string; offset: number; trace: McpTrace } | undefined> {
     const name = folderName(server);
     if (name.length > LONGEST_NAME) return undefined;
@@ -83,7 +83,10 @@ export class McpLog {
   }
 }
 
-/** Where a process with this environment keeps the logs of MCP servers. @param cwd its working directory, without symbolic links */
+/**
+ * Returns the folder of MCP logs for a process with this environment. @param cwd its working directory, without
+ * symbolic links
+ */
 export function mcpLogFolder(cwd: string, environment: Readonly<Record<string, string | undefined>>): string {
   return join(cacheOf(environment), folderName(cwd));
 }
@@ -101,13 +104,13 @@ function folderName(name: string): string {
   return name.replaceAll(/[^a-zA-Z0-9]/g, "-");
 }
 
-/** `2026-11-29T11-54-00-777Z.jsonl` is named for the moment at which its process began. */
+/** Parses the process's start time from a file name such as `2026-11-29T11-54-00-777Z.jsonl`. */
 function beganAt(file: string): number {
   const time = /^(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{3})Z/.exec(file);
   return time === null ? 0 : Date.parse(`${time[1]}T${time[2]}:${time[3]}:${time[4]}.${time[5]}Z`);
 }
 
-/** What is known after one more line. */
+/** Updates the trace with another line. */
 function after(trace: McpTrace, line: string): McpTrace {
   const { debug, error } = entryIn(line);
   const stderr = /^(?:Server stderr|stderr of the stdio server before restarting it): (.*)$/s.exec(
@@ -131,7 +134,7 @@ function entryIn(line: string): { readonly debug?: string; readonly error?: stri
   }
 }
 
-/** What a file has from there on; nothing if it cannot be read. */
+/** Returns the contents of a file from `offset` on; empty if it cannot be read. */
 async function textFrom(path: string, offset: number): Promise<string> {
   try {
     await using file = await open(path);

@@ -1,19 +1,19 @@
 import type { McpServerStatus } from "@anthropic-ai/claude-agent-sdk";
 import type { McpTrace } from "./mcp-log.ts";
 
-/** An MCP server of a process at a moment. */
+/** A snapshot of an MCP server of a process. */
 export interface McpServer {
   readonly name: string;
   /**
-   * What Claude Code says of it. `ended`: it was connected, and its process or connection is gone, which Claude Code does not say; it
-   * starts the server again when one of its tools is called.
+   * The status that Claude Code reports. `ended`: the server was connected, and its process or connection is gone.
+   * Claude Code does not report that; it restarts the server when one of its tools is called.
    */
   readonly status: McpServerStatus["status"] | "ended";
-  /** What went wrong, if something did, with the last that the server said if that is known. */
+  /** What went wrong, if anything, with the server's last output if known. */
   readonly reason?: string;
 }
 
-/** A server by what Claude Code says of it, and what it has written down of it. */
+/** Combines Claude Code's report of a server with its log. */
 export function mcpServerOf({ name, status, error }: McpServerStatus, trace: McpTrace | undefined): McpServer {
   const words = trace?.words === undefined ? "" : `; its last words: ${trace.words}`;
   switch (status) {

@@ -8,20 +8,20 @@ import { type McpServer, mcpServerOf } from "./mcp-servers.ts";
 import { hide, type Secrets } from "./secrets.ts";
 import { transcriptLocationOf } from "./transcript-location.ts";
 
-/** How long after a server has failed Claude Code may take to write down what it said. */
+/** How long Claude Code may take to log the output of a server that failed. */
 const WORDS_MS = 1_000;
 
-/** Tells how the MCP servers of one process do. */
+/** Reports the MCP servers of one process. */
 export class McpSurvey {
   readonly #launch: Launch;
   readonly #since: number;
   readonly #clock: Clock;
   readonly #secrets: () => Secrets;
   #log: Promise<McpLog | undefined> | undefined;
-  /** The servers whose last words have been waited for. */
+  /** The servers whose last output has been waited for. */
   readonly #awaited = new Set<string>();
 
-  /** The process is being started now. `secrets` tells what it is given and must not be shown. */
+  /** Called when the process starts. `secrets` returns values to hide. */
   constructor(launch: Launch, clock: Clock, secrets: () => Secrets) {
     this.#secrets = secrets;
     this.#launch = launch;
@@ -29,7 +29,7 @@ export class McpSurvey {
     this.#since = clock.now();
   }
 
-  /** The servers of which Claude Code says this, with what it does not say. */
+  /** Completes Claude Code's reports with what only its logs show. */
   async of(statuses: readonly McpServerStatus[]): Promise<McpServer[]> {
     return await Promise.all(
       statuses.map(async (status) => {
@@ -47,7 +47,7 @@ export class McpSurvey {
     const trace = await log?.read(name);
     const speaks = status === "failed" && !(config !== undefined && "url" in config) && !error.startsWith("ENOENT");
     if (log === undefined || !speaks || trace?.words !== undefined || this.#awaited.has(name)) return trace;
-    // They come in a moment, if there are any.
+    // The output, if any, is logged in a moment.
     this.#awaited.add(name);
     await pause(this.#clock, WORDS_MS);
     return await log.read(name);
@@ -55,7 +55,7 @@ export class McpSurvey {
 
   async #open(): Promise<McpLog | undefined> {
     const { options, inheritEnv, conversation } = this.#launch;
-    // A process of the application's own may run on another machine, with other files.
+    // A process that the application spawns may run on another machine, with other files.
     if (options.spawnClaudeCodeProcess !== undefined) return undefined;
     const environment = buildEnvironment({ host: process.env, inheritEnv, env: options.env });
     const { cwd } = await transcriptLocationOf(options.cwd ?? process.cwd(), environment);

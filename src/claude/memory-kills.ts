@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 
-/** Where the kernel counts, with cgroups of the second version, what it killed for lack of memory. */
+/** The cgroup v2 file in which the kernel counts its out-of-memory kills. */
 const EVENTS = "memory.events";
 
 /**
- * How many processes the kernel has killed so far for lack of memory in the cgroup of this process; `undefined` where
- * it does not say. Processes of sessions live in the same cgroup.
+ * Returns how many processes the kernel has killed for lack of memory in this process's cgroup; `undefined` if unknown.
+ * The processes of sessions are in the same cgroup.
  */
 export function memoryKills(): number | undefined {
   try {

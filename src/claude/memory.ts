@@ -1,14 +1,14 @@
 import { readdir, readFile } from "node:fs/promises";
 import { findMarked, readsMarkers } from "./process-tree.ts";
 
-/** Tells how much memory activations use, in bytes, by their markers. Those of which it cannot be told are left out. */
+/** Returns the memory use of activations in bytes, by marker. Unknown ones are left out. */
 export type MemoryReader = (markers: ReadonlySet<string>) => Promise<ReadonlyMap<string, number>>;
 
 /**
- * The memory of all that carries each marker, and of all that descends from that, as proportional set size: what processes
- * share is divided among them, so that a sum counts nothing twice. Only Linux tells; elsewhere there is none.
+ * Returns the memory use of all processes with each marker and their descendants, as proportional set size: shared
+ * memory is divided among the processes, so a sum counts nothing twice. Linux only; empty elsewhere.
  *
- * @throws Error if it cannot be told, for lack of descriptors
+ * @throws Error if it cannot be read for lack of file descriptors
  */
 export async function readMemory(markers: ReadonlySet<string>): Promise<ReadonlyMap<string, number>> {
   const sums = new Map<string, number>();
@@ -16,14 +16,14 @@ export async function readMemory(markers: ReadonlySet<string>): Promise<Readonly
   const marked = await findMarked((marker) => markers.has(marker));
   const owners = descendants(new Map(marked.map(({ pid, marker }) => [pid, marker])), await parents());
   for (const [pid, marker] of owners) {
-    // One after the other, since the kernel walks through the whole memory of each.
+    // One at a time, because the kernel walks all of each process's memory.
     const bytes = await proportionalSize(pid);
     if (bytes !== undefined) sums.set(marker, (sums.get(marker) ?? 0) + bytes);
   }
   return sums;
 }
 
-/** The processes of each marker, with those that descend from them and do not carry it themselves. */
+/** Returns the processes of each marker, with descendants that do not carry a marker themselves. */
 export function descendants(
   marked: ReadonlyMap<number, string>,
   parentOf: ReadonlyMap<number, number>,
@@ -32,7 +32,7 @@ export function descendants(
   for (const pid of parentOf.keys()) {
     const path: number[] = [];
     let at: number | undefined = pid;
-    // What was read one after the other need be no tree: a pid may have been given anew.
+    // Because the processes were read one after the other, a reused pid may break the tree.
     while (at !== undefined && !owners.has(at) && !path.includes(at)) {
       path.push(at);
       at = parentOf.get(at);
@@ -48,7 +48,7 @@ async function parents(): Promise<ReadonlyMap<number, number>> {
   const found = await Promise.all(
     pids.map(async (pid) => {
       const stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => undefined);
-      // The name of the program stands second, in parentheses, and may hold anything.
+      // The second field, in parentheses, is the program's name and may contain anything.
       const parent = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
       return parent === undefined ? [] : [[Number(pid), Number(parent)] as const];
     }),
@@ -57,7 +57,7 @@ async function parents(): Promise<ReadonlyMap<number, number>> {
 }
 
 async function proportionalSize(pid: number): Promise<number | undefined> {
-  // Gone meanwhile, or somebody else's.
+  // The process is gone, or belongs to another user.
   const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "latin1").catch(() => "");
   const kilobytes = /^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1];
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024;

@@ -1,7 +1,10 @@
-/** The first release of Claude Code that takes a prompt as text when it is told to. Those before it say nothing, and run it. */
+/**
+ * The first release of Claude Code that accepts prompts as plain text. Earlier ones ignore the request and expand the
+ * prompt.
+ */
 const OLDEST = "2.1.248";
 
-/** Why this release of Claude Code cannot be used, if that is so. One that does not say which it is may be any. */
+/** Returns why this release of Claude Code cannot be used, or undefined. An unknown release may be any. */
 export function releaseProblem(version: string | undefined): string | undefined {
   if (version === undefined || !/^\d+\.\d+\.\d+/.test(version) || !isBefore(version, OLDEST)) return undefined;
   return `Claude Code ${version} is older than ${OLDEST}, so that it would run commands, and read in files, that stand in the prompts of users; update it`;

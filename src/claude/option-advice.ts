@@ -9,17 +9,20 @@ import {
 } from "@anthropic-ai/claude-agent-sdk";
 import { didYouMean, nearMisses } from "../names.ts";
 
-/* What Claude Code takes without a word and does nothing with. The list of its tools is not complete, so that none of it is refused. */
+/*
+ * Advice about values that Claude Code accepts silently and ignores. Its list of tools is incomplete, so nothing is
+ * refused because of it.
+ */
 
-/** The options in which tools are named. */
+/** The options that name tools. */
 const TOOL_OPTIONS = ["allowedTools", "disallowedTools", "tools"] as const;
 
-/** All that is told of options as soon as a process is up. @param models those that Claude Code lists */
+/** Returns all advice about options once a process is up. @param models those that Claude Code lists */
 export async function adviceOn(options: SdkOptions, models: readonly ModelInfo[]): Promise<string[]> {
   return [...toolAdvice(options), ...modelAdvice(options.model, models), ...(await directoryAdvice(options))];
 }
 
-/** Names of tools that are none: Claude Code passes over them. */
+/** Returns advice about tools that do not exist, which Claude Code ignores. */
 export function toolAdvice(options: SdkOptions): string[] {
   const servers = serversOf(options);
   return namedTools(options).flatMap(({ option, rule, name }) => {
@@ -28,7 +31,7 @@ export function toolAdvice(options: SdkOptions): string[] {
   });
 }
 
-/** Names of tools that their MCP server, which is connected, does not have. */
+/** Returns advice about tools that their connected MCP server does not have. */
 export function serverToolAdvice(options: SdkOptions, servers: readonly McpServerStatus[]): string[] {
   const told = servers.filter(({ status, tools }) => status === "connected" && tools !== undefined);
   return namedTools(options).flatMap(({ option, rule, name }) => {
@@ -42,7 +45,7 @@ export function serverToolAdvice(options: SdkOptions, servers: readonly McpServe
   });
 }
 
-/** A model that Claude Code does not know: it lists that one as it was given, and has no name for it. */
+/** Returns advice about a model that Claude Code does not know: it lists the model as given, without a name. */
 export function modelAdvice(model: string | undefined, models: readonly ModelInfo[]): string[] {
   const unknown = models.some(({ value, displayName }) => value === model && displayName === model);
   if (model === undefined || !unknown) return [];
@@ -56,13 +59,13 @@ export function modelAdvice(model: string | undefined, models: readonly ModelInf
   ];
 }
 
-/** Directories that are not there: Claude Code passes over them. */
+/** Returns advice about directories that do not exist, which Claude Code ignores. */
 async function directoryAdvice({
   cwd = process.cwd(),
   additionalDirectories = [],
   ...rest
 }: SdkOptions): Promise<string[]> {
-  // A process of the application's own may run on another machine, with other files.
+  // A process that the application spawns may run on another machine, with other files.
   if (rest.spawnClaudeCodeProcess !== undefined) return [];
   const advice = additionalDirectories.map(async (given) => {
     const path = resolve(cwd, given);
@@ -84,12 +87,12 @@ async function siblingsLike(path: string): Promise<string[]> {
 
 interface NamedTool {
   readonly option: (typeof TOOL_OPTIONS)[number];
-  /** As it was given: `Bash(git *)`. */
+  /** The rule as given: `Bash(git *)`. */
   readonly rule: string;
   readonly name: string;
 }
 
-/** The tools that options name in full; what has a `*` in it may mean any. */
+/** Returns the tools that options name in full; a name with `*` may match any. */
 function namedTools(options: SdkOptions): NamedTool[] {
   return TOOL_OPTIONS.flatMap((option) => {
     const rules = options[option];
@@ -120,7 +123,7 @@ function serverProblem(name: string, servers: readonly string[] | undefined): st
   return `there is no such MCP server${near}`;
 }
 
-/** The names of all servers that there can be; `undefined` if files may bring others. */
+/** Returns the names of all possible servers; `undefined` if files may add others. */
 function serversOf({
   mcpServers = {},
   settingSources = [],
@@ -135,7 +138,7 @@ function prefixOf(server: string): string {
   return `mcp__${written(server)}__`;
 }
 
-/** A name as it stands in that of a tool. */
+/** Returns a server's name as it appears in its tools' names. */
 function written(name: string): string {
   return name.replaceAll(/[^\w-]/g, "_");
 }

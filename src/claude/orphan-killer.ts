@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { MARKER, thisOwner } from "./marker.ts";
 
 /*
- * Waits until this host is gone, which ends its input; then gives what the host has left behind a second to end by
- * itself, and kills the rest. `grep` names the processes in whose environment the host's marker stands.
+ * Waits until this host is gone, which closes the script's input, then gives the remaining processes a second to end by
+ * themselves and kills the rest. `grep` finds processes with the host's marker in their environment.
  */
 const SCRIPT = `
 cat > /dev/null
@@ -19,10 +19,11 @@ done
 let started = false;
 
 /**
- * Starts, once in the life of this host, a small process that outlives it and ends what the host's death left behind.
+ * Starts, once per host, a small process that outlives the host and ends what its death left behind.
  *
- * On the parent-death signal Claude Code ends its commands and itself, mostly within 100 ms; but while it waits for an
- * MCP server it may take seconds, and one that hangs does not end at all. Only Linux tells the environment of a process.
+ * On the parent-death signal, Claude Code ends its commands and itself, usually within 100 ms. While it waits for an
+ * MCP server it may take seconds, and a hung process does not end at all. Only Linux shows the environment of a
+ * process.
  */
 export function startOrphanKiller(): void {
   if (started || process.platform !== "linux") return;
@@ -33,10 +34,10 @@ export function startOrphanKiller(): void {
     env: { PATH: process.env["PATH"] },
     detached: true,
   });
-  // Without a shell there is no orphan killer; then the next host kills the orphans.
+  // Without a shell there is no orphan killer; the next host then kills the orphans.
   killer.on("error", () => {});
   if (killer.stdin === undefined) {
-    // No descriptors are left, so Node made no streams; the next process asks again.
+    // Without free file descriptors, Node creates no streams; the next start tries again.
     started = false;
     return;
   }
