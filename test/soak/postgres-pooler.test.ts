@@ -29,9 +29,15 @@ describe("behind a transaction pooler", () => {
     for (const { name, run } of sessionStoreConformance(make)) it(name, run);
   });
 
-  it("leaves no advisory lock behind, and the pooler rejects startup parameters", async () => {
-    expect(pooler.transactions).toBeGreaterThan(500);
+  it("leaves no advisory lock behind", async () => {
+    const before = pooler.transactions;
+    const cases = journalConformance(() => postgresJournal(server.fresh(pooler.port)));
+    for (const { run } of cases.slice(0, 5)) await run();
+    expect(pooler.transactions).toBeGreaterThan(before);
     expect(await server.sql("select from pg_locks where locktype = 'advisory'")).toEqual([]);
+  });
+
+  it("names the startup parameter that the pooler rejects", async () => {
     const journal = postgresJournal({
       ...server.fresh(pooler.port),
       postgres: `${server.url({ port: pooler.port })}?statement_timeout=1`,

@@ -135,15 +135,15 @@ describe.concurrent("SQLite journal under attack", {
     }
   }
 
-  for (const attack of ATTACKS) {
+  for (const attack of ATTACKS.filter(({ leavesNothing }) => leavesNothing !== true)) {
     for (const end of ["kill", "stop"] as const) {
       it.skipIf(!isPossible(attack))(
         `reports what it lost without a further write: ${attack.name}; then a ${end}`,
         async () => {
           const story = await tell(attack, end, 0);
           if (process.env["TELL_ATTACKS"]) console.log(`${attack.name}, no write; ${end}: ${JSON.stringify(story)}`);
-          if (attack.leavesNothing === true) return;
-          if (story.start === "taken" && story.damage === undefined) expect(story.lost, JSON.stringify(story)).toBe(0);
+          const reported = story.start !== "taken" || story.damage !== undefined;
+          expect(reported || story.lost === 0, JSON.stringify(story)).toBe(true);
           if (attack.harmless === true) expect(story).toMatchObject({ lost: 0, start: "taken" });
         },
       );
