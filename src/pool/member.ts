@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SessionName } from "../names.ts";
+import { isNothing } from "../session/conversation/granted.ts";
 import type { SessionSettings } from "../session/options/session-settings.ts";
 import type { SessionOwner } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
@@ -68,7 +69,7 @@ export class Member {
 
   /** Whether its options differ from the pool's, because of calls such as `setModel` or of granted permissions. */
   get changed(): boolean {
-    return !isDeepStrictEqual(this.server.settings.sdk, this.settings.sdk) || this.server.hasGrants;
+    return !isDeepStrictEqual(this.server.settings.sdk, this.settings.sdk) || !isNothing(this.server.granted);
   }
 
   get candidate(): Candidate | undefined {

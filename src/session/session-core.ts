@@ -139,6 +139,28 @@ export class SessionCore {
     this.#workSettled = undefined;
   }
 
+  /**
+   * Begins an empty conversation, in an empty directory if the session has its own, and replaces a running process
+   * within its life. Resolves once that is done, or no process will start. No turn may run or wait.
+   *
+   * @throws CastellanError `SESSION_QUARANTINED` if the directory cannot be emptied
+   */
+  async startAfresh(): Promise<void> {
+    this.conversation.clearNext();
+    this.process.emptyFirst();
+    await this.process.settled();
+    const { activation } = this.process;
+    if (activation === undefined) {
+      this.conversation.clearIfDue();
+      // Starting the process fails with the reason and quarantines the session.
+      await this.process.emptyIfDue().catch(() => this.withProcess("wake", this.settings.queueTimeout, async () => {}));
+    } else {
+      if (this.process.state === "up") this.process.replace();
+      await activation.exited;
+    }
+    await this.settled();
+  }
+
   /** Resolves with the state once the process is up, or none will start. */
   settled(): Promise<SessionState> {
     return this.#settled.wait();

@@ -7,7 +7,7 @@ import { SessionConversation } from "./context/session-conversation.ts";
 import type { SharedResources } from "./context/shared-resources.ts";
 import type { Approval } from "./conversation/approval.ts";
 import { forkOptions } from "./conversation/conversation.ts";
-import { isNothing } from "./conversation/granted.ts";
+import { type Granted, isNothing } from "./conversation/granted.ts";
 import { type HistoryOptions, historyOf } from "./conversation/history.ts";
 import type { BudgetStatus } from "./options/budget.ts";
 import { type Prompt, promptText } from "./options/prompt.ts";
@@ -234,14 +234,9 @@ export class SessionServer {
     return await this.fromJournal(() => historyOf(this.#core.conversation.now, this.launch, options));
   }
 
-  /** The permission mode granted in the conversation, if any. */
-  get grantedMode(): PermissionMode | undefined {
-    return this.#core.conversation.granted.mode?.now;
-  }
-
-  /** Whether anything was granted in the conversation. */
-  get hasGrants(): boolean {
-    return !isNothing(this.#core.conversation.granted);
+  /** What was granted in the conversation. */
+  get granted(): Granted {
+    return this.#core.conversation.granted;
   }
 
   /** Revokes all grants of the conversation. */
@@ -293,26 +288,9 @@ export class SessionServer {
     this.#core.conversation.clearNext();
   }
 
-  /**
-   * Begins an empty conversation, in an empty directory if the session has its own, and replaces a running process
-   * within its life. Resolves once that is done, or no process will start. No turn may run or wait.
-   *
-   * @throws CastellanError `SESSION_QUARANTINED` if the directory cannot be emptied
-   */
+  /** See {@link SessionCore.startAfresh}. */
   async startAfresh(): Promise<void> {
-    this.#core.conversation.clearNext();
-    this.emptyFirst();
-    await this.#core.process.settled();
-    const { activation } = this.#core.process;
-    if (activation === undefined) {
-      this.#core.conversation.clearIfDue();
-      // Starting the process fails with the reason and quarantines the session.
-      await this.#core.process.emptyIfDue().catch(() => this.wake());
-    } else {
-      if (this.#core.process.state === "up") this.#core.process.replace();
-      await activation.exited;
-    }
-    await this.settled();
+    await this.#core.startAfresh();
   }
 
   /** Replaces a process with these credentials, which the API refuses, if different ones are available. */

@@ -132,5 +132,5 @@ function endsOf(info: ChildInfo | undefined): { restarts: number; lastExits: Chi
 }
 
 function optionsOf(server: SessionServer, { settings, layers }: SessionPlan): EffectiveOptions {
-  return effectiveOptions(settings, layers, server.settings, server.grantedMode, server.launch.environment);
+  return effectiveOptions(settings, layers, server.settings, server.granted.mode?.now, server.launch.environment);
 }
