@@ -87,7 +87,7 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
     }
     await super.write(batch);
     if (this.#acts()) return;
-    const message = `The journal ${this.location} has taken this node's write, but the node's lease has expired since: other nodes may own its sessions now.`;
+    const message = `The journal ${this.location} accepted this node's write, but the node's lease has expired since: other nodes may own its sessions now.`;
     const error = new CastellanError("NOT_OWNER", message);
     this.lose(error);
     throw error;

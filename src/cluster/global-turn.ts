@@ -381,7 +381,7 @@ export class GlobalTurn implements TurnSource {
   }
 
   #forgotten(): CastellanError<"TURN_LOST"> {
-    const message = `${this.#who}: the database has lost the accepted turn: it failed over to a replica without it, or was restored from a backup. The turn may have run in part; \`details\` holds the output so far. Ask again if it may be done twice.`;
+    const message = `${this.#who}: the database has lost the accepted turn: it failed over to a replica without it, or was restored from a backup. The turn may have run in part; \`details\` holds the output so far. Send it again if it may run twice.`;
     return new CastellanError("TURN_LOST", message, { details: this.#partial });
   }
 

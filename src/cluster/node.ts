@@ -111,8 +111,9 @@ export class ClusterNode {
   }
 
   /**
-   * Joins the cluster. On failure nothing is left running. @throws CastellanError `DATABASE_UNAVAILABLE`,
-   * `JOURNAL_UNAVAILABLE`
+   * Joins the cluster. On failure nothing is left running.
+   *
+   * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`
    */
   static async join(settings: NodeSettings, deps: NodeDeps): Promise<ClusterNode> {
     const node = new ClusterNode(settings, deps);

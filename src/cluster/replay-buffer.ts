@@ -72,7 +72,7 @@ export class ReplayBuffer {
   doubt(problem: string): void {
     if (this.#doubts.has(problem)) return;
     this.#doubts.add(problem);
-    this.#warn(`The cluster ${this.#location.label} may lose what it has confirmed: ${problem}.`);
+    this.#warn(`The cluster ${this.#location.label} may lose confirmed commits: ${problem}.`);
   }
 
   /** Warns that the database lacked batches. */

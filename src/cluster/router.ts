@@ -159,9 +159,7 @@ function isOpen({ alive, draining }: NodeEntry): boolean {
 
 function noNode(key: string, nodes: number): CastellanError<"CLUSTER_UNAVAILABLE"> {
   const there =
-    nodes === 0
-      ? "there is no node at all"
-      : `none of the ${nodes} nodes that there are lives, takes sessions and knows what it is to be`;
+    nodes === 0 ? "the cluster has no nodes" : `none of the ${nodes} nodes is alive, accepts sessions and declares it`;
   const message = `global session ${formatName(nameOfKey(key))} has no node: ${there}. Start a node whose children declare it.`;
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "no_node" } });
 }

@@ -85,7 +85,7 @@ describe("Router.locate", () => {
       expect(error.message).toContain('["global","support",42]');
       return error.message;
     };
-    expect(await reason()).toContain("there is no node at all");
+    expect(await reason()).toContain("the cluster has no nodes");
     expect(await reason(entry("a", { draining: true }))).toContain("none of the 1 nodes");
     expect(await reason(entry("a", { hosts: node("a").hosts }))).toContain("declare it");
     expect(await reason(entry("a", { protocols: [7, 9] }))).toContain("none of the 1 nodes");

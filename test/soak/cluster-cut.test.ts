@@ -16,7 +16,7 @@ afterAll(async () => {
 });
 
 /**
- * Returns when the run of a node was given up for dead, by the clock of this machine. Undefined while it counts as
+ * Returns when the run of a node was declared dead, by the clock of this machine. Undefined while it counts as
  * alive.
  */
 async function givenUpAt({ server: database, schema }: RealCluster, { name }: RealNode): Promise<number | undefined> {

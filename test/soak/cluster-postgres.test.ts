@@ -57,7 +57,7 @@ it("a cluster without PostgreSQL for a minute: rejects calls in time, and resume
     cluster.client.listSessions().catch((error: unknown) => error),
   ]);
   for (const refusal of refusals) {
-    const code = expect.stringMatching(/^(JOURNAL|CLUSTER)_UNAVAILABLE$/);
+    const code = expect.stringMatching(/^(JOURNAL|CLUSTER|DATABASE)_UNAVAILABLE$/);
     expect(refusal).toMatchObject({ code });
   }
   expect(performance.now() - since).toBeLessThan(20_000);

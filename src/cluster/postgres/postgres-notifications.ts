@@ -45,8 +45,9 @@ export class PostgresNotifications {
   }
 
   /**
-   * Also calls `changed` after a reconnect, since notifications may have been missed. @returns a function that stops
-   * listening
+   * Also calls `changed` after a reconnect, since notifications may have been missed.
+   *
+   * @returns a function that stops listening
    */
   listen(changed: () => void): () => void {
     const listener = { changed };

@@ -44,7 +44,7 @@ export class RenewalConnection {
     );
     try {
       return await withDeadline(this.#clock, this.#timeoutMs, renewed, () => {
-        throw unavailable(subject, "unreachable", `it has not answered for ${this.#timeoutMs} ms`);
+        throw unavailable(subject, "unreachable", `no answer for ${this.#timeoutMs} ms`);
       });
     } catch (error) {
       // A broken connection may show only as silence.

@@ -38,8 +38,9 @@ export class LazyDatabase {
   }
 
   /**
-   * Connects on the first call; after a failure the next call tries again. @throws CastellanError
-   * `DATABASE_UNAVAILABLE`
+   * Connects on the first call; after a failure the next call tries again.
+   *
+   * @throws CastellanError `DATABASE_UNAVAILABLE`
    */
   async use(): Promise<PostgresDatabase> {
     return (await this.useWithHistory()).database;

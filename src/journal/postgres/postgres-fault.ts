@@ -35,13 +35,13 @@ const FAULTS: readonly (readonly [states: RegExp, fault: DatabaseFault])[] = [
 ];
 
 const ADVICE: { readonly [Fault in DatabaseFault]: string } = {
-  unreachable: "See that the server runs and that address, user and password are right.",
-  no_space: "Free some space on the server; it then goes on.",
-  read_only: "Give the address of the primary server, and a user who may write.",
-  damaged: "It is left as it is. Put a backup in its location, or choose another schema.",
-  foreign: "It is left as it is. Choose another schema.",
-  refused: "Nothing of it was written.",
-  failed: "The log of the server may say more.",
+  unreachable: "Check that the server runs, and check address, user and password.",
+  no_space: "Free some disk space on the server; Castellan then recovers by itself.",
+  read_only: "Use the URL of the primary server, and a user with write permission.",
+  damaged: "Castellan leaves the schema unchanged. Restore a backup, or choose another schema.",
+  foreign: "Castellan leaves the schema unchanged. Choose another schema.",
+  refused: "Nothing was written.",
+  failed: "See the server's log.",
 };
 
 interface FaultInit {

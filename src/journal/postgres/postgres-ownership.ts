@@ -178,6 +178,6 @@ function notOwner(label: string, holder: HolderRow | undefined): CastellanError<
     holder === undefined || holder.id === null
       ? "it has no owner now"
       : `process ${holder.pid} on ${fromText(holder.host)} owns it now`;
-  const message = `${label} no longer belongs to this application, whose heartbeat was missing for five seconds; ${now}. Start the application again.`;
+  const message = `${label} no longer belongs to this application, whose heartbeat was missing for five seconds; ${now}. Restart the application.`;
   return new CastellanError("NOT_OWNER", message);
 }

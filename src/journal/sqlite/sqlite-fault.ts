@@ -49,7 +49,7 @@ const BY_CODE: { readonly [code: string]: JournalFault } = {
 };
 
 const ADVICE: { readonly [Fault in JournalFault]: string } = {
-  unreachable: "Name a file in a folder that exists or can be made.",
+  unreachable: "Name a file in a folder that exists or can be created.",
   no_space: "Free some disk space; the journal then recovers by itself.",
   busy: "Another program has locked the file. The journal recovers once the lock is gone.",
   read_only: "Let this user write to the file and to its folder, or name another path.",
