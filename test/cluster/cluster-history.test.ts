@@ -203,7 +203,7 @@ it("castellan:database:failover: is published once per history, also after the n
   const [first, second] = histories.heard;
   expect(first).toMatchObject({ node: "n", boot: "run-1" });
   expect(second).toEqual({ node: "n", boot: "run-2", era: (first?.era ?? 0) + 1 });
-  expect(await points(METRICS.databaseFailovers)).toEqual([{ "castellan.node": "n", value: 2 }]);
+  expect(await points(METRICS.databaseFailovers)).toEqual([{ "castellan.node.name": "n", value: 2 }]);
   await member.drain(0);
   stop();
 });

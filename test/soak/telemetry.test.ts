@@ -67,8 +67,9 @@ it("Telemetry: records turns as spans and metrics, and passes the trace to a com
   process.kill(pid, "SIGKILL");
   await vi.waitUntil(() => session([name, 42]).status().restarts === 1, { interval: 5, timeout: 30_000 });
   await query([name, 42], "hi");
-  const mine = { "castellan.supervisor": shop };
-  const of = async (metric: string) => (await points(metric)).filter((point) => point["castellan.supervisor"] === shop);
+  const mine = { "castellan.supervisor.name": shop };
+  const of = async (metric: string) =>
+    (await points(metric)).filter((point) => point["castellan.supervisor.name"] === shop);
   expect(await of(METRICS.turns)).toEqual([{ ...mine, "castellan.turn.state": "completed", value: 2 }]);
   expect(await of(METRICS.turnsActive)).toEqual([{ ...mine, value: 0 }]);
   expect(await of(METRICS.activations)).toEqual([{ ...mine, value: 1 }]);
@@ -95,23 +96,23 @@ it("prometheus: exposes turns, processes and pools, but no session name or promp
     return (wanted: string) =>
       families
         .find((family) => family.name === wanted)
-        ?.metrics.filter(({ labels }) => labels?.["castellan_supervisor"] === shop);
+        ?.metrics.filter(({ labels }) => labels?.["castellan_supervisor_name"] === shop);
   };
   for (const prompt of ["secret-prompt", "two"]) await query(name, prompt);
   const late = await use(lent, async (one) => {
     await one.query("hi");
     const turn = stream(lent, "hi");
     const during = await read();
-    expect(during("castellan_pool_waiting")).toMatchObject([{ value: "1", labels: { castellan_pool: lent } }]);
-    expect(during("castellan_pool_lent")).toMatchObject([{ value: "1", labels: { castellan_pool: lent } }]);
+    expect(during("castellan_pool_waiting")).toMatchObject([{ value: "1", labels: { castellan_pool_name: lent } }]);
+    expect(during("castellan_pool_lent")).toMatchObject([{ value: "1", labels: { castellan_pool_name: lent } }]);
     expect(during("castellan_activations")).toMatchObject([{ value: "2" }]);
     return turn;
   });
   await late.result();
   const after = await read();
   expect(after("castellan_turns_total")).toMatchObject([{ value: "4", labels: { castellan_turn_state: "completed" } }]);
-  expect(after("castellan_turns_active")).toMatchObject([{ value: "0" }]);
-  expect(after("castellan_pool_lent")).toMatchObject([{ value: "0", labels: { castellan_pool: lent } }]);
+  expect(after("castellan_turn_active")).toMatchObject([{ value: "0" }]);
+  expect(after("castellan_pool_lent")).toMatchObject([{ value: "0", labels: { castellan_pool_name: lent } }]);
   expect(after("castellan_pool_waiting")).toMatchObject([{ value: "0" }]);
   expect(Number(after("castellan_turn_cost_total")?.[0]?.value)).toBeGreaterThan(0);
   await supervisor.stop();

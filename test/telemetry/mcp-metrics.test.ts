@@ -22,10 +22,10 @@ test("castellan:session:fault: is published, logged and measured for a failed MC
     options: { name: "shop" },
     fake: { mcpServer: (name) => doing[name] },
   });
-  const mine = { "castellan.supervisor": "shop" };
+  const mine = { "castellan.supervisor.name": "shop" };
   await scene.session.health();
   expect(await points(METRICS.faults)).toEqual([{ ...mine, "castellan.fault.kind": "mcp_server_failed", value: 1 }]);
-  expect(await points(METRICS.mcpServersFailed)).toEqual([{ ...mine, "castellan.mcp.server": "db", value: 1 }]);
+  expect(await points(METRICS.mcpServersFailed)).toEqual([{ ...mine, "castellan.mcp.server.name": "db", value: 1 }]);
   const reason = 'the MCP server "db": it is not connected: Connection closed';
   const fault = { session: scene.name, supervisor: "shop", kind: "mcp_server_failed", server: "db", reason };
   expect(told.heard).toEqual([fault]);
@@ -33,7 +33,7 @@ test("castellan:session:fault: is published, logged and measured for a failed MC
 
   doing["db"] = { status: "connected" };
   await scene.session.health();
-  expect(await points(METRICS.mcpServersFailed)).toMatchObject([{ "castellan.mcp.server": "db", value: 0 }]);
+  expect(await points(METRICS.mcpServersFailed)).toMatchObject([{ "castellan.mcp.server.name": "db", value: 0 }]);
   doing["db"] = failed;
   await scene.session.health();
   expect(await points(METRICS.faults)).toMatchObject([{ value: 2 }]);

@@ -52,12 +52,12 @@ test("METRICS and ATTRIBUTES: have these names, which change only with a release
         "finishReasons": "gen_ai.response.finish_reasons",
         "granted": "castellan.capacity.granted",
         "inputTokens": "gen_ai.usage.input_tokens",
-        "mcpServer": "castellan.mcp.server",
-        "node": "castellan.node",
+        "mcpServer": "castellan.mcp.server.name",
+        "node": "castellan.node.name",
         "operation": "gen_ai.operation.name",
         "outcome": "castellan.approval.outcome",
         "outputTokens": "gen_ai.usage.output_tokens",
-        "pool": "castellan.pool",
+        "pool": "castellan.pool.name",
         "poolGranted": "castellan.pool.granted",
         "prompt": "castellan.turn.prompt",
         "promptLength": "castellan.turn.prompt_length",
@@ -66,7 +66,7 @@ test("METRICS and ATTRIBUTES: have these names, which change only with a release
         "resumed": "castellan.activation.resumed",
         "sessionState": "castellan.session.state",
         "spare": "castellan.activation.spare",
-        "supervisor": "castellan.supervisor",
+        "supervisor": "castellan.supervisor.name",
         "tokenType": "gen_ai.token.type",
         "turn": "castellan.turn.id",
         "turnState": "castellan.turn.state",
@@ -76,7 +76,7 @@ test("METRICS and ATTRIBUTES: have these names, which change only with a release
         "activationUptime": "castellan.activation.uptime",
         "activations": "castellan.activations",
         "approvals": "castellan.approvals",
-        "approvalsPending": "castellan.approvals.pending",
+        "approvalsPending": "castellan.approval.pending",
         "capacityWaitDuration": "castellan.capacity.wait.duration",
         "capacityWaiting": "castellan.capacity.waiting",
         "databaseFailovers": "castellan.database.failovers",
@@ -97,7 +97,7 @@ test("METRICS and ATTRIBUTES: have these names, which change only with a release
         "turnCost": "castellan.turn.cost",
         "turnQueueDuration": "castellan.turn.queue.duration",
         "turns": "castellan.turns",
-        "turnsActive": "castellan.turns.active",
+        "turnsActive": "castellan.turn.active",
       },
     }
   `);
@@ -187,7 +187,7 @@ test("metrics: count turns, processes, restarts and sessions, with no name or pr
   await failure(query(name, "die"), "TURN_INTERRUPTED");
   await eventually(() => session(name).status().state === "idle");
   await query(name, "again");
-  const shop = { "castellan.supervisor": "shop" };
+  const shop = { "castellan.supervisor.name": "shop" };
   expect(await points(METRICS.turns)).toEqual([
     { ...shop, "castellan.turn.state": "completed", value: 2 },
     { ...shop, "castellan.turn.state": "interrupted", value: 1 },
@@ -241,7 +241,7 @@ test("metrics: never turn negative for sessions that ran before instrumentation"
     expect((await points(name)).filter((point) => point.value !== 0)).toEqual([]);
   }
   expect(await points(METRICS.turns)).toEqual([
-    { "castellan.supervisor": "late", "castellan.turn.state": "completed", value: 1 },
+    { "castellan.supervisor.name": "late", "castellan.turn.state": "completed", value: 1 },
   ]);
   stop();
 });

@@ -20,7 +20,7 @@ test("pool metrics: measure loans, waits, their durations and refusals, by super
     children: [pool(name, { size: 2 })],
     options: { name: "shop" },
   });
-  const mine = { "castellan.supervisor": "shop", "castellan.pool": name };
+  const mine = { "castellan.supervisor.name": "shop", "castellan.pool.name": name };
   const loans = [await checkout(name), await checkout(name)];
   const late = failure(checkout(name, { timeout: "5s" }), "POOL_EXHAUSTED");
   const turn = query(name, "hi");
@@ -55,7 +55,7 @@ test("prometheus: exports the pool metrics", async () => {
     families
       .find((family) => family.name === wanted)
       ?.metrics.filter(
-        ({ labels }) => labels?.["castellan_pool"] === name && labels["castellan_supervisor"] === "shop",
+        ({ labels }) => labels?.["castellan_pool_name"] === name && labels["castellan_supervisor_name"] === "shop",
       );
   expect(of("castellan_pool_lent")).toMatchObject([{ value: "1" }]);
   expect(of("castellan_pool_exhausted_total")).toMatchObject([{ value: "1" }]);

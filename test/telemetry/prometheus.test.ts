@@ -20,7 +20,7 @@ test("prometheus: exports what happened, without session names", async () => {
   const families = parse(text);
   const family = (wanted: string) => families.find((one) => one.name === wanted);
   const mine = (wanted: string) =>
-    family(wanted)?.metrics.filter(({ labels }) => labels?.["castellan_supervisor"] === "shop");
+    family(wanted)?.metrics.filter(({ labels }) => labels?.["castellan_supervisor_name"] === "shop");
   expect(mine("castellan_turns_total")).toMatchObject([
     { value: "2", labels: { castellan_turn_state: "completed" } },
     { value: "1", labels: { castellan_turn_state: "interrupted" } },
