@@ -40,7 +40,7 @@ interface ChildRun {
   termination?: ChildTermination;
 }
 
-const shownAs = {
+const visibleStates = {
   due: "restarting",
   starting: "restarting",
   running: "running",
@@ -91,10 +91,10 @@ export class ChildSlot {
   }
 
   /** The state that callers see. It determines the answers to their calls. */
-  get shownState(): ChildInfo["state"] {
+  get visibleState(): ChildInfo["state"] {
     const { name } = this.#state.name === "terminating" ? this.#state.next : this.#state;
     const isFirstStart = !this.hasRun && this.history.restarts === 0;
-    return isFirstStart && (name === "due" || name === "starting") ? "starting" : shownAs[name];
+    return isFirstStart && (name === "due" || name === "starting") ? "starting" : visibleStates[name];
   }
 
   /** Returns a snapshot of the child. */
@@ -104,7 +104,7 @@ export class ChildSlot {
     return {
       id,
       child: state.name === "running" ? state.child : undefined,
-      state: this.shownState,
+      state: this.visibleState,
       type,
       restart,
       significant,
@@ -118,7 +118,7 @@ export class ChildSlot {
    * Notifies the child's listener, if any, in a microtask. All listeners therefore receive events in order, and may call the supervisor,
    * which is never in the middle of a step then.
    */
-  tell(event: ChildEvent): void {
+  notify(event: ChildEvent): void {
     const { onEvent } = this.settings;
     if (onEvent === undefined) return;
     const told = Promise.resolve().then(() => onEvent(event));

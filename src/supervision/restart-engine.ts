@@ -97,7 +97,7 @@ export class RestartEngine implements SlotOwner {
   started(slot: ChildSlot): void {
     this.#leaveSequence(slot);
     slot.history = { ...slot.history, failedStarts: 0 };
-    slot.tell({ type: "started", restarts: slot.restarts });
+    slot.notify({ type: "started", restarts: slot.restarts });
     this.#firstStartOver(slot);
   }
 
@@ -105,7 +105,7 @@ export class RestartEngine implements SlotOwner {
     this.#leaveSequence(slot);
     this.#record(slot, exit);
     if (exit.disposition !== "free") slot.history = { ...slot.history, failedStarts: slot.history.failedStarts + 1 };
-    slot.tell({ type: "start_failed", exit });
+    slot.notify({ type: "start_failed", exit });
     const message = `child ${slot.settings.id} failed to start`;
     const error = new CastellanError("CHILD_START_FAILED", message, { cause: exit.cause });
     slot.rejectNextRun(error);
@@ -113,7 +113,7 @@ export class RestartEngine implements SlotOwner {
       slot.settle({ name: "terminated" });
       this.end({ reason: "abnormal", cause: error });
     } else if (slot.stateIfStartFails === undefined) {
-      this.#carryOut(slot, exit);
+      this.#applyDecision(slot, exit);
     } else {
       this.#settle(slot, stateAfterFailure(slot.stateIfStartFails, exit));
     }
@@ -122,25 +122,25 @@ export class RestartEngine implements SlotOwner {
 
   exited(slot: ChildSlot, exit: ChildExit): void {
     this.#record(slot, exit);
-    slot.tell({ type: "exited", exit });
-    this.#carryOut(slot, exit);
+    slot.notify({ type: "exited", exit });
+    this.#applyDecision(slot, exit);
   }
 
   terminated(slot: ChildSlot, error: unknown): void {
     const { id } = slot.settings;
-    slot.tell(error === undefined ? { type: "terminated" } : { type: "terminated", error });
+    slot.notify(error === undefined ? { type: "terminated" } : { type: "terminated", error });
     if (slot.state.name === "deleted") this.slots.delete(id);
     if (slot.state.name !== "due") this.#firstStartOver(slot);
     if (slot.state.name !== "quarantined") return;
     this.#leaveSequence(slot);
     const exit: ChildExit = { reason: "abnormal", disposition: "quarantine", cause: error };
     this.#record(slot, exit);
-    slot.tell({ type: "quarantined", lastExits: slot.history.exits });
+    slot.notify({ type: "quarantined", lastExits: slot.history.exits });
     slot.rejectNextRun(new CastellanError("CHILD_NOT_GONE", `child ${id} could not be stopped`, { cause: error }));
   }
 
   /** Carries out the decision on a child that exited by itself, or whose start failed. */
-  #carryOut(slot: ChildSlot, exit: ChildExit): void {
+  #applyDecision(slot: ChildSlot, exit: ChildExit): void {
     const { intensity, onMaxRestarts, autoShutdown } = this.#settings;
     const { restart, significant } = slot.settings;
     const now = this.#deps.clock.monotonic();
@@ -159,14 +159,14 @@ export class RestartEngine implements SlotOwner {
         break;
       case "escalate":
         this.#settle(slot, { name: "terminated" });
-        slot.tell({ type: "escalated", exit });
+        slot.notify({ type: "escalated", exit });
         this.end({ reason: "abnormal", cause: escalation(slot, intensity, exit) });
         break;
       case "terminate":
       case "delete":
         this.#settle(slot, { name: decision.outcome === "delete" ? "deleted" : "terminated" });
         if (!endsSupervisor(autoShutdown, significant, () => this.#anySignificantActive())) break;
-        slot.tell({ type: "auto_shutdown", exit });
+        slot.notify({ type: "auto_shutdown", exit });
         this.end({ reason: "shutdown" });
         break;
     }
@@ -178,7 +178,7 @@ export class RestartEngine implements SlotOwner {
     const delay = backoffDelay(restarts, CHILD_BACKOFF, () => this.#deps.random());
     slot.history = { ...slot.history, restarts, delay };
     slot.settle({ name: "due" });
-    slot.tell({ type: "restarting", delay, attempt: restarts });
+    slot.notify({ type: "restarting", delay, attempt: restarts });
 
     // No sibling can depend on a child that has never run.
     const group = slot.hasRun ? restartGroup(strategy, this.slots.values(), slot) : [slot];
@@ -196,7 +196,7 @@ export class RestartEngine implements SlotOwner {
   #settle(slot: ChildSlot, next: NotRunning): void {
     slot.settle(next);
     if (next.name === "deleted") this.slots.delete(slot.settings.id);
-    if (next.name === "quarantined") slot.tell({ type: "quarantined", lastExits: slot.history.exits });
+    if (next.name === "quarantined") slot.notify({ type: "quarantined", lastExits: slot.history.exits });
   }
 
   /** Terminates a child without a restart. Has no effect on a child that does not run. */

@@ -61,8 +61,8 @@ export function decide({ restart, exit, counted, now, intensity, failedStarts, o
   if (disposition === "quarantine") return { outcome: onMaxRestarts };
   if (disposition === "free") return { outcome: "restart", counted };
   const { restarts, exceeded } = addRestart(counted, now, intensity);
-  const hopeless = failedStarts > Math.max(MAX_FAILED_STARTS, intensity.maxRestarts);
-  return exceeded || hopeless ? { outcome: onMaxRestarts } : { outcome: "restart", counted: restarts };
+  const neverStarts = failedStarts > Math.max(MAX_FAILED_STARTS, intensity.maxRestarts);
+  return exceeded || neverStarts ? { outcome: onMaxRestarts } : { outcome: "restart", counted: restarts };
 }
 
 /** The restarts that still count, newest first, and whether they exceed the intensity. */

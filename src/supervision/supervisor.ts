@@ -223,9 +223,9 @@ export class ChildSupervisor implements Child {
   /** The child of a call, and the answer. Throws if the call is not allowed. */
   #answered(call: Call, id: string): { slot: ChildSlot; answer: "proceed" | "await_start" } {
     const slot = this.#find(id);
-    const answer = answerTo(call, slot.shownState);
+    const answer = answerTo(call, slot.visibleState);
     if (answer === "proceed" || answer === "await_start") return { slot, answer };
-    throw new CastellanError(answer, `cannot ${call} child ${id}: it is ${slot.shownState}`);
+    throw new CastellanError(answer, `cannot ${call} child ${id}: it is ${slot.visibleState}`);
   }
 
   #find(id: string): ChildSlot {

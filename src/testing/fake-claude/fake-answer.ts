@@ -9,7 +9,7 @@ export interface FakeAnswerSink {
   /** Sends a message. Returns its uuid. */
   send(message: WireObject): string;
   /** Called for each completed text. */
-  said(uuid: string, text: string): void;
+  onText(uuid: string, text: string): void;
 }
 
 interface OpenText {
@@ -54,7 +54,7 @@ export class FakeAnswer {
   }
 
   /** Adds text to the block without streaming it. */
-  silently(kind: OpenText["kind"], text: string): void {
+  appendUnstreamed(kind: OpenText["kind"], text: string): void {
     this.#openBlock(kind).text += text;
     this.#characters += text.length;
   }
@@ -73,7 +73,7 @@ export class FakeAnswer {
     }
     this.lastText = open.text;
     const uuid = this.#finish({ type: "text", text: open.text });
-    this.#sink.said(uuid, open.text);
+    this.#sink.onText(uuid, open.text);
   }
 
   toolUse(id: string, name: string, input: WireObject): void {
@@ -113,7 +113,7 @@ export class FakeAnswer {
     this.#open = undefined;
     if (open?.kind === "text" && open.text !== "") {
       const uuid = this.#sink.send({ ...this.#assistant({ type: "text", text: open.text }), aborted: true });
-      this.#sink.said(uuid, open.text);
+      this.#sink.onText(uuid, open.text);
     }
     return open !== undefined;
   }

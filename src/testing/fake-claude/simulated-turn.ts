@@ -94,7 +94,7 @@ export class SimulatedTurn implements FakeTurn {
         model: claude.settings.model,
         partialMessages: claude.settings.partialMessages,
         send: (message) => claude.send(message),
-        said: (uuid, text) => claude.conversation.append({ uuid, role: "assistant", text }),
+        onText: (uuid, text) => claude.conversation.append({ uuid, role: "assistant", text }),
       },
       this.#echo,
     );
@@ -103,7 +103,7 @@ export class SimulatedTurn implements FakeTurn {
       throw this.signal.reason;
     });
     messages.forEach((message, at) => {
-      this.#prompted(this.promptUuids[at] ?? "", message);
+      this.#appendPrompt(this.promptUuids[at] ?? "", message);
     });
   }
 
@@ -119,7 +119,7 @@ export class SimulatedTurn implements FakeTurn {
   async begin(): Promise<void> {
     await this.hook("UserPromptSubmit", { prompt: this.prompt });
     this.#claude.send(this.#claude.settings.init(this.callerUuids));
-    this.#request();
+    this.#announceRequest();
   }
 
   /** Sends the result after the script has returned, unless it has sent one. */
@@ -162,19 +162,19 @@ export class SimulatedTurn implements FakeTurn {
   }
 
   text(text: string, options: FakeTextOptions = {}): Promise<void> {
-    return this.#speak(() => this.#say("text", text, options.partials ?? true));
+    return this.#whileLive(() => this.#sendText("text", text, options.partials ?? true));
   }
 
   thinking(text: string): Promise<void> {
-    return this.#speak(() => this.#say("thinking", text, true));
+    return this.#whileLive(() => this.#sendText("thinking", text, true));
   }
 
   partial(text: string): Promise<void> {
-    return this.#speak(async () => this.#answer.piece("text", text));
+    return this.#whileLive(async () => this.#answer.piece("text", text));
   }
 
   toolUse(name: string, input: WireObject, outcome: FakeToolOutcome = {}): Promise<string> {
-    return this.#speak(async () => {
+    return this.#whileLive(async () => {
       const id = toolUseId();
       const plan = planTool(name, this.#claude.settings);
       await this.#tools.use({ id, name, input }, plan?.ask ?? outcome.ask ?? false, async () => {
@@ -182,14 +182,14 @@ export class SimulatedTurn implements FakeTurn {
         if (plan !== undefined) return plan.run();
         return { content: outcome.result ?? "", isError: outcome.isError ?? false };
       });
-      this.#join();
-      this.#request();
+      this.#joinQueued();
+      this.#announceRequest();
       return id;
     });
   }
 
   callTool(server: string, tool: string, args: WireObject): Promise<WireObject> {
-    return this.#speak(async () => {
+    return this.#whileLive(async () => {
       const id = toolUseId();
       let returned: WireObject = {};
       await this.#tools.use({ id, name: `mcp__${server}__${tool}`, input: args }, false, async () => {
@@ -197,18 +197,18 @@ export class SimulatedTurn implements FakeTurn {
         returned = answer.returned;
         return answer;
       });
-      this.#join();
-      this.#request();
+      this.#joinQueued();
+      this.#announceRequest();
       return returned;
     });
   }
 
   hook(event: HookEvent, input: WireObject = {}): Promise<WireObject[]> {
-    return this.#speak(() => this.#host.hook(event, input));
+    return this.#whileLive(() => this.#host.hook(event, input));
   }
 
   askPermission(toolName: string, input: WireObject): Promise<PermissionResult> {
-    return this.#speak(() => this.#tools.ask({ id: toolUseId(), name: toolName, input }));
+    return this.#whileLive(() => this.#tools.ask({ id: toolUseId(), name: toolName, input }));
   }
 
   async emit(message: SDKMessage | WireObject): Promise<void> {
@@ -222,7 +222,7 @@ export class SimulatedTurn implements FakeTurn {
   }
 
   result(result: FakeResult = {}): Promise<void> {
-    return this.#speak(async () => {
+    return this.#whileLive(async () => {
       this.#answer.closeMessage("end_turn");
       await this.hook("Stop", {
         stop_hook_active: false,
@@ -230,14 +230,14 @@ export class SimulatedTurn implements FakeTurn {
         background_tasks: [],
         session_crons: [],
       });
-      this.#live();
+      this.#throwIfOver();
       this.#over = true;
       this.#end({ text: this.#answer.lastText, ...result }, { stopReason: "end_turn" });
     });
   }
 
   fail(error: FakeApiError): Promise<void> {
-    return this.#speak(async () => {
+    return this.#whileLive(async () => {
       const { retries = 0, status } = error;
       const report = describeApiError(error);
       this.#answer.closeMessage(null);
@@ -269,7 +269,7 @@ export class SimulatedTurn implements FakeTurn {
   }
 
   hang(): Promise<never> {
-    return this.#speak(
+    return this.#whileLive(
       () =>
         new Promise<never>((_, reject) => {
           this.signal.addEventListener("abort", () => reject(this.signal.reason), { once: true });
@@ -281,37 +281,37 @@ export class SimulatedTurn implements FakeTurn {
     this.late.push(work);
   }
 
-  async #say(kind: "text" | "thinking", text: string, partials: boolean | number): Promise<void> {
-    if (partials === false || text === "") this.#answer.silently(kind, text);
+  async #sendText(kind: "text" | "thinking", text: string, partials: boolean | number): Promise<void> {
+    if (partials === false || text === "") this.#answer.appendUnstreamed(kind, text);
     else {
       const size = partials === true ? PIECE : Math.max(1, Math.ceil(text.length / partials));
       for (let at = 0; at < text.length; at += size) {
         this.#answer.piece(kind, text.slice(at, at + size));
         if (!this.#claude.full) continue;
         await this.#claude.written();
-        this.#live();
+        this.#throwIfOver();
       }
     }
     this.#answer.closeBlock();
   }
 
   /** Joins prompts that arrived during a tool use to the turn, like the real process: they get no result of their own. */
-  #join(): void {
+  #joinQueued(): void {
     for (const message of this.#claude.takeQueued(({ priority }) => priority !== "later")) {
       const uuid = message.uuid ?? randomUUID();
       this.joined.push(promptText(message));
       this.#answered.push(uuid);
-      this.#prompted(uuid, message);
+      this.#appendPrompt(uuid, message);
     }
   }
 
-  #prompted(uuid: string, message: SDKUserMessage): void {
+  #appendPrompt(uuid: string, message: SDKUserMessage): void {
     const asked = this.#origin === undefined;
     this.#claude.conversation.append({ uuid, role: "user", text: promptText(message), asked });
   }
 
   /** Announces a request to the model, like the real process only to a session that streams. */
-  #request(): void {
+  #announceRequest(): void {
     if (this.#claude.settings.partialMessages) this.#claude.send(requestingMessage(this.#answered));
   }
 
@@ -349,15 +349,15 @@ export class SimulatedTurn implements FakeTurn {
     claude.turnEnded(this, { isError, cancelled: isError && result.subtype !== "error_max_turns" });
   }
 
-  #live(): void {
+  #throwIfOver(): void {
     this.signal.throwIfAborted();
     if (this.#over) throw new FakeTurnOver("the turn is over");
   }
 
   /** Runs `work` in a live turn. A script may not await the promise, so its rejection counts as handled. */
-  #speak<T>(work: () => Promise<T>): Promise<T> {
+  #whileLive<T>(work: () => Promise<T>): Promise<T> {
     const done = (async () => {
-      this.#live();
+      this.#throwIfOver();
       const value = await work();
       await this.#claude.written();
       return value;
