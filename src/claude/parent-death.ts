@@ -1,16 +1,17 @@
 import { execFile } from "node:child_process";
 import { passes } from "./passing-fault.ts";
 
-/** A command to put before another one, so that it gets SIGTERM when the process that started it dies. */
+/** A command line prefix that sends the command SIGTERM when the process that started it dies. */
 export type CommandPrefix = readonly string[];
 
 let found: Promise<CommandPrefix> | undefined;
 
 /**
- * The prefix for this platform; empty where there is none. Looked for once in the life of the host, unless that could not be done.
+ * Returns the prefix for this platform; empty if there is none. Looked up once per host, and again if the lookup
+ * failed.
  *
- * Linux has the parent-death signal, and util-linux 2.33 or newer has `setpriv --pdeathsig` to ask for it. The command
- * replaces itself with the one it starts, so the process id stays the same.
+ * Linux has the parent-death signal, and util-linux 2.33 or newer has `setpriv --pdeathsig`, which requests it and then
+ * replaces itself with the command, so the pid stays the same.
  */
 export function parentDeathPrefix(): Promise<CommandPrefix> {
   found ??= find();

@@ -1,7 +1,10 @@
 import { closeSync, openSync } from "node:fs";
 import type { ExitClass } from "../errors.ts";
 
-/** What the system answers when it lacks something that it may have a moment later: descriptors, processes, memory, room, an answer of a disk. */
+/**
+ * The system's error codes for a shortage that may pass in a moment: file descriptors, processes, memory, disk space, a
+ * slow disk.
+ */
 const PASSING: ReadonlySet<string> = new Set([
   "EMFILE",
   "ENFILE",
@@ -18,30 +21,33 @@ const PASSING: ReadonlySet<string> = new Set([
   "ETIMEDOUT",
 ]);
 
-/** Those after which nothing more can be opened. */
+/** Errors after which no further file can be opened. */
 const OUT_OF_FILES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM"]);
 
-/** What a start that failed with an error of the system comes to: the next one may do better, or somebody has to mend something. */
+/**
+ * Returns the exit class of a start that failed with a system error: another start may succeed, or somebody has to fix
+ * something.
+ */
 export function classOfFault(error: unknown): Extract<ExitClass, "overload" | "bad_config"> {
   return passes(error) ? "overload" : "bad_config";
 }
 
-/** Whether an error of the system may be gone at the next try. */
+/** Whether a system error may be gone at the next attempt. */
 export function passes(error: unknown): boolean {
   return isOneOf(PASSING, error);
 }
 
-/** Whether what Claude Code says of an error of the system means that it may be gone at the next try. */
+/** Whether Claude Code's text about a system error means that the error may be gone at the next attempt. */
 export function passesInWords(words: string): boolean {
   return words.match(/\bE[A-Z]{2,}\b/g)?.some((code) => PASSING.has(code)) === true;
 }
 
-/** Whether an error says that no file can be opened now. */
+/** Whether an error means that no file can be opened now. */
 export function isOutOfFiles(error: unknown): boolean {
   return isOneOf(OUT_OF_FILES, error);
 }
 
-/** Whether no file can be opened now. Whoever looks for one then takes it that there is none. */
+/** Whether no file can be opened now. A search for a file then finds nothing, which proves nothing. */
 export function opensNoFile(): boolean {
   try {
     closeSync(openSync(process.execPath, "r"));

@@ -1,22 +1,25 @@
 import type { Clock, Timer } from "../clock.ts";
 
-/** How late a timer may be. */
+/** How late a timer may be before the host counts as held up. */
 const HOST_LAG_MS = 500;
 
-/** Whether this host was held up where a timer is so late: stopped, frozen with its container, or too busy to look. */
+/** Whether a timer this late means that the host was held up: stopped, frozen with its container, or overloaded. */
 export function isHeldUp(lateMs: number): boolean {
   return lateMs > HOST_LAG_MS;
 }
 
-/** How much of a wait is counted at a time. */
+/** How much of a wait to count at a time. */
 const SLICE_MS = 1_000;
 
-/** How much is counted where this host was held up. A host that always is waits for ten times as long, and not for ever. */
+/**
+ * How much to count for a slice in which the host was held up. A host that always is waits ten times as long, not
+ * forever.
+ */
 const HELD_UP_MS = 100;
 
 /**
- * Calls `callback` when another process has had `ms` milliseconds to say something. Time in which this host was held up counts for
- * little: what was said meanwhile lies unread, or the other was held up as well.
+ * Calls `callback` once another process has had `ms` milliseconds to answer. Time in which this host was held up counts
+ * for little, because answers lie unread, and the other process may have been held up, too.
  */
 export function scheduleDeadline(
   clock: Clock,
@@ -43,7 +46,7 @@ export function scheduleDeadline(
   return { cancel: () => timer.cancel() };
 }
 
-/** `clock`, whose timers give another process time as {@link scheduleDeadline} does. */
+/** Returns a clock whose timers wait as {@link scheduleDeadline} does. */
 export function patient(clock: Clock): Pick<Clock, "schedule"> {
   return { schedule: (ms, callback, options) => scheduleDeadline(clock, ms, callback, options) };
 }

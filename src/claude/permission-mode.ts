@@ -7,7 +7,7 @@ export const permissionModeSchema = sdkOptionsShape.permissionMode as z.ZodType<
 /** A permission mode that a process reports. */
 export interface ReportedMode {
   readonly now: PermissionMode;
-  /** Whether the process has just entered it. */
+  /** Whether the process just entered the mode. */
   readonly changed: boolean;
 }
 

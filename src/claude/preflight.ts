@@ -3,26 +3,26 @@ import { access, stat } from "node:fs/promises";
 import type { ExitClass } from "../errors.ts";
 import { classOfFault } from "./passing-fault.ts";
 
-/** What has to be there before a Claude Code process can run, as far as it can be told without starting one. */
+/** What a Claude Code process needs, as far as can be checked without starting one. */
 export interface PreflightRequest {
   readonly cwd: string;
-  /** The application's own binary; without one the SDK's is used. */
+  /** The application's own binary; by default the SDK's. */
   readonly executable?: string | undefined;
 }
 
-/** What is missing, in words that a person can act on. */
+/** What is missing, in words that tell a person what to do. */
 export interface PreflightFault {
   readonly code: "CLAUDE_NOT_FOUND" | "START_FAILED";
   readonly class: ExitClass;
   readonly message: string;
 }
 
-/** Ends of file names that the SDK hands to a JavaScript runtime, which only has to read them. */
+/** The endings of file names that the SDK runs with a JavaScript runtime, which only has to read the file. */
 const SCRIPT = /\.(js|mjs|ts|tsx|jsx)$/;
 
 /**
- * Looks for the working directory and the binary. A missing directory has to be found here: the operating system
- * reports it in the same words as a missing binary, and the SDK then blames the binary.
+ * Checks the working directory and the binary. A missing directory has to be detected here: the operating system
+ * reports it like a missing binary, and the SDK then blames the binary.
  */
 export async function preflight(request: PreflightRequest): Promise<PreflightFault | undefined> {
   const { cwd, executable } = request;

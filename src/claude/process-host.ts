@@ -1,34 +1,37 @@
 import type { CanUseTool, PermissionUpdate, SDKMessage, Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { beforeTools } from "./before-tools.ts";
 
-/** Whom a process tells what it says, and asks before it does something. */
+/** Receives a process's messages, and answers its questions. */
 export interface ProcessHost {
-  /** The session, for messages. */
+  /** Names the session in messages. */
   readonly who: string;
   /** Called for every message of the process, in order. */
   message(message: SDKMessage): void;
-  /** Called as soon as there is a process, which is before its handshake is done. */
+  /** Called once the process exists, before its handshake is done. */
   spawned(pid: number | undefined): void;
-  /** An option does not do what it seems to do. Called as soon as that is known, and again for the same. */
+  /** Called as soon as an option is known to have no effect or a surprising one. May repeat itself. */
   advise(advice: string): void;
-  /** A tool is about to run, and waits for this. */
+  /** Called before a tool runs; the tool waits for it. */
   toolBegins(): Promise<void>;
-  /** Decides on tools, if that is not for the options to do. */
+  /** Decides on tools, if the options do not. */
   readonly canUseTool: CanUseTool;
-  /** An answer of the application grants this for longer than one use of a tool. The answer is given when it resolves. */
+  /**
+   * Called when an answer of the application grants permissions beyond a single tool use. Claude Code receives the
+   * answer after it resolves.
+   */
   granted(updates: readonly PermissionUpdate[]): Promise<void>;
 }
 
-/** The options with what a process asks its host. @param approvals whether the host decides on tools */
+/** Returns the options with a process's callbacks to its host. @param approvals whether the host decides on tools */
 export function hosted(options: SdkOptions, host: ProcessHost, approvals: boolean): SdkOptions {
   const asked = beforeTools(options, () => host.toolBegins());
   return approvals ? { ...asked, canUseTool: (...request) => host.canUseTool(...request) } : asked;
 }
 
-/** How much a process may say before anybody listens. Before its first turn it says next to nothing. */
+/** How many messages of an unclaimed process to keep. Before its first turn a process sends very few. */
 const MOST_MESSAGES = 100;
 
-/** The host of a process that is nobody's yet: keeps what it says for the one that takes it. */
+/** The host of a spare, which belongs to no session yet: keeps its messages for the session that claims it. */
 export class ParkedHost implements ProcessHost {
   #host: ProcessHost | undefined;
   #pid: number | undefined;
@@ -67,7 +70,7 @@ export class ParkedHost implements ProcessHost {
     await this.#host?.granted(updates);
   }
 
-  /** The process is `host`'s from now on. */
+  /** Passes the process on to `host`. */
   bind(host: ProcessHost): void {
     this.#host = host;
     host.spawned(this.#pid);

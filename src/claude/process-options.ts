@@ -1,45 +1,46 @@
 import { z } from "zod";
 
-/** An API key, or the name of the variable that holds it when a process is started. */
+/** An API key, or the name of the variable that holds it when a process starts. */
 export type ApiKey = string | { readonly env: string };
 
-/** The options of Castellan's own that shape a process. */
+/** Castellan's own options that shape a process. */
 export interface ProcessOptions {
   /**
-   * The key for Anthropic's API, or the name of the environment variable that holds it, which is read whenever a process
-   * is started. It goes over `env`, and keeps the host's own credentials out of the process: other keys and tokens, custom headers,
-   * profiles, and those of clouds. Default: what Claude Code finds by itself, such as `ANTHROPIC_API_KEY`.
+   * The key for Anthropic's API, or the name of the environment variable that holds it, which is read whenever a
+   * process starts. It overrides `env` and keeps the host's own credentials out of the process: other keys and tokens,
+   * custom headers, profiles, and cloud credentials. Default: what Claude Code finds by itself, such as
+   * `ANTHROPIC_API_KEY`.
    * @example { env: "REVIEWER_KEY" }
    */
   apiKey?: ApiKey;
   /**
-   * What the process gets of the host's environment besides paths, locale, proxies, certificates and what Claude Code is configured by
-   * (credentials, addresses, models, limits, what is switched off): `true` for all, or a list of names and of beginnings such as
-   * `"AWS_*"`. A session with an `apiKey` gets a credential of the host only if it is named here in full. Default: nothing.
+   * Which variables of the host's environment the process inherits besides paths, locale, proxies, certificates and
+   * Claude Code's own configuration (credentials, addresses, models, limits, disabled features): `true` for all, or a
+   * list of names and prefixes such as `"AWS_*"`. A session with an `apiKey` inherits a credential of the host only if
+   * its full name is listed. Default: none.
    */
   inheritEnv?: boolean | readonly string[];
   /**
-   * Whether Claude remembers things by itself, in files that all sessions of the same directory, or of the same repository, read and
-   * write. Agents with `memory` need it too. Default: what `settings.autoMemoryEnabled` says if `settings` is an object, otherwise
-   * `false`.
+   * Whether Claude keeps auto-memory, in files that all sessions in the same directory or repository share. Agents with
+   * `memory` need it, too. Default: `settings.autoMemoryEnabled` if `settings` is an object, otherwise `false`.
    */
   autoMemory?: boolean;
   /**
-   * The MCP servers without which the session is of no use, by their names, or `true` for all that it has. A start waits until they are
-   * connected, and fails if one of them cannot be started, ends at once, or is silent for as long as Claude Code waits (30 s); that is a
-   * failed start like any other, and one whose command is not there quarantines the session at once. What becomes of a server later is a
-   * fault, see `status().faults`. Default `false`: what is wrong with servers is only told.
+   * The MCP servers that the session cannot work without: their names, or `true` for all its servers. A start waits
+   * until they are connected, and fails if one of them cannot be started, exits, or is silent for as long as Claude
+   * Code waits (30 s). That counts as a failed start; a missing command quarantines the session at once. A server that
+   * fails later is a fault, see `status().faults`. Default `false`: problems with servers are only reported.
    */
   requireMcpServers?: boolean | readonly string[];
   /**
-   * How far the process, and all that it starts, stands back when processors are scarce: the niceness of POSIX, from 0, which is as
-   * the application, to 19. Keeps an application answering while agents compile and test. A process of the application's own
-   * (`spawnClaudeCodeProcess`) is left as it is. Default 0.
+   * The POSIX niceness of the process and everything it starts, from 0 (the application's own) to 19. Keeps the
+   * application responsive while agents compile and test. Ignored for processes that the application spawns itself
+   * (`spawnClaudeCodeProcess`). Default 0.
    */
   niceness?: number;
 }
 
-/** The same, read and settled. */
+/** These options after parsing. */
 export interface ProcessSettings {
   readonly apiKey: ApiKey | undefined;
   readonly inheritEnv: boolean | readonly string[] | undefined;
@@ -48,10 +49,13 @@ export interface ProcessSettings {
   readonly niceness: number;
 }
 
-/** A key that stands where the name of its variable should is not taken for one, and not repeated in messages. */
+/** Rejects a key given in place of a variable's name, without repeating it in messages. */
 const variableSchema = z.string().regex(/^[A-Za-z_][\w()]*$/, "expected the name of a variable of the environment");
 
-/** How each is read, and a value that differs from its default. One that is added here reaches the process, spares, forks and `inspect`. */
+/**
+ * The schema of each option, and a value that differs from its default. An option added here reaches the process,
+ * spares, forks and `inspect`.
+ */
 export const PROCESS_OPTIONS: {
   readonly [Name in keyof ProcessOptions]-?: {
     readonly schema: z.ZodType<ProcessSettings[Name]>;
@@ -68,7 +72,7 @@ export const PROCESS_OPTIONS: {
   niceness: { schema: z.int().min(0).max(19).default(0), example: 10 },
 };
 
-/** The names of all of them. */
+/** The names of all these options. */
 export const PROCESS_OPTION_NAMES: readonly (keyof ProcessSettings)[] = Object.keys(
   PROCESS_OPTIONS,
 ) as (keyof ProcessSettings)[];

@@ -44,21 +44,21 @@ import { giveStanding } from "./standing-permissions.ts";
 /** How long a process may take from its start to the end of the handshake. The SDK's own limit. */
 const HANDSHAKE_MS = 60_000;
 
-/** How long the rest of a dead process's output is waited for, and a process that fell silent is let live. */
+/** How long to wait for the remaining output of a dead process, and for the exit of a process whose output ended. */
 const DRAIN_MS = 1_000;
 
-/** Kills without asking. */
+/** Kills immediately. */
 export const AT_ONCE: EndingStages = { inputMs: 0, termMs: 0 };
 
 export interface RunRequest extends Launch {
-  /** Of this activation, unlike any other. */
+  /** A unique id of this activation. */
   readonly id: string;
   readonly host: ProcessHost;
-  /** Aborted when the activation is no longer wanted before it is up. */
+  /** Aborts when the activation is no longer needed before it is up. */
   readonly signal: AbortSignal;
 }
 
-/** A process from its start on, whether or not it ever becomes an activation. */
+/** A process from its start, whether or not it becomes an activation. */
 export class ProcessRun {
   readonly clock: Clock;
   readonly input: Readable;
@@ -69,20 +69,20 @@ export class ProcessRun {
   readonly hostCalls: HostCalls = new HostCalls();
   readonly #servers: McpSurvey;
   process: ClaudeProcess | undefined;
-  /** A digest of that with which the process authenticates. */
+  /** A digest of the process's credentials. */
   credentials = "";
   readonly request: RunRequest;
   readonly #grants: GrantWatch;
-  /** Settles when the process has what it is to be given besides its options, or refuses it. */
+  /** Settles once the process has accepted or refused what it receives besides its options. */
   readonly #given: Promise<void>;
   readonly #spawned = Promise.withResolvers<void>();
   readonly #memoryKills: number | undefined = memoryKills();
   #streamError: string | undefined;
-  /** What no text of an error may show. */
+  /** Values that must not appear in errors. */
   #secrets: Secrets = [];
   #startupFailure: SDKStartupFailureReason | undefined;
 
-  /** The session, for messages. */
+  /** Names the session in messages. */
   get who(): string {
     return this.request.host.who;
   }
@@ -106,7 +106,7 @@ export class ProcessRun {
       standing === undefined ? undefined : giveStanding(this.query, request.options, standing),
       keepConversations(this.query, request.options),
     ]).then(() => {});
-    // Who waits for the handshake hears of it.
+    // The handshake reports it to its caller.
     this.#given.catch(() => {});
     const drained = this.#pump();
     this.exited = this.#settle(drained);
@@ -159,14 +159,16 @@ export class ProcessRun {
     }
   }
 
-  /** How the servers do of which Claude Code says this. Tells the host of tools that are named and that they do not have. */
+  /**
+   * Completes Claude Code's reports of MCP servers. Advises the host of tools that options name and the servers lack.
+   */
   async survey(statuses: readonly McpServerStatus[]): Promise<McpServer[]> {
     const { options, host } = this.request;
     for (const advice of serverToolAdvice(options, statuses)) host.advise(advice);
     return await this.#servers.of(statuses);
   }
 
-  /** Waits for the MCP servers without which the process is of no use. Throws if it does not get them. */
+  /** Waits for the required MCP servers. Throws if one cannot be had. */
   async awaitServers(): Promise<void> {
     const { requireMcpServers = false, signal } = this.request;
     if (requireMcpServers === false) return;
@@ -196,14 +198,14 @@ export class ProcessRun {
     }
   }
 
-  /** One that does not take what it is to be given could do more than it may, or less. */
+  /** Fails the start: a process without its grants could do more than it may, or less. */
   #refused(error: unknown): never {
     const message = `it did not take what belongs to its conversation: ${messageOf(error)}`;
     this.found ??= { class: "crash", message };
     throw new Error(message, { cause: error });
   }
 
-  /** Ends what was started and says why it did not come up. */
+  /** Ends what was started and returns why it did not come up. */
   async failure(error: unknown): Promise<CastellanError> {
     this.#streamError ??= messageOf(error);
     const exit = await this.end(AT_ONCE);
@@ -230,7 +232,7 @@ export class ProcessRun {
     if (own) this.process = ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch);
     else {
       this.process = ClaudeProcess.spawn(options, prefix, this.clock, watch);
-      standBack(this.process.pid, this.request.niceness);
+      lowerPriority(this.process.pid, this.request.niceness);
     }
     this.#secrets = secretsIn(options.env, serversOf(this.request.options));
     this.process.stderr.secrets = this.#secrets;
@@ -240,7 +242,7 @@ export class ProcessRun {
     return this.process.spawned;
   }
 
-  /** A callback of the application's that throws is its own affair, and must not take the host down. */
+  /** An error of an application's callback must not take the host down. */
   #report(text: string): void {
     try {
       this.request.options.stderr?.(text);
@@ -272,12 +274,12 @@ export class ProcessRun {
       this.#grants.see(message);
       this.request.host.message(message);
     } catch (error) {
-      // What it says would be wrong from here on.
+      // The session's state would be wrong from here on.
       this.#broke(`a message of type "${message.type}" cannot be taken: ${messageOf(error)}`);
     }
   }
 
-  /** Nothing that it says can be relied on any more. */
+  /** Ends the process, because its output is no longer reliable. */
   #broke(reason: string): void {
     this.found ??= { class: "crash", message: `the output of Claude Code broke: ${reason}` };
     void this.end(AT_ONCE);
@@ -306,7 +308,7 @@ export class ProcessRun {
     const { class: kind, message } = classifyExit(evidence);
     return {
       class: kind,
-      // The SDK, and a line that is no message, may quote what the process wrote.
+      // The SDK, or a line that is not a message, may quote the process's output.
       message: printable(hide(message, this.#secrets)),
       at: this.clock.now(),
       ...withoutUndefined({
@@ -319,7 +321,7 @@ export class ProcessRun {
   }
 }
 
-/** The error of a process that could not be started. */
+/** Returns the error of a process that could not be started. */
 export function startError(
   code: "START_FAILED" | "CLAUDE_NOT_FOUND",
   who: string,
@@ -331,12 +333,12 @@ export function startError(
   return new CastellanError(code, `${who} could not be started: ${exit.message}.`, { details, cause });
 }
 
-/** What it means that something was thrown before there was a process. */
+/** Classifies an error thrown before there was a process. */
 function beginningFault(error: unknown): Pick<PreflightFault, "code" | "class"> {
   if (error instanceof SpawnError) return { code: "START_FAILED", class: "crash" };
-  // Node throws what it does not expect of a start, such as too little memory, and arguments that are too long.
+  // Node throws for starts that it cannot handle, such as with too little memory or too long arguments.
   if (error instanceof Error && "syscall" in error) return { code: "START_FAILED", class: classOfFault(error) };
-  // What the SDK itself throws here is that it ships no binary for this platform. It finds none either where it can open no file.
+  // The SDK throws here if it ships no binary for this platform. Without free file descriptors it finds none either.
   const mayBeThere = opensNoFile() || sdkBinary().pathToClaudeCodeExecutable !== undefined;
   return { code: "CLAUDE_NOT_FOUND", class: mayBeThere ? "overload" : "bad_config" };
 }
@@ -354,13 +356,13 @@ function spawnedBy(own: (options: SpawnOptions) => SpawnedProcess, options: Spaw
   }
 }
 
-/** Whether the words of an error are in it, which a gateway may have put the key into that it refuses. */
+/** Whether a message carries an error text, into which a gateway may have copied the key that it refuses. */
 function isError(message: SDKMessage): boolean {
   if (message.type === "result") return message.is_error;
   return message.type === "assistant" ? message.error !== undefined : message.type === "system" && "error" in message;
 }
 
-/** The servers of tools of a session and of its agents. */
+/** Returns the MCP servers of a session and its agents. */
 function serversOf({ mcpServers, agents }: RunRequest["options"]): Record<string, object> {
   const ofAgents = Object.values(agents ?? {}).flatMap(({ mcpServers: own = [] }) =>
     own.flatMap((server) => (typeof server === "object" ? Object.entries(server) : [])),
@@ -368,7 +370,7 @@ function serversOf({ mcpServers, agents }: RunRequest["options"]): Record<string
   return Object.fromEntries([...ofAgents, ...Object.entries(mcpServers ?? {})].map(([, server], at) => [at, server]));
 }
 
-/** Whether Claude Code says that it found nothing to authenticate with at Anthropic's own API. */
+/** Whether Claude Code reports that it found no credentials for Anthropic's own API. */
 function lacksCredentials(account: AccountInfo | undefined): boolean {
   return account?.apiProvider === "firstParty" && account.tokenSource === "none" && account.apiKeySource === undefined;
 }
@@ -377,13 +379,16 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** What an error, or whatever else was thrown, says. */
+/** Returns the message of an error or any other thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Before it has started anything, so that all that it starts stands back likewise. One that is gone already needs it no more. */
-function standBack(pid: number | undefined, niceness = 0): void {
+/**
+ * Lowers the priority of a process before it has started others, so that they inherit it. Does nothing if the process
+ * is gone.
+ */
+function lowerPriority(pid: number | undefined, niceness = 0): void {
   if (pid === undefined || niceness === 0) return;
   try {
     setPriority(pid, Math.min(constants.priority.PRIORITY_LOW, getPriority() + niceness));

@@ -10,16 +10,16 @@ export interface MarkedProcess {
   readonly marker: string;
 }
 
-/** Whether this platform tells the environment of a process. */
+/** Whether this platform shows the environment of processes. */
 export const readsMarkers: boolean = process.platform === "linux";
 
-/** How long ends are waited for, and how often it is looked, in milliseconds. */
+/** How long to wait for processes to end, and how often to check, in milliseconds. */
 const POLL_MS = 20;
 const KILL_LIMIT_MS = 2_000;
 
 /**
- * How many environments are read in one go. Each takes about 10 µs, and no disk; asked for in the usual way, through other threads,
- * each costs this thread several times as much, and a session that restarts waits for them.
+ * How many environments to read at once. Each takes about 10 µs and no disk access. Reading asynchronously, through
+ * other threads, would cost this thread several times as much, and a restarting session waits for it.
  */
 const READ_AT_ONCE = 64;
 
@@ -27,18 +27,18 @@ const READ_AT_ONCE = 64;
 const ORPHAN_TERM_MS = 2_000;
 
 /**
- * Ends what still carries this marker, and resolves when nothing does.
+ * Ends all processes with this marker; resolves once none is left.
  *
- * Claude Code starts each command in a session of its own, so that killing its process group misses them; after SIGKILL
- * it cannot end them itself. They are known by the environment they inherited.
+ * Claude Code starts each command in a session of its own, so killing its process group misses them, and after SIGKILL
+ * it cannot end them itself. The inherited environment identifies them.
  */
 export async function endMarked(marker: string, clock: Clock): Promise<void> {
   await signalUntilGone((candidate) => candidate === marker, "SIGKILL", KILL_LIMIT_MS, clock);
 }
 
 /**
- * Ends what hosts that are no longer alive have left behind, and says what it was. Ownership is proven by pid namespace,
- * pid and start time, never by a name: what belongs to a living host, or to one in another container, is left alone.
+ * Ends what dead hosts left behind, and returns it. Ownership is proven by pid namespace, pid and start time, never by
+ * a name: processes of a living host, or of one in another container, are left alone.
  */
 export async function endOrphans(clock: Clock): Promise<readonly MarkedProcess[]> {
   const { namespace } = thisOwner();
@@ -55,11 +55,11 @@ export async function endOrphans(clock: Clock): Promise<readonly MarkedProcess[]
 }
 
 /**
- * The processes of this user whose marker `wanted` accepts. Only Linux tells; elsewhere there are none.
+ * Returns this user's processes whose marker `wanted` accepts. Linux only; empty elsewhere.
  *
- * A process that is already dead but not yet cleared away has no environment and is not found.
+ * A zombie has no environment and is not found.
  *
- * @throws Error if it cannot be told, for lack of descriptors
+ * @throws Error if they cannot be read for lack of file descriptors
  */
 export async function findMarked(wanted: (marker: string) => boolean): Promise<MarkedProcess[]> {
   if (!readsMarkers) return [];
@@ -84,7 +84,7 @@ async function signalUntilGone(
   const deadline = clock.monotonic() + limitMs;
   const signalled = new Set<number>();
   for (;;) {
-    // Without descriptors it cannot be told who is left; then it is asked again until the time is up.
+    // Without file descriptors the processes cannot be read; try again until the time is up.
     const left = await findMarked(wanted).catch(() => undefined);
     if (left?.length === 0 || clock.monotonic() >= deadline) return;
     for (const { pid } of left ?? []) {
@@ -104,7 +104,7 @@ function markerOf(pid: number): string | undefined {
     const end = environment.indexOf("\0", start);
     return environment.slice(start + MARKER.length + 1, end === -1 ? undefined : end);
   } catch (error) {
-    // Gone meanwhile, or somebody else's.
+    // The process is gone, or belongs to another user.
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
     throw error;
@@ -115,6 +115,6 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // Gone meanwhile.
+    // The process is gone.
   }
 }

@@ -11,29 +11,29 @@ import { patient } from "./patience.ts";
 import { endMarked, readsMarkers } from "./process-tree.ts";
 import { StderrTail } from "./stderr-tail.ts";
 
-/** How a process ended, as the operating system tells it. */
+/** How a process ended, as reported by the operating system. */
 export interface ProcessExit {
   readonly code?: number;
   readonly signal?: string;
-  /** Why it could not be started at all. */
+  /** Why it could not be started. */
   readonly error?: Error;
 }
 
-/** How long each stage of an ending may take, in milliseconds. The last stage is SIGKILL, which nothing survives. */
+/** The time limits of the stages of an ending, in milliseconds. The last stage is SIGKILL, which nothing survives. */
 export interface EndingStages {
   /** From the end of its input to SIGTERM; 0 skips this stage. */
   readonly inputMs: number;
-  /** From SIGTERM to SIGKILL; 0 skips this stage, infinity waits for as long as it takes. */
+  /** From SIGTERM to SIGKILL; 0 skips this stage, infinity never kills. */
   readonly termMs: number;
 }
 
 export interface ProcessWatch {
   onStderr(text: string): void;
-  /** The output is no longer one JSON object a line. */
+  /** Called when a line of the output is not a JSON object. */
   onBreak(reason: string): void;
 }
 
-/** By what the descendants of a process are known. */
+/** How to find a process's descendants. */
 interface Descent {
   /** The process group that it leads. */
   readonly group?: number | undefined;
@@ -41,25 +41,24 @@ interface Descent {
   readonly marker?: string | undefined;
 }
 
-/** How often, in milliseconds, it is looked whether a process group is gone after SIGKILL. */
+/** How often to check whether a process group is gone after SIGKILL, in milliseconds. */
 const DEATH_POLL_MS = 10;
 
-/** How long a process group may take to be gone after SIGKILL; the kernel needs microseconds. */
+/** How long a process group may take to be gone after SIGKILL. The kernel needs microseconds. */
 const DEATH_LIMIT_MS = 2_000;
 
 /**
- * A Claude Code process: started here or by the application's own `spawnClaudeCodeProcess`, handed to the SDK, and
- * ended by Castellan in stages. One started here leads a process group of its own, so that what it started in that
- * group ends with it.
+ * A Claude Code process, started here or by the application's `spawnClaudeCodeProcess`, passed to the SDK, and ended in
+ * stages. A process started here leads its own process group, so that processes it started in the group end with it.
  */
 export class ClaudeProcess {
-  /** What the SDK reads from and writes to. */
+  /** The streams that the SDK uses. */
   readonly spawned: SpawnedProcess;
   readonly pid: number | undefined;
   readonly stderr: StderrTail = new StderrTail();
-  /** Resolves once, when the process has exited or has failed to start. */
+  /** Resolves once the process has exited or failed to start. */
   readonly exited: Promise<ProcessExit>;
-  /** Resolves after that, when nothing that descends from it is left. */
+  /** Resolves later, once none of its descendants is left. */
   readonly gone: Promise<ProcessExit>;
   readonly #descent: Descent;
   readonly #clock: Clock;
@@ -79,7 +78,7 @@ export class ClaudeProcess {
       spawned.once("exit", (code, signal) =>
         settle({ ...(code === null ? {} : { code }), ...(signal === null ? {} : { signal }) }),
       );
-      // A process that runs can also report an error, such as a signal that could not be sent; that is no end.
+      // A running process can also report an error, such as a signal that could not be sent; that is not its end.
       spawned.on("error", (error) => {
         if (pid === undefined) settle({ error });
       });
@@ -88,7 +87,7 @@ export class ClaudeProcess {
       await this.#reap();
       return exit;
     });
-    // What is written to a process that has just died comes back as an error here; its exit says it better.
+    // Writing to a process that just died fails here; its exit says more.
     spawned.stdin.on("error", () => {});
     spawned.stdout.on("error", () => {});
   }
@@ -104,7 +103,7 @@ export class ClaudeProcess {
       detached: process.platform !== "win32",
       windowsHide: true,
     });
-    // Where no descriptors are left, Node makes no streams, and reports why afterwards as it does for a missing binary.
+    // Without free file descriptors, Node creates no streams and reports the reason later, as for a missing binary.
     if (child.stdout === undefined) {
       Object.assign(child, { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() });
     }
@@ -114,10 +113,10 @@ export class ClaudeProcess {
     return wrapped;
   }
 
-  /** Takes over a process that the application started by itself, on this machine or elsewhere. */
+  /** Takes over a process that the application started, on this machine or elsewhere. */
   static adopt(spawned: SpawnedProcess, marker: string | undefined, clock: Clock, watch: ProcessWatch): ClaudeProcess {
     const pid = "pid" in spawned && typeof spawned.pid === "number" ? spawned.pid : undefined;
-    // What is no child of this process runs elsewhere, where its descendants are out of reach.
+    // A process that is not a child of this one runs elsewhere, with its descendants out of reach.
     const descent = spawned instanceof ChildProcess ? { marker } : {};
     const wrapped = new ClaudeProcess(guarded(spawned, watch), pid, descent, clock);
     if ("stderr" in spawned && spawned.stderr instanceof Readable) wrapped.#read(spawned.stderr, watch);
@@ -125,8 +124,8 @@ export class ClaudeProcess {
   }
 
   /**
-   * Ends the process and resolves when it, and all that descends from it, is gone. A second call shares the first
-   * ending, but its stages may only shorten it: calling with both at 0 kills at once.
+   * Ends the process; resolves once it and all its descendants are gone. Repeated calls share the first ending, and
+   * their stages can only shorten it: a call with both at 0 kills at once.
    */
   end(stages: EndingStages): Promise<ProcessExit> {
     if (this.#ending !== undefined && stages.inputMs === 0 && stages.termMs === 0) this.#signal("SIGKILL");
@@ -156,10 +155,10 @@ export class ClaudeProcess {
   }
 
   /**
-   * Ends what the process left behind, in its group and by its marker, and waits until there is no more of it.
+   * Ends the remaining processes in the group and with the marker, and waits until none is left.
    *
-   * Where markers can be read they also tell when all is gone. The group cannot: it counts those that are dead and wait
-   * to be cleared away, which in a container whose first process does not do that is for ever.
+   * If markers can be read, they decide when all are gone. The group cannot: it also counts zombies, which stay forever
+   * in a container whose first process does not reap them.
    */
   async #reap(): Promise<void> {
     const { group, marker } = this.#descent;
@@ -186,16 +185,16 @@ export class ClaudeProcess {
   }
 }
 
-/** The same process. Its output is looked at as it is read, and flows no sooner than whoever reads it wants it to. */
+/** Returns the same process with a check on its output, which does not change the flow to the reader. */
 function guarded<Spawned extends SpawnedProcess>(spawned: Spawned, watch: ProcessWatch): Spawned {
   const guard = new LineGuard(watch.onBreak);
-  // A stream that was paused is not set going by a listener, only by the reader.
+  // A listener must not start the flow of a paused stream; only the reader does.
   spawned.stdout.pause();
   spawned.stdout.on("data", (chunk: Buffer | string) => guard.look(chunk));
   return spawned;
 }
 
-/** Whether there still was a process in the group to send `signal` to. */
+/** Sends `signal` to the group. Returns whether the group still had a process. */
 function signalGroup(group: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(-group, signal);

@@ -4,22 +4,22 @@ import type { ExitClass } from "../errors.ts";
 import { didYouMean, nearMisses } from "../names.ts";
 import type { McpServer } from "./mcp-servers.ts";
 
-/** How often servers are looked at, and how long they have to be connected. Claude Code gives up after thirty seconds. */
+/** How often to poll the servers, and how long they may take to connect. Claude Code gives up after thirty seconds. */
 const LOOK_MS = 100;
 const LIMIT_MS = 60_000;
 
-/** Which servers a start waits for: those of these names, or all that there are. */
+/** The servers that a start waits for: those with these names, or all. */
 export type RequiredServers = true | readonly string[];
 
-/** Why a start is of no use: a server that it needs is not there. */
+/** Why a start fails: a required server is not available. */
 export interface ServerProblem {
   readonly class: ExitClass;
   readonly message: string;
 }
 
 /**
- * Waits until all required servers are connected. Resolves with what is in the way as soon as that is known, or when they have had a
- * minute.
+ * Waits until all required servers are connected. Resolves with a problem as soon as there is one, after a minute at
+ * the latest.
  */
 export async function awaitRequiredServers(
   required: RequiredServers,
@@ -31,7 +31,7 @@ export async function awaitRequiredServers(
   const over = pause(clock, LIMIT_MS, { signal }).then(() => undefined);
   let servers: readonly McpServer[] = [];
   while (!signal.aborted && clock.monotonic() - since < LIMIT_MS) {
-    // A process that hangs does not answer.
+    // A hung process does not answer.
     const seen = await Promise.race([look(), over]);
     if (seen === undefined) break;
     servers = seen;
@@ -45,7 +45,7 @@ export async function awaitRequiredServers(
   return { class: "crash", message };
 }
 
-/** What is in the way of a start with these servers; `pending` while that cannot be told. */
+/** Returns the problem of a start with these servers; `pending` while that is open; undefined if there is none. */
 export function checkServers(
   servers: readonly McpServer[],
   required: RequiredServers,
@@ -75,7 +75,7 @@ function unknownServer(name: string, servers: readonly McpServer[]): ServerProbl
 }
 
 function problemOf({ name, status, reason = `it is ${status}` }: McpServer): ServerProblem {
-  // What is not there to be started will not be there at the next try.
+  // A missing command will still be missing at the next attempt.
   const hopeless = status === "needs-auth" || status === "disabled" || / ENOENT\b/.test(reason);
   const message = `the MCP server ${JSON.stringify(name)}, which it requires: ${reason}`;
   return { class: hopeless ? "bad_config" : "crash", message };

@@ -3,15 +3,15 @@ import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { lookBack, type TranscriptEntry } from "./transcript-tail.ts";
 
 /*
- * A transcript is a tree. Claude Code resumes the branch of the message that the last `last-prompt` entry names, and writes such an
- * entry when it ends in order. A process that is killed leaves that of an earlier process behind, which may name a message of a branch
- * that was cut off: a resume then leaves out all that was said since, and finds none of it to cut back to.
+ * A transcript is a tree. Claude Code resumes the branch with the message that the last `last-prompt` entry names, and
+ * writes that entry at an orderly end. A killed process leaves an earlier process's entry behind, which may name a
+ * message on an abandoned branch: a resume then omits everything since, and cannot be cut back to any of it.
  */
 
-/** What is to be appended to a transcript whose last `last-prompt` is older than its last message; nothing if there is no need. */
+/** The entry to append to a transcript whose last `last-prompt` entry is older than its last message. */
 export type LeafEntry = TranscriptEntry & { readonly type: "last-prompt"; readonly leafUuid: string };
 
-/** Looks at entries from the last one back. Says `"none"`, or what is to be appended, as soon as that is known. */
+/** Examines entries from the last one backwards. Returns `"none"` or the entry to append as soon as that is known. */
 function leafSearch(): (entry: TranscriptEntry) => LeafEntry | "none" | undefined {
   let leafUuid: string | undefined;
   return (entry) => {
@@ -22,17 +22,21 @@ function leafSearch(): (entry: TranscriptEntry) => LeafEntry | "none" | undefine
   };
 }
 
-/** The entry that names the last message of a transcript anew, if that is needed. @throws Error of the file system */
+/** Returns the entry that names a transcript's last message, if it is needed. @throws Error of the file system */
 export async function staleLeafOf(file: string): Promise<LeafEntry | undefined> {
   const found = await lookBack(file, leafSearch);
   return found === "none" ? undefined : found;
 }
 
-/** Names the last message of a transcript anew, if that is needed. Nobody may write it meanwhile. @throws Error of the file system */
+/**
+ * Appends that entry to a transcript if it is needed. Nobody may write to the transcript meanwhile.
+ *
+ * @throws Error of the file system
+ */
 export async function nameLeaf(file: string): Promise<void> {
   const entry = await staleLeafOf(file);
   if (entry === undefined) return;
-  // A process that was killed may have left half a line.
+  // A killed process may have left an incomplete line.
   const handle = await open(file, "a+");
   try {
     const { size } = await handle.stat();
@@ -43,7 +47,7 @@ export async function nameLeaf(file: string): Promise<void> {
   }
 }
 
-/** The same for entries that a session store has. */
+/** Does the same for the entries of a session store. */
 export function withNamedLeaf(entries: readonly SessionStoreEntry[]): SessionStoreEntry[] {
   const search = leafSearch();
   for (const entry of entries.toReversed()) {
@@ -53,7 +57,7 @@ export function withNamedLeaf(entries: readonly SessionStoreEntry[]): SessionSto
   return [...entries];
 }
 
-/** Whether it was said in the conversation itself, not by a subagent. */
+/** Whether an entry is part of the conversation itself rather than a subagent's. */
 function isSaid({ type, uuid, isSidechain }: TranscriptEntry): boolean {
   return (type === "user" || type === "assistant") && typeof uuid === "string" && isSidechain !== true;
 }

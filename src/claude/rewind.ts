@@ -2,9 +2,9 @@ import type { Query } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 
 /**
- * What has become of the wish that a process forgets a prompt, and all that followed on it. `done`: it has. `absent`: it does not
- * know of the prompt, or only by the summary of a compaction. `overtaken`: it works on something that came later, which would
- * be lost. `refused`: it cannot.
+ * The outcome of a rewind. `done`: the process has forgotten the prompt and everything after it. `absent`: it does not
+ * know the prompt, or only from the summary of a compaction. `overtaken`: it works on something later, which would be
+ * lost. `refused`: it cannot rewind.
  */
 export type Rewound = "done" | "absent" | "overtaken" | "refused";
 
@@ -12,7 +12,7 @@ const answerSchema = z.object({
   response: z.object({ rewound: z.boolean(), reason: z.string().optional() }),
 });
 
-/** Why Claude Code does not do it, and what that means; all other reasons are refusals. */
+/** Claude Code's reasons for not rewinding; all others mean `refused`. */
 const REASONS: ReadonlyMap<string | undefined, Rewound> = new Map([
   ["target_not_found", "absent"],
   ["turn_running", "overtaken"],
@@ -21,8 +21,8 @@ const REASONS: ReadonlyMap<string | undefined, Rewound> = new Map([
 ]);
 
 /**
- * Has the process forget a prompt, and all that followed on it. Its background tasks go on. The transcript knows of it only when
- * something new is said, so that the next process has to be told too.
+ * Makes a process forget a prompt and everything after it. Its background tasks continue. The transcript shows the
+ * rewind only once something new is said, so the next process has to be told as well.
  */
 export async function rewind(sdk: Query, promptId: string): Promise<Rewound> {
   if (!takesRequests(sdk)) return "refused";
@@ -35,7 +35,7 @@ export async function rewind(sdk: Query, promptId: string): Promise<Rewound> {
   return rewound ? "done" : (REASONS.get(reason) ?? "refused");
 }
 
-/** The SDK's types leave it out. */
+/** A method that the SDK's types omit. */
 interface TakesRequests {
   request(request: object): Promise<unknown>;
 }

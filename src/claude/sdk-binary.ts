@@ -6,16 +6,16 @@ const SDK = "@anthropic-ai/claude-agent-sdk";
 let found: { readonly pathToClaudeCodeExecutable?: string } | undefined;
 
 /**
- * Where the Claude Code is that the SDK brings along, as the option that tells it so. Looked for once.
+ * Returns the location of the SDK's Claude Code as an SDK option. Looked up once.
  *
- * On Linux the SDK finds out at each start which C library there is, by a report of the process, and for that each thread of the
- * process is waited for: one that waits for a disk would hold the event loop up. Where both of its packages are installed, or none can
- * be found from here, as in a bundle, that is left to it.
+ * On Linux the SDK detects the C library at each start with a process report, which waits for every thread of the
+ * process: a thread waiting for a disk would block the event loop. If both of the SDK's packages are installed, or
+ * neither can be found from here, as in a bundle, the SDK decides itself.
  */
 export function sdkBinary(): { readonly pathToClaudeCodeExecutable?: string } {
   if (found !== undefined) return found;
   const binary = find();
-  // Where no file can be opened none is found, which is no answer for good.
+  // Without free file descriptors nothing is found; do not remember that.
   if (binary.pathToClaudeCodeExecutable !== undefined || !opensNoFile()) found = binary;
   return binary;
 }
@@ -28,7 +28,7 @@ function find(): { readonly pathToClaudeCodeExecutable?: string } {
   return binary === undefined || another !== undefined ? {} : { pathToClaudeCodeExecutable: binary };
 }
 
-/** From where the SDK is, as it does itself. */
+/** Resolves from the SDK's location, as the SDK does. */
 function resolve(binary: string): string[] {
   try {
     return [createRequire(createRequire(import.meta.url).resolve(SDK)).resolve(binary)];

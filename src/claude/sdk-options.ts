@@ -2,8 +2,8 @@ import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 
 /**
- * Options of the Agent SDK that a session cannot take, with the reason. A session outlives its process, so what would
- * tie it to one process, or stop it from being resumed, is refused.
+ * Options of the Agent SDK that a session refuses, with the reason. A session outlives its processes, so options that
+ * tie it to one process or prevent resuming are refused.
  */
 export const REFUSED_SDK_OPTIONS = {
   continue: "a session's conversation is known by its name; to take over an existing one, give its id as `resume`",
@@ -23,9 +23,8 @@ const uuid = z.guid("expected a UUID");
 const servers = z.record(z.string(), z.looseObject({}));
 
 /**
- * What each option of the Agent SDK may be, under its own name. Only the outer shape is checked here, so that a wrong
- * value is reported before any process is started; the SDK and Claude Code check the rest. The type makes the compiler
- * ask for a line when a release of the SDK brings a new option.
+ * The outer shape of each option of the Agent SDK, so that a wrong value is reported before a process starts; the SDK
+ * and Claude Code check the rest. The type forces a new line for every option that a release of the SDK adds.
  */
 export const sdkOptionsShape: Record<Exclude<keyof SdkOptions, keyof typeof REFUSED_SDK_OPTIONS>, z.ZodType> = {
   abortController: z.instanceof(AbortController),
@@ -43,7 +42,7 @@ export const sdkOptionsShape: Record<Exclude<keyof SdkOptions, keyof typeof REFU
   disallowedTools: texts,
   effort: z.enum(["low", "medium", "high", "xhigh", "max"]),
   enableFileCheckpointing: flag,
-  // Not a record, which `process.env` itself would not pass for.
+  // Not a record, which `process.env` itself would not match.
   env: z.object({}).catchall(z.string().optional()),
   executable: z.enum(["bun", "deno", "node"]),
   executableArgs: texts,
@@ -97,7 +96,7 @@ export const sdkOptionsShape: Record<Exclude<keyof SdkOptions, keyof typeof REFU
   verbatimPrompts: flag,
 };
 
-/** Command-line flags that Castellan or the SDK sets itself; `extraArgs` may not contradict them. */
+/** Command line flags that Castellan or the SDK sets; `extraArgs` must not contradict them. */
 const MANAGED_FLAGS = [
   "continue",
   "fork-session",
@@ -109,7 +108,7 @@ const MANAGED_FLAGS = [
   "session-id",
 ] as const;
 
-/** What contradicts itself in `options`: the field that has to change, and why. */
+/** Returns the contradictions in `options`: the field to change, and why. */
 export function contradictions(options: SdkOptions): { field: string; message: string }[] {
   const found: { field: string; message: string }[] = [];
   const add = (field: keyof SdkOptions | `extraArgs.${string}` | `settings.${string}`, message: string): void => {

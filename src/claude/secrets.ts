@@ -1,35 +1,35 @@
-/** What must not be shown. */
+/** Values that must not be shown. */
 export type Secrets = readonly string[];
 
-/** What stands in the place of a secret. */
+/** Replaces a secret. */
 const HIDDEN = "[hidden]";
 
-/** The shortest value that is taken for a secret: what is shorter may stand anywhere. */
+/** Shorter values are not treated as secrets, because they may occur anywhere. */
 const SHORTEST_SECRET = 8;
 
-/** Names of variables that hold one. Numbers of tokens are none. */
+/** Names of variables that hold secrets. Token counts are not secrets. */
 const NAMES =
   /(?:^|_)(?:API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|BEARER|BEDROCK|PAT|PWD)$/i;
 
-/** Where a shell is, which some name as they name a password. */
+/** Directory variables whose names resemble password variables. */
 const NO_SECRETS: ReadonlySet<string> = new Set(["PWD", "OLDPWD"]);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What servers of tools are given, as far as it may hold secrets. */
+/** The options of MCP servers that may hold secrets. */
 interface ServerOptions {
   readonly env?: unknown;
   readonly headers?: unknown;
 }
 
 /**
- * The keys, tokens and passwords that a process is given: in its environment, those of proxies and of custom headers among them, and
- * for its servers of tools.
+ * Returns the keys, tokens and passwords that a process receives: in its environment, including proxies and custom
+ * headers, and for its MCP servers.
  */
 export function secretsIn(environment: Environment, servers: Readonly<Record<string, object>> = {}): Secrets {
   const found = [...secretsOfVariables(environment), ...Object.values(servers).flatMap(secretsOfServer)];
   const long = found.map((secret) => secret.trim()).filter((secret) => secret.length >= SHORTEST_SECRET);
-  // The longest first, since one may stand in another.
+  // Longest first, because one may contain another.
   return [...new Set(long)].toSorted((one, other) => other.length - one.length);
 }
 
@@ -40,7 +40,7 @@ function secretsOfVariables(environment: Environment): string[] {
     if (name === "ANTHROPIC_CUSTOM_HEADERS") {
       return value.split("\n").flatMap((line) => secretsOfHeader(line.slice(line.indexOf(":") + 1)));
     }
-    // The path of a file with a key is none itself.
+    // The path of a key file is not a secret.
     return NAMES.test(name) && !NO_SECRETS.has(name) && !/^[/.~]/.test(value) ? [value] : [];
   });
 }
@@ -49,7 +49,7 @@ function secretsOfServer({ env, headers }: ServerOptions): string[] {
   return [...secretsOfVariables(stringsOf(env)), ...Object.values(stringsOf(headers)).flatMap(secretsOfHeader)];
 }
 
-/** The value of a header, and that without its scheme: `Bearer …`. */
+/** Returns a header's value, and the value without its scheme, as in `Bearer …`. */
 function secretsOfHeader(value: string): string[] {
   const words = value.trim();
   return [words, words.slice(words.lastIndexOf(" ") + 1)];
@@ -74,12 +74,12 @@ function unescaped(text: string): string {
   }
 }
 
-/** The text without the secrets. */
+/** Returns the text with secrets replaced. */
 export function hide(text: string, secrets: Secrets): string {
   return secrets.reduce((hidden, secret) => hidden.replaceAll(secret, HIDDEN), text);
 }
 
-/** A message of the process, which is JSON, without them. */
+/** Returns a message of the process, which is JSON, with secrets replaced. */
 export function hideInMessage<Message extends object>(message: Message, secrets: Secrets): Message {
   const json = JSON.stringify(message);
   const hidden = hide(
@@ -89,7 +89,7 @@ export function hideInMessage<Message extends object>(message: Message, secrets:
   return hidden === json ? message : (JSON.parse(hidden) as Message);
 }
 
-/** How much at the end of a text may be the beginning of a secret, in characters. */
+/** Returns how many characters at the end of a text may be the beginning of a secret. */
 export function begunAtEnd(text: string, secrets: Secrets): number {
   let longest = 0;
   for (const secret of secrets) {
@@ -101,7 +101,7 @@ export function begunAtEnd(text: string, secrets: Secrets): number {
   return longest;
 }
 
-/** What may be the beginning of a secret, as it may be shown. */
+/** Returns a displayable form of what may be the beginning of a secret. */
 export function hideBegun(text: string): string {
   return text.length < SHORTEST_SECRET ? text : HIDDEN;
 }

@@ -1,19 +1,19 @@
 import type { PermissionMode, Query, Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 
-/** What a process is to be given besides the options of its session. Rules are written as in the options: `Bash(npm test:*)`. */
+/** What a process receives besides the options of its session. Rules are written as in options: `Bash(npm test:*)`. */
 export interface StandingPermissions {
-  /** The mode that it is to be in, and, if that is plan mode, the one that an approved plan leads back to. */
+  /** The permission mode, and for plan mode the mode to which an approved plan returns. */
   readonly mode?: { readonly now: PermissionMode; readonly back?: PermissionMode | undefined } | undefined;
   readonly allow: readonly string[];
   readonly deny: readonly string[];
   readonly ask: readonly string[];
-  /** Directories besides the working directory and those of the options. */
+  /** Directories besides the working directory and the options' directories. */
   readonly directories: readonly string[];
 }
 
 /**
- * The mode that a process is started in. Claude Code goes from plan mode back to the mode in which it was when it entered it, and knows
- * that only if it was in that one; so the process begins there, and `giveStanding` has it enter plan mode before it does anything.
+ * Returns the mode to start a process in. Claude Code only knows which mode to return to from plan mode if it was in
+ * that mode before; so the process starts there, and `giveStanding` makes it enter plan mode before it does anything.
  */
 export function startingMode(
   options: SdkOptions,
@@ -24,8 +24,8 @@ export function startingMode(
 }
 
 /**
- * Gives a process what it is to be given. To be called at once after its start: Claude Code takes requests one after the other, so that
- * nothing comes between the handshake and these, not even a turn that it begins by itself.
+ * Gives a process its standing permissions. Call it directly after the start: Claude Code handles requests in order, so
+ * nothing comes between the handshake and these, not even a turn of its own.
  */
 export async function giveStanding(sdk: Query, options: SdkOptions, standing: StandingPermissions): Promise<void> {
   const { mode, allow, deny, ask, directories } = standing;
@@ -37,20 +37,20 @@ export async function giveStanding(sdk: Query, options: SdkOptions, standing: St
   await Promise.all(requests);
 }
 
-/** A process may answer that it is in another mode than was asked for. */
+/** A process may answer with a mode other than the requested one. */
 async function enter(sdk: Query, mode: PermissionMode): Promise<void> {
   const { mode: now = mode } = (await sdk.setPermissionMode(mode)) ?? {};
   if (now !== mode) throw new Error(`it is in the permission mode ${now} where ${mode} was asked for`);
 }
 
-/** Has a process hold these rules and directories, in the place of those that it was given before. */
+/** Replaces the rules and directories that a process received before. */
 export async function applyStanding(sdk: Query, standing: StandingPermissions): Promise<void> {
   const { allow, deny, ask, directories } = standing;
   const permissions = { allow: [...allow], deny: [...deny], ask: [...ask], additionalDirectories: [...directories] };
   await sdk.applyFlagSettings({ permissions });
 }
 
-/** Claude Code does not start in this mode without leave. */
+/** Claude Code does not start in this mode without an option that allows it. */
 function mayBe(mode: PermissionMode, { allowDangerouslySkipPermissions }: SdkOptions): boolean {
   return mode !== "bypassPermissions" || allowDangerouslySkipPermissions === true;
 }

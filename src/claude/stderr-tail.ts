@@ -2,16 +2,16 @@ import { stripVTControlCharacters } from "node:util";
 import { printable } from "../printable.ts";
 import { begunAtEnd, hide, hideBegun, type Secrets } from "./secrets.ts";
 
-/** How much of a process's error output is kept as evidence, in characters. */
+/** How much error output to keep as evidence, in characters. */
 const KEPT = 2048;
 
-/** The last 2 kB of what a process wrote to its error output, as it may be shown. */
+/** The last 2 kB of a process's error output, without secrets. */
 export class StderrTail {
-  /** Without secrets, so that it may be cut anywhere. */
+  /** Secrets are already replaced, so it can be cut anywhere. */
   #text = "";
-  /** What came last, if it may be the beginning of a secret. */
+  /** The latest output, if it may be the beginning of a secret. */
   #begun = "";
-  /** What must not be shown, wherever the evidence is. */
+  /** Values that must not be shown wherever the evidence appears. */
   secrets: Secrets = [];
 
   append(text: string): void {

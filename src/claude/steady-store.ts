@@ -5,28 +5,28 @@ import { formatDuration } from "../duration.ts";
 import { withNamedLeaf } from "./resumed-leaf.ts";
 import { withWholeCompactions } from "./whole-compactions.ts";
 
-/** How long a store may take to append. The SDK waits a minute for each batch, and holds the result back meanwhile. */
+/** How long a store may take to append. The SDK waits a minute for each batch and holds the result back meanwhile. */
 const APPEND_MS = 20_000;
 
-/** Under which key a session's transcripts are in its store. */
+/** The project key of a session's transcripts in its store. */
 export interface StoreKey {
-  /** As far as it is known. */
+  /** Returns the key, if known. */
   get(): string | undefined;
   learned(projectKey: string): void;
 }
 
 /**
- * A session store as a session uses it over many processes.
+ * Wraps a session store for a session's use over many processes.
  *
- * The SDK makes the key of a transcript from the working directory, and another one from where Claude Code has moved it to. So a
- * session whose directory changes, or that works in a worktree, would resume an older state without a word. Here all is under the
- * first key.
+ * The SDK derives a transcript's key from the working directory, and a different one after Claude Code moves. A session
+ * that changes its directory or works in a worktree would silently resume an older state. The wrapper keeps everything
+ * under the first key.
  *
- * What it has of a compaction that was written by half is left out, see {@link withWholeCompactions}, and the branch that was written
- * last is the one that is resumed, see {@link withNamedLeaf}.
+ * It omits half-written compactions, see {@link withWholeCompactions}, and makes Claude Code resume the branch that was
+ * written last, see {@link withNamedLeaf}.
  *
- * A store that does not come back holds up one batch, not each: until it has, it is not asked again, and the SDK says of
- * every batch that is dropped meanwhile that it is.
+ * A store that hangs delays one batch, not each: until it answers, it is not called again, and the SDK reports every
+ * dropped batch.
  */
 export function steadyStore(store: SessionStore, key: StoreKey, clock: Clock): SessionStore {
   const pinned = (projectKey: string): string => {
@@ -58,7 +58,7 @@ export function steadyStore(store: SessionStore, key: StoreKey, clock: Clock): S
       const entries = await store.load(under(given));
       return entries === null || given.subpath !== undefined ? entries : withNamedLeaf(withWholeCompactions(entries));
     },
-    // The SDK asks only for what is there.
+    // The SDK calls only methods that exist.
     ...(listSessions && { listSessions: (project: string) => listSessions.call(store, pinned(project)) }),
     ...(listSessionSummaries && {
       listSessionSummaries: (project: string) => listSessionSummaries.call(store, pinned(project)),

@@ -1,15 +1,16 @@
 import { type FileHandle, open } from "node:fs/promises";
 
-/** How much of a transcript is read at a time. What is looked for mostly stands in the last piece. */
+/** How much of a transcript to read at a time. The wanted message is usually in the last piece. */
 const PIECE = 256 * 1_024;
 
 /**
- * Whether a message with one of these ids stands in a transcript, which is a file of JSON lines.
+ * Whether a transcript, a file of JSON lines, has a message with one of these ids.
  *
  * @throws Error of the file system
  */
 export async function transcriptHas(file: string, uuids: readonly string[]): Promise<boolean> {
-  // As Claude Code writes it. In a text the quotes would be escaped, and a parent's id has another key.
+  // The form in which Claude Code writes it. In a text the quotes would be escaped, and a parent's id has a different
+  // key.
   const wanted = uuids.map((uuid) => Buffer.from(`"uuid":${JSON.stringify(uuid)}`));
   const overlap = Math.max(0, ...wanted.map(({ length }) => length));
   const handle = await open(file);

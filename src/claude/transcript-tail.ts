@@ -1,17 +1,17 @@
 import { type FileHandle, open } from "node:fs/promises";
 
-/** An entry of a transcript; empty where a process that was killed has left half a line. */
+/** An entry of a transcript; empty for an incomplete line that a killed process left. */
 export type TranscriptEntry = Readonly<Record<string, unknown>>;
 
 const FIRST_PIECE = 64 * 1_024;
 
 /**
- * Reads the entries of a transcript from the last one back, until `look` knows what it was to find. The file is read in pieces from its
- * end, each with a `look` of its own.
+ * Reads the entries of a transcript from the last one backwards until `look` returns a result. Reads the file in pieces
+ * from its end, each with its own `look`.
  *
- * @param start makes a `look`, which is given each entry and where it begins, in bytes
- * @param farthest how far back from its end the file is read, in bytes
- * @returns what `look` has found, or `undefined` if it has found nothing
+ * @param start makes a `look`, which receives each entry and its offset in bytes
+ * @param farthest how far back from its end to read the file, in bytes
+ * @returns the result of `look`, or `undefined`
  * @throws Error of the file system
  */
 export async function lookBack<Found>(

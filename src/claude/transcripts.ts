@@ -34,8 +34,8 @@ export async function readTranscript(
 }
 
 /**
- * Whether a transcript has a message with one of these ids; `undefined` if there is none, or it cannot be read or is not on this
- * machine.
+ * Whether a transcript has a message with one of these ids; `undefined` if there is no transcript, it cannot be read,
+ * or it is not on this machine.
  */
 export async function transcriptHasOneOf(
   uuids: readonly string[],
@@ -46,7 +46,7 @@ export async function transcriptHasOneOf(
   const dir = sdk.cwd ?? process.cwd();
   if (sessionStore !== undefined) {
     let found: boolean | undefined;
-    // Only the SDK knows under which key the store has them.
+    // Only the SDK knows the store's key.
     const load = async (key: SessionKey): Promise<SessionStoreEntry[] | null> => {
       const entries = await sessionStore.load(key);
       if (entries !== null) found = entries.some(({ uuid }) => uuid !== undefined && uuids.includes(uuid));

@@ -1,9 +1,10 @@
 import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 
 /**
- * The entries of a transcript without the compactions of which it has a part only. Claude Code writes a boundary first, at which a resume
- * leaves out what was said before, and then the summary that stands for that; a host that dies, or a store that fails, may leave the
- * boundary alone. Nothing can be taken out of a store, so that entries may follow that were said after such a boundary had been left out.
+ * Returns the entries of a transcript without half-written compactions. Claude Code writes a boundary first, at which a
+ * resume drops the earlier messages, and then the summary that replaces them; if the host dies or the store fails, only
+ * the boundary may exist. Nothing can be removed from a store, so entries written after an omitted boundary may follow
+ * it.
  */
 export function withWholeCompactions(entries: readonly SessionStoreEntry[]): SessionStoreEntry[] {
   const left = new Set<SessionStoreEntry>();
@@ -13,7 +14,10 @@ export function withWholeCompactions(entries: readonly SessionStoreEntry[]): Ses
   return left.size === 0 ? [...entries] : entries.filter((entry) => !left.has(entry));
 }
 
-/** The boundary at this place, and what was written on from it, if that has neither a summary nor an answer. */
+/**
+ * Returns the boundary at this position and the entries that continue from it, if there is neither a summary nor an
+ * answer among them.
+ */
 function halfAt(entries: readonly SessionStoreEntry[], at: number): SessionStoreEntry[] {
   const boundary = entries[at];
   if (boundary?.uuid === undefined) return [];
