@@ -335,11 +335,11 @@ const DIMENSIONS: readonly UsageDimension[] = ["supervisor", "session", "model",
 
 const PRUNE_TURNS = `
   with ended as (
-    select id, ended_at, row_number() over (partition by session order by ended_at desc, seq desc) as place
+    select id, ended_at, row_number() over (partition by session order by ended_at desc, seq desc) as recency
     from turns where ended_at is not null
   ), old as (
     select id from turns
-    where id in (select id from ended where ended_at < $1 or place > $2) for update skip locked
+    where id in (select id from ended where ended_at < $1 or recency > $2) for update skip locked
   ), dropped as (
     delete from turns using old where turns.id = old.id returning 1
   )

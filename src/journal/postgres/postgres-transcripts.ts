@@ -62,7 +62,7 @@ export async function append(
     if (known !== undefined && isBehind(before, known)) throw new MissingEntries(before);
     const state = { ...before, length: start + appended.entries.length };
     if (subpath !== undefined) return state;
-    const fresh = added.flatMap((place) => appended.entries[place - 1] ?? []);
+    const fresh = added.flatMap((ordinal) => appended.entries[ordinal - 1] ?? []);
     const folded = summary === null ? undefined : { sessionId, mtime, data: summary };
     if (folded !== undefined && fresh.length === 0) return state;
     const { data } = foldSessionSummary(folded, key, fresh, { mtime });
@@ -215,8 +215,8 @@ function appendText(history: string): string {
     returning id, length - $7 as start, mtime, summary
   ), added as (
     insert into transcript_entries (transcript, position, uuid_hash, entry, epoch)
-    select id, start + place, decode(item->>0, 'hex'), (item->>1)::json, $9::bigint
-    from transcript, json_array_elements($8::json) with ordinality as item (item, place) order by place
+    select id, start + ordinal, decode(item->>0, 'hex'), (item->>1)::json, $9::bigint
+    from transcript, json_array_elements($8::json) with ordinality as item (item, ordinal) order by ordinal
     on conflict do nothing
     returning position
   )
