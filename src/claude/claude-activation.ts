@@ -73,7 +73,7 @@ export class ClaudeActivation implements Activation {
       await before.release();
       if (this.#gone) await lock.release();
     } catch (error) {
-      const message = `Claude Code went on elsewhere: ${messageOf(error)}`;
+      const message = `Claude Code switched conversations: ${messageOf(error)}`;
       await this.kill({ class: classOfLockFault(error), message });
     }
   }
@@ -207,7 +207,7 @@ async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<v
   if (missing !== undefined) throw startError("START_FAILED", who, clock, { class: "auth", message: missing });
   if (request.ownDirectory !== undefined) {
     await makeOwnDirectory(request.ownDirectory).catch((error: unknown) => {
-      const message = `the directory of the session could not be made: ${messageOf(error)}`;
+      const message = `the session's directory could not be created: ${messageOf(error)}`;
       throw startError("START_FAILED", who, clock, { class: classOfFault(error), message }, error);
     });
   }

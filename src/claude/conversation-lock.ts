@@ -35,7 +35,7 @@ export class LockGuarded extends Error {
   /** Without a holder, the other process is unknown. */
   constructor(id: string, guard: string, ms: number, holder: number | undefined) {
     const who = holder === undefined ? "another application" : `process ${holder}`;
-    const why = `${who} has had ${guard} locked for ${formatDuration(ms)}, so that it is stopped or hangs`;
+    const why = `${who} has locked ${guard} for ${formatDuration(ms)}; it is stopped or hangs`;
     super(`the conversation ${id} cannot be locked: ${why}`);
   }
 }

@@ -65,7 +65,7 @@ const LAST_WORDS: readonly { readonly words: RegExp; readonly class: ExitClass; 
   {
     words: /No message found with message\.uuid/,
     class: "conversation_missing",
-    message: "the transcript lacks the message up to which it was to be resumed",
+    message: "the transcript lacks the message to resume from",
   },
   {
     words: /Session ID \S+ is already in use/,
@@ -102,7 +102,7 @@ export function classifyExit(evidence: ExitEvidence): Pick<ExitRecord, "class" |
     };
   }
   if (spawnError !== undefined && SCARCE.has(spawnError)) {
-    return { class: "overload", message: `this machine has no room for another process (${spawnError})` };
+    return { class: "overload", message: `this machine cannot run another process (${spawnError})` };
   }
   const words = `${error ?? ""}\n${stderr ?? ""}`;
   const known = LAST_WORDS.find((entry) => entry.words.test(words));

@@ -10,7 +10,7 @@ import { findTranscript, type TranscriptLocation } from "./transcript-location.t
  */
 export function localTranscripts({ config }: TranscriptLocation): SessionStore {
   return {
-    append: () => Promise.reject(new Error("these transcripts are Claude Code's own and are only read")),
+    append: () => Promise.reject(new Error("these transcripts belong to Claude Code and are read-only")),
     load: async ({ projectKey, sessionId, subpath }: SessionKey) => {
       const main = await findTranscript(sessionId, config, projectKey);
       if (main === undefined) return null;

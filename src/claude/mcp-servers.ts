@@ -15,12 +15,12 @@ export interface McpServer {
 
 /** Combines Claude Code's report of a server with its log. */
 export function mcpServerOf({ name, status, error }: McpServerStatus, trace: McpTrace | undefined): McpServer {
-  const words = trace?.words === undefined ? "" : `; its last words: ${trace.words}`;
+  const words = trace?.words === undefined ? "" : `; its last output: ${trace.words}`;
   switch (status) {
     case "failed":
       return { name, status, reason: `it is not connected: ${error ?? "no reason given"}${words}` };
     case "needs-auth":
-      return { name, status, reason: "it is not connected: it asks for an authentication" };
+      return { name, status, reason: "it is not connected: it requires authentication" };
     case "connected":
       return trace?.ended === undefined
         ? { name, status }
@@ -31,5 +31,5 @@ export function mcpServerOf({ name, status, error }: McpServerStatus, trace: Mcp
 }
 
 function endOf(how: string, words: string): string {
-  return `it has ended, and is started again when one of its tools is called: ${how}${words}`;
+  return `it has exited, and restarts when one of its tools is called: ${how}${words}`;
 }

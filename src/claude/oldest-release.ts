@@ -7,7 +7,7 @@ const OLDEST = "2.1.248";
 /** Returns why this release of Claude Code cannot be used, or undefined. An unknown release may be any. */
 export function releaseProblem(version: string | undefined): string | undefined {
   if (version === undefined || !/^\d+\.\d+\.\d+/.test(version) || !isBefore(version, OLDEST)) return undefined;
-  return `Claude Code ${version} is older than ${OLDEST}, so that it would run commands, and read in files, that stand in the prompts of users; update it`;
+  return `Claude Code ${version} is older than ${OLDEST}, and would run commands and expand files in users' prompts; update it`;
 }
 
 function isBefore(one: string, other: string): boolean {

@@ -71,9 +71,9 @@ async function directoryAdvice({
     const path = resolve(cwd, given);
     const found = await stat(path).catch(() => undefined);
     if (found?.isDirectory() === true) return [];
-    const what = found === undefined ? "does not exist" : "is no directory";
+    const what = found === undefined ? "does not exist" : "is not a directory";
     const near = found === undefined ? didYouMean(await siblingsLike(path)) : "";
-    return [`\`additionalDirectories\`: ${path} ${what}, and Claude is not given it${near}`];
+    return [`\`additionalDirectories\`: ${path} ${what}; Claude does not get it${near}`];
   });
   return (await Promise.all(advice)).flat();
 }

@@ -102,7 +102,7 @@ async function isDirectory(path: string): Promise<boolean> {
 
 /** A link would redirect writes and removals to another session's files. */
 async function refuseLink(path: string): Promise<void> {
-  if (!(await lstat(path)).isDirectory()) throw new Error(`${path} is no directory`);
+  if (!(await lstat(path)).isDirectory()) throw new Error(`${path} is not a directory`);
 }
 
 /**

@@ -200,7 +200,7 @@ export class ProcessRun {
 
   /** Fails the start: a process without its grants could do more than it may, or less. */
   #refused(error: unknown): never {
-    const message = `it did not take what belongs to its conversation: ${messageOf(error)}`;
+    const message = `it did not accept the grants of its conversation: ${messageOf(error)}`;
     this.found ??= { class: "crash", message };
     throw new Error(message, { cause: error });
   }
@@ -275,13 +275,13 @@ export class ProcessRun {
       this.request.host.message(message);
     } catch (error) {
       // The session's state would be wrong from here on.
-      this.#broke(`a message of type "${message.type}" cannot be taken: ${messageOf(error)}`);
+      this.#broke(`a message of type "${message.type}" cannot be processed: ${messageOf(error)}`);
     }
   }
 
   /** Ends the process, because its output is no longer reliable. */
   #broke(reason: string): void {
-    this.found ??= { class: "crash", message: `the output of Claude Code broke: ${reason}` };
+    this.found ??= { class: "crash", message: `Claude Code's output is invalid: ${reason}` };
     void this.end(AT_ONCE);
   }
 

@@ -41,7 +41,7 @@ export async function awaitRequiredServers(
   }
   const silent = servers.flatMap(({ name, status }) => (status === "pending" ? [JSON.stringify(name)] : []));
   const which = silent.length === 0 ? "" : `: ${silent.join(", ")}`;
-  const message = `MCP servers that it requires did not answer within ${formatDuration(LIMIT_MS)}${which}`;
+  const message = `required MCP servers did not answer within ${formatDuration(LIMIT_MS)}${which}`;
   return { class: "crash", message };
 }
 
@@ -70,13 +70,13 @@ function unknownServer(name: string, servers: readonly McpServer[]): ServerProbl
   );
   return {
     class: "bad_config",
-    message: `it requires the MCP server ${JSON.stringify(name)}, which it does not have${near}`,
+    message: `the required MCP server ${JSON.stringify(name)} does not exist${near}`,
   };
 }
 
 function problemOf({ name, status, reason = `it is ${status}` }: McpServer): ServerProblem {
   // A missing command will still be missing at the next attempt.
   const hopeless = status === "needs-auth" || status === "disabled" || / ENOENT\b/.test(reason);
-  const message = `the MCP server ${JSON.stringify(name)}, which it requires: ${reason}`;
+  const message = `the required MCP server ${JSON.stringify(name)}: ${reason}`;
   return { class: hopeless ? "bad_config" : "crash", message };
 }

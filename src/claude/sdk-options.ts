@@ -6,7 +6,7 @@ import { z } from "zod";
  * tie it to one process or prevent resuming are refused.
  */
 export const REFUSED_SDK_OPTIONS = {
-  continue: "a session's conversation is known by its name; to take over an existing one, give its id as `resume`",
+  continue: "a session finds its conversation by its name; to continue an existing one, give its id as `resume`",
   persistSession: "a session restarts with its conversation, which needs the transcript on disk",
   resumeDropsTurn: "Castellan decides what a restart resumes",
   maxBudgetUsd:
@@ -124,11 +124,12 @@ export function contradictions(options: SdkOptions): { field: string; message: s
     add("permissionPromptToolName", "cannot be combined with `canUseTool`; choose who answers");
   }
   if ((options.supportedDialogKinds?.length ?? 0) > 0 && options.onUserDialog === undefined) {
-    add("supportedDialogKinds", "needs `onUserDialog`, which answers those dialogs");
+    add("supportedDialogKinds", "requires `onUserDialog`, which answers those dialogs");
   }
   if (options.resume === undefined) {
-    if (options.forkSession === true) add("forkSession", "needs `resume`: the conversation to fork from");
-    if (options.resumeSessionAt !== undefined) add("resumeSessionAt", "needs `resume`: the conversation to cut back");
+    if (options.forkSession === true) add("forkSession", "requires `resume`: the conversation to fork from");
+    if (options.resumeSessionAt !== undefined)
+      add("resumeSessionAt", "requires `resume`: the conversation to cut back");
   } else if (options.sessionId !== undefined && options.forkSession !== true) {
     add("sessionId", "cannot be combined with `resume`, unless `forkSession` gives the fork that id");
   }
@@ -137,7 +138,7 @@ export function contradictions(options: SdkOptions): { field: string; message: s
   }
   if (typeof options.settings === "object" && options.settings.cleanupPeriodDays !== undefined) {
     const message =
-      "is set by Castellan: Claude Code would delete the conversations of sessions that sleep; `eraseSession` removes one";
+      "is set by Castellan, because Claude Code would delete the conversations of hibernated sessions; `eraseSession` removes one";
     add("settings.cleanupPeriodDays", message);
   }
   if (options.extraArgs?.["max-budget-usd"] !== undefined) {

@@ -40,7 +40,7 @@ export async function giveStanding(sdk: Query, options: SdkOptions, standing: St
 /** A process may answer with a mode other than the requested one. */
 async function enter(sdk: Query, mode: PermissionMode): Promise<void> {
   const { mode: now = mode } = (await sdk.setPermissionMode(mode)) ?? {};
-  if (now !== mode) throw new Error(`it is in the permission mode ${now} where ${mode} was asked for`);
+  if (now !== mode) throw new Error(`it is in the permission mode ${now} although ${mode} was requested`);
 }
 
 /** Replaces the rules and directories that a process received before. */

@@ -40,7 +40,7 @@ export function steadyStore(store: SessionStore, key: StoreKey, clock: Clock): S
   });
   let stuck = false;
   const append = async (given: SessionKey, entries: SessionStoreEntry[]): Promise<void> => {
-    if (stuck) throw new Error(`the session store has not come back from an append for ${formatDuration(APPEND_MS)}`);
+    if (stuck) throw new Error(`the session store has not finished an append for ${formatDuration(APPEND_MS)}`);
     const appended = store.append(under(given), entries);
     await withDeadline(clock, APPEND_MS, appended, () => {
       stuck = true;

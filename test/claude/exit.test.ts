@@ -37,7 +37,7 @@ const table: [string, ExitEvidence, ExitClass, RegExp][] = [
     "a missing message",
     { expected: false, code: 1, stderr: NO_MESSAGE },
     "conversation_missing",
-    /message up to which/,
+    /message to resume from/,
   ],
   ["an id in use", { expected: false, code: 1, stderr: IN_USE }, "conversation_exists", /already has/],
   [

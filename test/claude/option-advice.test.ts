@@ -109,9 +109,9 @@ describe("adviceOn", () => {
     await writeFile(join(root, "file"), "");
     const additionalDirectories = ["references", join(root, "references"), "refrences", "file", "/nowhere/at/all"];
     expect(await adviceOn({ cwd: root, additionalDirectories }, [])).toEqual([
-      `\`additionalDirectories\`: ${root}/refrences does not exist, and Claude is not given it; did you mean \`${root}/references\`?`,
-      `\`additionalDirectories\`: ${root}/file is no directory, and Claude is not given it`,
-      "`additionalDirectories`: /nowhere/at/all does not exist, and Claude is not given it",
+      `\`additionalDirectories\`: ${root}/refrences does not exist; Claude does not get it; did you mean \`${root}/references\`?`,
+      `\`additionalDirectories\`: ${root}/file is not a directory; Claude does not get it`,
+      "`additionalDirectories`: /nowhere/at/all does not exist; Claude does not get it",
     ]);
   });
 });

@@ -59,7 +59,7 @@ describe("makeOwnDirectory", () => {
     await mkdir(join(base, "neighbour"));
     await symlink(join(base, "neighbour"), join(base, "link"));
     await writeFile(join(base, "file"), "");
-    await expect(makeOwnDirectory(at("link"))).rejects.toThrow("is no directory");
+    await expect(makeOwnDirectory(at("link"))).rejects.toThrow("is not a directory");
     await expect(makeOwnDirectory(at("file"))).rejects.toThrow("EEXIST");
     await expect(makeOwnDirectory({ root: join(base, "file"), path: join(base, "file", "one") })).rejects.toThrow(
       "ENOTDIR",
@@ -89,7 +89,7 @@ describe("emptyOwnDirectory", () => {
     await mkdir(neighbour);
     await writeFile(join(neighbour, "d"), "");
     await symlink(neighbour, join(base, "link"));
-    await expect(emptyOwnDirectory(at("link"))).rejects.toThrow("is no directory");
+    await expect(emptyOwnDirectory(at("link"))).rejects.toThrow("is not a directory");
     expect(await readdir(neighbour)).toEqual(["d"]);
   });
 });

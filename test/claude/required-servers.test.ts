@@ -28,7 +28,7 @@ describe("checkServers", () => {
   it("names an unknown server, with a suggestion", () => {
     expect(checkServers([failed, good], ["goood"])).toEqual({
       class: "bad_config",
-      message: 'it requires the MCP server "goood", which it does not have; did you mean `good`?',
+      message: 'the required MCP server "goood" does not exist; did you mean `good`?',
     });
   });
 });

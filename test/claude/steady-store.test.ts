@@ -62,7 +62,7 @@ test("steadyStore(): rejects after twenty seconds without an answer, and asks ag
   const first = append("a");
   await clock.advance(20_000);
   expect(await first).toContain("did not append within 20s");
-  expect(await append("b")).toContain("has not come back");
+  expect(await append("b")).toContain("has not finished an append");
   expect(asked).toEqual(["a"]);
   back.resolve();
   await clock.advance(0);

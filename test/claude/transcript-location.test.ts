@@ -142,6 +142,6 @@ describe("localTranscripts", () => {
   });
 
   it("rejects writes", async () => {
-    await expect(localTranscripts({ cwd: work, config: root }).append(key, [])).rejects.toThrow("only read");
+    await expect(localTranscripts({ cwd: work, config: root }).append(key, [])).rejects.toThrow("read-only");
   });
 });

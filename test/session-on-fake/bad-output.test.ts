@@ -157,7 +157,7 @@ test.each(malformed)("Process output: %s is a crash, and the next turn is answer
   const error = await failure(query(scene.name, "bad"), "TURN_INTERRUPTED");
   expect(error.details.exit).toMatchObject({
     class: "crash",
-    message: expect.stringContaining("output of Claude Code broke"),
+    message: expect.stringContaining("Claude Code's output is invalid"),
   });
   expect((await query(scene.name, "next")).text).toBe("sound");
   expect(scene.session.status()).toMatchObject({ conversationId, state: "idle", backgroundTasks: 0 });

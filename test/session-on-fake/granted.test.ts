@@ -449,7 +449,7 @@ test.each([
   [
     "misapplies",
     { subtype: "success", response: { mode: "acceptEdits" } },
-    "it is in the permission mode acceptEdits where plan was asked for",
+    "it is in the permission mode acceptEdits although plan was requested",
   ],
 ])("Grants: a process that %s them fails to start and says why", async (_, answer, why) => {
   const name = unique();
@@ -477,7 +477,7 @@ test.each([
   const second = await run({ fake, journal }, [{ name, permissionMode: "acceptEdits" }], options);
   expect(second.session(name).status()).toMatchObject({
     state: "quarantined",
-    lastExit: { class: "crash", message: `it did not take what belongs to its conversation: ${why}` },
+    lastExit: { class: "crash", message: `it did not accept the grants of its conversation: ${why}` },
   });
   await second.stop();
   expectNothingLeft(fake);

@@ -107,7 +107,7 @@ for (const [what, doing, requireMcpServers, starts] of [
   test(`requireMcpServers: a server that ${what} fails the start`, async () => {
     await using scene = await Scene.open({ session: { mcpServers, requireMcpServers }, fake: fakeOf({ ...doing }) });
     const [failed] = scene.supervisor.notStarted;
-    expect(failed?.error.message).toMatch(/the MCP server "(db|docs)", which it requires: it is not connected/);
+    expect(failed?.error.message).toMatch(/the required MCP server "(db|docs)": it is not connected/);
     expect(scene.fake.processes).toHaveLength(starts);
     expect(scene.session.status().state).toBe("quarantined");
   });

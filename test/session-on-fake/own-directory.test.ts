@@ -105,7 +105,7 @@ test("isolate: a directory that cannot be created quarantines the session with t
   });
   const turn = session(name).stream("hi");
   const error = await failure(turn.result(), "SESSION_QUARANTINED");
-  expect(error.message).toContain("the directory of the session could not be made");
+  expect(error.message).toContain("the session's directory could not be created");
   expect(session(name).status().lastExit).toMatchObject({ class: "bad_config" });
   expect(scene.fake.processes).toEqual([]);
   await rm(join(root, "file"));
@@ -222,7 +222,7 @@ test("Pool with isolate: quarantines a member whose directory cannot be emptied,
   await writeFile(cwd, "a file");
   await loan.checkin();
   await eventually(() => session([name, 0]).status().state === "quarantined");
-  expect(session([name, 0]).status().lastExit?.message).toContain("the directory of the session could not be emptied");
+  expect(session([name, 0]).status().lastExit?.message).toContain("the session's directory could not be emptied");
   await failure(checkout(name, { timeout: 0 }), "POOL_EXHAUSTED");
   await rm(cwd);
   await scene.supervisor.restartSession([name, 0]);

@@ -53,7 +53,7 @@ it.each([
   if (state === "interrupted")
     expect(measured).toMatchObject({
       code: "TURN_INTERRUPTED",
-      message: expect.stringContaining("the output of Claude Code broke"),
+      message: expect.stringContaining("Claude Code's output is invalid"),
     });
   expect(measured.mostHeap).toBeLessThan(MOST_MEGABYTES);
 });

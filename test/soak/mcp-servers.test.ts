@@ -51,7 +51,7 @@ it("mcp_server_failed: is reported for servers that are absent, refuse or exit, 
   const faults = await Promise.all([
     faultOf(session, "absent", "ENOENT"),
     faultOf(session, "refused", "ECONNREFUSED"),
-    faultOf(session, "falls", "its last words: DATABASE_URL is not set, the key is [hidden]"),
+    faultOf(session, "falls", "its last output: DATABASE_URL is not set, the key is [hidden]"),
   ]);
   const health = await session.health();
   expect(health.status).toBe("degraded");
@@ -130,9 +130,9 @@ it("requireMcpServers: fails the start with the reason when a server is absent, 
     defaults: { env: api.env, cwd: api.cwd },
   });
   expect(supervisor.notStarted.map(({ error }) => error.message)).toEqual([
-    expect.stringMatching(/the MCP server "absent", which it requires: .*ENOENT/),
-    expect.stringMatching(/the MCP server "falls", which it requires: .*DATABASE_URL is not set/),
-    expect.stringMatching(/the MCP server "hangs", which it requires: .*timed out after 30000ms/),
+    expect.stringMatching(/the required MCP server "absent": .*ENOENT/),
+    expect.stringMatching(/the required MCP server "falls": .*DATABASE_URL is not set/),
+    expect.stringMatching(/the required MCP server "hangs": .*timed out after 30000ms/),
   ]);
   expect(supervisor.readyz().ok).toBe(false);
   // Every started process has ended.

@@ -43,7 +43,7 @@ it("option advice: reports options that the real Claude Code ignores, and no oth
   const messages = log.filter((line) => line.startsWith("session"));
   expect(messages).toHaveLength(4);
   for (const advice of [
-    `\`additionalDirectories\`: ${api.cwd}/refrences does not exist, and Claude is not given it; did you mean \`${api.cwd}/references\`?`,
+    `\`additionalDirectories\`: ${api.cwd}/refrences does not exist; Claude does not get it; did you mean \`${api.cwd}/references\`?`,
     '`allowedTools`: "Reed" has no effect: Claude Code has no such tool; did you mean `Read`?',
     '`allowedTools`: "mcp__db__qurey" has no effect: the MCP server "db" has no such tool; did you mean `mcp__db__query`?',
     '`model`: Claude Code does not know "claude-sonet-5-5"; turns fail if the API does not know it either; did you mean `claude-sonnet-5',

@@ -18,7 +18,7 @@ export function apiFaultOf(message: SDKMessage): ApiFault | undefined {
   if (message.type === "system" && message.subtype === "api_retry") {
     const { error, error_status: status } = message;
     if (faultOf({ error, status: status ?? undefined })?.class !== "auth") return undefined;
-    const words = `the API does not accept the key: ${status === null ? "" : `${status} `}${error}`;
+    const words = `the API rejects the key: ${status === null ? "" : `${status} `}${error}`;
     return { class: "auth", message: words, ...(status === null ? {} : { status }) };
   }
   if (message.type === "rate_limit_event") {

@@ -102,7 +102,7 @@ export function failureOf(
   const words = result.subtype === "success" ? result.result : result.errors.join("; ");
   const compaction = failedCompaction(words);
   if (compaction !== undefined) {
-    const why = `the conversation is to be compacted, which failed: ${compaction.words}`;
+    const why = `compacting the conversation failed: ${compaction.words}`;
     return withFault(compaction, why, result.terminal_reason);
   }
   const code = "api_error" in result ? result.api_error : undefined;

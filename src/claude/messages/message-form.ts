@@ -18,7 +18,7 @@ export function formProblem(message: SDKMessage): string | undefined {
   switch (message.type) {
     case "assistant":
     case "user":
-      return isSpoken(message.message) ? undefined : "its `message` has no `content` that is text or blocks";
+      return isSpoken(message.message) ? undefined : "the `content` of its `message` is neither text nor blocks";
     case "stream_event":
       return isTyped(message.event) && (!("delta" in message.event) || isObject(message.event.delta))
         ? undefined
@@ -41,7 +41,7 @@ function isDeeper(value: object, depth: number): boolean {
 
 function resultProblem(message: SDKMessage & { readonly type: "result" }): string | undefined {
   const { subtype, is_error: isError, modelUsage } = message;
-  if (typeof subtype !== "string" || typeof isError !== "boolean") return "it does not say whether the turn has worked";
+  if (typeof subtype !== "string" || typeof isError !== "boolean") return "it does not say whether the turn succeeded";
   if (subtype === "success" ? typeof message.result !== "string" : !areTexts(message.errors)) return "it has no text";
   const models: unknown[] = isObject(modelUsage) ? Object.values(modelUsage) : [undefined];
   return models.every(isCounted) ? undefined : "it does not say what was used";
@@ -50,12 +50,12 @@ function resultProblem(message: SDKMessage & { readonly type: "result" }): strin
 function systemProblem(message: SDKMessage & { readonly type: "system" }): string | undefined {
   if (message.subtype === "init") return initProblem(message);
   if (message.subtype !== "background_tasks_changed") return undefined;
-  return areObjects(message.tasks) ? undefined : "its `tasks` are no list of tasks";
+  return areObjects(message.tasks) ? undefined : "its `tasks` is not a list of tasks";
 }
 
 function initProblem({ session_id: id, mcp_servers: servers = [] }: SDKSystemMessage): string | undefined {
   if (!isId(id)) return "its `session_id` is none";
-  return areObjects(servers) ? undefined : "its `mcp_servers` are no list of servers";
+  return areObjects(servers) ? undefined : "its `mcp_servers` is not a list of servers";
 }
 
 function isSpoken(value: unknown): boolean {

@@ -145,7 +145,7 @@ export class ProcessStarter {
         this.#emptying = undefined;
       });
     await this.#emptying.catch((error: unknown) => {
-      const message = `the directory of the session could not be emptied: ${messageOf(error)}`;
+      const message = `the session's directory could not be emptied: ${messageOf(error)}`;
       const exit = { class: classOfFault(error), message };
       throw startError("START_FAILED", this.#host.who, this.#context.clock, exit, error);
     });
