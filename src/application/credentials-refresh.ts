@@ -43,7 +43,7 @@ export class CredentialsRefresh {
 
   async #refresh(server: SessionServer): Promise<Outcome> {
     try {
-      if (server.mayComeBack) await this.#tree.root.recycle(server.settings.key);
+      if (server.hasNewCredentials) await this.#tree.root.recycle(server.settings.key);
       else if (!(await server.rekeyed())) return "unchanged";
       const failure = await this.#tree.failure(server);
       return server.state.name === "stopped" ? "ended" : (failure ?? "replaced");

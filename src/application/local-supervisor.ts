@@ -143,7 +143,7 @@ export class LocalSupervisor {
         return await this.startSession(forked, server);
       },
       closed: () => this.#sessions.closed(server, () => this.#tree.templates.covers(server.settings.name)),
-      again: () => {
+      find: () => {
         const { name } = server.settings;
         return this.#phase.now !== "running"
           ? undefined

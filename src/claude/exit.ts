@@ -1,7 +1,7 @@
 import type { SDKStartupFailureReason } from "@anthropic-ai/claude-agent-sdk";
 import type { ExitClass, ExitRecord } from "../errors.ts";
 import { own } from "../fields.ts";
-import { passesInWords } from "./passing-fault.ts";
+import { isTemporaryInWords } from "./passing-fault.ts";
 
 /** What is known of a process that ended, or that failed to start. */
 export interface ExitEvidence {
@@ -97,7 +97,7 @@ export function classifyExit(evidence: ExitEvidence): Pick<ExitRecord, "class" |
   if (startupFailure !== undefined) {
     const kind = own(STARTUP_FAILURES, startupFailure) ?? "bad_config";
     return {
-      class: kind === "bad_config" && passesInWords(error ?? "") ? "overload" : kind,
+      class: kind === "bad_config" && isTemporaryInWords(error ?? "") ? "overload" : kind,
       message: `${error ?? "it refused to start"} (${startupFailure})`,
     };
   }

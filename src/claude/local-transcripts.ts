@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
-import { passes } from "./passing-fault.ts";
+import { isTemporary } from "./passing-fault.ts";
 import { findTranscript, type TranscriptLocation } from "./transcript-location.ts";
 
 /**
@@ -17,7 +17,7 @@ export function localTranscripts({ config }: TranscriptLocation): SessionStore {
       const file = subpath === undefined ? main : `${main.slice(0, -".jsonl".length)}/${subpath}.jsonl`;
       const text = await readFile(file, "utf8").catch((error: unknown) => {
         // A temporary read failure does not mean that the transcript is empty.
-        if (passes(error)) throw error;
+        if (isTemporary(error)) throw error;
         return undefined;
       });
       return text === undefined ? null : text.split("\n").flatMap(entryOf);

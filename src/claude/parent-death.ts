@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { passes } from "./passing-fault.ts";
+import { isTemporary } from "./passing-fault.ts";
 
 /** A command line prefix that sends the command SIGTERM when the process that started it dies. */
 export type CommandPrefix = readonly string[];
@@ -24,7 +24,7 @@ function find(): Promise<CommandPrefix> {
   const [command, ...parameters] = prefix;
   return new Promise((resolve) => {
     execFile(command, [...parameters, "true"], (error) => {
-      if (passes(error)) found = undefined;
+      if (isTemporary(error)) found = undefined;
       resolve(error === null ? prefix : []);
     });
   });

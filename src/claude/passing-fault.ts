@@ -29,16 +29,16 @@ const OUT_OF_FILES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM"]
  * something.
  */
 export function classOfFault(error: unknown): Extract<ExitClass, "overload" | "bad_config"> {
-  return passes(error) ? "overload" : "bad_config";
+  return isTemporary(error) ? "overload" : "bad_config";
 }
 
 /** Whether a system error may be gone at the next attempt. */
-export function passes(error: unknown): boolean {
+export function isTemporary(error: unknown): boolean {
   return isOneOf(PASSING, error);
 }
 
 /** Whether Claude Code's text about a system error means that the error may be gone at the next attempt. */
-export function passesInWords(words: string): boolean {
+export function isTemporaryInWords(words: string): boolean {
   return words.match(/\bE[A-Z]{2,}\b/g)?.some((code) => PASSING.has(code)) === true;
 }
 

@@ -2,7 +2,7 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { getSessionMessages, type SessionKey } from "@anthropic-ai/claude-agent-sdk";
-import { passes } from "./passing-fault.ts";
+import { isTemporary } from "./passing-fault.ts";
 
 /**
  * Where a Claude Code process keeps its transcripts. Both paths are absolute and without symbolic links.
@@ -48,7 +48,7 @@ export async function findTranscript(id: string, config: string, projectKey: str
   if (await isFile(own)) return own;
   const entries = await readdir(projects, { withFileTypes: true }).catch((error: unknown) => {
     // A failed search does not mean that there is none.
-    if (passes(error)) throw error;
+    if (isTemporary(error)) throw error;
     return [];
   });
   // Folders that are symbolic links are skipped.

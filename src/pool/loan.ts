@@ -112,7 +112,7 @@ export class Loan implements AsyncDisposable {
       terminate: () => this.checkin(),
       fork: (name, options) => member().owner.fork(name, options),
       closed: () => member().owner.closed(),
-      again: () => undefined,
+      find: () => undefined,
     };
     return {
       get server(): SessionServer {

@@ -9,7 +9,7 @@ import { settle, type TurnCut } from "./conversation/settlement.ts";
 import type { BudgetMeter } from "./options/budget.ts";
 import type { KnownSession } from "./persistence/supervisor-journal.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
-import { journalMayComeBack } from "./process/session-exit.ts";
+import { isTemporaryJournalFault } from "./process/session-exit.ts";
 import type { Intake } from "./turns/intake.ts";
 
 /** How many of the latest approvals to search for unanswered ones. */
@@ -93,7 +93,7 @@ export class Recovery {
     if (this.#blocker === undefined) await this.#takeBack(known.turns, true);
     else {
       await this.restore(known).catch((error: CastellanError) => {
-        const kind = journalMayComeBack(error) ? "overload" : "bad_config";
+        const kind = isTemporaryJournalFault(error) ? "overload" : "bad_config";
         const fault = { class: kind, message: error.message } as const;
         throw startError("START_FAILED", this.#context.who, this.#context.clock, fault, error);
       });

@@ -128,7 +128,7 @@ export class SessionCore {
 
   /** Resolves once the process has neither a turn nor a background task. */
   async workOver(): Promise<void> {
-    while (this.process.activation !== undefined && (this.dispatcher.busy || this.view.works)) {
+    while (this.process.activation !== undefined && (this.dispatcher.busy || this.view.hasBackgroundWork)) {
       this.#workSettled ??= Promise.withResolvers();
       await this.#workSettled.promise;
     }
@@ -172,7 +172,7 @@ export class SessionCore {
 
   /** Ends the turns and refuses new ones until a manual restart, because the supervisor gave up. */
   quarantine(lastExits: readonly ExitRecord[]): void {
-    this.process.givenUp();
+    this.process.resetFailedStarts();
     this.recovery.pause();
     this.#apply({ type: "quarantine", lastExits });
     tell("castellan:session:quarantine", () => ({ ...factsOf(this.#context), lastExits }));
@@ -215,7 +215,7 @@ export class SessionCore {
         return core.wanted && core.#state.name === "hibernated";
       },
       get at() {
-        return core.dispatcher.busy ? "turn" : core.view.works ? "background task" : undefined;
+        return core.dispatcher.busy ? "turn" : core.view.hasBackgroundWork ? "background task" : undefined;
       },
       get work() {
         return core.dispatcher.work;
@@ -286,7 +286,7 @@ export class SessionCore {
         this.process.checkIdle(true);
         break;
       case "wanted":
-        if (this.wanted) this.process.rouse();
+        if (this.wanted) this.process.startIfNeeded();
         else this.process.leaveLine();
         break;
       case "stale":
@@ -374,7 +374,7 @@ export class SessionCore {
   ): Promise<Answer> {
     this.#requests++;
     try {
-      this.process.rouse();
+      this.process.startIfNeeded();
       await this.#upWithin(what, limitMs);
       const refusal = this.refusal();
       if (refusal !== undefined) throw refusal;

@@ -24,7 +24,7 @@ export class SessionLookup implements SessionSource {
 
   get #now(): FoundSession {
     const { server, owner } = this.#found;
-    if (server.isEvicted) this.#found = owner.again() ?? this.#found;
+    if (server.isEvicted) this.#found = owner.find() ?? this.#found;
     return this.#found;
   }
 }

@@ -299,7 +299,7 @@ export class SessionServer {
   }
 
   /** Whether it is quarantined because of its credentials and different ones are available now. */
-  get mayComeBack(): boolean {
+  get hasNewCredentials(): boolean {
     const quarantined = this.#core.state.name === "quarantined" && this.#core.state.lastExits.at(-1)?.class === "auth";
     return quarantined && this.#core.process.key.changed;
   }

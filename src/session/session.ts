@@ -26,7 +26,7 @@ export interface SessionOwner {
    *
    * @throws CastellanError `TEMPLATE_FULL`
    */
-  again(): FoundSession | undefined;
+  find(): FoundSession | undefined;
 }
 
 export interface FoundSession {

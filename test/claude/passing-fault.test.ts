@@ -1,13 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { classOfFault, isOutOfFiles, opensNoFile, passes, passesInWords } from "../../src/claude/passing-fault.ts";
+import {
+  classOfFault,
+  isOutOfFiles,
+  isTemporary,
+  isTemporaryInWords,
+  opensNoFile,
+} from "../../src/claude/passing-fault.ts";
 
 const failed = (code: string): Error => Object.assign(new Error(`${code}: it failed`), { code });
 
-describe("classOfFault() and passes()", () => {
+describe("classOfFault() and isTemporary()", () => {
   it.each(["EMFILE", "ENFILE", "EAGAIN", "ENOMEM", "ENOSPC", "EDQUOT", "EBUSY", "EIO", "ENOTEMPTY"])(
     "treat %s as temporary",
     (code) => {
-      expect(passes(failed(code))).toBe(true);
+      expect(isTemporary(failed(code))).toBe(true);
       expect(classOfFault(failed(code))).toBe("overload");
     },
   );
@@ -26,10 +32,10 @@ describe("classOfFault() and passes()", () => {
   });
 
   it("find a code in words", () => {
-    expect(passesInWords("the volume holding /tmp is full (ENOSPC). Free space on it.")).toBe(true);
-    expect(passesInWords("EMFILE: too many open files, mkdir '/tmp/x'")).toBe(true);
-    expect(passesInWords("EACCES: permission denied, mkdir '/tmp/x'")).toBe(false);
-    expect(passesInWords("It is UNSAFEIO, says nobody")).toBe(false);
+    expect(isTemporaryInWords("the volume holding /tmp is full (ENOSPC). Free space on it.")).toBe(true);
+    expect(isTemporaryInWords("EMFILE: too many open files, mkdir '/tmp/x'")).toBe(true);
+    expect(isTemporaryInWords("EACCES: permission denied, mkdir '/tmp/x'")).toBe(false);
+    expect(isTemporaryInWords("It is UNSAFEIO, says nobody")).toBe(false);
   });
 });
 

@@ -87,10 +87,10 @@ describe.each(["announced", "at once"] as const)("apiKey: a key that is refused,
     vi.stubEnv(KEY, "wrong");
     const error = await failure(query(scene.name, "one"), "TURN_FAILED");
     expect(error.details).toMatchObject({ class: "auth", partialText: "" });
-    expect(error.message).toMatch(/; this key is in the place of one that was refused before\.$/);
+    expect(error.message).toMatch(/; this key replaced one that was refused before\.$/);
     const aside = await failure(query(scene.name, "two"), "SESSION_QUARANTINED");
     expect(aside.details.lastExits.map((exit) => exit.class)).toEqual(["auth"]);
-    expect(aside.message).toContain("in the place of one that was refused before");
+    expect(aside.message).toContain("replaced one that was refused before");
     expect(scene.fake.processes.map(keyOf)).toEqual(["old", "wrong"]);
   });
 

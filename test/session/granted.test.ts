@@ -5,7 +5,7 @@ import {
   type Granted,
   type GrantedEvent,
   grantedSchema,
-  hasLess,
+  hasDropped,
   isNothing,
   NOTHING_GRANTED,
   nextGranted,
@@ -158,10 +158,14 @@ describe("nextGranted: rules and directories", () => {
     expect(granted.deny).toHaveLength(1_200);
   });
 
-  it("hasLess() finds a removed rule", () => {
+  it("hasDropped() finds a removed rule", () => {
     const before = applied(approved(rules("addRules", "allow", [["Read"], ["Edit"]])));
     const less = nextGranted(before, approved(rules("removeRules", "allow", [["Read"]])));
-    expect([hasLess(before, less), hasLess(less, before), hasLess(before, before)]).toEqual([true, false, false]);
+    expect([hasDropped(before, less), hasDropped(less, before), hasDropped(before, before)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
   });
 });
 

@@ -81,7 +81,7 @@ describe.each([
     await expect(query("rotated", "Say one.")).rejects.toMatchObject({
       code: "TURN_FAILED",
       details: { class: "auth", status: 401 },
-      message: expect.stringContaining("this key is in the place of one that was refused before"),
+      message: expect.stringContaining("this key replaced one that was refused before"),
     });
     await vi.waitUntil(() => supervisor.session("rotated").status().state === "quarantined");
     expect(api.requests.map(keyOf)).toEqual(["old", "wrong"]);

@@ -64,7 +64,7 @@ export class SessionView {
   }
 
   /** Whether a background task runs that is expected to end. */
-  get works(): boolean {
+  get hasBackgroundWork(): boolean {
     return this.#tasks.some(({ ambient }) => ambient !== true);
   }
 
@@ -84,7 +84,7 @@ export class SessionView {
   }
 
   /** Records the MCP servers of the process and their status. */
-  sees(servers: readonly McpServer[]): void {
+  updateServers(servers: readonly McpServer[]): void {
     if (!isDeepStrictEqual(servers, this.#servers)) this.tell({ type: "mcp_servers", servers });
     this.#servers = servers;
     const before = this.#serverFaults;

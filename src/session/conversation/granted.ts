@@ -106,7 +106,7 @@ export function isNothing({ mode, allow, deny, ask, directories }: Granted): boo
 }
 
 /** Whether a grant was dropped, which a running process has to be told. */
-export function hasLess(before: Granted, after: Granted): boolean {
+export function hasDropped(before: Granted, after: Granted): boolean {
   const lacks = (list: readonly string[], other: readonly string[]): boolean =>
     list.some((one) => !other.includes(one));
   return (["allow", "deny", "ask", "directories"] as const).some((list) => lacks(before[list], after[list]));

@@ -14,7 +14,7 @@ import { formatDuration } from "../../duration.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
 import type { SessionView } from "../context/session-view.ts";
-import { hasLess } from "../conversation/granted.ts";
+import { hasDropped } from "../conversation/granted.ts";
 import type { SessionSettings } from "../options/session-settings.ts";
 import type { RunningTask } from "../status/session-event.ts";
 import { wakeupsLost } from "../status/session-fault.ts";
@@ -79,7 +79,7 @@ export class ProcessOutput {
     this.#servers = new McpWatch(
       () => activation.mcpServers(),
       this.#context.clock,
-      (servers) => this.#view.sees(servers),
+      (servers) => this.#view.updateServers(servers),
     );
     if (mayHaveServers(this.#context.settings.sdk) || this.#view.faults.length > 0) this.refreshServers();
   }
@@ -146,7 +146,7 @@ export class ProcessOutput {
     const before = this.#conversation.granted;
     this.#conversation.grant({ type: "approved", updates });
     const { granted } = this.#conversation;
-    if (!hasLess(before, granted)) return;
+    if (!hasDropped(before, granted)) return;
     try {
       await this.#activation?.permit(granted);
     } catch {

@@ -62,10 +62,10 @@ export class ProcessStarter {
   #spare: ClaimedSpare | undefined;
   #starts = 0;
   /** Whether to empty the session's own directory before the next process starts. */
-  #toEmpty = false;
+  #emptyDue = false;
   #emptying: Promise<void> | undefined;
   /** The process's conversation. The session may have chosen a different one for the next process. */
-  #spokenIn: string | undefined;
+  #processConversation: string | undefined;
 
   constructor(
     context: SessionContext,
@@ -102,7 +102,7 @@ export class ProcessStarter {
 
   /** Claims a matching spare for the next start. @returns its slot, which `holder` now has, or undefined */
   claimSpare(holder: SlotHolder): Slot | undefined {
-    this.#spare = this.#spares.claim(this.shape, this.#begins, holder);
+    this.#spare = this.#spares.claim(this.shape, this.#isFresh, holder);
     return this.#spare?.slot;
   }
 
@@ -126,20 +126,20 @@ export class ProcessStarter {
 
   /** Empties the session's own directory, if it has one, before the next process starts. */
   emptyFirst(): void {
-    this.#toEmpty = this.#context.settings.ownDirectory !== undefined;
+    this.#emptyDue = this.#context.settings.ownDirectory !== undefined;
   }
 
   get emptiesFirst(): boolean {
-    return this.#toEmpty;
+    return this.#emptyDue;
   }
 
   /** Empties the directory now if that is due. There must be no process. @throws CastellanError `START_FAILED` */
   async emptyIfDue(): Promise<void> {
     const { ownDirectory } = this.#context.settings;
-    if (!this.#toEmpty || ownDirectory === undefined) return;
+    if (!this.#emptyDue || ownDirectory === undefined) return;
     this.#emptying ??= emptyOwnDirectory(ownDirectory)
       .then(() => {
-        this.#toEmpty = false;
+        this.#emptyDue = false;
       })
       .finally(() => {
         this.#emptying = undefined;
@@ -153,13 +153,13 @@ export class ProcessStarter {
 
   /** Whether the process just switched to this conversation from another one. */
   hasMoved(conversationId: string): boolean {
-    const moved = conversationId !== this.#spokenIn;
-    this.#spokenIn = conversationId;
+    const moved = conversationId !== this.#processConversation;
+    this.#processConversation = conversationId;
     return moved;
   }
 
   /** Whether the conversation is new and has no grants to pass to the process, so that a spare can serve it. */
-  get #begins(): boolean {
+  get #isFresh(): boolean {
     return this.#conversation.now.kind === "new" && isNothing(this.#conversation.granted);
   }
 
@@ -176,14 +176,14 @@ export class ProcessStarter {
     const spare = this.#spare;
     if (spare === undefined) return undefined;
     await this.#bringTranscript();
-    if (spare.activation.ending || !this.#begins) {
+    if (spare.activation.ending || !this.#isFresh) {
       await this.abandon();
       return undefined;
     }
     this.#spare = undefined;
     this.#conversation.take({ type: "forgotten", freshId: spare.conversationId });
     this.#starts++;
-    this.#spokenIn = spare.conversationId;
+    this.#processConversation = spare.conversationId;
     spare.bind(this.#host);
     return spare.activation;
   }
@@ -207,8 +207,8 @@ export class ProcessStarter {
   #start(signal: AbortSignal): Promise<Activation> {
     this.#starts++;
     const conversation = conversationStart(this.#conversation.now);
-    this.#spokenIn = conversation.id;
-    this.#spares.missed(this.shape, this.#begins);
+    this.#processConversation = conversation.id;
+    this.#spares.missed(this.shape, this.#isFresh);
     const { granted } = this.#conversation;
     const request = {
       ...this.shape,

@@ -1,4 +1,4 @@
-import { passes } from "../../claude/passing-fault.ts";
+import { isTemporary } from "../../claude/passing-fault.ts";
 import type { Clock } from "../../clock.ts";
 import { CastellanError, type ExitClass, type ExitRecord, isStorageFault, type JournalFault } from "../../errors.ts";
 import type { ChildExit, Disposition } from "../../supervision/child-spec.ts";
@@ -41,7 +41,7 @@ export function childExitOf(exit: ExitRecord, failedStarts = 0): ChildExit {
 export function exitOfError(error: unknown, clock: Clock): ExitRecord {
   if (CastellanError.is(error, "START_FAILED") || CastellanError.is(error, "CLAUDE_NOT_FOUND"))
     return error.details.exit;
-  const kind = passes(error) || journalMayComeBack(error) ? "overload" : "crash";
+  const kind = isTemporary(error) || isTemporaryJournalFault(error) ? "overload" : "crash";
   return { class: kind, message: error instanceof Error ? error.message : String(error), at: clock.now() };
 }
 
@@ -49,6 +49,6 @@ export function exitOfError(error: unknown, clock: Clock): ExitRecord {
 const LASTING: ReadonlySet<JournalFault> = new Set(["read_only", "damaged", "foreign", "refused"]);
 
 /** Whether the error is a journal fault that another try may not meet. */
-export function journalMayComeBack(error: unknown): boolean {
+export function isTemporaryJournalFault(error: unknown): boolean {
   return isStorageFault(error) && !LASTING.has(error.details.reason);
 }

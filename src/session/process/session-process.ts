@@ -67,9 +67,9 @@ export class SessionProcess implements SlotSession {
   #activation: Activation | undefined;
   #pid: number | undefined;
   /** The last start, or the wait for a slot; settles when the process is up or none will start. */
-  #coming: Promise<void> = Promise.resolve();
+  #starting: Promise<void> = Promise.resolve();
   /** The end of the last process that hibernated. */
-  #going: Promise<unknown> = Promise.resolve();
+  #hibernation: Promise<unknown> = Promise.resolve();
   #recycling: Recycling | undefined;
   #liveness: Liveness | undefined;
   #memoryBytes: number | undefined;
@@ -190,26 +190,26 @@ export class SessionProcess implements SlotSession {
     const life: SessionLife = new SessionLife((shutdown) => this.#end(life, shutdown));
     this.#life = life;
     tell("castellan:session:start", () => factsOf(this.#context));
-    if (this.#context.settings.activation === "eager" && this.#takeRoom()) this.#coming = this.#start(life);
+    if (this.#context.settings.activation === "eager" && this.#takeRoom()) this.#starting = this.#start(life);
     else this.#hibernated();
     return life;
   }
 
   /** Resolves once every start that was pending at the call has settled. */
   async settled(): Promise<void> {
-    await this.#coming;
+    await this.#starting;
   }
 
   /** Resolves once the last process that hibernated is gone. */
   async gone(): Promise<void> {
-    await this.#going;
+    await this.#hibernation;
   }
 
   /** Starts a process if the life has none and needs one; without a free slot, as soon as there is one. */
-  rouse(): void {
+  startIfNeeded(): void {
     const life = this.#life;
     if (life === undefined || this.#state !== "hibernated" || !this.#session.wanted) return;
-    this.#coming = this.#takeRoom() ? this.#startAnew(life) : this.#queue(life);
+    this.#starting = this.#takeRoom() ? this.#startAnew(life) : this.#queue(life);
   }
 
   /** Stops queueing for a slot, because no process is needed any more. */
@@ -221,7 +221,7 @@ export class SessionProcess implements SlotSession {
   hibernate(): void {
     if (!this.#moves({ type: "hibernate" })) return;
     this.#signal({ type: "process_ending", to: "hibernate" });
-    this.#going = this.#endActivation();
+    this.#hibernation = this.#endActivation();
   }
 
   /** Replaces the process within the same life. */
@@ -291,7 +291,7 @@ export class SessionProcess implements SlotSession {
   async rekeyed(settled: () => Promise<unknown>): Promise<boolean> {
     for (let replaced = false; ; replaced = true) {
       // A queued start will use the new credentials anyway.
-      if (this.#state !== "queued") await this.#coming;
+      if (this.#state !== "queued") await this.#starting;
       const activation = this.#activation;
       if (activation === undefined) return replaced;
       if (this.key.missing) {
@@ -317,7 +317,7 @@ export class SessionProcess implements SlotSession {
   }
 
   /** Resets the count of failed starts, because the supervisor gave up on the session. */
-  givenUp(): void {
+  resetFailedStarts(): void {
     this.#failedStarts = 0;
   }
 
@@ -346,7 +346,7 @@ export class SessionProcess implements SlotSession {
       this.#slot.release();
       this.#apply({ type: "leave" });
       // Demand may have returned after the queue was left.
-      this.rouse();
+      this.startIfNeeded();
     }
   }
 
@@ -427,7 +427,7 @@ export class SessionProcess implements SlotSession {
     const stopping = this.#state === "stopping";
     switch (this.#apply({ type: "gone", asked: exit.class === "done" })) {
       case "starting":
-        this.#coming = this.#start(life);
+        this.#starting = this.#start(life);
         break;
       case "hibernated":
         this.#slot.release();
@@ -445,7 +445,7 @@ export class SessionProcess implements SlotSession {
   #hibernated(): void {
     this.#hibernatedSince = this.#context.clock.monotonic();
     this.#signal({ type: "hibernated" });
-    this.rouse();
+    this.startIfNeeded();
   }
 
   /** Ends the life after an unexpected exit. */
@@ -462,7 +462,7 @@ export class SessionProcess implements SlotSession {
     if (this.#life !== life) return;
     this.#apply({ type: "stop" });
     this.#signal({ type: "process_ending", to: "stop" });
-    await this.#coming;
+    await this.#starting;
     if (this.#life !== life) return;
     if (this.#activation === undefined) this.#apply({ type: "gone", asked: true });
     else await this.#activation.end(endingStages(shutdown, this.#session.at === "turn"));

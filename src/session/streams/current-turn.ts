@@ -22,7 +22,7 @@ export interface CurrentTurn {
    */
   displaced: "interrupt" | "rollback" | undefined;
   /** Whether its key was refused and a different one is available, so that another process runs it again. */
-  anew: boolean;
+  rerun: boolean;
   /** Ends the turn; set once its result has arrived and it is being removed from the conversation. */
   end: (() => void) | undefined;
 }

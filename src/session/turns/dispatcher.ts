@@ -200,7 +200,7 @@ export class Dispatcher {
     const { lastUuid, touched } = record.progress;
     const { attempts } = record;
     // A turn whose key was refused has done nothing that could not be repeated.
-    const policy = current.anew ? "retry_if_untouched" : settings.onInterruptedTurn;
+    const policy = current.rerun ? "retry_if_untouched" : settings.onInterruptedTurn;
     const again = !record.ended && current.stopping === undefined && isRunAgain({ touched, attempts }, policy);
     // The next start settles a turn that stays in the journal, and its fate in the conversation.
     if (record.left) return;
@@ -354,7 +354,7 @@ export class Dispatcher {
       begun: false,
       stopping: undefined,
       touched: false,
-      anew: false,
+      rerun: false,
       displaced: undefined,
       end: undefined,
     });

@@ -13,7 +13,7 @@ import type { TurnsAtWork } from "./turns-at-work.ts";
 /** What the error adds about a refused key. */
 const OF_REFUSED_KEY: { readonly [Key in RefusedKey]: string } = {
   changed: "; the key has changed since, and the next turn has the new one",
-  again: "; this key is in the place of one that was refused before",
+  again: "; this key replaced one that was refused before",
   same: "",
 };
 
@@ -68,24 +68,24 @@ export class TurnFailures {
   /** Ends the current turn, or the process, because the API refuses the key and Claude Code would keep retrying. */
   giveUp(current: CurrentTurn | undefined, failure: TurnFailure & { readonly class: "auth" }): void {
     if (current === undefined) this.#abandon(failure.message);
-    else if (!this.runsAnew(current, failure)) this.fail(current, failure);
+    else if (!this.runsAgain(current, failure)) this.fail(current, failure);
   }
 
   /**
    * Whether another process with a different key runs the turn again, because its key was refused or its account cannot
    * pay. If so, this process gets no more turns. A turn that Claude began to answer does not run again.
    */
-  runsAnew(current: CurrentTurn, failure: TurnFailure | undefined): boolean {
+  runsAgain(current: CurrentTurn, failure: TurnFailure | undefined): boolean {
     if (failure?.class !== "auth" && failure?.class !== "billing") return false;
     const { record, stopping } = current;
-    if (current.anew) return true;
+    if (current.rerun) return true;
     // A turn that Claude Code began by itself does not run again.
     if (record.origin !== "caller") return false;
     if (record.ended || stopping !== undefined || this.#process.key.refusal !== "changed") return false;
     const { progress, attempts } = record;
-    current.anew = isRunAgain({ touched: progress.touched, attempts }, "retry_if_untouched");
-    if (current.anew) this.#abandon(withoutStop(failure.message));
-    return current.anew;
+    current.rerun = isRunAgain({ touched: progress.touched, attempts }, "retry_if_untouched");
+    if (current.rerun) this.#abandon(withoutStop(failure.message));
+    return current.rerun;
   }
 
   /** Whether the turn only confirmed that the account still cannot pay, as was known while it waited. */

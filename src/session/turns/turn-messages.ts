@@ -71,16 +71,16 @@ export class TurnMessages {
     }
     const { record } = current;
     const failure = result?.failure(record.progress);
-    const anew = failures.runsAnew(current, failure);
-    if (result !== undefined && !anew && failures.isStillUnpaid(current, failure)) {
+    const rerun = failures.runsAgain(current, failure);
+    if (result !== undefined && !rerun && failures.isStillUnpaid(current, failure)) {
       this.#putBack(current, result);
       return true;
     }
     // The result of an attempt that is repeated does not belong to the turn.
-    if (record.ended || anew) record.progress.add(message);
+    if (record.ended || rerun) record.progress.add(message);
     else record.append(message);
     if (record.progress.touched) this.#touch(current);
-    if (anew && result !== undefined) this.#spent(result);
+    if (rerun && result !== undefined) this.#spent(result);
     else if (result !== undefined) this.#finish(current, result);
     return true;
   }

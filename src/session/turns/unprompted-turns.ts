@@ -111,7 +111,7 @@ export class UnpromptedTurns {
       begun: true,
       stopping: undefined,
       touched: false,
-      anew: false,
+      rerun: false,
       displaced: undefined,
       end: undefined,
     };
