@@ -27,10 +27,10 @@ export { formatInspection } from "./application/inspection/inspection-text.ts";
 export type { Picker, SessionRef } from "./application/names/reference.ts";
 export type { CapacityOptions } from "./application/options/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/options/child-options.ts";
-export type { JournalKeeping, JournalLocation, JournalOptions } from "./application/options/journal-options.ts";
+export type { StoredJournalOptions, JournalLocation, JournalOptions } from "./application/options/journal-options.ts";
 export type { Logger, SupervisorOptions, TreeOptions } from "./application/options/supervisor-options.ts";
 export {
-  type TemplateKeeping,
+  type TemplateLimits,
   type TemplateKey,
   type TemplateOptions,
   type TemplateSessions,
@@ -134,7 +134,7 @@ export type { BalanceRequest, Balancer, Candidate } from "./pool/balancer.ts";
 export type { Loan } from "./pool/loan.ts";
 export type { MemberUse } from "./pool/member.ts";
 export type { CheckoutOptions, Pool, PoolTurnOptions } from "./pool/pool.ts";
-export { type PoolKeeping, type PoolOptions, pool } from "./pool/pool-options.ts";
+export { type PoolBehavior, type PoolOptions, pool } from "./pool/pool-options.ts";
 export type { PoolStatus } from "./pool/pool-status.ts";
 export {
   type RegisterOptions,

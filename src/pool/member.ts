@@ -8,7 +8,7 @@ import type { Candidate } from "./balancer.ts";
 import { candidateOf } from "./balancer.ts";
 
 /** What a member of a pool is doing: being added, free to be lent, lent, being reset for the next borrower, or being removed. */
-export type MemberUse = "joining" | "free" | "lent" | "tidying" | "leaving";
+export type MemberUse = "joining" | "free" | "lent" | "resetting" | "leaving";
 
 /** A session that has been added to a pool and has not started yet. */
 export interface Joining {
@@ -91,19 +91,19 @@ function isTidy(member: Member, fresh: boolean): boolean {
  *
  * @param reconfigure gives the member the pool's options from its next process on
  */
-export async function tidy(
+export async function resetMember(
   member: Member,
   fresh: () => boolean,
   reconfigure: (server: SessionServer, settings: SessionSettings) => void,
 ): Promise<boolean> {
   for (let tries = 0; tries < TRIES && member.usable && !isTidy(member, fresh()); tries++) {
     // A failed try leaves the member as it was, and `isTidy` sees that.
-    await tidyOnce(member, fresh, reconfigure).catch(() => {});
+    await resetOnce(member, fresh, reconfigure).catch(() => {});
   }
   return isTidy(member, fresh());
 }
 
-async function tidyOnce(
+async function resetOnce(
   member: Member,
   fresh: () => boolean,
   reconfigure: (server: SessionServer, settings: SessionSettings) => void,

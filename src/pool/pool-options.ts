@@ -11,7 +11,7 @@ import { durationSchema, invalidOptions, validate } from "../session/options/val
 import { type Balance, balanceSchema } from "./balance-option.ts";
 
 /** How a pool manages and lends its members. */
-export interface PoolKeeping {
+export interface PoolBehavior {
   /** The number of members. Give either `size` or `max`. */
   size?: number;
   /** The minimum number of members of a pool with `max`. Default 1. */
@@ -43,7 +43,7 @@ export interface PoolKeeping {
 }
 
 /** A pool as a child of a supervisor, with the options of its members; made by {@link pool}. */
-export interface PoolOptions extends PoolKeeping, SessionDefaults {
+export interface PoolOptions extends PoolBehavior, SessionDefaults {
   /** The name of the pool. Its members are named `[name, 0]`, `[name, 1]`, … */
   pool: string | GlobalName;
 }
@@ -62,7 +62,7 @@ export interface PoolOptions extends PoolKeeping, SessionDefaults {
  * await using loan = await checkout("summaries", { timeout: "30s" });
  * await loan.session.query("Read this first: …");
  */
-export function pool(name: string | GlobalName, options: PoolKeeping & SessionDefaults): PoolOptions {
+export function pool(name: string | GlobalName, options: PoolBehavior & SessionDefaults): PoolOptions {
   return { ...options, pool: name };
 }
 
@@ -92,7 +92,7 @@ const schema = z.strictObject({
   balance: balanceSchema.default("least_busy"),
   conversation: z.enum(["fresh", "shared"]).default("fresh"),
   lease: durationSchema.optional(),
-  member: z.custom<PoolKeeping["member"]>((value) => typeof value === "function", "expected a function").optional(),
+  member: z.custom<PoolBehavior["member"]>((value) => typeof value === "function", "expected a function").optional(),
   waitingLimit: z.int().nonnegative().default(1_000),
 });
 

@@ -8,7 +8,7 @@ import type { SessionServer } from "../session/session-server.ts";
 import { balancerOf } from "./balance-option.ts";
 import type { Balancer, Candidate } from "./balancer.ts";
 import { pickCandidate } from "./balancer.ts";
-import { type Joining, Member, tidy } from "./member.ts";
+import { type Joining, Member, resetMember } from "./member.ts";
 import { type CheckinReason, PoolEvents, type RemovalReason } from "./pool-events.ts";
 import type { PoolSettings } from "./pool-options.ts";
 import { missingMembers, removableIn } from "./pool-size.ts";
@@ -202,11 +202,11 @@ export class PoolServer {
   /** Takes back a lent member. Resolves once its turns have ended; interrupts the turns of a loan. */
   async giveBack(member: Member, why: CheckinReason): Promise<void> {
     this.#events.givenBack(member, why);
-    if (member.use === "lent") member.use = "tidying";
+    if (member.use === "lent") member.use = "resetting";
     // The borrower may have left files in the working directory without asking a turn.
     if (this.#settings.fresh) member.server.emptyFirst();
     if (why !== "turn_ended") await member.server.cancelAll().catch(() => {});
-    if (member.use === "tidying") void this.#tidy(member);
+    if (member.use === "resetting") void this.#reset(member);
     this.update();
   }
 
@@ -300,7 +300,7 @@ export class PoolServer {
     for (const member of this.#usable) {
       if (member.use !== "free") continue;
       // Somebody has queried this member by its own name. The next borrower must not see that conversation.
-      if (fresh && !member.server.untouched) void this.#tidy(member);
+      if (fresh && !member.server.untouched) void this.#reset(member);
       else if (fresh || waiter.wants === "turn" || member.idle) {
         const { candidate } = member;
         if (candidate !== undefined) candidates.set(candidate, member);
@@ -314,7 +314,7 @@ export class PoolServer {
   #grow(): void {
     if (this.#retry !== undefined) return;
     const { min, max } = this.#settings;
-    const pending = this.#usable.filter(({ use }) => use === "joining" || use === "tidying").length;
+    const pending = this.#usable.filter(({ use }) => use === "joining" || use === "resetting").length;
     let missing = missingMembers({ min, max, usable: this.#usable.length, pending, waiting: this.#queue.length });
     for (; missing > 0 && !this.#tooManyUnusable; missing--) {
       let index = 0;
@@ -370,10 +370,10 @@ export class PoolServer {
 
   /** Restarts a quarantined member. */
   async #restart(member: Member): Promise<void> {
-    member.use = "tidying";
+    member.use = "resetting";
     // A failed restart quarantines the member again.
     await member.owner.restart({ conversation: this.#settings.fresh ? "clear" : "keep" }).catch(() => {});
-    await this.#tidy(member);
+    await this.#reset(member);
   }
 
   /** Takes back the member of a garbage-collected loan. Its turns end first, since somebody may still wait for their results. */
@@ -438,7 +438,7 @@ export class PoolServer {
       return;
     }
     this.#failures = 0;
-    await this.#tidy(member);
+    await this.#reset(member);
   }
 
   /** Retries to add a member after a delay. */
@@ -454,11 +454,11 @@ export class PoolServer {
   }
 
   /** Resets a member for the next borrower; removes it if the reset fails. */
-  async #tidy(member: Member): Promise<void> {
-    member.use = "tidying";
+  async #reset(member: Member): Promise<void> {
+    member.use = "resetting";
     const { host } = this;
     const reconfigure: PoolHost["reconfigure"] = (server, settings) => host.reconfigure(server, settings);
-    const isReady = await tidy(member, () => this.#settings.fresh, reconfigure);
+    const isReady = await resetMember(member, () => this.#settings.fresh, reconfigure);
     member.use = "free";
     member.freeSince = host.clock.monotonic();
     if (!isReady && member.usable && host.holds(member.server)) this.#remove(member);

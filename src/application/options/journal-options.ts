@@ -22,7 +22,7 @@ export type JournalLocation =
   | { readonly postgres: string; readonly schema?: string };
 
 /** Options of a journal in a file or a database. */
-export interface JournalKeeping {
+export interface StoredJournalOptions {
   /** How long to wait for another application that has the journal open. Default: do not wait; reject with `JOURNAL_IN_USE`. */
   readonly waitForOwner?: Duration;
   /** How long, and how many of each session, ended turns are kept. Default 30 days and 1,000. Costs are kept for ever. */
@@ -33,7 +33,7 @@ export interface JournalKeeping {
  * The record of sessions, turns and costs that outlives the application: in a file, in a database, in a journal of your own, or,
  * with `"memory"`, not at all.
  */
-export type JournalOptions = "memory" | (JournalLocation & JournalKeeping) | Journal;
+export type JournalOptions = "memory" | (JournalLocation & StoredJournalOptions) | Journal;
 
 /** The file of the journal when neither the options nor the environment name one. */
 const DEFAULT_PATH = join(".castellan", "castellan.db");
@@ -44,7 +44,7 @@ const DEFAULT_PATH = join(".castellan", "castellan.db");
  */
 export const JOURNAL_VARIABLE = "CASTELLAN_JOURNAL";
 
-const keepingShape = {
+const storedShape = {
   waitForOwner: durationSchema.optional(),
   retention: z
     .strictObject({ maxAge: durationSchema.optional(), maxTurns: z.int().nonnegative().optional() })
@@ -60,7 +60,7 @@ const sqliteSchema = z.strictObject({
       (path) => !/^[a-z][a-z\d+.-]*:\/\//i.test(path),
       "expected a file path, not a URL; for a database use `{ postgres: url }`",
     ),
-  ...keepingShape,
+  ...storedShape,
 });
 
 const postgresSchema = z.strictObject({
@@ -69,7 +69,7 @@ const postgresSchema = z.strictObject({
     .string()
     .regex(/^[a-z_][a-z0-9_]{0,62}$/, "expected a name of lower-case letters, digits and underscores")
     .optional(),
-  ...keepingShape,
+  ...storedShape,
 });
 
 /** Returns the journal's options, or those of the environment. @throws CastellanError `INVALID_OPTIONS` */
@@ -101,8 +101,8 @@ function fromEnvironment(value: string | undefined): JournalOptions {
   return { sqlite: value || DEFAULT_PATH };
 }
 
-function termsOf(keeping: JournalKeeping): JournalTerms {
-  const { waitForOwner, retention } = z.object(keepingShape).parse(keeping);
+function termsOf(options: StoredJournalOptions): JournalTerms {
+  const { waitForOwner, retention } = z.object(storedShape).parse(options);
   return {
     waitForOwnerMs: waitForOwner ?? 0,
     maxAgeMs: retention?.maxAge ?? 30 * 24 * 60 * 60_000,

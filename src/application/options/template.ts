@@ -15,7 +15,7 @@ export type TemplateSessions<Key extends TemplateKey = TemplateKey> =
   | ((...key: Key) => SessionDefaults);
 
 /** How a template manages its sessions. */
-export interface TemplateKeeping {
+export interface TemplateLimits {
   /**
    * How many sessions may be in memory. At the limit, the template evicts the session that has hibernated longest: its
    * conversation stays in the journal, and its name brings it back. Default 10,000. Not for a global template.
@@ -31,7 +31,7 @@ export interface TemplateKeeping {
 }
 
 /** A family of sessions as a child of a supervisor; made by {@link template}. */
-export interface TemplateOptions extends TemplateKeeping {
+export interface TemplateOptions extends TemplateLimits {
   /** The first part of the names of its sessions. */
   template: string | GlobalName;
   sessions: TemplateSessions<never>;
@@ -53,9 +53,9 @@ export interface TemplateOptions extends TemplateKeeping {
 export function template<Key extends TemplateKey>(
   name: string | GlobalName,
   sessions: TemplateSessions<Key> = {},
-  keeping: TemplateKeeping = {},
+  limits: TemplateLimits = {},
 ): TemplateOptions {
-  return { ...keeping, template: name, sessions: sessions as TemplateSessions<never> };
+  return { ...limits, template: name, sessions: sessions as TemplateSessions<never> };
 }
 
 /** {@link TemplateOptions} with their defaults. */
