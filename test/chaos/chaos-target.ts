@@ -26,7 +26,7 @@ export interface ChaosTarget extends AsyncDisposable {
   readonly doubled: readonly string[];
   /** The keys that commands appended. */
   readonly appended: readonly string[];
-  /** The highest number of processes at one time, as far as it is known. */
+  /** The highest number of processes at one time, if known. */
   readonly mostProcesses: number;
   signal(pid: number, signal: NodeJS.Signals): void;
   /** Kills one of the MCP servers that the processes started, if there is one. */

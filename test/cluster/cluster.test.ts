@@ -129,7 +129,7 @@ describe("a node that leaves", () => {
     expect(await session.query("and again").then((reply) => reply.text)).toBe(`and again on ${next.pid}`);
     const [info] = await client.listSessions({ prefix: global(["chat", "e"]) });
     expect(info).toMatchObject({ name: ["global", "chat", "e"], node: next.name });
-    // On a busy machine a live node may be given up for dead.
+    // On a busy machine a live node may be declared dead.
     expect(info?.epoch).toBeGreaterThanOrEqual(2);
   });
 });

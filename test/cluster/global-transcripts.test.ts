@@ -201,7 +201,7 @@ describe("globalTranscripts of a node that lost a session", () => {
     expect(await store.load(KEY)).toEqual([title(1)]);
   });
 
-  it("lock a session for at most a second when their process stands still in a write", async () => {
+  it("lock a session for at most a second when their process freezes in a write", async () => {
     const where = server.fresh();
     await owningNode(where, "one", A);
     const other = await owningNode(where, "other");

@@ -101,7 +101,7 @@ describe("Supervisor.start in a cluster", () => {
     },
   );
 
-  test("rejects with SESSION_ALREADY_STARTED for a second node in one process, and the first goes on", async () => {
+  test("rejects with SESSION_ALREADY_STARTED for a second node in one process, and the first continues", async () => {
     const { start, connected } = place();
     const first = await start();
     const error = await failure(start([template(global("chat"))], { name: "two" }), "SESSION_ALREADY_STARTED");

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../../src/clock.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
 
-/** `stopped`: its process got SIGSTOP. `suspended`: the machine sleeps, and its monotonic clock stands still. */
+/** `stopped`: its process got SIGSTOP. `suspended`: the machine sleeps, and its monotonic clock stops. */
 export type MachineState = "running" | "stopped" | "suspended" | "dead";
 
 interface Alarm {
@@ -16,7 +16,7 @@ const BEGIN = 1_700_000_000_000;
 
 /**
  * A machine with one process. The process runs only by {@link SimulatedMachine.deliver} and by its timers, so none of
- * its code runs while it stands still or after it is dead.
+ * its code runs while it is frozen or after it is dead.
  */
 export class SimulatedMachine implements Clock {
   readonly name: string;

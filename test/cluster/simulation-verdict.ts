@@ -116,7 +116,7 @@ function* progress({ inTime, openTurns, calls }: Simulation): Generator<Violatio
 }
 
 function* strays({ activations, plan }: Simulation): Generator<Violation> {
-  // A node that is given up because the engine's clock was set has not stood still. It cannot know before it writes.
+  // A node that is declared dead because the engine's clock was set was not frozen. It cannot know before it writes.
   if (setsEngineClock(plan)) return;
   for (const { at, turn, activation } of activations.strayPrompts) {
     const { boot, key, machine, endedAt } = activation;

@@ -271,7 +271,7 @@ describe("JournalWriter", () => {
     expect(stubborn.batches).toHaveLength(1);
   });
 
-  it("rejects pending changes with NOT_OWNER once it is told, and retries nothing", async () => {
+  it("rejects pending changes with NOT_OWNER after lose(), and retries nothing", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(fault("unreachable"));
     const all = [writer.write([change("a")]), writer.record([change("b")])];
@@ -288,7 +288,7 @@ describe("JournalWriter", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("finishes the write in progress when it is told that the journal is lost", async () => {
+  it("finishes the write in progress after lose()", async () => {
     const { stubborn, writer } = setUp();
     const { promise, resolve } = Promise.withResolvers<void>();
     stubborn.answers.push(promise);

@@ -132,7 +132,7 @@ describe("PostgreSQL journal after its database was restored from a backup", () 
     expect(await prompts(journal)).toEqual(["prompt 1", "prompt 2"]);
   });
 
-  it("reports changes as lost when they exceed what it keeps, and goes on", async () => {
+  it("reports changes as lost when they exceed what it keeps, and continues", async () => {
     using gaps = collectEvents("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);

@@ -94,7 +94,7 @@ describe("a SQLite journal that is reopened", () => {
     expect(await written(path, [])).toContain("its earlier contents are gone");
   });
 
-  it("reports nothing after its mark was emptied, and writes the mark anew", async () => {
+  it("reports nothing after its mark was emptied, and writes the mark again", async () => {
     const path = join(newFolder(), "castellan.db");
     await written(path, ["a"]);
     writeFileSync(markPath(path), "");

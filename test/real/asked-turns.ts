@@ -101,7 +101,7 @@ export class AskedTurns {
   ended({ is: _, key, id, ...end }: Extract<Report, { is: "ended" }>): void {
     this.#awaited.delete(key);
     const turn = this.#turns.get(key);
-    // SUPERVISOR_STOPPED ends a turn only for callers of that supervisor. The turn goes on in the next run.
+    // SUPERVISOR_STOPPED ends a turn only for callers of that supervisor. The turn continues in the next run.
     if (turn === undefined || ("code" in end && end.code === "SUPERVISOR_STOPPED")) return;
     if (turn.how === "query") turn.ids.push(id);
     turn.ends.push(end);

@@ -251,7 +251,7 @@ describe("a stopped turn", () => {
 });
 
 describe("a turn that failed after Claude had begun to answer", () => {
-  it("is kept as far as it came", async () => {
+  it("stays in the conversation with its tool call and result", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     await session.query("First.");

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 
 /**
- * Measures how long this thread's event loop stands still, without the time in which it waited for a processor. On a
+ * Measures how long this thread's event loop is blocked, without the time in which it waited for a processor. On a
  * busy machine that wait is most of what `monitorEventLoopDelay` reports. Only Linux reports the wait; elsewhere it is
  * included.
  */

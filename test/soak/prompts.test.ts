@@ -296,7 +296,7 @@ describe("Session.compact", () => {
     expect(sent).not.toContain("first word");
   });
 
-  it("rejects with TURN_FAILED and the reason, and the conversation goes on", async () => {
+  it("rejects with TURN_FAILED and the reason, and the conversation continues", async () => {
     await using scene = await open();
     const { session } = scene;
     expect((await failure(session.compact(), "TURN_FAILED")).message).toContain("No messages to compact");
@@ -313,7 +313,7 @@ describe("Session.compact", () => {
     expect(await Array.fromAsync(turn.text())).toEqual(["The conversation has been compacted."]);
   });
 
-  it("can be interrupted, and the session goes on", async () => {
+  it("can be interrupted, and the session continues", async () => {
     await using scene = await open();
     const { session } = scene;
     await session.query("one");

@@ -296,7 +296,7 @@ describe("sqliteJournal on a full disk", () => {
       const refused = await application.order({ do: "write", batch: accepting(1, turn("t4")) });
       expect(refused?.error?.details).toEqual({ reason: "no_space", applied: false });
       expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
-      // The application owns the journal all the same.
+      // The application owns the journal nevertheless.
       await using other = new Application(path, options);
       expect((await other.order({ do: "open" }))?.error?.code).toBe("JOURNAL_IN_USE");
       disk.run("rm", `${folder}/ballast`);
@@ -419,7 +419,7 @@ describe("sqliteJournal when its file changes under it", () => {
   }
 
   for (const part of ["-wal", "-shm"]) {
-    it(`reports a deleted ${part} file once, saves its content, and goes on`, async () => {
+    it(`reports a deleted ${part} file once, saves its content, and continues`, async () => {
       const path = join(newFolder(), "castellan.db");
       await using application = new Application(path);
       await application.order({ do: "open" });

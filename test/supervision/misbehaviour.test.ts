@@ -81,7 +81,7 @@ describe("ChildSupervisor with a child that breaks its contract", () => {
     expect(supervisor.child("a")).toMatchObject({ state: "quarantined" });
   });
 
-  it("kills a child that starts long after it was given up, and does not mistake it for its successor", async () => {
+  it("kills a child whose start completes after the supervisor gave it up, and does not mistake it for its successor", async () => {
     const stage = new Stage();
     const starts = [Promise.withResolvers<Child>(), Promise.withResolvers<Child>()];
     let next = 0;
