@@ -35,7 +35,7 @@ const MOST_MESSAGES = 100;
 export class ParkedHost implements ProcessHost {
   #host: ProcessHost | undefined;
   #pid: number | undefined;
-  #said: SDKMessage[] = [];
+  #messages: SDKMessage[] = [];
   readonly #advice = new Set<string>();
 
   get who(): string {
@@ -44,7 +44,7 @@ export class ParkedHost implements ProcessHost {
 
   message(message: SDKMessage): void {
     if (this.#host !== undefined) this.#host.message(message);
-    else if (this.#said.length < MOST_MESSAGES) this.#said.push(message);
+    else if (this.#messages.length < MOST_MESSAGES) this.#messages.push(message);
   }
 
   spawned(pid: number | undefined): void {
@@ -75,6 +75,6 @@ export class ParkedHost implements ProcessHost {
     this.#host = host;
     host.spawned(this.#pid);
     for (const advice of this.#advice) host.advise(advice);
-    for (const message of this.#said.splice(0)) host.message(message);
+    for (const message of this.#messages.splice(0)) host.message(message);
   }
 }

@@ -74,7 +74,7 @@ export class ProcessRun {
   readonly request: RunRequest;
   readonly #grants: GrantWatch;
   /** Settles once the process has accepted or refused what it receives besides its options. */
-  readonly #given: Promise<void>;
+  readonly #standing: Promise<void>;
   readonly #spawned = Promise.withResolvers<void>();
   readonly #memoryKills: number | undefined = memoryKills();
   #streamError: string | undefined;
@@ -102,12 +102,12 @@ export class ProcessRun {
     const launch = { ...request, options: this.hostCalls.watch(options) };
     this.query = query({ prompt: this.input, options: { ...sdkBinary(), ...sdkOptions(launch, start) } });
     const { standing } = request;
-    this.#given = Promise.all([
+    this.#standing = Promise.all([
       standing === undefined ? undefined : giveStanding(this.query, request.options, standing),
       keepConversations(this.query, request.options),
     ]).then(() => {});
     // The handshake reports it to its caller.
-    this.#given.catch(() => {});
+    this.#standing.catch(() => {});
     const drained = this.#pump();
     this.exited = this.#settle(drained);
   }
@@ -144,7 +144,7 @@ export class ProcessRun {
         this.found = { class: "bad_config", message: problem };
         throw new Error(problem);
       }
-      await Promise.race([this.#given.catch((error: unknown) => this.#refused(error)), given, gone]);
+      await Promise.race([this.#standing.catch((error: unknown) => this.#refused(error)), given, gone]);
       if (lacksCredentials(account)) {
         this.found = {
           class: "auth",

@@ -210,7 +210,7 @@ export class SessionServer {
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
    */
   async ping(): Promise<void> {
-    await this.withProcess("mcpServerStatus", () => this.#core.output.askServers());
+    await this.withProcess("mcpServerStatus", () => this.#core.output.pollServers());
   }
 
   /** Records the permission mode that a control has set. */

@@ -23,7 +23,7 @@ class Scene {
 it("McpWatch: polls often while a server is pending, then every ten seconds, and stops without servers", async () => {
   const scene = new Scene();
   scene.servers = [{ name: "db", status: "pending" }];
-  await scene.watch.look();
+  await scene.watch.poll();
   await scene.clock.advance(2_000);
   expect(scene.looks).toBe(5);
   scene.servers = [{ name: "db", status: "connected" }];
@@ -38,7 +38,7 @@ it("McpWatch: polls often while a server is pending, then every ten seconds, and
 it("McpWatch: reports a server that has been pending for ten seconds, until it connects", async () => {
   const scene = new Scene();
   scene.servers = [{ name: "db", status: "pending" }];
-  await scene.watch.look();
+  await scene.watch.poll();
   await scene.clock.advance(9_500);
   expect(scene.told[0]?.reason).toBeUndefined();
   await scene.clock.advance(500);
@@ -56,7 +56,7 @@ it("McpWatch: polls again after a failed poll, and stops with the process", asyn
     throw new Error("no answer");
   };
   const watch = new McpWatch(look, clock, () => {});
-  await expect(watch.look()).rejects.toThrow("no answer");
+  await expect(watch.poll()).rejects.toThrow("no answer");
   await clock.advance(10_000);
   expect(looks).toBe(2);
   watch.stop();

@@ -10,8 +10,8 @@ export class SessionKey {
   readonly #now: () => string | undefined;
   #used: string | undefined;
   /** Whether the API refused the last key and a process with another one is to follow. */
-  #left = false;
-  #again = false;
+  #refused = false;
+  #replaced = false;
 
   /** `now` returns a digest of the key that a new process would have, or undefined if there is none. */
   constructor(now: () => string | undefined) {
@@ -38,14 +38,14 @@ export class SessionKey {
 
   get refusal(): RefusedKey {
     if (this.changed) return "changed";
-    return this.#again ? "again" : "same";
+    return this.#replaced ? "again" : "same";
   }
 
   /** Records the key that a new process should have; `started` corrects it once the process is up. */
   starting(): void {
     this.#used = this.#now();
-    this.#again = this.#left;
-    this.#left = false;
+    this.#replaced = this.#refused;
+    this.#refused = false;
   }
 
   started(used: string): void {
@@ -53,7 +53,7 @@ export class SessionKey {
   }
 
   /** Records that the API refused the key and that a process with another one follows. */
-  leave(): void {
-    this.#left = true;
+  markRefused(): void {
+    this.#refused = true;
   }
 }

@@ -199,7 +199,7 @@ function incomplete(key: string, obstacles: readonly Obstacle[]): CastellanError
   const [first] = obstacles;
   const words = first?.cause instanceof Error ? first.cause.message : String(first?.cause);
   const more = obstacles.length > 1 ? ` and ${obstacles.length - 1} more` : "";
-  const message = `session ${formatName(nameOfKey(key))}: it could not be erased, because of ${first?.where}${more}: ${words}. Mend that and call \`eraseSession\`; until then the journal knows what there is to erase.`;
+  const message = `session ${formatName(nameOfKey(key))}: it could not be erased, because of ${first?.where}${more}: ${words}. Fix that and call \`eraseSession\`; until then the journal knows what there is to erase.`;
   const details = { remaining: obstacles.map(({ where }) => where) };
   return new CastellanError("ERASURE_INCOMPLETE", message, { details, cause: first?.cause });
 }

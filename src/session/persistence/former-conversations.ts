@@ -14,7 +14,7 @@ export class FormerConversations {
   readonly #supervisorJournal: SupervisorJournal;
   readonly #source: () => BelongingsSource;
   readonly #newId: () => string;
-  #left = 0;
+  #count = 0;
 
   /** `source` returns how processes are started. */
   constructor(key: string, supervisorJournal: SupervisorJournal, source: () => BelongingsSource, newId: () => string) {
@@ -27,7 +27,7 @@ export class FormerConversations {
   /** Records that the session left a conversation. */
   left(): void {
     // The next trim retries a failed removal.
-    if (this.#left++ % LOOKED_EVERY === 0) void this.trim().catch(() => {});
+    if (this.#count++ % LOOKED_EVERY === 0) void this.trim().catch(() => {});
   }
 
   /**

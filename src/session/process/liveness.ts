@@ -43,48 +43,48 @@ export class Liveness {
   readonly #timers = new Map<() => void, Timer>();
   #misses = 0;
   /** When the next check for silence is due, and when the last one happened. */
-  #lookDue = 0;
-  #looked = 0;
+  #nextCheck = 0;
+  #lastCheck = 0;
   /** How much of the silence is due to this host being held up. */
   #heldUpMs = 0;
   #wasHeldUp = false;
-  #over = false;
+  #stopped = false;
 
   /** `work` returns what the process is doing; every check calls it. */
   constructor(context: LivenessContext, activation: Pick<Activation, "ping" | "kill">, work: () => Work) {
     this.#context = context;
     this.#activation = activation;
     this.#work = work;
-    this.#looked = context.clock.monotonic();
-    this.#lookAgain();
-    this.#after(PING_MS, this.#ping);
+    this.#lastCheck = context.clock.monotonic();
+    this.#scheduleCheck();
+    this.#schedule(PING_MS, this.#ping);
   }
 
   stop(): void {
-    this.#over = true;
+    this.#stopped = true;
     for (const timer of this.#timers.values()) timer.cancel();
   }
 
-  get #lookMs(): number {
+  get #checkMs(): number {
     return Math.min(PING_MS, this.#context.settings.stallTimeout / 4);
   }
 
-  #after(ms: number, act: () => void): void {
-    if (!this.#over) this.#timers.set(act, this.#context.clock.schedule(ms, act, { background: true }));
+  #schedule(ms: number, act: () => void): void {
+    if (!this.#stopped) this.#timers.set(act, this.#context.clock.schedule(ms, act, { background: true }));
   }
 
-  #lookAgain(): void {
-    const ms = this.#lookMs;
-    this.#lookDue = this.#context.clock.monotonic() + ms;
-    this.#after(ms, this.#look);
+  #scheduleCheck(): void {
+    const ms = this.#checkMs;
+    this.#nextCheck = this.#context.clock.monotonic() + ms;
+    this.#schedule(ms, this.#check);
   }
 
-  readonly #look = (): void => {
+  readonly #check = (): void => {
     const now = this.#context.clock.monotonic();
-    const lateMs = now - this.#lookDue;
+    const lateMs = now - this.#nextCheck;
     const work = this.#work();
-    const spoke = work.silentMs < now - this.#looked;
-    this.#looked = now;
+    const spoke = work.silentMs < now - this.#lastCheck;
+    this.#lastCheck = now;
     this.#heldUpMs = (spoke ? 0 : this.#heldUpMs) + (isHeldUp(lateMs) ? lateMs : 0);
     // Output from the time in which this host was held up is only read now, so wait one more check. Only one: a host
     // may be held up all the time.
@@ -95,13 +95,13 @@ export class Liveness {
       hasStalled({ ...work, silentMs: work.silentMs - this.#heldUpMs }, this.#context.settings.stallTimeout)
     ) {
       this.#kill(`it produced no output for ${formatDuration(this.#context.settings.stallTimeout)} during a turn`);
-    } else this.#lookAgain();
+    } else this.#scheduleCheck();
   };
 
   readonly #ping = (): void => {
     void this.#answers().then((answers) => {
       this.#misses = answers ? 0 : this.#misses + 1;
-      if (this.#misses === 0) this.#after(PING_MS, this.#ping);
+      if (this.#misses === 0) this.#schedule(PING_MS, this.#ping);
       else if (this.#misses < MOST_MISSES) this.#ping();
       else this.#kill("it does not answer pings; it hangs or was stopped");
     });
@@ -121,6 +121,6 @@ export class Liveness {
   }
 
   #kill(message: string): void {
-    if (!this.#over) void this.#activation.kill({ class: "stalled", message });
+    if (!this.#stopped) void this.#activation.kill({ class: "stalled", message });
   }
 }

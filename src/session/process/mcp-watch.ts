@@ -11,20 +11,20 @@ const SILENT_MS = 10_000;
 
 /** Polls the MCP servers of one process. */
 export class McpWatch {
-  readonly #look: () => Promise<readonly McpServer[]>;
+  readonly #ask: () => Promise<readonly McpServer[]>;
   readonly #clock: Clock;
-  readonly #told: (servers: readonly McpServer[]) => void;
+  readonly #report: (servers: readonly McpServer[]) => void;
   /** When each connecting server began to connect, on the monotonic clock. */
   #connecting: ReadonlyMap<string, number> = new Map();
-  #looking: Promise<void> | undefined;
+  #polling: Promise<void> | undefined;
   #timer: Timer | undefined;
-  #over = false;
+  #stopped = false;
 
-  /** `look` asks the process; `told` receives each answer. */
-  constructor(look: () => Promise<readonly McpServer[]>, clock: Clock, told: (servers: readonly McpServer[]) => void) {
-    this.#look = look;
+  /** `ask` asks the process; `report` receives each answer. */
+  constructor(ask: () => Promise<readonly McpServer[]>, clock: Clock, report: (servers: readonly McpServer[]) => void) {
+    this.#ask = ask;
     this.#clock = clock;
-    this.#told = told;
+    this.#report = report;
   }
 
   /**
@@ -32,29 +32,29 @@ export class McpWatch {
    *
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`; polling continues regardless
    */
-  async look(): Promise<void> {
-    this.#looking ??= this.#see().finally(() => {
-      this.#looking = undefined;
+  async poll(): Promise<void> {
+    this.#polling ??= this.#poll().finally(() => {
+      this.#polling = undefined;
     });
-    await this.#looking;
+    await this.#polling;
   }
 
   /** Stops polling, because the process is gone. */
   stop(): void {
-    this.#over = true;
+    this.#stopped = true;
     this.#timer?.cancel();
   }
 
-  async #see(): Promise<void> {
+  async #poll(): Promise<void> {
     this.#timer?.cancel();
     let nextMs: number | undefined = CONNECTED_MS;
     try {
-      const servers = await this.#look();
-      if (this.#over) return;
-      this.#told(this.#withSilence(servers));
+      const servers = await this.#ask();
+      if (this.#stopped) return;
+      this.#report(this.#withSilence(servers));
       nextMs = this.#connecting.size > 0 ? CONNECTING_MS : servers.length > 0 ? CONNECTED_MS : undefined;
     } finally {
-      if (!this.#over && nextMs !== undefined) this.#after(nextMs);
+      if (!this.#stopped && nextMs !== undefined) this.#schedule(nextMs);
     }
   }
 
@@ -69,8 +69,8 @@ export class McpWatch {
     });
   }
 
-  #after(ms: number): void {
+  #schedule(ms: number): void {
     // Liveness detects and replaces a process that does not answer.
-    this.#timer = this.#clock.schedule(ms, () => void this.look().catch(() => {}), { background: true });
+    this.#timer = this.#clock.schedule(ms, () => void this.poll().catch(() => {}), { background: true });
   }
 }

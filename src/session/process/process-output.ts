@@ -133,12 +133,12 @@ export class ProcessOutput {
 
   /** Polls the MCP servers, because their status may have changed. */
   refreshServers(): void {
-    void this.askServers().catch(ignore);
+    void this.pollServers().catch(ignore);
   }
 
   /** Polls the MCP servers. @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED` */
-  async askServers(): Promise<void> {
-    await this.#servers?.look();
+  async pollServers(): Promise<void> {
+    await this.#servers?.poll();
   }
 
   /** Records what an approval grants. A process whose earlier grants that withdraws is told first. */

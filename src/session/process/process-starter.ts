@@ -192,7 +192,7 @@ export class ProcessStarter {
     for (;;) {
       try {
         await this.#bringTranscript();
-        if (this.#hasTranscriptHere) await this.#mendTranscript();
+        if (this.#hasTranscriptHere) await this.#repairTranscript();
         if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
         if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
         if (isBroken(this.#conversation.now) || knownEnd(this.#conversation.now).length > 0) await this.#compareEnd();
@@ -246,13 +246,13 @@ export class ProcessStarter {
    * Repairs what a killed process left in the transcript: a compaction with a boundary but no summary, and a last
    * message that no entry names, because of which Claude Code would resume another branch.
    */
-  async #mendTranscript(): Promise<void> {
+  async #repairTranscript(): Promise<void> {
     const { now } = this.#conversation;
     const id = now.kind === "fork" ? now.fork.from : now.id;
     const { sdk, environment } = this.launch;
     const location = await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment);
     const file = await transcriptAt(id, location);
-    if (file === undefined || !(await needsMending(file).catch(() => false))) return;
+    if (file === undefined || !(await needsRepair(file).catch(() => false))) return;
     try {
       const lock = await lockConversation(id, formatMarker(thisOwner(), this.#context.newId()), location.config);
       await removeHalfCompaction(file)
@@ -329,6 +329,6 @@ export class ProcessStarter {
   }
 }
 
-async function needsMending(file: string): Promise<boolean> {
+async function needsRepair(file: string): Promise<boolean> {
   return (await halfCompactionAt(file)) !== undefined || (await staleLeafOf(file)) !== undefined;
 }

@@ -267,7 +267,7 @@ export class SessionProcess implements SlotSession {
     const { used } = this.key;
     const rekeys = fault.class === "auth" && this.#activation !== undefined && used !== undefined && this.key.changed;
     if (rekeys && this.#moves({ type: "replace" })) {
-      this.key.leave();
+      this.key.markRefused();
       this.#signal({ type: "process_ending", to: "replace" });
       tell("castellan:session:rekey", () => factsOf(this.#context));
       this.#resources.keyRefused(used);

@@ -6,7 +6,7 @@ import type { TranscriptSource } from "../../claude/transcripts.ts";
 import { type Clock, pause } from "../../clock.ts";
 
 /** When to look for a message in the transcript, in milliseconds after the process sent it. */
-const LOOKS_MS = [0, 100, 400, 1_500] as const;
+const SEARCH_AFTER_MS = [0, 100, 400, 1_500] as const;
 
 /** How often to check during a turn. */
 const EVERY_MS = 10_000;
@@ -28,8 +28,8 @@ export class TranscriptWatch {
   readonly #clock: Clock;
   readonly #session: WatchedSession;
   /** The message being looked for. Messages that arrive in the meantime are skipped. */
-  #wanted: string | undefined;
-  #lookedAt = Number.NEGATIVE_INFINITY;
+  #searched: string | undefined;
+  #searchedAt = Number.NEGATIVE_INFINITY;
   /** Whether the last check failed. Only the first failure in a row is reported. */
   #lost = false;
   #file: string | undefined;
@@ -41,38 +41,38 @@ export class TranscriptWatch {
 
   /** Takes a message of a running turn. */
   said(uuid: string): void {
-    if (this.#clock.monotonic() - this.#lookedAt >= EVERY_MS) void this.#lookFor(uuid);
+    if (this.#clock.monotonic() - this.#searchedAt >= EVERY_MS) void this.#search(uuid);
   }
 
   /** Takes the last message of a finished turn. */
   ended(uuid: string): void {
-    void this.#lookFor(uuid);
+    void this.#search(uuid);
   }
 
   /** Stops looking, because the process is gone. */
   stop(): void {
-    this.#wanted = undefined;
+    this.#searched = undefined;
     this.#file = undefined;
     this.#lost = false;
   }
 
-  async #lookFor(uuid: string): Promise<void> {
-    if (this.#wanted !== undefined) return;
-    this.#wanted = uuid;
-    this.#lookedAt = this.#clock.monotonic();
+  async #search(uuid: string): Promise<void> {
+    if (this.#searched !== undefined) return;
+    this.#searched = uuid;
+    this.#searchedAt = this.#clock.monotonic();
     const lost = await this.#isLost(uuid);
     // `stop` may have been called in the meantime.
-    if (this.#wanted !== uuid) return;
-    this.#wanted = undefined;
+    if (this.#searched !== uuid) return;
+    this.#searched = undefined;
     const before = this.#lost;
     this.#lost = lost;
     if (lost && !before) this.#session.lost(await this.#why());
   }
 
   async #isLost(uuid: string): Promise<boolean> {
-    for (const ms of LOOKS_MS) {
+    for (const ms of SEARCH_AFTER_MS) {
       if (ms > 0) await pause(this.#clock, ms, { background: true });
-      if (this.#wanted !== uuid || (await this.#isWritten(uuid)) !== false) return false;
+      if (this.#searched !== uuid || (await this.#isWritten(uuid)) !== false) return false;
     }
     return true;
   }

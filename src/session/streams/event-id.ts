@@ -37,7 +37,7 @@ export class Resumption {
   /** The last event that the client has seen, until it receives another one. */
   #seen: EventPosition | undefined;
   /** The life and attempt that the client has events of. */
-  #told: Pick<EventPosition, "life" | "attempt"> | undefined;
+  #current: Pick<EventPosition, "life" | "attempt"> | undefined;
   /** Whether the client has events of the current life and attempt. */
   #known = false;
 
@@ -45,17 +45,17 @@ export class Resumption {
   constructor(lastEventId: string | null | undefined) {
     if (lastEventId === null || lastEventId === undefined || lastEventId === "") return;
     this.#seen = positionIn(lastEventId);
-    this.#told = this.#seen ?? { life: "", attempt: 0 };
+    this.#current = this.#seen ?? { life: "", attempt: 0 };
   }
 
   /** Decides what to do with the event at this position; call it for all events, in order. */
   admit(position: EventPosition): Admission {
-    const known = this.#told?.life === position.life && this.#told.attempt === position.attempt;
+    const known = this.#current?.life === position.life && this.#current.attempt === position.attempt;
     this.#known ||= known;
     if (this.#seen?.life === position.life && position.number <= this.#seen.number) return "seen";
-    const anew = this.#told !== undefined && !known;
+    const anew = this.#current !== undefined && !known;
     if (anew) this.#seen = undefined;
-    this.#told = { life: position.life, attempt: position.attempt };
+    this.#current = { life: position.life, attempt: position.attempt };
     this.#known = true;
     return anew ? "anew" : "next";
   }
@@ -65,7 +65,7 @@ export class Resumption {
    * The events of the last attempt of a failed turn remain valid.
    */
   isVoid(attempts: number, completed: boolean): boolean {
-    if (this.#told === undefined) return false;
-    return this.#told.attempt < attempts || (completed && !this.#known);
+    if (this.#current === undefined) return false;
+    return this.#current.attempt < attempts || (completed && !this.#known);
   }
 }

@@ -274,7 +274,7 @@ export class TurnRecord {
 
   /** Becomes a turn that has already ended in this way, with this output. */
   recall(as: EndedTurnState, end: TurnEnd, shown: readonly ShownPiece[]): void {
-    if (!this.#over({ type: "recall", as })) return;
+    if (!this.#applyEnd({ type: "recall", as })) return;
     this.#recalled = shown;
     this.#accept.resolve();
     if ("error" in end) {
@@ -309,10 +309,10 @@ export class TurnRecord {
   }
 
   #end(as: EndedTurnState): boolean {
-    return this.#over({ type: "end", as });
+    return this.#applyEnd({ type: "end", as });
   }
 
-  #over(event: TurnEvent & { readonly type: "end" | "recall" }): boolean {
+  #applyEnd(event: TurnEvent & { readonly type: "end" | "recall" }): boolean {
     if (!this.#advance(event)) return false;
     for (const watch of this.#watches.splice(0)) watch.cancel();
     return true;
