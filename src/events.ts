@@ -232,7 +232,7 @@ export const eventNames: readonly EventName[] = Object.keys(NAMES) as EventName[
 const channels = new Map<EventName, Channel>(eventNames.map((name) => [name, channel(name)]));
 
 /** Publishes an event. Calls `facts` only if the channel has subscribers. */
-export function tell<Name extends EventName>(name: Name, facts: () => CastellanEvents[Name]): void {
+export function publish<Name extends EventName>(name: Name, facts: () => CastellanEvents[Name]): void {
   const to = channels.get(name);
   if (to?.hasSubscribers === true) to.publish(facts());
 }

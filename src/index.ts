@@ -27,11 +27,11 @@ export { formatInspection } from "./application/inspection/inspection-text.ts";
 export type { Picker, SessionRef } from "./application/names/reference.ts";
 export type { CapacityOptions } from "./application/options/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/options/child-options.ts";
-export type { StoredJournalOptions, JournalLocation, JournalOptions } from "./application/options/journal-options.ts";
+export type { JournalLocation, JournalOptions, StoredJournalOptions } from "./application/options/journal-options.ts";
 export type { Logger, SupervisorOptions, TreeOptions } from "./application/options/supervisor-options.ts";
 export {
-  type TemplateLimits,
   type TemplateKey,
+  type TemplateLimits,
   type TemplateOptions,
   type TemplateSessions,
   template,

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
-import { type NodeFacts, tell } from "../events.ts";
+import { type NodeFacts, publish } from "../events.ts";
 import { nameOfKey } from "../names.ts";
 import { NOTHING_REMOVED, type Removed } from "../session/persistence/erasure.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
@@ -237,7 +237,7 @@ export class ClusterNode {
     }
     this.#run = run;
     this.#apply("joined");
-    tell("castellan:node:join", () => this.#facts(boot));
+    publish("castellan:node:join", () => this.#facts(boot));
     this.#reportEra(run);
     this.#scheduleBeat(run);
     this.#watchLease(run);
@@ -285,7 +285,7 @@ export class ClusterNode {
     const before = this.#era;
     this.#era = era ?? before;
     if (era === undefined || before === undefined || era === before) return;
-    tell("castellan:database:failover", () => ({ ...this.#facts(boot), era }));
+    publish("castellan:database:failover", () => ({ ...this.#facts(boot), era }));
   }
 
   /** Writes again what the database lacks. If that is impossible, the host reports the run as lost. */
@@ -352,7 +352,11 @@ export class ClusterNode {
     run.owned.take(key, claim.epoch);
     try {
       const found = this.#found(run, key);
-      tell("castellan:global:claim", () => ({ ...this.#facts(run.boot), session: nameOfKey(key), epoch: claim.epoch }));
+      publish("castellan:global:claim", () => ({
+        ...this.#facts(run.boot),
+        session: nameOfKey(key),
+        epoch: claim.epoch,
+      }));
       return found;
     } catch (error) {
       run.owned.drop(key);
@@ -370,7 +374,7 @@ export class ClusterNode {
     await run.host.release(nameOfKey(key), deadlineMs);
     run.owned.drop(key);
     if (epoch === undefined) return;
-    tell("castellan:global:release", () => ({ ...this.#facts(run.boot), session: nameOfKey(key), epoch }));
+    publish("castellan:global:release", () => ({ ...this.#facts(run.boot), session: nameOfKey(key), epoch }));
     await this.#free(run, key, epoch);
   }
 
@@ -401,7 +405,7 @@ export class ClusterNode {
     this.#apply("lost");
     this.#deps.warn(cause.message);
     const sessions = run.owned.keys.length;
-    tell("castellan:node:lose", () => ({ ...this.#facts(run.boot), error: cause, sessions }));
+    publish("castellan:node:lose", () => ({ ...this.#facts(run.boot), error: cause, sessions }));
     this.#rejoining = this.#end(run, cause).then(() => (draining ? undefined : this.#rejoin()));
   }
 
@@ -454,7 +458,7 @@ export class ClusterNode {
       this.#run = undefined;
       await run.host.stop();
       await engine.leave(run.boot).catch(() => {});
-      tell("castellan:node:leave", () => this.#facts(run.boot));
+      publish("castellan:node:leave", () => this.#facts(run.boot));
     }
     this.#apply("left");
   }

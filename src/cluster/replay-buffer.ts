@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import { tell } from "../events.ts";
+import { publish } from "../events.ts";
 import { toText } from "../journal/model/stored-text.ts";
 import { LazyDatabase } from "../journal/postgres/lazy-database.ts";
 import type { PostgresDatabase } from "../journal/postgres/postgres-database.ts";
@@ -58,7 +58,7 @@ export class ReplayBuffer {
       recent: this.#appends,
       onMissing: ({ entries, lost }) => {
         this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${entries} entries of a transcript, ${AGAIN}`}`);
-        tell("castellan:database:gap", () => ({
+        publish("castellan:database:gap", () => ({
           location: this.#location.label,
           content: "transcript",
           count: entries,
@@ -78,7 +78,7 @@ export class ReplayBuffer {
   /** Warns that the database lacked batches. */
   reportMissing({ batches, lost }: { readonly batches: number; readonly lost: boolean }): void {
     this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${batches} batches of the journal, ${AGAIN}`}`);
-    tell("castellan:database:gap", () => ({
+    publish("castellan:database:gap", () => ({
       location: this.#location.label,
       content: "journal",
       count: batches,

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { type BorrowerFacts, type CastellanEvents, type PoolFacts, tell } from "../events.ts";
+import { type BorrowerFacts, type CastellanEvents, type PoolFacts, publish } from "../events.ts";
 import type { Member } from "./member.ts";
 import type { LeaveReason, Waiter } from "./wait-queue.ts";
 
@@ -27,26 +27,26 @@ export class PoolEvents {
   }
 
   added(member: Member): void {
-    tell("castellan:pool:add", () => ({ ...this.#facts, member: member.name }));
+    publish("castellan:pool:add", () => ({ ...this.#facts, member: member.name }));
   }
 
   removed(member: Member, why: RemovalReason): void {
-    tell("castellan:pool:remove", () => ({ ...this.#facts, member: member.name, why }));
+    publish("castellan:pool:remove", () => ({ ...this.#facts, member: member.name, why }));
   }
 
   waits(waiter: Waiter): void {
-    tell("castellan:pool:wait", () => this.#of(waiter));
+    publish("castellan:pool:wait", () => this.#of(waiter));
   }
 
   left(waiter: Waiter, waitedMs: number, as: LeaveReason): void {
-    tell("castellan:pool:leave", () => ({ ...this.#of(waiter), waitedMs, granted: as === "granted" }));
-    if (as === "exhausted") tell("castellan:pool:exhausted", () => ({ ...this.#of(waiter), waitedMs }));
+    publish("castellan:pool:leave", () => ({ ...this.#of(waiter), waitedMs, granted: as === "granted" }));
+    if (as === "exhausted") publish("castellan:pool:exhausted", () => ({ ...this.#of(waiter), waitedMs }));
   }
 
   lent(member: Member, waiter: Waiter, waitedMs: number): void {
     const facts = this.#of(waiter);
     this.#lent.set(member, { facts, since: this.#clock.monotonic() });
-    tell("castellan:pool:checkout", () => ({ ...facts, member: member.name, waitedMs }));
+    publish("castellan:pool:checkout", () => ({ ...facts, member: member.name, waitedMs }));
   }
 
   givenBack(member: Member, why: CheckinReason): void {
@@ -55,7 +55,7 @@ export class PoolEvents {
     this.#lent.delete(member);
     const { facts, since } = loaned;
     const heldMs = this.#clock.monotonic() - since;
-    tell("castellan:pool:checkin", () => ({ ...facts, member: member.name, heldMs, why }));
+    publish("castellan:pool:checkin", () => ({ ...facts, member: member.name, heldMs, why }));
   }
 
   /**

@@ -4,7 +4,7 @@ import type { Activation } from "../claude/activation.ts";
 import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
-import { tell } from "../events.ts";
+import { publish } from "../events.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName } from "../names.ts";
 import { factsOf, type SessionContext, type SessionDeps } from "./context/session-context.ts";
@@ -175,13 +175,13 @@ export class SessionCore {
     this.process.resetFailedStarts();
     this.recovery.pause();
     this.#apply({ type: "quarantine", lastExits });
-    tell("castellan:session:quarantine", () => ({ ...factsOf(this.#context), lastExits }));
+    publish("castellan:session:quarantine", () => ({ ...factsOf(this.#context), lastExits }));
     this.#dismissIfRefused();
   }
 
   /** Ends the session for its callers. The supervisor ends its process. */
   close(as: Stopped): void {
-    if (this.#state.name !== "stopped") tell("castellan:session:stop", () => ({ ...factsOf(this.#context), as }));
+    if (this.#state.name !== "stopped") publish("castellan:session:stop", () => ({ ...factsOf(this.#context), as }));
     this.#apply({ type: "stop", as });
     this.#dismissIfRefused();
     if (this.process.activation === undefined) this.#endEvents();
@@ -321,7 +321,7 @@ export class SessionCore {
 
   /** Publishes the state that callers see. */
   #shown(state: SessionState["name"]): void {
-    tell("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
+    publish("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
     if (state === "idle") this.process.checkIdle(true);
     this.#settleWork();
   }

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
-import { tell } from "../../events.ts";
+import { publish } from "../../events.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
@@ -57,7 +57,7 @@ export function postgresJournal({ clock = systemClock, ...options }: PostgresJou
     const message = `The journal ${location.label} ${describeMissing(missing)}`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
     const { batches: count, lost } = missing;
-    tell("castellan:database:gap", () => ({ location: location.label, content: "journal", count, lost }));
+    publish("castellan:database:gap", () => ({ location: location.label, content: "journal", count, lost }));
   };
   const doubt: JournalFencing["doubt"] = (problem) => {
     const message = `The journal ${location.label} may lose confirmed commits: ${problem}.`;

@@ -1,7 +1,7 @@
 import type { SessionKey, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { type Clock, systemClock } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
-import { tell } from "../../events.ts";
+import { publish } from "../../events.ts";
 import { LazyDatabase, type ReadyDatabase } from "./lazy-database.ts";
 import { notOpen, type PostgresSubject, subjectOf } from "./postgres-fault.ts";
 import type { PostgresLocation } from "./postgres-location.ts";
@@ -277,7 +277,7 @@ function defaultRecovery(label: string, clock: Clock): TranscriptRecovery {
       const message = `The session store ${label} ${describeMissing(missing)}`;
       process.emitWarning(message, { type: "CastellanWarning", code: "DATABASE_UNAVAILABLE" });
       const { entries: count, lost } = missing;
-      tell("castellan:database:gap", () => ({ location: label, content: "transcript", count, lost }));
+      publish("castellan:database:gap", () => ({ location: label, content: "transcript", count, lost }));
     },
   };
 }

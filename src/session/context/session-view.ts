@@ -3,7 +3,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../../claude/mcp-servers.ts";
 import { type BackgroundTask, backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
 import { writeLossOf } from "../../claude/messages/write-loss.ts";
-import { tell } from "../../events.ts";
+import { publish } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { SessionEvent } from "../status/session-event.ts";
 import { type SessionFault, serverFaults } from "../status/session-fault.ts";
@@ -45,12 +45,12 @@ export class SessionView {
       requested: (approval) => {
         journal.approvalRequested(approval);
         this.tell({ type: "approval_requested", approval });
-        tell("castellan:approval:request", () => ({ ...factsOf(context), id: approval.id, tool: approval.tool }));
+        publish("castellan:approval:request", () => ({ ...factsOf(context), id: approval.id, tool: approval.tool }));
       },
       settled: (id, outcome) => {
         journal.approvalSettled(id, outcome);
         this.tell({ type: "approval_settled", id, outcome });
-        tell("castellan:approval:settle", () => ({ ...factsOf(context), id, outcome }));
+        publish("castellan:approval:settle", () => ({ ...factsOf(context), id, outcome }));
       },
     });
   }
@@ -139,7 +139,7 @@ export class SessionView {
   #tellFault(fault: SessionFault): void {
     this.tell({ type: "fault", fault });
     const { kind, message: reason, server } = fault;
-    tell("castellan:session:fault", () => ({
+    publish("castellan:session:fault", () => ({
       ...factsOf(this.#context),
       kind,
       reason,

@@ -6,7 +6,7 @@ import { initOf } from "../../claude/messages/init.ts";
 import type { ProcessHost } from "../../claude/process-host.ts";
 import { startError } from "../../claude/process-run.ts";
 import type { ExitClass, ExitRecord } from "../../errors.ts";
-import { tell } from "../../events.ts";
+import { publish } from "../../events.ts";
 import type { Shutdown } from "../../supervision/child-spec.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
@@ -189,7 +189,7 @@ export class SessionProcess implements SlotSession {
     this.#signal({ type: "process_starting" });
     const life: SessionLife = new SessionLife((shutdown) => this.#end(life, shutdown));
     this.#life = life;
-    tell("castellan:session:start", () => factsOf(this.#context));
+    publish("castellan:session:start", () => factsOf(this.#context));
     if (this.#context.settings.activation === "eager" && this.#takeRoom()) this.#starting = this.#start(life);
     else this.#hibernated();
     return life;
@@ -269,7 +269,7 @@ export class SessionProcess implements SlotSession {
     if (rekeys && this.#moves({ type: "replace" })) {
       this.key.markRefused();
       this.#signal({ type: "process_ending", to: "replace" });
-      tell("castellan:session:rekey", () => factsOf(this.#context));
+      publish("castellan:session:rekey", () => factsOf(this.#context));
       this.#resources.keyRefused(used);
     }
     void this.#activation?.kill(fault);
@@ -333,10 +333,10 @@ export class SessionProcess implements SlotSession {
     const { clock } = this.#context;
     const since = clock.monotonic();
     this.#apply({ type: "queue" });
-    tell("castellan:capacity:wait", () => factsOf(this.#context));
+    publish("castellan:capacity:wait", () => factsOf(this.#context));
     const taken = await this.#slot.wait(life.cancelled);
     const granted = taken && this.#state === "queued" && this.#session.wanted;
-    tell("castellan:capacity:end", () => ({
+    publish("castellan:capacity:end", () => ({
       ...factsOf(this.#context),
       waitedMs: clock.monotonic() - since,
       granted,
@@ -367,7 +367,7 @@ export class SessionProcess implements SlotSession {
       const { activation, spare } = await this.#starter.start(life.cancelled);
       this.#conversation.take({ type: "resumed" });
       this.#upSince = clock.monotonic();
-      tell("castellan:activation:start", () => ({
+      publish("castellan:activation:start", () => ({
         ...factsOf(this.#context),
         pid: activation.pid,
         activation: this.#starter.starts,
@@ -423,7 +423,7 @@ export class SessionProcess implements SlotSession {
     this.#pid = undefined;
     this.#signal({ type: "process_gone", exit });
     const uptimeMs = this.#context.clock.monotonic() - this.#upSince;
-    tell("castellan:activation:end", () => ({ ...factsOf(this.#context), exit, uptimeMs }));
+    publish("castellan:activation:end", () => ({ ...factsOf(this.#context), exit, uptimeMs }));
     const stopping = this.#state === "stopping";
     switch (this.#apply({ type: "gone", asked: exit.class === "done" })) {
       case "starting":
@@ -453,7 +453,7 @@ export class SessionProcess implements SlotSession {
     this.#lastExit = exit;
     this.#restarts++;
     this.#signal({ type: "life_over", exit });
-    tell("castellan:session:restart", () => ({ ...factsOf(this.#context), exit, restarts: this.#restarts }));
+    publish("castellan:session:restart", () => ({ ...factsOf(this.#context), exit, restarts: this.#restarts }));
     life.exit(childExitOf(exit, this.#failedStarts));
   }
 

@@ -2,7 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { TurnLimiter } from "../../capacity/turn-limiter.ts";
 import type { Activation } from "../../claude/activation.ts";
 import { CastellanError, type ErrorCode, type ExitRecord } from "../../errors.ts";
-import { type CastellanEvents, tell } from "../../events.ts";
+import { type CastellanEvents, publish } from "../../events.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
@@ -236,7 +236,7 @@ export class Dispatcher {
   unpromptedBegan({ record }: CurrentTurn): void {
     this.#conversation.take({ type: "prompted" });
     this.intake.keep(record);
-    tell("castellan:turn:begin", () => this.#beginningOf(record, record.id));
+    publish("castellan:turn:begin", () => this.#beginningOf(record, record.id));
   }
 
   /** Claude Code's own work is over. `left` is a turn of its own that got no result. */
@@ -360,7 +360,7 @@ export class Dispatcher {
     });
     record.started();
     this.#signal({ type: "turn_started" });
-    tell("castellan:turn:begin", () => this.#beginningOf(record, uuid));
+    publish("castellan:turn:begin", () => this.#beginningOf(record, uuid));
     activation.send(uuid, record.prompt, record.promptKind !== "command" && record.promptKind !== "typed");
   }
 

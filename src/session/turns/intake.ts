@@ -1,5 +1,5 @@
 import { CastellanError } from "../../errors.ts";
-import { tell } from "../../events.ts";
+import { publish } from "../../events.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
@@ -268,11 +268,11 @@ export class Intake {
     const { id: turnId, prompt, origin } = record;
     const { clock } = this.#context;
     const facts = { ...factsOf(this.#context), turnId, origin };
-    tell("castellan:turn:accept", () => ({ ...facts, prompt, recovered }));
+    publish("castellan:turn:accept", () => ({ ...facts, prompt, recovered }));
     const ended = (end: { readonly reply?: Reply; readonly error?: CastellanError }): void => {
       const { state, left, attempts, since } = record;
       const durationMs = clock.monotonic() - since;
-      tell("castellan:turn:end", () => ({ ...facts, state, left, attempts, prompt, durationMs, ...end }));
+      publish("castellan:turn:end", () => ({ ...facts, state, left, attempts, prompt, durationMs, ...end }));
     };
     record.result.then(
       (reply) => ended({ reply }),

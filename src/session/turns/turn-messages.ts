@@ -4,7 +4,7 @@ import { initOf } from "../../claude/messages/init.ts";
 import { isAbout, isAboutOtherPrompt, lifecycleOf } from "../../claude/messages/lifecycle.ts";
 import { type TurnResult, turnResultOf } from "../../claude/messages/turn-result.ts";
 import type { ConversationFate } from "../../errors.ts";
-import { tell } from "../../events.ts";
+import { publish } from "../../events.ts";
 import { type Spending, sumOf } from "../../journal/model/spending.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
@@ -52,7 +52,7 @@ export class TurnMessages {
     const { current } = work;
     const claimed = current !== undefined && this.#isOf(current, message);
     const unprompted = claimed ? undefined : work.unprompted.take(message, work.stage);
-    tell("castellan:session:message", () => ({
+    publish("castellan:session:message", () => ({
       ...factsOf(this.#context),
       turnId: claimed ? current.record.id : unprompted?.record.id,
       message,
