@@ -133,9 +133,10 @@ export type { Balance } from "./pool/balance-option.ts";
 export type { BalanceRequest, Balancer, Candidate } from "./pool/balancer.ts";
 export type { Loan } from "./pool/loan.ts";
 export type { MemberUse } from "./pool/member.ts";
-export type { CheckoutOptions, Pool, PoolTurnOptions } from "./pool/pool.ts";
+export type { CheckoutOptions, Pool } from "./pool/pool.ts";
 export { type PoolBehavior, type PoolOptions, pool } from "./pool/pool-options.ts";
 export type { PoolStatus } from "./pool/pool-status.ts";
+export type { PoolTurnOptions } from "./pool/pool-turn.ts";
 export {
   type RegisterOptions,
   Registry,

@@ -5,7 +5,9 @@ import type { TurnAsked } from "../cluster/protocol/frames.ts";
 import type { HostedSession } from "../cluster/session-host.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
-import type { Pool } from "../pool/pool.ts";
+import type { PendingTurn } from "../pool/pending-turn.ts";
+import type { PoolServer } from "../pool/pool-server.ts";
+import { submitToPool } from "../pool/pool-turn.ts";
 import { isRemoteControl, type RemoteControl, readControlArguments } from "../session/controls.ts";
 import type { Approval } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
@@ -14,9 +16,9 @@ import type { Prompt } from "../session/options/prompt.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
 import type { EraseOptions } from "../session/persistence/erasure.ts";
-import type { Session } from "../session/session.ts";
+import { type Session, serverOf } from "../session/session.ts";
+import type { SessionServer } from "../session/session-server.ts";
 import type { SessionEvent } from "../session/status/session-event.ts";
-import { sourceOf, type Turn } from "../session/streams/turn.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { ExportPages } from "./export-pages.ts";
@@ -73,20 +75,20 @@ export class SupervisedSession implements HostedSession {
 
   ask(asked: TurnAsked): TurnSource {
     const { idempotencyKey } = asked;
-    return sourceOf(this.#context.session.stream(promptOf(asked), { idempotencyKey, ...turnOptionsOf(asked) }));
+    return this.#server.submit(promptOf(asked), { idempotencyKey, ...turnOptionsOf(asked) });
   }
 
   async turn(id: string): Promise<TurnSource | undefined> {
-    const turn = await this.#context.session.turn(id);
-    return turn === undefined ? undefined : sourceOf(turn);
+    return await this.#server.turn(id);
   }
 
   async cancel(id: string): Promise<void> {
-    const turn = await this.#context.session.turn(id);
+    const server = this.#server;
+    const turn = await server.turn(id);
     if (turn === undefined) return;
     // A turn from the journal may have ended; only the journal's answer tells whether there is anything to cancel.
-    await sourceOf(turn).accepted.catch(() => {});
-    await turn.interrupt();
+    await turn.accepted.catch(() => {});
+    await server.interrupt(turn);
   }
 
   events(): AsyncGenerator<SessionEvent, void, undefined> {
@@ -97,6 +99,13 @@ export class SupervisedSession implements HostedSession {
     const { session } = this.#context;
     if (!isRemoteControl(method)) return await ANSWERS[method](this.#context, args[0], args[1]);
     return await Reflect.apply(session[method], session, readControlArguments(method, args, labelOf(session)));
+  }
+
+  /** The session now: a template may have evicted it and created it anew. */
+  get #server(): SessionServer {
+    const server = serverOf(this.#context.session);
+    if (server === undefined) throw new Error("the handle belongs to another copy of this package");
+    return server;
   }
 }
 
@@ -136,7 +145,7 @@ export class HostedPools {
   readonly #pools: Pools;
   /** The names of the global pools. */
   readonly #global: readonly string[];
-  readonly #hosted = new WeakMap<Pool, HostedPool>();
+  readonly #hosted = new WeakMap<PoolServer, HostedPool>();
 
   constructor(pools: Pools, global: readonly string[]) {
     this.#pools = pools;
@@ -144,7 +153,7 @@ export class HostedPools {
   }
 
   find(name: string): HostedSession | undefined {
-    const pool = this.#global.includes(name) ? this.#pools.find(name) : undefined;
+    const pool = this.#global.includes(name) ? this.#pools.server(name) : undefined;
     if (pool === undefined) return undefined;
     const hosted = this.#hosted.get(pool) ?? new HostedPool(name, pool);
     this.#hosted.set(pool, hosted);
@@ -155,22 +164,22 @@ export class HostedPools {
 /** A pool of this node for other nodes. The pool picks a member for each turn. */
 class HostedPool implements HostedSession {
   readonly #key: string;
-  readonly #pool: Pool;
+  readonly #pool: PoolServer;
   /** The turns that have not ended, by the ids that callers know. */
-  readonly #turns = new Map<string, Turn>();
+  readonly #turns = new Map<string, PendingTurn>();
 
-  constructor(name: string, pool: Pool) {
+  constructor(name: string, pool: PoolServer) {
     this.#key = nameKey([GLOBAL, name]);
     this.#pool = pool;
   }
 
   ask(asked: TurnAsked): TurnSource {
-    const turn = this.#pool.stream(promptOf(asked), turnOptionsOf(asked));
+    const turn = submitToPool(this.#pool, promptOf(asked), turnOptionsOf(asked));
     const id = keyedTurnId(this.#key, asked.idempotencyKey);
     this.#turns.set(id, turn);
     const over = (): void => void this.#turns.delete(id);
-    turn.result().then(over, over);
-    return sourceOf(turn);
+    turn.result.then(over, over);
+    return turn;
   }
 
   async turn(): Promise<undefined> {
@@ -182,7 +191,7 @@ class HostedPool implements HostedSession {
   }
 
   async call(method: string): Promise<unknown> {
-    if (method === "status") return this.#pool.status();
+    if (method === "status") return this.#pool.status;
     throw invalidOptions("pool", [{ field: method, message: "is not a method of a pool" }]);
   }
 

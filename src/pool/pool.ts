@@ -1,18 +1,15 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
-import { CastellanError, type OptionProblem } from "../errors.ts";
-import { type Prompt, promptText } from "../session/options/prompt.ts";
-import { type TurnOptions, turnSettings } from "../session/options/turn-options.ts";
-import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
+import { CastellanError } from "../errors.ts";
+import type { Prompt } from "../session/options/prompt.ts";
+import { durationSchema, validate } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import { Turn } from "../session/streams/turn.ts";
 import { Loan, type LoanTerms } from "./loan.ts";
-import type { Member } from "./member.ts";
-import { PendingTurn, withdrawnError } from "./pending-turn.ts";
 import type { PoolServer } from "./pool-server.ts";
 import type { PoolStatus } from "./pool-status.ts";
-import type { Waiter } from "./wait-queue.ts";
+import { keySchema, type PoolTurnOptions, submitToPool } from "./pool-turn.ts";
 
 /** Options of a checkout. */
 export interface CheckoutOptions {
@@ -24,26 +21,11 @@ export interface CheckoutOptions {
   key?: string;
 }
 
-/**
- * Options of a turn of a pool. `timeout` counts from the call. `queueTimeout` also limits the wait for a member;
- * `whenBusy: "reject"` does not wait.
- */
-export interface PoolTurnOptions<Structured = unknown> extends TurnOptions<Structured> {
-  /**
-   * The key by which a `"consistent_hash"` balancer, or one of your own, picks a member: for example a user id. Only for pools.
-   */
-  key?: string;
-}
-
-const keySchema = z.string().min(1).optional();
-
 const checkoutSchema = z.strictObject({
   timeout: durationSchema.optional(),
   signal: z.instanceof(AbortSignal).optional(),
   key: keySchema,
 });
-
-const keyedSchema = z.strictObject({ key: keySchema });
 
 /** A set of interchangeable sessions that lends members and runs turns on them. */
 export class Pool {
@@ -130,65 +112,7 @@ export class Pool {
    * aborted; `SUPERVISOR_STOPPED`
    */
   stream<Structured = unknown>(prompt: Prompt, options: PoolTurnOptions<Structured> = {}): Turn<Structured> {
-    const server = this.#server;
-    const { clock, newId } = server.host;
-    const { key, ...own } = options;
-    validate(keyedSchema, { key }, `turn of ${server.who}`);
-    const settings = turnSettings(own, server.common);
-    promptText(prompt, settings.verbatimPrompts, server.who);
-    const problems = problemsOf(settings);
-    if (problems.length > 0) throw invalidOptions(`turn of ${server.who}`, problems);
-    const { timeoutMs = Number.POSITIVE_INFINITY, queueTimeoutMs, whenBusy, signal } = settings;
-    const id = newId();
-    if (signal?.aborted) throw withdrawnError(this.name, id, signal.reason);
-    const since = clock.monotonic();
-    const waitMs = whenBusy === "reject" ? 0 : Math.min(timeoutMs, queueTimeoutMs);
-    const turn = new PendingTurn(id, () => server.withdraw(waiter));
-    const waiter: Waiter = {
-      id,
-      wants: "turn",
-      key,
-      timeoutMs: waitMs,
-      signal,
-      grant: (member) => {
-        const leftMs = Math.max(1, timeoutMs - (clock.monotonic() - since));
-        const rest = timeoutMs === Number.POSITIVE_INFINITY ? own : { ...own, timeout: leftMs };
-        this.#assign(turn, member, prompt, rest);
-      },
-      refuse: (error) => turn.fail(error),
-      cancelled: (reason) => turn.fail(withdrawnError(this.name, id, reason)),
-    };
-    server.enqueue(waiter);
+    const turn = submitToPool(this.#server, prompt, options);
     return new Turn<Structured>(turn, this.name, () => turn.interrupt());
   }
-
-  /** Runs a turn on a member, and takes the member back afterwards if it was lent for this turn. */
-  #assign(turn: PendingTurn, member: Member, prompt: Prompt, options: TurnOptions): void {
-    const { server, use } = member;
-    const done = (): void => {
-      if (use === "lent") void this.#server.giveBack(member, "turn_ended");
-    };
-    try {
-      const record = server.submit(prompt, options, { id: turn.id });
-      turn.assign(record, () => server.interrupt(record));
-      record.result.then(done, done);
-    } catch (error) {
-      turn.fail(error);
-      done();
-    }
-  }
-}
-
-/** Returns what is wrong with a turn's options for a pool. */
-function problemsOf({ idempotencyKey, whenBusy }: ReturnType<typeof turnSettings>): OptionProblem[] {
-  const problems: OptionProblem[] = [];
-  if (idempotencyKey !== undefined) {
-    const message = "cannot be used with a pool: idempotency keys belong to single members";
-    problems.push({ field: "idempotencyKey", message });
-  }
-  if (whenBusy === "interrupt" || whenBusy === "rollback") {
-    const message = 'would stop another caller\'s turn; a pool accepts "enqueue" and "reject"';
-    problems.push({ field: "whenBusy", message });
-  }
-  return problems;
 }

@@ -46,6 +46,10 @@ export class Pools {
     return this.#entries.get(id)?.pool;
   }
 
+  server(id: string): PoolServer | undefined {
+    return this.#entries.get(id)?.server;
+  }
+
   /** The statuses of all pools. */
   get statuses(): PoolStatus[] {
     return [...this.#entries.values()].map(({ server }) => server.status);

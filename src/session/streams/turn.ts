@@ -16,13 +16,6 @@ export interface TurnDelta extends Delta {
   readonly attempt: number;
 }
 
-let source: (turn: Turn) => TurnSource;
-
-/** Returns the source behind a turn. */
-export function sourceOf(turn: Turn): TurnSource {
-  return source(turn);
-}
-
 /**
  * One prompt and everything that results from it.
  *
@@ -44,10 +37,6 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   readonly #interrupt: () => Promise<void>;
   /** The session's name. */
   readonly session: SessionName;
-
-  static {
-    source = (turn) => turn.#record;
-  }
 
   /** Made by a session. */
   constructor(record: TurnSource, session: SessionName, interrupt: () => Promise<void>) {

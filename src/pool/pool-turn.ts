@@ -1,0 +1,91 @@
+import { z } from "zod";
+import type { OptionProblem } from "../errors.ts";
+import { type Prompt, promptText } from "../session/options/prompt.ts";
+import { type TurnOptions, turnSettings } from "../session/options/turn-options.ts";
+import { invalidOptions, validate } from "../session/options/validation.ts";
+import type { Member } from "./member.ts";
+import { PendingTurn, withdrawnError } from "./pending-turn.ts";
+import type { PoolServer } from "./pool-server.ts";
+import type { Waiter } from "./wait-queue.ts";
+
+/**
+ * Options of a turn of a pool. `timeout` counts from the call. `queueTimeout` also limits the wait for a member;
+ * `whenBusy: "reject"` does not wait.
+ */
+export interface PoolTurnOptions<Structured = unknown> extends TurnOptions<Structured> {
+  /**
+   * The key by which a `"consistent_hash"` balancer, or one of your own, picks a member: for example a user id. Only for pools.
+   */
+  key?: string;
+}
+
+export const keySchema: z.ZodType<string | undefined> = z.string().min(1).optional();
+
+const keyedSchema = z.strictObject({ key: keySchema });
+
+/** Accepts a turn that runs on a member once one is free. @throws CastellanError as `Pool.stream` */
+export function submitToPool<Structured>(
+  server: PoolServer,
+  prompt: Prompt,
+  options: PoolTurnOptions<Structured>,
+): PendingTurn {
+  const { clock, newId } = server.host;
+  const { key, ...own } = options;
+  validate(keyedSchema, { key }, `turn of ${server.who}`);
+  const settings = turnSettings(own, server.common);
+  promptText(prompt, settings.verbatimPrompts, server.who);
+  const problems = problemsOf(settings);
+  if (problems.length > 0) throw invalidOptions(`turn of ${server.who}`, problems);
+  const { timeoutMs = Number.POSITIVE_INFINITY, queueTimeoutMs, whenBusy, signal } = settings;
+  const id = newId();
+  if (signal?.aborted) throw withdrawnError(server.settings.name, id, signal.reason);
+  const since = clock.monotonic();
+  const waitMs = whenBusy === "reject" ? 0 : Math.min(timeoutMs, queueTimeoutMs);
+  const turn = new PendingTurn(id, () => server.withdraw(waiter));
+  const waiter: Waiter = {
+    id,
+    wants: "turn",
+    key,
+    timeoutMs: waitMs,
+    signal,
+    grant: (member) => {
+      const leftMs = Math.max(1, timeoutMs - (clock.monotonic() - since));
+      const rest = timeoutMs === Number.POSITIVE_INFINITY ? own : { ...own, timeout: leftMs };
+      assign(server, turn, member, prompt, rest);
+    },
+    refuse: (error) => turn.fail(error),
+    cancelled: (reason) => turn.fail(withdrawnError(server.settings.name, id, reason)),
+  };
+  server.enqueue(waiter);
+  return turn;
+}
+
+/** Runs a turn on a member, and takes the member back afterwards if it was lent for this turn. */
+function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Prompt, options: TurnOptions): void {
+  const { server, use } = member;
+  const done = (): void => {
+    if (use === "lent") void pool.giveBack(member, "turn_ended");
+  };
+  try {
+    const record = server.submit(prompt, options, { id: turn.id });
+    turn.assign(record, () => server.interrupt(record));
+    record.result.then(done, done);
+  } catch (error) {
+    turn.fail(error);
+    done();
+  }
+}
+
+/** Returns what is wrong with a turn's options for a pool. */
+function problemsOf({ idempotencyKey, whenBusy }: ReturnType<typeof turnSettings>): OptionProblem[] {
+  const problems: OptionProblem[] = [];
+  if (idempotencyKey !== undefined) {
+    const message = "cannot be used with a pool: idempotency keys belong to single members";
+    problems.push({ field: "idempotencyKey", message });
+  }
+  if (whenBusy === "interrupt" || whenBusy === "rollback") {
+    const message = 'would stop another caller\'s turn; a pool accepts "enqueue" and "reject"';
+    problems.push({ field: "whenBusy", message });
+  }
+  return problems;
+}
