@@ -63,7 +63,7 @@ function ended(client: Resumption, attempt: number, last: string, completed: boo
 
 function pieceEvent(piece: ShownPiece): string {
   if (piece.type === "lost") {
-    return event("lost", { code: "EVENTS_LOST", message: "What came here is no longer there; the result is." });
+    return event("lost", { code: "EVENTS_LOST", message: "This part of the output is no longer kept; the result is." });
   }
   if (piece.type !== "tool_use") return event(piece.type, { text: piece.text });
   const { type, ...use } = piece;

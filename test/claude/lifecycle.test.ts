@@ -1,7 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
 import { isAbout, isAboutOtherPrompt, lifecycleOf } from "../../src/claude/messages/lifecycle.ts";
-import { assistant, keepAlive, success, textBlock } from "./messages.ts";
+import { assistant, keepAlive, success, textBlock } from "../session/messages.ts";
 
 /** A lifecycle message of a prompt, which the SDK's types leave out. */
 function lifecycle(uuid: string, state: string): SDKMessage {
