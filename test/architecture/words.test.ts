@@ -5,7 +5,7 @@ import { ROOT } from "../../scripts/guide.ts";
 
 /** Words that ARCHITECTURE.md, *Words*, has replaced by others. */
 const RETIRED =
-  /\b(incarnation|tenancy|hall|seat|(?<!front[ -])desk|roster|keeper|warden|announcer|condemn(?:ed|s)?|dormant|lies down|sets? aside)\b/i;
+  /\b(incarnation|tenancy|hall|seat|(?<!front[ -])desk|roster|keeper|warden|announcer|condemn(?:ed|s)?|dormant|asleep|lies down|sets? aside|lets? go|in vain)\b/i;
 
 /** The project's own prose and code. */
 const FILES = ["src/**/*.ts", "docs/guide/*.md", "docs/*.md", "README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"];
