@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { findMarked, readsMarkers } from "./process-tree.ts";
 
@@ -61,4 +62,22 @@ async function proportionalSize(pid: number): Promise<number | undefined> {
   const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "latin1").catch(() => "");
   const kilobytes = /^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1];
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024;
+}
+
+/** The cgroup v2 file in which the kernel counts its out-of-memory kills. */
+const EVENTS = "memory.events";
+
+/**
+ * Returns how many processes the kernel has killed for lack of memory in this process's cgroup; `undefined` if unknown.
+ * The processes of sessions are in the same cgroup.
+ */
+export function memoryKills(): number | undefined {
+  try {
+    const path = readFileSync("/proc/self/cgroup", "latin1").match(/^0::(.*)$/m)?.[1];
+    if (path === undefined) return undefined;
+    const count = readFileSync(`/sys/fs/cgroup${path}/${EVENTS}`, "latin1").match(/^oom_kill (\d+)$/m)?.[1];
+    return count === undefined ? undefined : Number(count);
+  } catch {
+    return undefined;
+  }
 }

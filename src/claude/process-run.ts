@@ -26,7 +26,7 @@ import { type Launch, sdkOptions } from "./launch.ts";
 import { formatMarker, MARKER, thisOwner } from "./marker.ts";
 import type { McpServer } from "./mcp-servers.ts";
 import { McpSurvey } from "./mcp-survey.ts";
-import { memoryKills } from "./memory-kills.ts";
+import { memoryKills } from "./memory.ts";
 import { formProblem } from "./messages/message-form.ts";
 import { releaseProblem } from "./oldest-release.ts";
 import { adviceOn, serverToolAdvice } from "./option-advice.ts";

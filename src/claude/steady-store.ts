@@ -2,8 +2,8 @@ import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/
 import type { Clock } from "../clock.ts";
 import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
+import { withWholeCompactions } from "./half-compaction.ts";
 import { withNamedLeaf } from "./resumed-leaf.ts";
-import { withWholeCompactions } from "./whole-compactions.ts";
 
 /** How long a store may take to append. The SDK waits a minute for each batch and holds the result back meanwhile. */
 const APPEND_MS = 20_000;

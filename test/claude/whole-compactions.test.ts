@@ -1,6 +1,6 @@
 import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
-import { withWholeCompactions } from "../../src/claude/whole-compactions.ts";
+import { withWholeCompactions } from "../../src/claude/half-compaction.ts";
 
 const entry = (type: string, uuid: string, parentUuid: string | null, more: object = {}): SessionStoreEntry => ({
   type,

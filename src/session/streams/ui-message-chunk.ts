@@ -1,5 +1,4 @@
 import type { SessionName } from "../../names.ts";
-import type { FinishReason } from "./finish-reason.ts";
 import type { Reply } from "./reply.ts";
 
 /**
@@ -47,3 +46,24 @@ type ToolChunk =
   | (Tool & { readonly type: "tool-input-available"; readonly toolName: string; readonly input: unknown })
   | (Tool & { readonly type: "tool-output-available"; readonly output: unknown })
   | (Tool & { readonly type: "tool-output-error"; readonly errorText: string });
+
+/** Why a message ended, in the AI SDK's terms. */
+type FinishReason = "stop" | "length" | "content-filter" | "tool-calls" | "other";
+
+/** Converts a stop reason of the Messages API. */
+export function finishReasonOf(stopReason: string | null): FinishReason {
+  switch (stopReason) {
+    case "end_turn":
+    case "stop_sequence":
+      return "stop";
+    case "max_tokens":
+    case "model_context_window_exceeded":
+      return "length";
+    case "refusal":
+      return "content-filter";
+    case "tool_use":
+      return "tool-calls";
+    default:
+      return "other";
+  }
+}

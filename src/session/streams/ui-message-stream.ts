@@ -3,10 +3,10 @@ import type { Delta, ShownPiece } from "../../claude/messages/shown.ts";
 import { type ToolResult, textOfOutput } from "../../claude/messages/tools.ts";
 import { CastellanError } from "../../errors.ts";
 import type { SessionName } from "../../names.ts";
-import { finishReasonOf } from "./finish-reason.ts";
 import type { Reply } from "./reply.ts";
 import type { NumberedMessage } from "./turn-reader.ts";
 import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
+import { finishReasonOf } from "./ui-message-chunk.ts";
 
 type Chunks = Generator<UIMessageChunk, void, undefined>;
 
