@@ -54,7 +54,7 @@ interface Sharing {
 }
 
 /** The open journals of this process by identity, for all copies of this package. */
-const SHARED = Symbol.for("castellan.journals.1");
+const SHARED = Symbol.for("castellan.journals.2");
 
 /**
  * Opens a journal, or shares one that another supervisor of this process has opened.
