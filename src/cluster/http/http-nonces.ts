@@ -27,7 +27,7 @@ export class Nonces {
    * Remembers the nonce, unless it is known or the limit is reached.
    *
    * @param at when the request was signed, in milliseconds since the epoch
-   * @returns `"late"` if the request is dated before the oldest remembered nonce and may be a replay
+   * @returns `"late"` if the request is not dated after every forgotten nonce, and so may be a replay
    */
   take(nonce: string, at: number): "new" | "seen" | "late" | "full" {
     const age = this.#clock.monotonic() - this.#since;

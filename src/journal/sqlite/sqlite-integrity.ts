@@ -26,7 +26,7 @@ const FOUND_BY_INDEX = [
 
 /**
  * Finds damage that no read would notice: rows that are not found any more. Reads notice all other damage. Repairs
- * indexes if nothing else is wrong.
+ * indexes if SQLite finds nothing else wrong, and the rows that indexes find are intact.
  *
  * Takes about four seconds per GB of a cached file.
  *

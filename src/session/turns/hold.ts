@@ -20,7 +20,7 @@ export class Hold {
   #timer: Timer | undefined;
   #overloads = 0;
   #unpaid = 0;
-  /** When the last hold ended, or when this application started, on the monotonic clock. */
+  /** When the last hold expired, or when this application started, on the monotonic clock. */
   #heldUntil: number;
   #closed = false;
 

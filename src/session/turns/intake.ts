@@ -171,7 +171,7 @@ export class Intake {
     this.#tellOf(record, false);
   }
 
-  /** Forgets the ended turns, because the session was evicted. */
+  /** Forgets all turns, because the session was evicted or erased. */
   evict(): void {
     this.#kept.clear();
   }

@@ -36,7 +36,7 @@ export class KeptTurns {
     if (this.#turns.get(turn.id) === turn) this.#turns.delete(turn.id);
   }
 
-  /** Forgets all ended turns. */
+  /** Forgets all turns. */
   clear(): void {
     this.#timer?.cancel();
     this.#ended.length = 0;
