@@ -125,8 +125,8 @@ function lock(path: string, marker: string, tryLock: TryLock, id: string): void 
 }
 
 /**
- * Locks the file. A path that holds something other than a regular file can be locked by nobody, so it is replaced;
- * after any other error, somebody may hold the lock.
+ * Locks the file. A file with contents is no lock file and can be locked by nobody, so it is replaced; after any other
+ * error, somebody may hold the lock.
  */
 function lockFile(path: string, tryLock: TryLock): FileLock | undefined {
   try {

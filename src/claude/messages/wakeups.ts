@@ -16,7 +16,7 @@ export interface Wakeup {
 /** The key of the single wakeup that `ScheduleWakeup` can set at a time, which has no id. */
 const LOOP = "wakeup";
 
-/** How long a wakeup that does not recur may be overdue before it counts as lost. */
+/** How long a wakeup that does not recur may be overdue before it is no longer expected. */
 const LATE_MS = 60_000;
 
 const TOOLS: ReadonlySet<string> = new Set(["ScheduleWakeup", "CronCreate", "CronDelete"]);
