@@ -17,6 +17,7 @@ import { GlobalTurn } from "./global-turn.ts";
 import { covers, poolNameOf } from "./placement.ts";
 import type { Engine, NodeEntry } from "./protocol/engine.ts";
 import type { ExportPage } from "./protocol/frames.ts";
+import { RETRY } from "./protocol/retry.ts";
 import { type Transport, Unreachable } from "./protocol/transport.ts";
 import { destinationOf, Router } from "./router.ts";
 
@@ -61,8 +62,8 @@ const EVENTS_RETRY_MS = 200;
 /** Maximum number of lost turns to remember. */
 const MOST_LOST = 10_000;
 
-/** Maximum number of attempts to move a session when other nodes claim it first. */
-const MOVE_TRIES = 5;
+/** Maximum number of attempts to move a session, within about 700 ms. */
+const MOVE_TRIES = 8;
 
 /**
  * A cluster, seen from one of its nodes or from a client that hosts nothing. It sends turns and calls to global
@@ -311,6 +312,29 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #move(key: string, name: string): Promise<void> {
+    let target = await this.#moveTarget(key, name);
+    let delay: number = RETRY.first;
+    for (let tries = 1; ; tries++) {
+      const owner = await this.#deps.engine.ownerOf(key);
+      if (owner?.boot === target.boot) break;
+      if (owner?.node.alive === true) await this.#caller.call(key, "release");
+      try {
+        await this.#caller.callAt(destinationOf(target), key, "wake");
+        break;
+      } catch (error) {
+        // Another node claimed the session first, or the node joined again and has another boot.
+        if (!CastellanError.is(error, "CLUSTER_UNAVAILABLE") || tries === MOVE_TRIES) throw error;
+      }
+      await pause(this.#deps.clock, delay);
+      delay = Math.min(RETRY.most, delay * RETRY.factor);
+      this.#refuseIfClosed();
+      target = await this.#moveTarget(key, name);
+    }
+    this.#router.learn(key, target.boot);
+  }
+
+  /** @throws CastellanError `INVALID_OPTIONS` if no live node of this name hosts the session */
+  async #moveTarget(key: string, name: string): Promise<NodeEntry> {
     const nodes = await this.#router.nodes(0);
     const target = nodes.find((node) => node.name === name && node.alive && !node.draining);
     const problem =
@@ -322,20 +346,7 @@ export class Cluster implements AsyncDisposable {
     if (target === undefined || problem !== undefined) {
       throw invalidOptions("move", [{ field: "node", message: `${JSON.stringify(name)}: ${problem}` }]);
     }
-    for (let tries = 1; ; tries++) {
-      const owner = await this.#deps.engine.ownerOf(key);
-      if (owner?.boot === target.boot) break;
-      if (owner?.node.alive === true) await this.#caller.call(key, "release");
-      try {
-        await this.#caller.callAt(destinationOf(target), key, "wake");
-        break;
-      } catch (error) {
-        // Another node claimed the session first.
-        const taken = CastellanError.is(error, "CLUSTER_UNAVAILABLE") && error.details.reason === "no_node";
-        if (!taken || tries === MOVE_TRIES) throw error;
-      }
-    }
-    this.#router.learn(key, target.boot);
+    return target;
   }
 
   #refuseIfClosed(): void {

@@ -249,7 +249,7 @@ describe("Cluster over several nodes", () => {
     };
     const means = { clock, newId: () => "id", random: () => 0.5, patienceMs: PATIENCE_MS };
     const cluster = new Cluster({ engine: engine as Engine, transport, ...means }, async () => {});
-    return { cluster, calls };
+    return { cluster, calls, clock, nodes };
   }
 
   test("interrupts a turn of a pool on every node", async () => {
@@ -269,7 +269,7 @@ describe("Cluster over several nodes", () => {
   test("move releases the session again when another node claims it in between", async () => {
     let owner: string | undefined = "a";
     let wakes = 0;
-    const { cluster, calls } = clusterOf(
+    const { cluster, calls, clock } = clusterOf(
       (to, { method }) => {
         if (method === "release") owner = undefined;
         else if (++wakes === 1) owner = "a";
@@ -278,20 +278,38 @@ describe("Cluster over several nodes", () => {
       },
       () => owner,
     );
-    await cluster.move(global(["support", 42]), "node of b");
+    expect(await endOf(cluster.move(global(["support", 42]), "node of b"), clock, 100)).toEqual({ value: undefined });
     expect(calls).toEqual(["release at a", "wake at b", "release at a", "wake at b"]);
     expect(owner).toBe("b");
     await cluster.close();
   });
 
-  test("move rejects with no_node after five tries", async () => {
-    const { cluster, calls } = clusterOf(
+  test("move finds a node again that has joined under another boot", async () => {
+    let owner: string | undefined;
+    const { cluster, calls, clock, nodes } = clusterOf(
+      (to) => {
+        if (to.boot === "b") {
+          nodes[1] = { ...entry("b again", { hosts: HOSTS }), name: "node of b" };
+          return Promise.reject(new Unreachable("another boot is there", { unsent: true }));
+        }
+        owner = to.boot;
+        return answered(null);
+      },
+      () => owner,
+    );
+    expect(await endOf(cluster.move(global(["support", 42]), "node of b"), clock, 100)).toEqual({ value: undefined });
+    expect(calls).toEqual(["wake at b", "wake at b again"]);
+    await cluster.close();
+  });
+
+  test("move rejects with no_node after eight tries", async () => {
+    const { cluster, calls, clock } = clusterOf(
       (_, { method }) => (method === "release" ? answered(null) : NOT_OWNER),
       () => "a",
     );
-    const move = cluster.move(global(["support", 42]), "node of b");
-    await expect(move).rejects.toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "no_node" } });
-    expect(calls.filter((call) => call.startsWith("wake"))).toHaveLength(5);
+    const end = await endOf(cluster.move(global(["support", 42]), "node of b"), clock, 1_000);
+    expect(end).toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "no_node" } });
+    expect(calls.filter((call) => call.startsWith("wake"))).toHaveLength(8);
     await cluster.close();
   });
 });
