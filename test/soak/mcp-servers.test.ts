@@ -82,7 +82,7 @@ it("mcp_server_failed: is reported for a server that dies while idle, until a to
   const [pid] = processesWith(tag);
   if (pid === undefined) throw new Error("no server");
   process.kill(pid, "SIGUSR2");
-  await faultOf(session, "db", "it has ended");
+  await faultOf(session, "db", "it has exited");
   expect(await session.health()).toMatchObject({ status: "degraded" });
   await session.query("call it");
   expect(processesWith(tag)).not.toContain(pid);
