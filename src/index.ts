@@ -172,6 +172,7 @@ export type { SessionState, Stopped } from "./session/status/session-state.ts";
 export type { SessionStatus, Waiting } from "./session/status/session-status.ts";
 export type { EventStreamOptions } from "./session/streams/event-stream-response.ts";
 export type { Reply } from "./session/streams/reply.ts";
+export { publicError, type ResponseView, type ShownError, type ShownReply } from "./session/streams/response-view.ts";
 export type { SseOptions, TurnEvents } from "./session/streams/sse.ts";
 export type { Turn, TurnDelta } from "./session/streams/turn.ts";
 export type { NumberedMessage } from "./session/streams/turn-reader.ts";

@@ -1,4 +1,13 @@
-import { CastellanError, type ErrorCode, query, Supervisor, type SupervisorOptions, stream, template } from "castellan";
+import {
+  CastellanError,
+  type ErrorCode,
+  publicError,
+  query,
+  Supervisor,
+  type SupervisorOptions,
+  stream,
+  template,
+} from "castellan";
 
 // #region start
 /** One session for each assistant and user, which the user's first question starts. */
@@ -20,8 +29,8 @@ export async function startAssistants(options: SupervisorOptions = {}): Promise<
 // #region answer
 export async function answer(assistant: string, user: string, prompt: string): Promise<Response> {
   try {
-    const { text, costUsd } = await query([assistant, user], prompt);
-    return Response.json({ text, costUsd });
+    const { text } = await query([assistant, user], prompt);
+    return Response.json({ text });
   } catch (error) {
     return failure(error);
   }
@@ -55,6 +64,6 @@ const STATUS: { readonly [Code in ErrorCode]?: number } = {
 
 function failure(error: unknown): Response {
   if (!CastellanError.is(error)) throw error;
-  return Response.json({ code: error.code }, { status: STATUS[error.code] ?? 500 });
+  return Response.json(publicError(error), { status: STATUS[error.code] ?? 500 });
 }
 // #endregion

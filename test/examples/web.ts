@@ -48,7 +48,7 @@ describe.each(frameworks)("web/%s", (_, serve) => {
     const { options } = onFake(async (turn) => turn.text(`${turn.prompt}, ${turn.history.length / 2} before`));
     await using _supervisor = await startAssistants(options);
     const url = `${await serve()}/assistants/reviewer`;
-    expect(await (await post(url, "hi")).json()).toEqual({ text: "hi, 0 before", costUsd: 0.01 });
+    expect(await (await post(url, "hi")).json()).toEqual({ text: "hi, 0 before" });
     expect(await (await post(url, "hi")).json()).toMatchObject({ text: "hi, 1 before" });
     expect(await (await post(url, "hi", "bob")).json()).toMatchObject({ text: "hi, 0 before" });
   });
@@ -64,7 +64,10 @@ describe.each(frameworks)("web/%s", (_, serve) => {
     expect(body).toContain("event: result\n");
     for (const path of ["nobody", "nobody/stream"]) {
       const refused = await post(`${url}/${path}`, "hi");
-      expect([refused.status, await refused.json()]).toEqual([404, { code: "SESSION_NOT_FOUND" }]);
+      expect([refused.status, await refused.json()]).toEqual([
+        404,
+        { code: "SESSION_NOT_FOUND", message: "There is no such assistant." },
+      ]);
     }
     expect((await post(`${url}/reviewer`, "")).status).toBe(400);
   });

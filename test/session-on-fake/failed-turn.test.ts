@@ -52,9 +52,13 @@ test.each([
   const error = await failure(read(), "TURN_FAILED");
   expect(error.message).toContain(text);
   expect([pieces.join(""), error.details.partialText]).toEqual([shown, shown]);
-  const events = (await turn.toResponse().text()).split("\n\n").filter((event) => event.includes(text));
+  const events = (await turn.toResponse({ view: "operator" }).text())
+    .split("\n\n")
+    .filter((event) => event.includes(text));
   expect(events).toEqual([expect.stringMatching(/^event: error\n/)]);
-  const chunks = (await turn.toUIMessageStreamResponse().text()).split("\n\n").filter((chunk) => chunk.includes(text));
+  const chunks = (await turn.toUIMessageStreamResponse({ view: "operator" }).text())
+    .split("\n\n")
+    .filter((chunk) => chunk.includes(text));
   expect(chunks).toEqual([expect.stringContaining('"type":"error"')]);
 });
 

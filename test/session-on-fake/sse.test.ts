@@ -49,7 +49,7 @@ const script = async (turn: {
 test("turn.toResponse(): sends thinking, tool uses, text and the result as server-sent events", async () => {
   await using scene = await Scene.open({ script: (turn) => script(turn) });
   const turn = stream(scene.name, "go");
-  const response = turn.toResponse({ headers: { "x-own": "1" } });
+  const response = turn.toResponse({ view: "operator", headers: { "x-own": "1" } });
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
   expect(response.headers.get("x-own")).toBe("1");
@@ -70,18 +70,18 @@ test("turn.toResponse({ lastEventId }): resumes after the id, and replays after 
   await using scene = await Scene.open({ script: (turn) => script(turn) });
   const turn = stream(scene.name, "go");
   await turn.result();
-  const all = (await receive(turn.toResponse())).events;
+  const all = (await receive(turn.toResponse({ view: "operator" }))).events;
   for (const [at, { id }] of all.entries()) {
     if (id === undefined || all[at + 1]?.id === id) continue;
-    const rest = (await receive(turn.toResponse({ lastEventId: id }))).events;
+    const rest = (await receive(turn.toResponse({ view: "operator", lastEventId: id }))).events;
     const expected = all.slice(at + 1);
     expect(rest.slice(0, expected.length)).toEqual(expected);
     expect(rest.at(-1)?.event).toBe("result");
   }
-  const [retry, ...rest] = (await receive(turn.toResponse({ lastEventId: "nonsense" }))).events;
+  const [retry, ...rest] = (await receive(turn.toResponse({ view: "operator", lastEventId: "nonsense" }))).events;
   expect(retry).toMatchObject({ event: "retry", data: '{"attempt":1}' });
   expect(rest).toEqual(all);
-  expect((await receive(turn.toResponse({ lastEventId: null }))).events).toEqual(all);
+  expect((await receive(turn.toResponse({ view: "operator", lastEventId: null }))).events).toEqual(all);
 });
 
 test("turn.toResponse(): ends with an error event when the turn fails", async () => {
@@ -92,7 +92,7 @@ test("turn.toResponse(): ends with an error event when the turn fails", async ()
     },
   });
   const turn = stream(scene.name, "go");
-  const { events } = await receive(turn.toResponse());
+  const { events } = await receive(turn.toResponse({ view: "operator" }));
   expect(textOf(events)).toBe("so far");
   const last = events.at(-1);
   expect(last?.event).toBe("error");
@@ -109,7 +109,7 @@ test("turn.toResponse(): a client that leaves does not stop the turn", async () 
     },
   });
   const turn = stream(scene.name, "go");
-  const reader = turn.toResponse().body?.getReader();
+  const reader = turn.toResponse({ view: "operator" }).body?.getReader();
   expect(new TextDecoder().decode((await reader?.read())?.value)).toContain("first");
   await reader?.cancel();
   open.resolve();
@@ -131,7 +131,7 @@ async function silent(use: (turn: Turn, clock: SimulatedClock) => Promise<void>)
 
 test("turn.toResponse(): sends comments as heartbeats while the turn is silent", async () => {
   await silent(async (turn, clock) => {
-    const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
+    const reader = turn.toResponse({ view: "operator", clock, heartbeatMs: 1_000 }).body?.getReader();
     for (let beat = 1; beat <= 3; beat++) {
       const read = reader?.read();
       await ticks(2);
@@ -144,7 +144,7 @@ test("turn.toResponse(): sends comments as heartbeats while the turn is silent",
 
 test("turn.toResponse(): keeps no heartbeat timer after the client has left", async () => {
   await silent(async (turn, clock) => {
-    const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
+    const reader = turn.toResponse({ view: "operator", clock, heartbeatMs: 1_000 }).body?.getReader();
     const read = reader?.read();
     await ticks(2);
     await reader?.cancel();
@@ -158,7 +158,7 @@ test("turn.toResponse(): a client that leaves a silent turn leaves no timer behi
   await silent(async (turn) => {
     const before = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     for (let n = 0; n < 20; n++) {
-      const reader = turn.toResponse().body?.getReader();
+      const reader = turn.toResponse({ view: "operator" }).body?.getReader();
       const read = reader?.read();
       await ticks(1);
       await reader?.cancel();
@@ -171,7 +171,7 @@ test("turn.toResponse(): a client that leaves a silent turn leaves no timer behi
 test("turn.toResponse(): sends an error event when the session stops", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const turn = stream(scene.name, "go");
-  const received = receive(turn.toResponse());
+  const received = receive(turn.toResponse({ view: "operator" }));
   await scene.fake.prompted(1);
   await scene.session.stop();
   const { events } = await received;

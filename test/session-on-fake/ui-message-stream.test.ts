@@ -42,7 +42,7 @@ const PARTS = [
 test.each([[true], [false]])("toUIMessageStreamResponse(): sends an AI SDK message; partials: %j", async (partial) => {
   await using scene = await Scene.open({ script, session: { includePartialMessages: partial } });
   const turn = stream(scene.name, "go");
-  const { chunks, states, message, errors } = await readUI(turn.toUIMessageStreamResponse());
+  const { chunks, states, message, errors } = await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
   const { usage, costUsd, stopReason } = await turn.result();
   expect(errors).toEqual([]);
   expect(message).toMatchObject({ id: turn.id, role: "assistant", parts: PARTS });
@@ -56,7 +56,9 @@ test.each([[true], [false]])("toUIMessageStreamResponse(): sends an AI SDK messa
 test("turn.toUIMessageStreamResponse(): serves the transport of useChat, and replays when the page reconnects", async () => {
   await using scene = await Scene.open({ script });
   const turn = stream(scene.name, "go");
-  const transport = new DefaultChatTransport<TurnMessage>({ fetch: async () => turn.toUIMessageStreamResponse() });
+  const transport = new DefaultChatTransport<TurnMessage>({
+    fetch: async () => turn.toUIMessageStreamResponse({ view: "operator" }),
+  });
   const sent = await transport.sendMessages({
     trigger: "submit-message",
     chatId: "chat",
@@ -79,7 +81,7 @@ test("turn.toUIMessageStreamResponse(): ends with the error when the API fails t
     script: (turn) => turn.fail({ status: 400, message: "too odd" }),
   });
   const turn = stream(scene.name, "go");
-  const { chunks, errors } = await readUI(turn.toUIMessageStreamResponse());
+  const { chunks, errors } = await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
   expect(chunks.at(-1)).toMatchObject({ type: "error", errorText: expect.stringContaining("too odd") });
   expect(errors).toHaveLength(1);
   expect(errors[0]).not.toContain("\n    at ");
@@ -92,7 +94,7 @@ test("turn.toUIMessageStreamResponse(): ends with the error after the partial te
       await turn.crash();
     },
   });
-  const { message, chunks } = await readUI(stream(scene.name, "go").toUIMessageStreamResponse());
+  const { message, chunks } = await readUI(stream(scene.name, "go").toUIMessageStreamResponse({ view: "operator" }));
   expect(message?.parts).toMatchObject([{ type: "step-start" }, { type: "text", text: "so far", state: "done" }]);
   expect(chunks.at(-1)?.type).toBe("error");
 });
@@ -104,7 +106,7 @@ test("turn.toUIMessageStreamResponse(): shows an untouched retried turn as one m
       await turn.text("at last");
     },
   });
-  const { message, errors } = await readUI(stream(scene.name, "go").toUIMessageStreamResponse());
+  const { message, errors } = await readUI(stream(scene.name, "go").toUIMessageStreamResponse({ view: "operator" }));
   expect(errors).toEqual([]);
   expect(message?.parts).toMatchObject([{ type: "step-start" }, { type: "text", text: "at last" }]);
 });
@@ -117,7 +119,9 @@ test("turn.toUIMessageStreamResponse(): takes back the output of a retried attem
       if (turn.index === 0) await turn.crash();
     },
   });
-  const { message, states, errors } = await readUI(stream(scene.name, "go").toUIMessageStreamResponse());
+  const { message, states, errors } = await readUI(
+    stream(scene.name, "go").toUIMessageStreamResponse({ view: "operator" }),
+  );
   expect(errors).toEqual([]);
   expect(states.some(({ parts }) => parts.some((part) => part.type === "text" && part.text === "try 0"))).toBe(true);
   expect(message?.parts).toMatchObject([{ type: "step-start" }, { type: "text", text: "try 1", state: "done" }]);
@@ -131,7 +135,7 @@ test.each([
   async (_, script, part) => {
     await using scene = await Scene.open({ script });
     const turn = stream(scene.name, "go");
-    const read = readUI(turn.toUIMessageStreamResponse());
+    const read = readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
     if (part === "text") for await (const _ of turn.text()) break;
     else for await (const _ of turn.toolUses()) break;
     await turn.interrupt();
@@ -147,7 +151,7 @@ test("turn.toUIMessageStreamResponse(): is an empty, aborted message when the tu
   await using scene = await Scene.open({ script: () => open.promise });
   const first = stream(scene.name, "first");
   const turn = stream(scene.name, "second");
-  const read = readUI(turn.toUIMessageStreamResponse());
+  const read = readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
   await turn.interrupt();
   const { message, chunks } = await read;
   expect(message?.parts).toEqual([]);
@@ -158,7 +162,7 @@ test("turn.toUIMessageStreamResponse(): is an empty, aborted message when the tu
 
 test("turn.toUIMessageStreamResponse(): ends with the error when the session stops", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
-  const read = readUI(stream(scene.name, "go").toUIMessageStreamResponse());
+  const read = readUI(stream(scene.name, "go").toUIMessageStreamResponse({ view: "operator" }));
   await scene.fake.prompted(1);
   await scene.session.stop();
   expect((await read).chunks.map(({ type }) => type)).toEqual(["start", "error"]);
@@ -168,9 +172,9 @@ test("turn.toUIMessageStreamResponse(): a page that does not read delays neither
   await using scene = await Scene.open({ script: (turn) => turn.text("x".repeat(5_000), { partials: 500 }) });
   const turn = stream(scene.name, "go");
   const clock = new SimulatedClock();
-  const idle = turn.toUIMessageStreamResponse({ clock }).body?.getReader();
+  const idle = turn.toUIMessageStreamResponse({ view: "operator", clock }).body?.getReader();
   await idle?.read();
-  const { message } = await readUI(turn.toUIMessageStreamResponse());
+  const { message } = await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
   expect(message?.parts.at(-1)).toMatchObject({ text: "x".repeat(5_000) });
   expect((await turn.result()).text).toHaveLength(5_000);
   await idle?.cancel();
@@ -188,7 +192,7 @@ test("turn.toUIMessageStreamResponse(): a page that leaves does not stop the tur
   });
   const turn = stream(scene.name, "go");
   const clock = new SimulatedClock();
-  const reader = turn.toUIMessageStreamResponse({ clock }).body?.getReader();
+  const reader = turn.toUIMessageStreamResponse({ view: "operator", clock }).body?.getReader();
   const decoder = new TextDecoder();
   let heard = "";
   while (!heard.includes("first")) heard += decoder.decode((await reader?.read())?.value);

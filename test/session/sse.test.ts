@@ -67,7 +67,7 @@ function parse(body: string): EventSourceMessage[] {
 }
 
 async function eventsOf(turn: Turn, options: SseOptions = {}): Promise<EventSourceMessage[]> {
-  return parse(await turn.toResponse(options).text());
+  return parse(await turn.toResponse({ view: "operator", ...options }).text());
 }
 
 const parsed = (events: readonly EventSourceMessage[]): unknown[] =>
@@ -108,7 +108,7 @@ describe("Turn.toResponse", () => {
   it("sends events as they arrive", async () => {
     const { record, turn } = running();
     const reader = turn
-      .toResponse({ clock: new SimulatedClock() })
+      .toResponse({ view: "operator", clock: new SimulatedClock() })
       .body?.pipeThrough(new TextDecoderStream())
       .getReader();
     record.append(messageStart("m1"));
@@ -189,7 +189,7 @@ describe("Turn.toResponse", () => {
   describe("in silence", () => {
     function open(clock: SimulatedClock): { record: TurnRecord; body: ReadableStream<string> } {
       const { record, turn } = running();
-      const response = turn.toResponse({ clock, heartbeatMs: 1_000 });
+      const response = turn.toResponse({ view: "operator", clock, heartbeatMs: 1_000 });
       if (response.body === null) throw new Error("no body");
       return { record, body: response.body.pipeThrough(new TextDecoderStream()) };
     }
@@ -215,7 +215,7 @@ describe("Turn.toResponse", () => {
     it("sends no further heartbeat to a client that does not read", async () => {
       const clock = new SimulatedClock();
       const { turn } = running();
-      const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
+      const reader = turn.toResponse({ view: "operator", clock, heartbeatMs: 1_000 }).body?.getReader();
       const first = reader?.read();
       await clock.advance(100_000);
       expect(new TextDecoder().decode((await first)?.value)).toMatch(/^:/);
@@ -232,7 +232,7 @@ describe("Turn.toResponse", () => {
     it("stops when the client leaves; the turn and its other readers continue", async () => {
       const clock = new SimulatedClock();
       const { record, turn } = running();
-      const gone = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
+      const gone = turn.toResponse({ view: "operator", clock, heartbeatMs: 1_000 }).body?.getReader();
       void gone?.read();
       await settle();
       await gone?.cancel();

@@ -76,13 +76,13 @@ function running(messages: readonly SDKMessage[] = []): { turn: Turn; record: Tu
 async function completed(messages: readonly SDKMessage[], as: Reply = reply): Promise<Read> {
   const { record, turn } = running(messages);
   record.complete(as);
-  return await readUI(turn.toUIMessageStreamResponse());
+  return await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
 }
 
 async function failed(error: CastellanError, messages: readonly SDKMessage[] = []): Promise<Read> {
   const { record, turn } = running(messages);
   record.fail("failed", error);
-  return await readUI(turn.toUIMessageStreamResponse());
+  return await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
 }
 
 const thinkingDelta = (thinking: string): SDKMessage =>
@@ -245,10 +245,10 @@ describe("Turn.toUIMessageStreamResponse", () => {
 
   it("sends every page the same, also a late one", async () => {
     const { record, turn } = running();
-    const early = readUI(turn.toUIMessageStreamResponse());
+    const early = readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
     for (const message of STREAMED) record.append(message);
     record.complete(reply);
-    expect((await readUI(turn.toUIMessageStreamResponse())).chunks).toEqual((await early).chunks);
+    expect((await readUI(turn.toUIMessageStreamResponse({ view: "operator" }))).chunks).toEqual((await early).chunks);
   });
 
   it("passes a tool's result through with its images, and an error as text", async () => {
@@ -364,7 +364,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
         record.append(message);
       }
       record.complete(reply);
-      return await readUI(turn.toUIMessageStreamResponse());
+      return await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
     }
     const SECOND = [{ type: "step-start" }, { type: "text", text: "second", state: "done" }];
 
@@ -433,7 +433,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
       const turn = new Turn(record, BEGUN.session, async () => {});
       const recall = (): void => record.recall("completed", { reply, output: undefined }, SHOWN);
       if (early) recall();
-      const reading = readUI(turn.toUIMessageStreamResponse());
+      const reading = readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
       await settle();
       if (!early) recall();
       const { message, errors } = await reading;
@@ -453,7 +453,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
       const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
       const turn = new Turn(record, BEGUN.session, async () => {});
       record.recall("failed", { error: new CastellanError("SESSION_STOPPED", "why") }, SHOWN.slice(0, 3));
-      const { message, errors } = await readUI(turn.toUIMessageStreamResponse());
+      const { message, errors } = await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
       expect(errors).toEqual(["why"]);
       expect(message?.parts.at(-1)).toMatchObject({ toolCallId: "a", state: "input-available" });
     });
@@ -503,8 +503,10 @@ describe("Turn.toUIMessageStreamResponse", () => {
     });
 
     it("hides an error that is not Castellan's", () => {
-      const chunks = [...new UIMessageStream({ id: "t", session: "a" }).fail(new Error("password: castle"))];
-      expect(chunks).toEqual([{ type: "error", errorText: "internal error" }]);
+      const chunks = [
+        ...new UIMessageStream({ id: "t", session: "a" }, "operator").fail(new Error("password: castle")),
+      ];
+      expect(chunks).toEqual([{ type: "error", errorText: "Something went wrong. Please try again later." }]);
     });
   });
 
@@ -547,7 +549,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
           for (const message of messages.slice(cut)) record.append(message);
         }
         record.complete(reply);
-        const read = await readUI(turn.toUIMessageStreamResponse());
+        const read = await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
         expect(read.errors).toEqual([]);
         let text = "";
         for await (const piece of turn.text()) text += piece;
@@ -568,7 +570,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
   it("sends chunks as they arrive, the first before the turn's first message", async () => {
     const { record, turn } = running();
     const reader = turn
-      .toUIMessageStreamResponse({ clock: new SimulatedClock() })
+      .toUIMessageStreamResponse({ view: "operator", clock: new SimulatedClock() })
       .body?.pipeThrough(new TextDecoderStream())
       .getReader();
     expect((await reader?.read())?.value).toContain('"type":"start"');
@@ -582,7 +584,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
   it("sends comments as heartbeats, which a page does not see", async () => {
     const clock = new SimulatedClock();
     const { record, turn } = running();
-    const response = turn.toUIMessageStreamResponse({ clock, heartbeatMs: 1_000 });
+    const response = turn.toUIMessageStreamResponse({ view: "operator", clock, heartbeatMs: 1_000 });
     const [seen, raw] = response.body?.tee() ?? [];
     const read = readUI(new Response(seen ?? null));
     const text = new Response(raw ?? null).text();
@@ -596,13 +598,13 @@ describe("Turn.toUIMessageStreamResponse", () => {
   it("stops when the page leaves; the turn and its other readers continue", async () => {
     const clock = new SimulatedClock();
     const { record, turn } = running();
-    const gone = turn.toUIMessageStreamResponse({ clock }).body?.getReader();
+    const gone = turn.toUIMessageStreamResponse({ view: "operator", clock }).body?.getReader();
     await gone?.read();
     void gone?.read();
     await settle();
     await gone?.cancel();
     expect(clock.timers).toBe(0);
-    const other = readUI(turn.toUIMessageStreamResponse({ clock }));
+    const other = readUI(turn.toUIMessageStreamResponse({ view: "operator", clock }));
     for (const message of STREAMED) record.append(message);
     record.complete(reply);
     expect((await other).message?.parts).toEqual(PARTS);
@@ -611,7 +613,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
 
   it("delays nothing for a page that does not read", async () => {
     const { record, turn } = running();
-    const reader = turn.toUIMessageStreamResponse({ clock: new SimulatedClock() }).body?.getReader();
+    const reader = turn.toUIMessageStreamResponse({ view: "operator", clock: new SimulatedClock() }).body?.getReader();
     for (const message of STREAMED) record.append(message);
     record.complete(reply);
     await expect(turn.result()).resolves.toBe(reply);

@@ -1,7 +1,10 @@
 import { type Clock, systemClock, type Timer } from "../../clock.ts";
+import type { ResponseView } from "./response-view.ts";
 
 /** Options of a response with server-sent events. */
 export interface EventStreamOptions {
+  /** Who reads the response. Default `"user"`. */
+  readonly view?: ResponseView;
   /** Milliseconds of silence before a comment is sent, so that proxies keep the connection. Default 15,000. */
   readonly heartbeatMs?: number;
   /** Additional headers. */

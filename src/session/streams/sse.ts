@@ -1,8 +1,7 @@
 import type { ShownPiece, ToolUse } from "../../claude/messages/shown.ts";
-import { CastellanError } from "../../errors.ts";
 import { eventId, Resumption } from "./event-id.ts";
 import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
-import type { Reply } from "./reply.ts";
+import { type ResponseView, type ShownError, type ShownReply, shownError, shownReply } from "./response-view.ts";
 import { shownBy } from "./turn-reader.ts";
 import type { TurnSource } from "./turn-source.ts";
 
@@ -16,9 +15,9 @@ export interface TurnEvents {
   /** A part of the output that is no longer kept; see {@link Turn.recalled}. */
   lost: { readonly code: "EVENTS_LOST"; readonly message: string };
   /** The last event of a completed turn. */
-  result: Reply;
+  result: ShownReply;
   /** The last event of any other turn. */
-  error: { readonly code: string; readonly message: string };
+  error: ShownError;
 }
 
 export interface SseOptions extends EventStreamOptions {
@@ -34,10 +33,14 @@ export interface SseOptions extends EventStreamOptions {
  * continues.
  */
 export function turnResponse(turn: TurnSource, options: SseOptions): Response {
-  return eventStreamResponse(eventsOf(turn, new Resumption(options.lastEventId)), options);
+  return eventStreamResponse(eventsOf(turn, new Resumption(options.lastEventId), options.view ?? "user"), options);
 }
 
-async function* eventsOf(turn: TurnSource, client: Resumption): AsyncGenerator<string, void, undefined> {
+async function* eventsOf(
+  turn: TurnSource,
+  client: Resumption,
+  view: ResponseView,
+): AsyncGenerator<string, void, undefined> {
   try {
     for await (const batch of shownBy(turn)) {
       for (const { position, pieces } of batch) {
@@ -48,10 +51,9 @@ async function* eventsOf(turn: TurnSource, client: Resumption): AsyncGenerator<s
         yield `${[...retry, ...pieces.map(pieceEvent)].join("\n\n")}\nid: ${eventId(position)}\n\n`;
       }
     }
-    yield ended(client, turn.attempts, event("result", await turn.result), true);
+    yield ended(client, turn.attempts, event("result", shownReply(await turn.result, view)), true);
   } catch (error) {
-    const { code, message } = CastellanError.is(error) ? error : { code: "INTERNAL", message: "internal error" };
-    yield ended(client, turn.attempts, event("error", { code, message }), false);
+    yield ended(client, turn.attempts, event("error", shownError(error, view)), false);
   }
 }
 

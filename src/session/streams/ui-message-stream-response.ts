@@ -1,5 +1,6 @@
 import type { SessionName } from "../../names.ts";
 import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
+import type { ResponseView } from "./response-view.ts";
 import type { TurnSource } from "./turn-source.ts";
 import type { UIMessageChunk } from "./ui-message-chunk.ts";
 import { UIMessageStream } from "./ui-message-stream.ts";
@@ -9,11 +10,17 @@ import { UIMessageStream } from "./ui-message-stream.ts";
  * continues.
  */
 export function uiMessageStreamResponse(turn: TurnSource, session: SessionName, options: EventStreamOptions): Response {
-  return eventStreamResponse(eventsOf(turn, session), options, { "x-vercel-ai-ui-message-stream": "v1" });
+  return eventStreamResponse(eventsOf(turn, session, options.view ?? "user"), options, {
+    "x-vercel-ai-ui-message-stream": "v1",
+  });
 }
 
-async function* eventsOf(turn: TurnSource, session: SessionName): AsyncGenerator<string, void, undefined> {
-  const stream = new UIMessageStream({ id: turn.id, session });
+async function* eventsOf(
+  turn: TurnSource,
+  session: SessionName,
+  view: ResponseView,
+): AsyncGenerator<string, void, undefined> {
+  const stream = new UIMessageStream({ id: turn.id, session }, view);
   yield events(stream.start());
   try {
     yield* turn.recalled ? recalledEvents(turn, stream) : liveEvents(turn, stream);

@@ -2,8 +2,10 @@ import { type Part, PartReader } from "../../claude/messages/parts.ts";
 import type { Delta, ShownPiece } from "../../claude/messages/shown.ts";
 import { type ToolResult, textOfOutput } from "../../claude/messages/tools.ts";
 import { CastellanError } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { SessionName } from "../../names.ts";
 import type { Reply } from "./reply.ts";
+import { isStop, type ResponseView, shownError, shownReply } from "./response-view.ts";
 import type { NumberedMessage } from "./turn-reader.ts";
 import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
 import { finishReasonOf } from "./ui-message-chunk.ts";
@@ -24,6 +26,7 @@ const NOT_KEPT = "(the answer of this tool is no longer kept)";
  */
 export class UIMessageStream {
   readonly #metadata: TurnMetadata;
+  readonly #view: ResponseView;
   readonly #reader = new PartReader();
   /** The ids of called tools without an output. */
   readonly #called = new Set<string>();
@@ -36,8 +39,9 @@ export class UIMessageStream {
   #part: { readonly type: Delta["type"] | "tool"; readonly id: string } | undefined;
   #parts = 0;
 
-  constructor(turn: { readonly id: string; readonly session: SessionName }) {
+  constructor(turn: { readonly id: string; readonly session: SessionName }, view: ResponseView) {
     this.#metadata = { session: turn.session, turnId: turn.id };
+    this.#view = view;
   }
 
   *start(): Chunks {
@@ -70,18 +74,19 @@ export class UIMessageStream {
     }
   }
 
-  *complete({ usage, costUsd, stopReason, command }: Reply): Chunks {
+  *complete(reply: Reply): Chunks {
     yield* this.#endPart();
     if (this.#step !== "none") yield { type: "finish-step" };
-    const told = command === undefined ? {} : { command };
-    const messageMetadata = { ...this.#metadata, usage, costUsd, stopReason, ...told };
+    const { usage, costUsd, stopReason, command } = shownReply(reply, this.#view);
+    const messageMetadata = { ...this.#metadata, stopReason, ...withoutUndefined({ usage, costUsd, command }) };
     yield { type: "finish", finishReason: finishReasonOf(stopReason), messageMetadata };
   }
 
   *fail(error: unknown): Chunks {
     yield* this.#endPart();
-    if (wasStopped(error)) yield { type: "abort", reason: error.message };
-    else yield { type: "error", errorText: CastellanError.is(error) ? error.message : "internal error" };
+    const { message } = shownError(error, this.#view);
+    if (wasStopped(error)) yield { type: "abort", reason: message };
+    else yield { type: "error", errorText: message };
   }
 
   *#retry(attempt: number): Chunks {
@@ -165,10 +170,7 @@ function tool(toolCallId: string): Tool {
   return { toolCallId, dynamic: true, providerExecuted: true };
 }
 
-/** Whether a caller stopped this turn. A turn that ended because of its session is an error. */
-function wasStopped(error: unknown): error is CastellanError {
-  if (CastellanError.is(error, "TURN_CANCELLED")) return true;
-  return (
-    CastellanError.is(error, "TURN_INTERRUPTED") && error.details.exit === undefined && !CastellanError.is(error.cause)
-  );
+/** Whether a caller stopped the turn. */
+function wasStopped(error: unknown): boolean {
+  return CastellanError.is(error, "TURN_CANCELLED") || (CastellanError.is(error, "TURN_INTERRUPTED") && isStop(error));
 }
