@@ -156,7 +156,7 @@ describe("an intact transcript", () => {
     await session.compact();
     await session.hibernate();
     await session.wake();
-    api.model = () => ({ text: "a b c d e f g h i j", tokensPerSecond: 4 });
+    api.model = () => ({ text: "and so on ".repeat(200), tokensPerSecond: 4 });
     const cut = session.stream("two");
     for await (const _ of cut.text()) break;
     const { pid } = session.status();
