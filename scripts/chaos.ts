@@ -50,9 +50,9 @@ if (suite === undefined) throw new Error(`unknown suite ${name}; expected ${Obje
 if (values.help) console.log(suite.usage);
 else {
   const vitest = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
-  const only = values.on === undefined ? [] : ["--testNamePattern", `^${values.on} processes`];
-  const args = [vitest, "run", "--config", "vitest.chaos.config.ts", suite.tests, ...only];
-  const env = { ...process.env, ...suite.env(values.seed, values.minutes ?? suite.minutes) };
+  const args = [vitest, "run", "--config", "vitest.chaos.config.ts", suite.tests];
+  const on = values.on === undefined ? {} : { CHAOS_ON: values.on };
+  const env = { ...process.env, ...suite.env(values.seed, values.minutes ?? suite.minutes), ...on };
   const tests = spawn(process.execPath, args, { stdio: "inherit", env });
   tests.on("exit", (code) => {
     process.exitCode = code ?? 1;
