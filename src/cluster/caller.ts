@@ -74,7 +74,7 @@ export class Caller {
     const request = { key, method, args, claim: true };
     const answer = await this.#deps.transport.call(to, request, this.#closed.signal).catch((error: unknown) => {
       this.#closed.signal.throwIfAborted();
-      throw uncertain(key, method, error);
+      throw error instanceof Unreachable && error.unsent ? unsent(key, method, error) : uncertain(key, method, error);
     });
     if (answer.type === "answer") return answer.value;
     throw answer.type === "failed" ? errorOf(answer.error) : notThere(key, to);
@@ -99,6 +99,11 @@ function notThere(key: string, { address }: Destination): CastellanError<"CLUSTE
 
 function refused(key: string, method: CallMethod, cause: Error): CastellanError<"CLUSTER_UNAVAILABLE"> {
   const message = `global session ${formatName(nameOfKey(key))}: its node refuses \`${method}\`: ${cause.message}`;
+  return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" }, cause });
+}
+
+function unsent(key: string, method: CallMethod, cause: Error): CastellanError<"CLUSTER_UNAVAILABLE"> {
+  const message = `global session ${formatName(nameOfKey(key))}: its node could not be asked to \`${method}\`: ${cause.message}`;
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" }, cause });
 }
 

@@ -168,9 +168,14 @@ describe("Caller.callAt", () => {
     expect(calls).toMatchObject([{ boot: "b", claim: true }]);
   });
 
-  test("rejects with no_node, uncertain or the session's error", async () => {
+  test("rejects with no_node, unreachable, uncertain or the session's error", async () => {
     const refused = scene(() => NOT_OWNER);
     await expect(refused.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ details: { reason: "no_node" } });
+    const unsent = scene(() => Promise.reject(new Unreachable("nobody listens", { unsent: true })));
+    await expect(unsent.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({
+      details: { reason: "unreachable" },
+      message: expect.stringContaining("nobody listens"),
+    });
     const lost = scene(() => Promise.reject(new Unreachable("it broke")));
     await expect(lost.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ details: { reason: "uncertain" } });
     const error = { code: "SESSION_QUARANTINED", message: "quarantined", details: {} };
