@@ -75,7 +75,10 @@ test("examples/web/next: streams from its route handler, and keeps conversations
   const other = await eventsOf(await next.ask("writer", "What did I just say?", "bob"));
   expect(other.at(-1)?.data.text).not.toContain("Tom");
   const refused = await next.ask("nobody", "hi");
-  expect([refused.status, await refused.json()]).toEqual([404, { code: "SESSION_NOT_FOUND" }]);
+  expect([refused.status, await refused.json()]).toEqual([
+    404,
+    { code: "SESSION_NOT_FOUND", message: "There is no such assistant." },
+  ]);
 });
 
 test.each([
