@@ -74,6 +74,15 @@ test("toResponse(): sends users a sentence when the session loses its process in
   expect(session(scene.name).status().restarts).toBe(1);
 });
 
+test("toResponse(): shows no more than users see for a view that it does not know", async () => {
+  await using scene = await Scene.open({ script: (turn) => turn.text("castle") });
+  const turn = stream(scene.name, "go");
+  // @ts-expect-error: input of an untyped caller
+  const page = await turn.toResponse({ view: "admin" }).text();
+  expect(page).toContain('"text":"castle"');
+  expect(page).not.toMatch(/costUsd|sessionId|usage/);
+});
+
 test("publicError(): says nothing of an error that is not Castellan's", () => {
   const error = new Error("password: castle");
   const expected = { code: "INTERNAL", message: "Something went wrong. Please try again later." };

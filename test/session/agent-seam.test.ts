@@ -56,9 +56,9 @@ describe("Code above claude/", () => {
   /** Types of messages, and the handle of a query. `SDKMessage` itself is passed through to callers. */
   const SHAPES =
     /\b(?:Query|SDK(?:Assistant|User|Result|System|PartialAssistant|Status|Compact|Background)\w*|query)\b(?=[^;]*from "@anthropic-ai\/claude-agent-sdk")/;
-  /** Fields that only the SDK's messages have. */
+  /** Fields and types that only the SDK's messages have, also destructured or looked for with `in`. */
   const FIELDS =
-    /\.(?:subtype|parent_tool_use_id|tool_use_id|stop_reason|is_error|total_cost_usd|modelUsage|session_id|content_block|terminal_reason|structured_output)\b|\.type [!=]== "(?:assistant|user|result|system|stream_event)"/;
+    /\b(?:subtype|parent_tool_use_id|tool_use_id|stop_reason|is_error|total_cost_usd|modelUsage|content_block|terminal_reason|structured_output|user_message_uuid|command_uuid)\b|\.session_id\b|\.type [!=]== "(?:assistant|user|result|system|stream_event)"/;
 
   it("neither holds the SDK's query nor reads the shapes of its messages", () => {
     const above = globSync(

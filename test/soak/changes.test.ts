@@ -129,6 +129,9 @@ describe("Session on the real Claude Code", () => {
     expect(said.length).toBeGreaterThan(2);
     expect(said.join("")).toBe("one, two, three, four, five, six");
     expect(sse).toContain("event: result");
+    for (const page of [sse, ui]) expect(page).not.toMatch(/costUsd|inputTokens|sessionId/);
+    const all = await turn.toResponse({ view: "operator" }).text();
+    for (const field of ["costUsd", "inputTokens", "sessionId"]) expect(all).toContain(`"${field}":`);
     const deltas = [...ui.matchAll(/"type":"text-delta".*?"delta":"(.*?)"/g)].map(([, delta]) => delta);
     expect(deltas.join("")).toBe("one, two, three, four, five, six");
     expect(ui.trimEnd().endsWith("data: [DONE]")).toBe(true);

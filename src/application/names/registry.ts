@@ -229,7 +229,9 @@ export class SessionRegistry {
           : "It has no sessions; add one with `startSession`"
         : near.length > 0
           ? `Did you mean ${near.join(" or ")}?`
-          : `There are ${known.length}: ${known.slice(0, 5).join(", ")}${known.length > 5 ? ", …" : ""}`;
+          : known.length === 1
+            ? `The only one is ${known[0]}`
+            : `There are ${known.length}: ${known.slice(0, 5).join(", ")}${known.length > 5 ? ", …" : ""}`;
     const details = { nearMisses: near };
     return new CastellanError("SESSION_NOT_FOUND", `There is no session ${formatName(name)} ${where}. ${hint}`, {
       details,

@@ -59,8 +59,11 @@ export function invalidOptions(
   cause?: unknown,
 ): CastellanError<"INVALID_OPTIONS"> {
   const list = problems.map(({ field, message }) => (field === "" ? message : `\`${field}\`: ${message}`));
+  const [only = ""] = list;
   const message =
-    list.length === 1 ? `${what}: ${list[0]}.` : `${what}:\n${list.map((line) => `  - ${line}`).join("\n")}`;
+    list.length === 1
+      ? `${what}: ${only}${only.endsWith("?") ? "" : "."}`
+      : `${what}:\n${list.map((line) => `  - ${line}`).join("\n")}`;
   return new CastellanError("INVALID_OPTIONS", message, { details: { problems }, cause });
 }
 

@@ -27,8 +27,8 @@ export function shownReply(reply: Reply, view: ResponseView): ShownReply {
 }
 
 export function shownError(error: unknown, view: ResponseView): ShownError {
-  if (!CastellanError.is(error)) return { code: "INTERNAL", message: UNKNOWN };
-  return view === "operator" ? { code: error.code, message: error.message } : publicError(error);
+  const isShown = view === "operator" && CastellanError.is(error);
+  return isShown ? { code: error.code, message: error.message } : publicError(error);
 }
 
 /**
