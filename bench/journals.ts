@@ -49,7 +49,10 @@ function noJournal(): Journal {
     approvals: async () => [],
     conversations: async () => [],
     records: async function* () {},
-    extent: async () => ({ turns: 0, approvals: 0 }),
+    extent: async () => ({ turns: 0, approvals: 0, events: 0 }),
+    events: async () => [],
+    eventExtent: async () => undefined,
+    content: async () => undefined,
     usage: async () => [],
     prune: async () => 0,
   };

@@ -27,7 +27,12 @@ export { formatInspection } from "./application/inspection/inspection-text.ts";
 export type { Picker, SessionRef } from "./application/names/reference.ts";
 export type { CapacityOptions } from "./application/options/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/options/child-options.ts";
-export type { JournalLocation, JournalOptions, StoredJournalOptions } from "./application/options/journal-options.ts";
+export type {
+   JournalLocation,
+  JournalOptions,
+  JournalRetention,
+  StoredJournalOptions,
+} from "./application/options/journal-options.ts";
 export type { Logger, SupervisorOptions, TreeOptions } from "./application/options/supervisor-options.ts";
 export {
   type TemplateKey,
@@ -115,6 +120,13 @@ export { memoryJournal } from "./journal/memory/memory-journal.ts";
 export type { ApprovalEntry, RequestedApproval } from "./journal/model/approval-entry.ts";
 export type { Batch, Change } from "./journal/model/change.ts";
 export type { ConversationEntry } from "./journal/model/conversation-entry.ts";
+export type {
+  ContentEntry,
+  EventEntry,
+  EventExtent,
+  EventQuery,
+  EventRetention,
+} from "./journal/model/event-entry.ts";
 export type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "./journal/model/journal.ts";
 export type { Json, JsonObject, SessionEntry } from "./journal/model/session-entry.ts";
 export type { ModelSpending, Spending, Usage } from "./journal/model/spending.ts";

@@ -73,6 +73,8 @@ export class Erasing {
       await tree.templates.evicted(key);
       server?.silence();
       const extent = await journal.extent(key);
+      // A log whose events were all deleted has the name, too.
+      const hasLog = (await journal.eventExtent(key)) !== undefined;
       const known = await journal.conversations(key);
       const removed = await removeBelongings(await belongingsOf(known, settings, terms.sessionStore), {
         key,
@@ -81,7 +83,8 @@ export class Erasing {
       });
       const spent = (await journal.usage({ session: key, by: [] })).length > 0;
       const spentBy = [ERASED, newId()] as const;
-      if (spent || isKnown(known) || extent.turns + extent.approvals > 0) await journal.erase(key, nameKey(spentBy));
+      const isStored = spent || hasLog || isKnown(known) || extent.turns + extent.approvals > 0;
+      if (isStored) await journal.erase(key, nameKey(spentBy));
       await journal.expunge(true);
       return { name, ...extent, ...removed, ...(spent ? { spentBy } : {}) };
     });

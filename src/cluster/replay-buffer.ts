@@ -3,6 +3,7 @@ import { CastellanError } from "../errors.ts";
 import { publish } from "../events.ts";
 import { toText } from "../journal/model/stored-text.ts";
 import { LazyDatabase } from "../journal/postgres/lazy-database.ts";
+import { parametersOf } from "../journal/postgres/postgres-changes.ts";
 import type { PostgresDatabase } from "../journal/postgres/postgres-database.ts";
 import { JOURNAL_TABLES } from "../journal/postgres/postgres-journal-tables.ts";
 import type { PostgresLocation } from "../journal/postgres/postgres-location.ts";
@@ -154,7 +155,7 @@ export class ReplayBuffer {
     await restoreClaims(query, boot, epochs, false);
     const [fresh] = await query(COUNT, [toText(boot), number]);
     if (fresh === undefined) return;
-    await Promise.all(statements.map(({ text, rows }) => query(text, [rows])));
+    await Promise.all(statements.map((statement) => query(statement.text, parametersOf(statement))));
   }
 
   get #subject(): string {

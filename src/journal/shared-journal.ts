@@ -3,7 +3,7 @@ import { type Clock, pause, type Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { JournalWriter } from "./journal-writer.ts";
 import { Erasures } from "./model/erasures.ts";
-import type { Journal, JournalOwner } from "./model/journal.ts";
+import type { Journal, JournalOwner, Retention } from "./model/journal.ts";
 
 /** Poll interval for a journal's owner, and interval of pruning, in milliseconds. */
 const OWNER_POLL_MS = 500;
@@ -18,9 +18,12 @@ const CLOSE_MS = 5_000;
 export interface JournalTerms {
   /** How long to wait for a live owner, in milliseconds. */
   readonly waitForOwnerMs: number;
-  /** How long to keep ended turns, in milliseconds, and how many per session. */
+  /** How long to keep ended turns and events, in milliseconds. */
   readonly maxAgeMs: number;
+  /** How many ended turns, events, and bytes of events to keep per session. */
   readonly maxTurns: number;
+  readonly maxEvents: number;
+  readonly maxEventBytes: number;
 }
 
 export interface SharedJournalDeps {
@@ -117,10 +120,10 @@ async function open(journal: Journal, terms: JournalTerms, deps: SharedJournalDe
 }
 
 /**
- * Prunes old turns now and every ten minutes, best effort. A wall clock that was set forward makes all turns look old,
- * so pruning waits until the clock has run evenly since the last look.
+ * Prunes old turns and events now and every ten minutes, best effort. A wall clock that was set forward makes all look
+ * old, so pruning waits until the clock has run evenly since the last look.
  */
-function pruneRegularly(journal: Journal, { maxAgeMs, maxTurns }: JournalTerms, clock: Clock): () => void {
+function pruneRegularly(journal: Journal, terms: JournalTerms, clock: Clock): () => void {
   let timer: Timer | undefined;
   let retired = false;
   let aheadMs = clock.now() - clock.monotonic();
@@ -128,7 +131,7 @@ function pruneRegularly(journal: Journal, { maxAgeMs, maxTurns }: JournalTerms, 
     const before = aheadMs;
     aheadMs = clock.now() - clock.monotonic();
     if (aheadMs - before <= MOST_SET_MS) {
-      await journal.prune({ endedSince: clock.now() - maxAgeMs, turnsPerSession: maxTurns }).catch(() => {});
+      await journal.prune(retentionOf(terms, clock.now())).catch(() => {});
     }
     if (!retired) timer = clock.schedule(PRUNE_MS, prune, { background: true });
   };
@@ -137,6 +140,12 @@ function pruneRegularly(journal: Journal, { maxAgeMs, maxTurns }: JournalTerms, 
     retired = true;
     timer?.cancel();
   };
+}
+
+function retentionOf({ maxAgeMs, maxTurns, maxEvents, maxEventBytes }: JournalTerms, now: number): Retention {
+  const since = now - maxAgeMs;
+  const events = { since, perSession: maxEvents, bytesPerSession: maxEventBytes };
+  return { endedSince: since, turnsPerSession: maxTurns, events };
 }
 
 async function release(journals: Map<unknown, Sharing>, identity: unknown, sharing: Sharing): Promise<void> {

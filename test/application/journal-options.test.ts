@@ -79,6 +79,8 @@ test.each([
   [{ sqlite: "a.db", waitForOwner: "soon" }, "journal.waitForOwner"],
   [{ sqlite: "a.db", retention: { maxTurns: -1 } }, "journal.retention.maxTurns"],
   [{ sqlite: "a.db", retention: { maxDays: 3 } }, "journal.retention"],
+  [{ sqlite: "a.db", retention: { maxEvents: 1.5 } }, "journal.retention.maxEvents"],
+  [{ sqlite: "a.db", retention: { maxEventBytes: "much" } }, "journal.retention.maxEventBytes"],
   [{ sqlite: "a.db", sync: true }, "journal.sync"],
   [{ postgres: "mysql://a" }, "journal.postgres"],
   [{ postgres: "postgres://a", schema: 'a"; drop' }, "journal.schema"],

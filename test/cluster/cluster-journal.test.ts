@@ -7,6 +7,7 @@ import { JournalWriter } from "../../src/journal/journal-writer.ts";
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { toText } from "../../src/journal/model/stored-text.ts";
+import { ALL_EVENTS } from "../../src/testing/conformance/journal-case.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
@@ -64,7 +65,10 @@ async function isSettled(promise: Promise<unknown> | undefined): Promise<boolean
 
 describe("ClusterJournal", () => {
   let where: Place | undefined;
-  const NODE_TABLES = ["nodes", "globals", "batches", "sessions", "turns", "spent", "approvals"];
+  const NODE_TABLES = [
+    ...["nodes", "globals", "batches", "sessions", "turns", "spent", "approvals"],
+    ...["event_logs", "events", "contents", "event_contents"],
+  ];
 
   /** Returns an empty journal whose node owns every session that is written. */
   const make = async (): Promise<Journal> => {
@@ -90,6 +94,7 @@ describe("ClusterJournal", () => {
     if (change.type === "session_saved") return change.session.key;
     if (change.type === "turn_accepted") return change.turn.session;
     if (change.type === "approval_requested") return change.approval.session;
+    if (change.type === "event_appended") return change.event.session;
     return "session" in change ? change.session : [];
   };
 
@@ -127,7 +132,7 @@ describe("ClusterJournal", () => {
       { type: "turn_ended", turn: `${n}`, state: "completed", at: n, outcome: {} },
     ]);
     await journal.write({ number: 1, sessions: [A], durable: false, changes: ended.flat() });
-    const retention = { endedSince: 0, turnsPerSession: 10 };
+    const retention = { endedSince: 0, turnsPerSession: 10, events: ALL_EVENTS };
     const pruned = await Promise.all([journal, ...others].map((each) => each.prune(retention)));
     expect(pruned.reduce((sum, count) => sum + count, 0)).toBe(390);
     expect(await journal.turn("389")).toBeUndefined();

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Change } from "../../src/journal/model/change.ts";
 import { changeGroups } from "../../src/journal/model/change-groups.ts";
+import { appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 
 const id = fc.constantFrom("1", "2", "3");
 const session = fc.constantFrom("a", "b");
@@ -62,6 +63,10 @@ const anyChange: fc.Arbitrary<Change> = fc.oneof(
   fc
     .tuple(id, number)
     .map(([approval, at]): Change => ({ type: "approval_settled", approval, outcome: "approved", at })),
+  fc.tuple(session, number, id).map(([key, n, turn]): Change => {
+    const brought = content(`content ${n % 3}`);
+    return appendingWith(event(n, { session: key, turn }), brought);
+  }),
 );
 
 /** Returns everything that a journal knows after these changes. */
@@ -75,6 +80,8 @@ async function knownAfter(changes: readonly Change[]): Promise<unknown> {
     unfinished: (await journal.unfinishedTurns(["a", "b"])).map((turn) => turn.id).toSorted(),
     turns: await Promise.all(["1", "2", "3"].map((turn) => journal.turn(turn))),
     approvals: approvals.map((all) => all.toSorted((one, other) => (one.id < other.id ? -1 : 1))),
+    events: await Promise.all(["a", "b"].map((key) => journal.events({ session: key, limit: 99 }))),
+    extents: await Promise.all(["a", "b"].map((key) => journal.eventExtent(key))),
     left: await Promise.all(["a", "b"].map((key) => journal.conversations(key))),
     usage: (await journal.usage({ by: ["session"] })).toSorted((one, other) =>
       (one.session ?? "") < (other.session ?? "") ? -1 : 1,

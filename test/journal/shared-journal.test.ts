@@ -6,7 +6,7 @@ import { type JournalTerms, openSharedJournal, type SharedJournal } from "../../
 import { SetClock } from "../set-clock.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 
-const TERMS: JournalTerms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7 };
+const TERMS: JournalTerms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7, maxEvents: 8, maxEventBytes: 9 };
 const ELSEWHERE: JournalOwner = { id: "elsewhere", pid: 7, host: "there", startedAt: 0 };
 
 function setUp(clock: SimulatedClock = new SimulatedClock()) {
@@ -122,7 +122,7 @@ describe("openSharedJournal", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("prunes old turns at once and every ten minutes until it is closed, also after a failure", async () => {
+  it("prunes old turns and events at once and every ten minutes until it is closed, also after a failure", async () => {
     const { clock, hold } = setUp();
     const pruned: Retention[] = [];
     const prune = async (retention: Retention): Promise<number> => {
@@ -132,7 +132,12 @@ describe("openSharedJournal", () => {
     };
     const held = await hold({}, Object.assign(memoryJournal(), { prune }));
     await clock.advance(20 * 60_000);
-    expect(pruned).toEqual([0, 600_000, 1_200_000].map((now) => ({ endedSince: now - 1_000, turnsPerSession: 7 })));
+    const expected = [-1_000, 599_000, 1_199_000].map((since) => ({
+      endedSince: since,
+      turnsPerSession: 7,
+      events: { since, perSession: 8, bytesPerSession: 9 },
+    }));
+    expect(pruned).toEqual(expected);
     await held.release();
     await settle();
     expect(clock.timers).toBe(0);

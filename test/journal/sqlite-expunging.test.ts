@@ -7,6 +7,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
+import { ALL_EVENTS } from "../../src/testing/conformance/journal-case.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
@@ -86,7 +87,7 @@ describe("sqliteJournal expunge", () => {
           const text = (last.mine ? SECRET : "another's word").repeat(grows);
           await write({ type: "turn_ended", turn: `t${n - ends}`, state: "completed", at: n, outcome: { text } });
         }
-        await journal.prune({ endedSince: steps.length / 4, turnsPerSession: 1_000 });
+        await journal.prune({ endedSince: steps.length / 4, turnsPerSession: 1_000, events: ALL_EVENTS });
         await write(erased);
         await journal.expunge?.(true);
         expect(found(SECRET, sqlite)).toBe(0);

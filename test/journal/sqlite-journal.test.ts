@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
+import { ALL_EVENTS } from "../../src/testing/conformance/journal-case.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { canSlowDown, slowDisk } from "./slow-disk.ts";
 import { Application } from "./sqlite-application.ts";
@@ -160,7 +161,9 @@ describe("sqliteJournal prune", () => {
     await using journal = await opened();
     await journal.write({ number: 1, changes: ended(2_000), durable: false });
     const events: string[] = [];
-    const pruned = journal.prune({ endedSince: 0, turnsPerSession: 10 }).then((count) => events.push(`${count} gone`));
+    const pruned = journal
+      .prune({ endedSince: 0, turnsPerSession: 10, events: ALL_EVENTS })
+      .then((count) => events.push(`${count} gone`));
     await new Promise(setImmediate);
     await journal.write(accepting(2, turn("new")));
     events.push("written");
@@ -173,17 +176,19 @@ describe("sqliteJournal prune", () => {
   it("keeps any number of turns with turnsPerSession Infinity", async () => {
     await using journal = await opened();
     await journal.write({ number: 1, changes: ended(20), durable: false });
-    expect(await journal.prune({ endedSince: 5, turnsPerSession: Number.POSITIVE_INFINITY })).toBe(5);
+    expect(await journal.prune({ endedSince: 5, turnsPerSession: Number.POSITIVE_INFINITY, events: ALL_EVENTS })).toBe(
+      5,
+    );
   });
 
   it("rejects when the journal is closed", async () => {
     const journal = await opened();
     await journal.write({ number: 1, changes: ended(2_000), durable: false });
-    const pruned = errorOf(journal.prune({ endedSince: 10_000, turnsPerSession: 0 }));
+    const pruned = errorOf(journal.prune({ endedSince: 10_000, turnsPerSession: 0, events: ALL_EVENTS }));
     await journal.close();
     expect((await pruned).details).toMatchObject({ reason: "failed" });
     await journal.open(OWNER);
-    expect(await journal.prune({ endedSince: 10_000, turnsPerSession: 0 })).toBeGreaterThan(0);
+    expect(await journal.prune({ endedSince: 10_000, turnsPerSession: 0, events: ALL_EVENTS })).toBeGreaterThan(0);
     await journal.close();
   });
 });

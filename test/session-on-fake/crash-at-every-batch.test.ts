@@ -38,6 +38,9 @@ class CrashingJournal {
       records: (key) => inner.records(key),
       extent: (key) => inner.extent(key),
       usage: (query) => inner.usage(query),
+      events: (query) => inner.events(query),
+      eventExtent: (key) => inner.eventExtent(key),
+      content: (hash) => inner.content(hash),
       prune: (retention) => inner.prune(retention),
     };
   }

@@ -90,6 +90,7 @@ test("eraseSession(): stops a running session and keeps nothing but its costs, w
     name,
     turns: 4,
     approvals: 0,
+    events: 0,
     conversations: [first.sessionId, conversationId],
     transcripts: 0,
     files: 0,

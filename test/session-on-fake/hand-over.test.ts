@@ -20,6 +20,9 @@ test("SessionServer.handOver(): resolves only after the pending turn-begun write
     records: journal.records.bind(journal),
     extent: journal.extent.bind(journal),
     usage: journal.usage.bind(journal),
+    events: journal.events.bind(journal),
+    eventExtent: journal.eventExtent.bind(journal),
+    content: journal.content.bind(journal),
     prune: journal.prune.bind(journal),
     write: async (batch: Batch) => {
       if (batch.changes.some(({ type }) => type === "turn_begun")) {

@@ -32,6 +32,9 @@ class Faulty {
     records: (key) => this.inner.records(key),
     extent: (key) => this.#read(() => this.inner.extent(key)),
     usage: (query) => this.#read(() => this.inner.usage(query)),
+    events: (query) => this.#read(() => this.inner.events(query)),
+    eventExtent: (key) => this.#read(() => this.inner.eventExtent(key)),
+    content: (hash) => this.#read(() => this.inner.content(hash)),
     prune: (retention) => this.#read(() => this.inner.prune(retention)),
   };
 

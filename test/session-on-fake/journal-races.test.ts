@@ -37,6 +37,9 @@ class Gated {
     records: (key) => this.inner.records(key),
     extent: (key) => this.inner.extent(key),
     usage: (query) => this.inner.usage(query),
+    events: (query) => this.inner.events(query),
+    eventExtent: (key) => this.inner.eventExtent(key),
+    content: (hash) => this.inner.content(hash),
     prune: (retention) => this.inner.prune(retention),
   };
 }

@@ -1,6 +1,7 @@
 import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
+import type { MemorySize } from "../../capacity/memory-size.ts";
 import type { Duration } from "../../duration.ts";
 import { memoryJournal } from "../../journal/memory/memory-journal.ts";
 import type { Journal } from "../../journal/model/journal.ts";
@@ -12,7 +13,7 @@ import {
   type SharedJournalDeps,
 } from "../../journal/shared-journal.ts";
 import { sqliteJournal } from "../../journal/sqlite/sqlite-journal.ts";
-import { durationSchema, validate } from "../../session/options/validation.ts";
+import { durationSchema, memorySchema, validate } from "../../session/options/validation.ts";
 
 /** Where a journal is stored. */
 export type JournalLocation =
@@ -25,8 +26,20 @@ export type JournalLocation =
 export interface StoredJournalOptions {
   /** How long to wait for another application that has the journal open. Default: do not wait; reject with `JOURNAL_IN_USE`. */
   readonly waitForOwner?: Duration;
-  /** How long, and how many of each session, ended turns are kept. Default 30 days and 1,000. Costs are kept for ever. */
-  readonly retention?: { readonly maxAge?: Duration; readonly maxTurns?: number };
+  /** What is kept of ended turns and of events. Costs are kept for ever. */
+  readonly retention?: JournalRetention;
+}
+
+/** How much a journal keeps. Per session, it deletes the oldest turns and the events with the lowest numbers first. */
+export interface JournalRetention {
+  /** How long ended turns and events are kept. Default 30 days. */
+  readonly maxAge?: Duration;
+  /** How many ended turns of each session are kept. Default 1,000. */
+  readonly maxTurns?: number;
+  /** How many events of each session are kept. Default 100,000. */
+  readonly maxEvents?: number;
+  /** How many bytes of events of each session are kept, with their contents. Default `"256MB"`. */
+  readonly maxEventBytes?: MemorySize;
 }
 
 /**
@@ -47,7 +60,12 @@ export const JOURNAL_VARIABLE = "CASTELLAN_JOURNAL";
 const storedShape = {
   waitForOwner: durationSchema.optional(),
   retention: z
-    .strictObject({ maxAge: durationSchema.optional(), maxTurns: z.int().nonnegative().optional() })
+    .strictObject({
+      maxAge: durationSchema.optional(),
+      maxTurns: z.int().nonnegative().optional(),
+      maxEvents: z.int().nonnegative().optional(),
+      maxEventBytes: memorySchema.optional(),
+    })
     .optional(),
 };
 
@@ -107,6 +125,8 @@ function termsOf(options: StoredJournalOptions): JournalTerms {
     waitForOwnerMs: waitForOwner ?? 0,
     maxAgeMs: retention?.maxAge ?? 30 * 24 * 60 * 60_000,
     maxTurns: retention?.maxTurns ?? 1_000,
+    maxEvents: retention?.maxEvents ?? 100_000,
+    maxEventBytes: retention?.maxEventBytes ?? 256 * 1024 ** 2,
   };
 }
 

@@ -3,12 +3,20 @@ import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch, Change } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import {
+  type ContentEntry,
+  type EventEntry,
+  type EventExtent,
+  type EventQuery,
+  requireNumber,
+} from "../model/event-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { sumOf } from "../model/spending.ts";
 import type { TurnEntry } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
+import { MemoryEvents } from "./memory-events.ts";
 
 /** Spending on one model by one session on one day. */
 type Spent = UsageEntry & { readonly [Dimension in UsageDimension]: string };
@@ -32,6 +40,7 @@ class MemoryJournal implements Journal {
   readonly #spent = new Map<string, Spent>();
   /** By session, in order. */
   readonly #left = new Map<string, ConversationEntry[]>();
+  readonly #events = new MemoryEvents();
   #owner: JournalOwner | undefined;
   #written = 0;
 
@@ -48,6 +57,7 @@ class MemoryJournal implements Journal {
   async write({ number, changes }: Batch): Promise<void> {
     this.#refuseIfClosed();
     if (number <= this.#written) return;
+    refuseInvalid(changes);
     for (const change of changes) this.#make(change);
     this.#written = number;
   }
@@ -100,7 +110,26 @@ class MemoryJournal implements Journal {
     this.#refuseIfClosed();
     const count = (entries: Iterable<{ readonly session: string }>): number =>
       [...entries].filter((entry) => entry.session === session).length;
-    return { turns: count(this.#turns.values()), approvals: count(this.#approvals.values()) };
+    return {
+      turns: count(this.#turns.values()),
+      approvals: count(this.#approvals.values()),
+      events: this.#events.count(session),
+    };
+  }
+
+  async events(query: EventQuery): Promise<EventEntry[]> {
+    this.#refuseIfClosed();
+    return this.#events.page(query);
+  }
+
+  async eventExtent(session: string): Promise<EventExtent | undefined> {
+    this.#refuseIfClosed();
+    return this.#events.extent(session);
+  }
+
+  async content(hash: string): Promise<ContentEntry | undefined> {
+    this.#refuseIfClosed();
+    return this.#events.content(hash);
   }
 
   async usage({ supervisor, session, since = "", until = "9", by }: UsageQuery): Promise<UsageEntry[]> {
@@ -119,8 +148,9 @@ class MemoryJournal implements Journal {
     });
   }
 
-  async prune({ endedSince, turnsPerSession }: Retention): Promise<number> {
+  async prune({ endedSince, turnsPerSession, events }: Retention): Promise<number> {
     this.#refuseIfClosed();
+    this.#events.prune(events);
     const ended = [...this.#turns.values()].flatMap(({ id, session, endedAt }) =>
       endedAt === undefined ? [] : [{ id, session, endedAt }],
     );
@@ -214,6 +244,9 @@ class MemoryJournal implements Journal {
         this.#approvals.set(approval.id, { ...approval, outcome: change.outcome, settledAt: change.at });
         break;
       }
+      case "event_appended":
+        this.#events.append(change);
+        break;
     }
   }
 
@@ -250,6 +283,7 @@ class MemoryJournal implements Journal {
     this.#sessions.delete(key);
     this.#unfinished.delete(key);
     this.#left.delete(key);
+    this.#events.forget(key);
     for (const { id, session } of this.#turns.values()) if (session === key) this.#turns.delete(id);
     for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
   }
@@ -258,6 +292,16 @@ class MemoryJournal implements Journal {
     if (this.#owner !== undefined) return;
     const message = "The in-memory journal is not open.";
     throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
+  }
+}
+
+/** Refuses a batch as a whole, before any of it is applied. */
+function refuseInvalid(changes: readonly Change[]): void {
+  try {
+    for (const change of changes) if (change.type === "event_appended") requireNumber(change.event);
+  } catch (cause) {
+    const message = `The in-memory journal refuses a batch: ${cause instanceof Error ? cause.message : String(cause)}.`;
+    throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "refused", applied: false }, cause });
   }
 }
 

@@ -13,7 +13,7 @@ const BARRIERS: ReadonlySet<Change["type"]> = new Set(["session_forgotten", "ses
 /**
  * Groups changes that can be applied at once. Applying the groups in order has the same effect as the changes in order:
  * changes of one subject keep their order, and forgetting and erasing keep their position among all changes. Purely
- * additive changes have no subject.
+ * additive changes have no subject; those of one type keep their order.
  */
 export function changeGroups(changes: readonly Change[]): ChangeGroup[] {
   const groups: { readonly group: ChangeGroup; readonly things: Set<string | undefined> }[] = [];
@@ -52,6 +52,7 @@ function subjectOf(change: Change): string | undefined {
       return `turn ${change.turn}`;
     case "spent":
     case "conversation_left":
+    case "event_appended":
       return undefined;
     case "approval_requested":
       return `approval ${change.approval.id}`;

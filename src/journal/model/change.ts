@@ -1,5 +1,6 @@
 import type { ApprovalEntry, RequestedApproval } from "./approval-entry.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
+import type { ContentEntry, EventEntry } from "./event-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import type { ModelSpending } from "./spending.ts";
 import type { AcceptedTurn, EndedTurnState } from "./turn-entry.ts";
@@ -8,7 +9,7 @@ import type { AcceptedTurn, EndedTurnState } from "./turn-entry.ts";
 export type Change =
   /** Replaces the entry of the session. */
   | { readonly type: "session_saved"; readonly session: SessionEntry }
-  /** Deletes everything about the session except its spending. */
+  /** Deletes everything about the session except its spending. Its next event has the number 1. */
   | { readonly type: "session_forgotten"; readonly session: string }
   /**
    * As `session_forgotten`, and moves the session's spending to the key `as`, which is no session's, so that the name
@@ -54,7 +55,13 @@ export type Change =
       readonly approval: string;
       readonly outcome: NonNullable<ApprovalEntry["outcome"]>;
       readonly at: number;
-    };
+    }
+  /**
+   * Appends an event to the session's log. Has no effect unless its number is higher than that of the last event.
+   * `contents` brings what the event refers to; a content that is stored already is ignored, and so is one that the
+   * event does not name. A content that was stored only by deleted events is gone, so bring each content always.
+   */
+  | { readonly type: "event_appended"; readonly event: EventEntry; readonly contents?: readonly ContentEntry[] };
 
 /** Changes that are applied together or not at all. */
 export interface Batch {

@@ -2,6 +2,7 @@ import type { CastellanError } from "../../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
+import type { ContentEntry, EventEntry, EventExtent, EventQuery, EventRetention } from "./event-entry.ts";
 import type { SessionEntry } from "./session-entry.ts";
 import type { TurnEntry } from "./turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "./usage-entry.ts";
@@ -16,16 +17,17 @@ export interface JournalOwner {
   readonly startedAt: number;
 }
 
-/** Which ended turns to keep. Unfinished turns are always kept. */
+/** Which ended turns and which events to keep. Unfinished turns are always kept. */
 export interface Retention {
   /** In milliseconds since the epoch; turns that ended earlier are deleted. */
   readonly endedSince: number;
   /** How many turns to keep per session, latest first. */
   readonly turnsPerSession: number;
+  readonly events: EventRetention;
 }
 
 /**
- * The durable record of sessions, turns, approvals and costs. Castellan has journals in memory, in a SQLite file and in
+ * The durable record of sessions, turns, approvals, events and costs. Castellan has journals in memory, in a SQLite file and in
  * PostgreSQL; a custom one must pass `journalConformance` of `castellan/testing`.
  *
  * One application owns a journal at a time, and calls `write` one batch at a time. Reads see all completed writes.
@@ -91,11 +93,26 @@ export interface Journal {
    * entries are in memory; concurrent writes may be included or not.
    */
   records(session: string): AsyncIterable<SessionRecord>;
-  /** Returns the number of turns and approvals of a session. */
+  /**
+   * Returns a page of a session's events. A page of large events, above 1 MB in all, has fewer than `limit`: only an
+   * empty page is past the last event.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` with the reason `damaged` if the first event of the page is damaged.
+   * Its message names the event; the next page may begin after it
+   */
+  events(query: EventQuery): Promise<EventEntry[]>;
+  /** Returns the range of a session's events; undefined if it never had any. */
+  eventExtent(session: string): Promise<EventExtent | undefined>;
+  /** Returns a content; undefined if no stored event refers to it. */
+  content(hash: string): Promise<ContentEntry | undefined>;
+  /** Returns the number of turns, approvals and events of a session. */
   extent(session: string): Promise<SessionExtent>;
   /** Returns the spending, in any order. */
   usage(query: UsageQuery): Promise<UsageEntry[]>;
-  /** Deletes ended turns and settled approvals that need not be kept. Resolves with the number of deleted turns. */
+  /**
+   * Deletes ended turns, settled approvals and events that need not be kept, and contents that no event refers to any
+   * more. Deletes in small portions, so that writes wait only briefly. Resolves with the number of deleted turns.
+   */
   prune(retention: Retention): Promise<number>;
   /**
    * Removes the bytes of all earlier deletions from the journal's own files; later and by itself unless `urgent`.
@@ -115,4 +132,5 @@ export type SessionRecord =
 export interface SessionExtent {
   readonly turns: number;
   readonly approvals: number;
+  readonly events: number;
 }

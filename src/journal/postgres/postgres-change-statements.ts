@@ -1,7 +1,17 @@
 import type { Change } from "../model/change.ts";
 
-/* Deletes everything that goes with a session. `forgotten` has the keys. */
+/* Deletes everything that goes with a session. `forgotten` has the keys. The contents are locked, see below. */
 const NOTHING_OF_IT = `
+      logs as (select id from event_logs join forgotten using (session)),
+      named as (select hash from event_contents where log in (select id from logs)),
+      no_contents as (
+        delete from contents where hash in (select hash from named) and not exists (
+          select from event_contents as other where other.hash = contents.hash and other.log not in (select id from logs)
+        )
+      ),
+      no_references as (delete from event_contents where log in (select id from logs)),
+      no_events as (delete from events where log in (select id from logs)),
+      no_logs as (delete from event_logs using forgotten where event_logs.session = forgotten.session),
       no_turns as (delete from turns using forgotten where turns.session = forgotten.session),
       no_approvals as (delete from approvals using forgotten where approvals.session = forgotten.session),
       no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
@@ -94,4 +104,54 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     update approvals set outcome = row.outcome, settled_at = row.settled_at
     from json_to_recordset($1) as row (id text, outcome text, settled_at double precision)
     where approvals.id = row.id and approvals.settled_at is null`,
+
+  /* Only the owner of a session appends to its log. */
+  event_appended: `
+    with row as (
+      select * from json_to_recordset($1) as row (session text, number double precision, at double precision, type text,
+        turn text, size double precision, bytes double precision, contents text, body text)
+    ), known as (
+      select id, session, coalesce(last.number, pruned_number) as last, coalesce(last.end_offset, pruned_offset) as start
+      from event_logs left join lateral (
+        select number, end_offset from events where log = id order by number desc limit 1
+      ) as last on true where session in (select session from row)
+    ), made as (
+      insert into event_logs (session)
+      select distinct session from row where session not in (select session from known)
+      on conflict (session) do update set session = excluded.session returning id, session
+    ), logs as (
+      select id, session, last, start from known union all select id, session, 0, 0 from made
+    ), appended as (
+      insert into events (log, number, at, type, turn, size, end_offset, contents, body)
+      select id, number, at, type, turn, size, start + sum(bytes) over (partition by id order by number), contents,
+        body::json
+      from row join logs using (session) where number > last
+      returning log, number, contents
+    )
+    insert into event_contents (hash, log, number)
+    select hash, log, number from appended, json_array_elements_text(contents::json) as hash`,
 };
+
+/*
+ * A content is deleted with the last event that refers to it, while other sessions may just be about to refer to it. So
+ * both sides lock it. The deletion locks it in a statement of its own: the next statement sees what others have committed
+ * before the lock was granted.
+ */
+
+/** Stores a content, or locks it if it is there. The second parameter is its data. */
+export const STORE_CONTENT = `
+  insert into contents (hash, media_type, data)
+  select hash, media_type, $2::bytea from json_to_recordset($1) as row (hash text, media_type text)
+  on conflict (hash) do update set hash = excluded.hash`;
+
+/** Deletes stored contents whose events were not appended. */
+export const DROP_UNUSED_CONTENTS = `
+  delete from contents using json_to_recordset($1) as row (hash text)
+  where contents.hash = row.hash and not exists (select from event_contents as other where other.hash = contents.hash)`;
+
+/** Locks the contents of sessions. */
+export const LOCK_CONTENTS = `
+  select from contents where hash in (
+    select hash from event_contents join event_logs on log = id
+      join json_to_recordset($1) as row (session text) using (session)
+  ) order by hash for update`;

@@ -1,15 +1,22 @@
 import { createHash } from "node:crypto";
 import type { Change } from "../model/change.ts";
 import { type ChangeGroup, type ChangeOf, changeGroups } from "../model/change-groups.ts";
+import { bytesOf, type ContentEntry, contentsOf, namedBy, requireNumber } from "../model/event-entry.ts";
 import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
-import { CHANGE_STATEMENTS } from "./postgres-change-statements.ts";
+import { CHANGE_STATEMENTS, DROP_UNUSED_CONTENTS, LOCK_CONTENTS, STORE_CONTENT } from "./postgres-change-statements.ts";
 import { messageOf, type PostgresSubject, unavailable } from "./postgres-fault.ts";
 
-/** A statement and its one parameter. */
+/** A statement and its parameters. */
 export interface ChangeStatement {
   readonly text: string;
   readonly rows: string;
+  readonly data?: Uint8Array;
+}
+
+/** Returns the parameters of a statement, in order. */
+export function parametersOf({ rows, data }: ChangeStatement): readonly unknown[] {
+  return data === undefined ? [rows] : [rows, Buffer.from(data.buffer, data.byteOffset, data.byteLength)];
 }
 
 /**
@@ -20,10 +27,12 @@ export interface ChangeStatement {
  */
 export function statementsOf(changes: readonly Change[], subject: PostgresSubject): ChangeStatement[] {
   try {
-    return changeGroups(changes).map((group) => ({
-      text: CHANGE_STATEMENTS[group.type],
-      rows: JSON.stringify(changeRows(group)),
-    }));
+    return changeGroups(changes).flatMap((group) => {
+      const statement = { text: CHANGE_STATEMENTS[group.type], rows: JSON.stringify(changeRows(group)) };
+      if (group.type === "event_appended") return withContents(statement, group.changes);
+      const deletes = group.type === "session_forgotten" || group.type === "session_erased";
+      return deletes ? [{ text: LOCK_CONTENTS, rows: statement.rows }, statement] : [statement];
+    });
   } catch (cause) {
     // A cycle, or a text that is too long.
     throw unavailable(subject, "refused", messageOf(cause), { applied: false, cause });
@@ -99,7 +108,51 @@ function changeRows(group: ChangeGroup): object[] {
       }));
     case "approval_settled":
       return group.changes.map(({ approval, outcome, at }) => ({ id: toText(approval), outcome, settled_at: at }));
+    case "event_appended":
+      return eventRows(group.changes);
   }
+}
+
+/** Returns the rows of the events, without those that an earlier one of their session has passed. */
+function eventRows(changes: readonly ChangeOf<"event_appended">[]): object[] {
+  const last = new Map<string, number>();
+  return changes.flatMap((change) => {
+    const { event } = change;
+    requireNumber(event);
+    if (event.number <= (last.get(event.session) ?? 0)) return [];
+    last.set(event.session, event.number);
+    const [body, names] = [JSON.stringify(event.body), namedBy(event).map(toText)];
+    return [
+      {
+        session: toText(event.session),
+        number: event.number,
+        at: event.at,
+        type: toText(event.type),
+        turn: event.turn === undefined ? null : toText(event.turn),
+        size: Buffer.byteLength(body),
+        bytes: bytesOf(body, contentsOf(change)),
+        contents: names.length === 0 ? null : JSON.stringify(names),
+        body,
+      },
+    ];
+  });
+}
+
+/** Stores the contents before the events, ordered so that two batches never wait for each other. */
+function withContents(appending: ChangeStatement, changes: readonly ChangeOf<"event_appended">[]): ChangeStatement[] {
+  const contents = new Map<string, ContentEntry>();
+  for (const content of changes.flatMap(contentsOf)) contents.set(content.hash, content);
+  if (contents.size === 0) return [appending];
+  const stored = [...contents.values()].map(({ hash, mediaType, data }) => ({
+    row: { hash: toText(hash), media_type: mediaType === undefined ? null : toText(mediaType) },
+    data,
+  }));
+  stored.sort((one, other) => (one.row.hash < other.row.hash ? -1 : 1));
+  return [
+    ...stored.map(({ row, data }) => ({ text: STORE_CONTENT, rows: JSON.stringify([row]), data })),
+    appending,
+    { text: DROP_UNUSED_CONTENTS, rows: JSON.stringify(stored.map(({ row }) => ({ hash: row.hash }))) },
+  ];
 }
 
 /** Returns one row per combination of dimensions: a statement can update a row only once. */

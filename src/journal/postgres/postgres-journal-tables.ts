@@ -83,7 +83,51 @@ const CONVERSATIONS = `
   create index conversations_by_session on conversations (session, seq);
 `;
 
+/*
+ * A log per session that has ever had an event, with the number and the end offset of its last deleted event. The end
+ * offset of an event is the number of bytes of all events of the log up to it; `size` is that of its body alone.
+ */
+const EVENTS = `
+  create table event_logs (
+    id bigint generated always as identity primary key,
+    session text not null unique,
+    pruned_number double precision not null default 0,
+    pruned_offset double precision not null default 0
+  );
+  create table events (
+    log bigint not null,
+    number double precision not null,
+    at double precision not null,
+    type text not null,
+    turn text,
+    size double precision not null,
+    end_offset double precision not null,
+    contents text,
+    body json not null,
+    primary key (log, number)
+  );
+  create index events_by_turn on events (turn, number) where turn is not null;
+  create index events_by_type on events (log, type, number);
+  create table contents (
+    hash text primary key,
+    media_type text,
+    data bytea not null
+  );
+  create table event_contents (
+    hash text not null,
+    log bigint not null,
+    number double precision not null,
+    primary key (hash, log, number)
+  );
+  create index contents_by_event on event_contents (log, number);
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
-  steps: [{ sql: FIRST }, { sql: PROMPT_KIND, additive: true }, { sql: CONVERSATIONS, additive: true }],
+  steps: [
+    { sql: FIRST },
+    { sql: PROMPT_KIND, additive: true },
+    { sql: CONVERSATIONS, additive: true },
+    { sql: EVENTS, additive: true },
+  ],
 };

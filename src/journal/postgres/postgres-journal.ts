@@ -4,14 +4,28 @@ import { publish } from "../../events.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
+import { pruneEvents } from "../model/event-pruning.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { TurnEntry } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
-import { type ChangeStatement, statementsOf } from "./postgres-changes.ts";
+import { type ChangeStatement, parametersOf, statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
 import { durabilityProblems } from "./postgres-durability.ts";
+import {
+  CONTENT,
+  type ContentRow,
+  contentOf,
+  type EventRow,
+  EXTENT,
+  type ExtentRow,
+  eventExtentOf,
+  eventOf,
+  eventsStatement,
+  prunableEvents,
+} from "./postgres-events.ts";
 import { notOpen, subjectOf } from "./postgres-fault.ts";
 import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
 import { type PostgresLocation, type PostgresOptions, postgresLocation } from "./postgres-location.ts";
@@ -214,9 +228,25 @@ export class PostgresJournal implements Journal {
 
   async extent(session: string): Promise<SessionExtent> {
     const text = `select (select count(*)::integer from turns where session = $1) as turns,
-      (select count(*)::integer from approvals where session = $1) as approvals`;
+      (select count(*)::integer from approvals where session = $1) as approvals,
+      (select count(*)::integer from event_logs join events on log = id where session = $1) as events`;
     const [row] = await this.#read<SessionExtent>(text, [toText(session)]);
-    return row ?? { turns: 0, approvals: 0 };
+    return row ?? { turns: 0, approvals: 0, events: 0 };
+  }
+
+  async events(query: EventQuery): Promise<EventEntry[]> {
+    const { text, values } = eventsStatement(query);
+    return (await this.#read<EventRow>(text, values)).map((row) => eventOf(query.session, row));
+  }
+
+  async eventExtent(session: string): Promise<EventExtent | undefined> {
+    const [row] = await this.#read<ExtentRow>(EXTENT, [toText(session)]);
+    return row && eventExtentOf(row);
+  }
+
+  async content(hash: string): Promise<ContentEntry | undefined> {
+    const [row] = await this.#read<ContentRow>(CONTENT, [toText(hash)]);
+    return row && contentOf(row);
   }
 
   async usage({ supervisor, session, since, until, by }: UsageQuery): Promise<UsageEntry[]> {
@@ -230,14 +260,17 @@ export class PostgresJournal implements Journal {
     return (await this.#read<SpentRow>(text, values)).map((row) => usageOf(row, columns));
   }
 
-  async prune({ endedSince, turnsPerSession }: Retention): Promise<number> {
-    return await this.#opened().common.transaction(async (query) => {
+  async prune({ endedSince, turnsPerSession, events }: Retention): Promise<number> {
+    const { common } = this.#opened();
+    const turns = await common.transaction(async (query) => {
       const [[turns]] = await Promise.all([
         query<{ count: number }>(PRUNE_TURNS, [endedSince, turnsPerSession]),
         query(PRUNE_APPROVALS, [endedSince]),
       ]);
       return turns?.count ?? 0;
     });
+    await pruneEvents(prunableEvents(common), events);
+    return turns;
   }
 
   /** Yields the rows of a session in a table, in the order of their writes. */
@@ -292,7 +325,7 @@ export class PostgresJournal implements Journal {
         if (known < recent.last || own === undefined) await fence.reclaim?.(query, missing);
         const others = missing?.flatMap(({ statements }) => statements) ?? [];
         const all = known < number ? [...others, ...(own ?? [])] : others;
-        const made = all.map(({ text, rows }) => query(text, [rows]));
+        const made = all.map((statement) => query(statement.text, parametersOf(statement)));
         await Promise.all([
           ...made,
           known < number && own !== undefined ? fence.confirm?.(query, { sessions }) : undefined,
@@ -339,7 +372,7 @@ const PRUNE_TURNS = `
     from turns where ended_at is not null
   ), old as (
     select id from turns
-    where id in (select id from ended where ended_at < $1 or recency > $2) for update skip locked
+    where id in (select id from ended where ended_at < $1 or recency > $2::double precision) for update skip locked
   ), dropped as (
     delete from turns using old where turns.id = old.id returning 1
   )

@@ -32,7 +32,7 @@ export class RecentBatches {
   add(batch: RecentBatch): void {
     this.#last = batch.number;
     if (batch.durable) this.#lastDurable = batch.number;
-    const bytes = batch.statements.reduce((sum, { rows }) => sum + rows.length, 0);
+    const bytes = batch.statements.reduce((sum, { rows, data }) => sum + rows.length + (data?.byteLength ?? 0), 0);
     this.#batches.add(batch, bytes);
   }
 

@@ -2,13 +2,14 @@ import type { SQLInputValue } from "node:sqlite";
 import type { Change } from "../model/change.ts";
 import { toText } from "../model/stored-text.ts";
 import { checksumOf, NO_OUTCOME } from "./sqlite-checksum.ts";
+import type { EventBatch } from "./sqlite-event-heads.ts";
 import type { Step } from "./sqlite-messages.ts";
 import { SQL } from "./sqlite-statements.ts";
 
 type Value = string | number | null;
 
-/** Returns the statements for a change. @throws TypeError if SQLite cannot bind a value */
-export function stepsOf(change: Change): Step[] {
+/** Returns the statements for a change. @throws TypeError, RangeError if a value cannot be stored */
+export function stepsOf(change: Change, events: EventBatch): Step[] {
   switch (change.type) {
     case "session_saved": {
       const { key, supervisor, conversationId, memory, savedAt } = change.session;
@@ -16,10 +17,10 @@ export function stepsOf(change: Change): Step[] {
       return [inserting("saveSession", ...texts, savedAt)];
     }
     case "session_forgotten":
-      return forgetting(toText(change.session));
+      return forgetting(change.session, events);
     case "session_erased":
       return [
-        ...forgetting(toText(change.session)),
+        ...forgetting(change.session, events),
         changing("renameSpender", [toText(change.as)], toText(change.session)),
       ];
     case "conversation_left": {
@@ -65,14 +66,16 @@ export function stepsOf(change: Change): Step[] {
     }
     case "approval_settled":
       return [changing("settleApproval", [change.outcome, change.at], toText(change.approval))];
+    case "event_appended":
+      return events.append(change);
     default:
       return change satisfies never;
   }
 }
 
-function forgetting(key: string): Step[] {
+function forgetting(session: string, events: EventBatch): Step[] {
   const names = ["forgetSession", "forgetTurns", "forgetApprovals", "forgetConversations"] as const;
-  return [step("leaveResidue"), ...names.map((name) => step(name, key))];
+  return [step("leaveResidue"), ...names.map((name) => step(name, toText(session))), ...events.forget(session)];
 }
 
 /** Inserts a row with a checksum over its values. */

@@ -2,7 +2,7 @@ import type { SQLOutputValue } from "node:sqlite";
 import { crc32 } from "node:zlib";
 
 /** A stored column value. */
-type Stored = SQLOutputValue | undefined;
+type Stored = SQLOutputValue | Uint8Array | undefined;
 
 /**
  * Returns a function that computes the checksum of a row: SQLite has none, and returns a text with a flipped bit
@@ -28,6 +28,9 @@ export function checksumming(crc: typeof crc32): (...values: readonly Stored[]) 
         // SQLite stores -0 as 0.
         number[0] = value + 0;
         for (const half of halves) mix(half);
+      } else if (value instanceof Uint8Array) {
+        mix(value.length);
+        mix(crc(value));
       } else {
         const text = String(value);
         mix(text.length);
@@ -42,7 +45,16 @@ export function checksumming(crc: typeof crc32): (...values: readonly Stored[]) 
 export const checksumOf: (...values: readonly Stored[]) => number = checksumming(crc32);
 
 /** What has a checksum. A turn has two, since its input can be long and never changes. */
-export type Checked = "sessions" | "accepted" | "progress" | "approvals" | "conversations" | "spending";
+export type Checked =
+  | "sessions"
+  | "accepted"
+  | "progress"
+  | "approvals"
+  | "conversations"
+  | "spending"
+  | "event_logs"
+  | "events"
+  | "contents";
 
 /** The columns of each checksum, in order. */
 const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
@@ -62,20 +74,34 @@ const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
   ],
+  event_logs: ["id", "session", "pruned_number", "pruned_offset"],
+  events: ["log", "number", "at", "type", "turn", "end_offset", "contents", "body"],
+  contents: ["hash", "media_type", "data"],
 };
 
-/** The checksum of an outcome, which can be long, stands for the outcome in the checksum of a turn. */
+/** The last column of these can be long; its checksum stands for it in the checksum of the row. */
+const LAST_IS_LONG: { readonly [Of in Checked]?: string } = { progress: "outcome", events: "body" };
+
+/** Columns of a checksum that the table has in another form. */
+const COMPUTED: { readonly [Of in Checked]?: { readonly [column: string]: string } } = {
+  events: { log: "position >> 32", number: "position & 4294967295" },
+};
+
+/** The checksum of no outcome, in the checksum of a turn. */
 export const NO_OUTCOME: number = checksumOf(null);
 
 /** Returns the checksum that the row should have. */
 export function expectedOf(of: Checked, row: { readonly [column: string]: Stored }): number {
   const values = CHECKED[of].map((column) => row[column]);
-  return of === "progress" ? checksumOf(...values.slice(0, -1), checksumOf(values.at(-1))) : checksumOf(...values);
+  return LAST_IS_LONG[of] === undefined
+    ? checksumOf(...values)
+    : checksumOf(...values.slice(0, -1), checksumOf(values.at(-1)));
 }
 
 /** Returns the SQL of a checksum. `instead` replaces columns by expressions. */
 export function checksumIn(of: Checked, instead: { readonly [column: string]: string } = {}): string {
-  const whole = of === "progress" ? { outcome: "row_checksum(outcome)", ...instead } : instead;
+  const long = LAST_IS_LONG[of];
+  const whole: typeof instead = { ...COMPUTED[of], ...(long && { [long]: `row_checksum(${long})` }), ...instead };
   return `row_checksum(${CHECKED[of].map((column) => whole[column] ?? column).join(", ")})`;
 }
 

@@ -5,6 +5,8 @@ import { CastellanError } from "../../errors.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
+import { type PrunableEvent, type PrunableLog, pruneEvents } from "../model/event-pruning.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
@@ -12,12 +14,14 @@ import { fromText, toText } from "../model/stored-text.ts";
 import type { TurnEntry } from "../model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { stepsOf } from "./sqlite-changes.ts";
+import { EventHeads } from "./sqlite-event-heads.ts";
+import { deletingUpTo, EVENT_SQL, eventsQuestion, prunableEventOf, prunableLogOf } from "./sqlite-event-statements.ts";
 import { SqliteExpunging } from "./sqlite-expunging.ts";
 import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
 import { change } from "./sqlite-guard.ts";
 import type { IntegrityReport } from "./sqlite-integrity.ts";
 import { formatMark } from "./sqlite-mark.ts";
-import type { Row } from "./sqlite-messages.ts";
+import type { Row, Step } from "./sqlite-messages.ts";
 import {
   checkLargeFile,
   closeFile,
@@ -29,7 +33,17 @@ import {
 } from "./sqlite-opening.ts";
 import { recordedOwner, releasingSteps } from "./sqlite-owner.ts";
 import { prune } from "./sqlite-pruning.ts";
-import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
+import {
+  approvalOf,
+  contentOf,
+  conversationOf,
+  DamagedRow,
+  eventExtentOf,
+  eventOf,
+  sessionOf,
+  turnOf,
+  usageOf,
+} from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { SQL, usageQuestion } from "./sqlite-statements.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
@@ -73,6 +87,7 @@ class SqliteJournal implements Journal {
   #file: OpenFile | undefined;
   #expunging: SqliteExpunging | undefined;
   #damage: string | undefined;
+  readonly #heads = new EventHeads();
   /** Pending while the file is reopened; all calls wait for it. */
   #opening: Promise<void> | undefined;
 
@@ -83,6 +98,7 @@ class SqliteJournal implements Journal {
 
   async open(owner: JournalOwner): Promise<void> {
     const present = this.#file;
+    this.#heads.clear();
     if (present !== undefined && present.owner.id !== owner.id) throw inUse(this.location, present.owner);
     try {
       await this.#expunging?.free();
@@ -125,13 +141,21 @@ class SqliteJournal implements Journal {
     try {
       const file = await this.#writable();
       const counted = [number, toText(file.owner.id), number];
-      const steps = [{ sql: SQL.count, parameters: counted, mustChange: true }, ...changes.flatMap(stepsOf)];
+      const events = await this.#heads.begin(changes, (sql, ...parameters) => file.connection.all(sql, ...parameters));
+      const steps = [
+        { sql: SQL.count, parameters: counted, mustChange: true },
+        ...changes.flatMap((one) => stepsOf(one, events)),
+      ];
       const last = durable ? number : file.durable;
       const mark = formatMark({ ...file.opening, written: number, durable: last });
       const { stopped } = await change(file, steps, { durable, mark });
-      if (stopped === true) await this.#refuseUnlessOwner(file);
+      if (stopped === true) {
+        this.#heads.clear();
+        await this.#refuseUnlessOwner(file);
+      } else this.#heads.end(events);
       [file.written, file.durable] = [number, last];
     } catch (error) {
+      this.#heads.clear();
       throw unavailable(this.location, error, error instanceof UncertainCommit ? undefined : false);
     }
   }
@@ -176,8 +200,24 @@ class SqliteJournal implements Journal {
 
   async extent(session: string): Promise<SessionExtent> {
     const key = toText(session);
-    const row = await this.#get(SQL.extent, key, key);
-    return { turns: Number(row?.["turns"]), approvals: Number(row?.["approvals"]) };
+    const row = await this.#get(SQL.extent, key, key, key);
+    return { turns: Number(row?.["turns"]), approvals: Number(row?.["approvals"]), events: Number(row?.["events"]) };
+  }
+
+  async events(query: EventQuery): Promise<EventEntry[]> {
+    const { sql, parameters } = eventsQuestion(query);
+    return await this.#read(async (connection) => {
+      const rows = await connection.all(sql, ...parameters);
+      return undamaged(rows, (row) => eventOf(query.session, row));
+    });
+  }
+
+  async eventExtent(session: string): Promise<EventExtent | undefined> {
+    return (await this.#entries(eventExtentOf, EVENT_SQL.log, toText(session)))[0];
+  }
+
+  async content(hash: string): Promise<ContentEntry | undefined> {
+    return (await this.#entries(contentOf, EVENT_SQL.content, toText(hash)))[0];
   }
 
   async usage(query: UsageQuery): Promise<UsageEntry[]> {
@@ -186,14 +226,25 @@ class SqliteJournal implements Journal {
   }
 
   async prune(retention: Retention): Promise<number> {
-    const remove = async (sql: string, ...parameters: SQLInputValue[]): Promise<number> => {
+    const run = async (steps: readonly Step[]): Promise<readonly unknown[]> => {
       await this.#expunging?.free();
-      const { results } = await change(await this.#writable(), [{ sql, parameters, want: "changes" }]);
-      return Number(results[0]);
+      return (await change(await this.#writable(), steps)).results;
     };
+    const remove = async (sql: string, ...parameters: SQLInputValue[]): Promise<number> =>
+      Number((await run([{ sql, parameters, want: "changes" }]))[0]);
     const get = (sql: string, ...parameters: SQLInputValue[]) => this.#get(sql, ...parameters);
     try {
-      return await prune({ get, remove }, retention);
+      const turns = await prune({ get, remove }, retention);
+      const events = {
+        logs: (afterId: string) => this.#entries(prunableLogOf, EVENT_SQL.logs, Number(afterId)),
+        oldest: ({ id }: PrunableLog) => this.#entries(prunableEventOf, EVENT_SQL.oldest, Number(id), Number(id)),
+        deleteUpTo: async (log: PrunableLog, last: PrunableEvent) => {
+          await run(deletingUpTo(log, last));
+          return true;
+        },
+      };
+      await pruneEvents(events, retention.events);
+      return turns;
     } catch (error) {
       throw unavailable(this.location, error);
     }
@@ -290,6 +341,20 @@ function ignore(): void {}
 function warn(error: unknown): void {
   if (!CastellanError.is(error)) return;
   process.emitWarning(error.message, { type: "CastellanWarning", code: error.code });
+}
+
+/** Returns the entries before the first damaged row. @throws DamagedRow if there are none */
+function undamaged<Entry>(rows: readonly Row[], entryOf: (row: Row) => Entry): Entry[] {
+  const entries: Entry[] = [];
+  for (const row of rows) {
+    try {
+      entries.push(entryOf(row));
+    } catch (error) {
+      if (!(error instanceof DamagedRow) || entries.length === 0) throw error;
+      break;
+    }
+  }
+  return entries;
 }
 
 /** Returns any number of texts as one parameter. */

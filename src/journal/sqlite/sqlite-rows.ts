@@ -1,6 +1,7 @@
 import type { SQLOutputValue } from "node:sqlite";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { ContentEntry, EventEntry, EventExtent } from "../model/event-entry.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
 import { fromText } from "../model/stored-text.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
@@ -16,6 +17,9 @@ const NOUNS: { readonly [Of in Checked]: string } = {
   approvals: "approval",
   conversations: "conversation",
   spending: "spending",
+  event_logs: "the events of session",
+  events: "event",
+  contents: "content",
 };
 
 /** A damaged row: it differs from what was written, by a flipped bit or another program's change. */
@@ -24,7 +28,7 @@ export class DamagedRow extends Error {
 }
 
 export function sessionOf(row: Row): SessionEntry {
-  verify("sessions", row, "checksum", "key");
+  verify("sessions", row, "checksum", text(row["key"]));
   return {
     key: text(row["key"]),
     supervisor: text(row["supervisor"]),
@@ -35,8 +39,8 @@ export function sessionOf(row: Row): SessionEntry {
 }
 
 export function turnOf(row: Row): TurnEntry {
-  verify("accepted", row, "accepted_checksum", "id");
-  verify("progress", row, "progress_checksum", "id");
+  verify("accepted", row, "accepted_checksum", text(row["id"]));
+  verify("progress", row, "progress_checksum", text(row["id"]));
   return {
     id: text(row["id"]),
     session: text(row["session"]),
@@ -57,7 +61,7 @@ export function turnOf(row: Row): TurnEntry {
 }
 
 export function approvalOf(row: Row): ApprovalEntry {
-  verify("approvals", row, "checksum", "id");
+  verify("approvals", row, "checksum", text(row["id"]));
   const asked = {
     id: text(row["id"]),
     session: text(row["session"]),
@@ -71,12 +75,44 @@ export function approvalOf(row: Row): ApprovalEntry {
 }
 
 export function conversationOf(row: Row): ConversationEntry {
-  verify("conversations", row, "checksum", "conversation_id");
+  verify("conversations", row, "checksum", text(row["conversation_id"]));
   return {
     session: text(row["session"]),
     conversationId: text(row["conversation_id"]),
     memory: json(row["memory"]),
     leftAt: Number(row["left_at"]),
+  };
+}
+
+/** @param session as in the query; the row has only a number for it */
+export function eventOf(session: string, row: Row): EventEntry {
+  verify("events", row, "checksum", `${row["number"]} of session ${session}`);
+  return {
+    session,
+    number: Number(row["number"]),
+    at: Number(row["at"]),
+    type: text(row["type"]),
+    ...(row["turn"] === null ? {} : { turn: text(row["turn"]) }),
+    body: json(row["body"]),
+    ...(row["contents"] === null ? {} : { contents: textsOf(row["contents"]) }),
+  };
+}
+
+/** Returns the range of a log and its first and last event. */
+export function eventExtentOf(row: Row): EventExtent {
+  verify("event_logs", row, "checksum", text(row["session"]));
+  const [last, pruned] = [Number(row["last_number"] ?? row["pruned_number"]), Number(row["pruned_offset"])];
+  const first = row["first_number"] === null ? last + 1 : Number(row["first_number"]);
+  return { first, last, bytes: Number(row["last_offset"] ?? pruned) - pruned };
+}
+
+export function contentOf(row: Row): ContentEntry {
+  verify("contents", row, "checksum", text(row["hash"]));
+  const data = row["data"];
+  return {
+    hash: text(row["hash"]),
+    ...(row["media_type"] === null ? {} : { mediaType: text(row["media_type"]) }),
+    data: data instanceof Uint8Array ? data : new Uint8Array(),
   };
 }
 
@@ -97,14 +133,18 @@ export function usageOf(row: Row): UsageEntry {
   };
 }
 
-/** @throws DamagedRow */
+/** @param name of the entry, for the error. @throws DamagedRow */
 function verify(of: Checked, row: Row, checksum: string, name: string): void {
   if (row[checksum] === expectedOf(of, row)) return;
-  throw new DamagedRow(`its row of ${NOUNS[of]} ${text(row[name])} differs from what was written`);
+  throw new DamagedRow(`its row of ${NOUNS[of]} ${name} differs from what was written`);
 }
 
 function text(value: SQLOutputValue | undefined): string {
   return fromText(String(value));
+}
+
+function textsOf(value: SQLOutputValue | undefined): string[] {
+  return (JSON.parse(String(value)) as string[]).map(fromText);
 }
 
 function json(value: SQLOutputValue | undefined): JsonObject {

@@ -114,8 +114,51 @@ const OPENINGS = `
   INSERT INTO openings VALUES (1, 0, 0);
 `;
 
+const EVENTS = `
+  -- One row for each session that has ever had an event: the number and the end offset of its last deleted event.
+  -- Ids are never used again: pruning reads an id in one transaction and deletes by it in the next.
+  CREATE TABLE event_logs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session TEXT NOT NULL UNIQUE,
+    pruned_number REAL NOT NULL,
+    pruned_offset REAL NOT NULL,
+    checksum INTEGER NOT NULL
+  ) STRICT;
+
+  -- The position is the id of the log, shifted by 32 bits, plus the number, so that the events of a session lie side by
+  -- side. The end offset is the number of bytes of all events of the session up to this one.
+  CREATE TABLE events (
+    position INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    type TEXT NOT NULL,
+    turn TEXT,
+    end_offset REAL NOT NULL,
+    contents TEXT,
+    checksum INTEGER NOT NULL,
+    body TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX events_of_turn ON events (turn) WHERE turn IS NOT NULL;
+  CREATE INDEX events_of_type ON events (type);
+
+  CREATE TABLE contents (
+    id INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    media_type TEXT,
+    checksum INTEGER NOT NULL,
+    data BLOB NOT NULL
+  ) STRICT;
+
+  -- Which events refer to which contents.
+  CREATE TABLE event_contents (
+    hash TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (hash, position)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX contents_of_event ON event_contents (position);
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
-export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS, CHECKSUMS, OPENINGS];
+export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS, CHECKSUMS, OPENINGS, EVENTS];
 
 /**
  * Migrates a file to the last of `migrations`, one transaction each, so that an interrupted migration continues where

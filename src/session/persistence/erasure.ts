@@ -25,6 +25,7 @@ export interface ErasureReport {
   readonly name: SessionName;
   readonly turns: number;
   readonly approvals: number;
+  readonly events: number;
   /** Claude's ids of all the session's conversations, to search backups and the application's own logs by. */
   readonly conversations: readonly string[];
   /** How many conversations had a transcript, in a file or in a session store. */

@@ -5,6 +5,7 @@ import type { JournalWriter } from "../../journal/journal-writer.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import { Erasures } from "../../journal/model/erasures.ts";
+import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import type { Journal, SessionExtent, SessionRecord } from "../../journal/model/journal.ts";
 import { readFault } from "../../journal/model/journal-errors.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
@@ -108,6 +109,24 @@ export class SupervisorJournal {
   async *records(key: string): AsyncGenerator<SessionRecord, void, undefined> {
     await this.writer?.settled();
     yield* this.journal.records(key);
+  }
+
+  /** Returns a page of a session's events, see `Journal.events`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async events(query: EventQuery): Promise<EventEntry[]> {
+    await this.writer?.settled();
+    return await this.journal.events(query);
+  }
+
+  /** Returns the range of a session's events. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async eventExtent(key: string): Promise<EventExtent | undefined> {
+    await this.writer?.settled();
+    return await this.journal.eventExtent(key);
+  }
+
+  /** Returns a content of events. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async content(hash: string): Promise<ContentEntry | undefined> {
+    await this.writer?.settled();
+    return await this.journal.content(hash);
   }
 
   /**

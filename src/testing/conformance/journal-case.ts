@@ -1,7 +1,9 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
+import { createHash } from "node:crypto";
 import type { CastellanError, ErrorCode } from "../../errors.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
+import type { ContentEntry, EventEntry, EventRetention } from "../../journal/model/event-entry.ts";
 import type { Journal, JournalOwner } from "../../journal/model/journal.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { AcceptedTurn } from "../../journal/model/turn-entry.ts";
@@ -41,6 +43,40 @@ export function session(key: string, changed: Partial<SessionEntry> = {}): Sessi
 export function conversation(conversationId: string, changed: Partial<ConversationEntry> = {}): ConversationEntry {
   return { session: '"a"', conversationId, memory: { kind: "kept" }, leftAt: 1_700_000_000_000, ...changed };
 }
+
+export function event(number: number, changed: Partial<EventEntry> = {}): EventEntry {
+  return {
+    session: '"a"',
+    number,
+    at: 1_700_000_000_000 + number,
+    type: "text",
+    body: { text: `event ${number}` },
+    ...changed,
+  };
+}
+
+/** Returns the changes that append these events. */
+export function appending(...events: readonly EventEntry[]): Change[] {
+  return events.map((one): Change => ({ type: "event_appended", event: one }));
+}
+
+export function content(data: Uint8Array | string, mediaType?: string): ContentEntry {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  const hash = createHash("sha256").update(bytes).digest("hex");
+  return { hash, ...(mediaType !== undefined && { mediaType }), data: bytes };
+}
+
+/** Returns the change that appends an event which refers to these contents. */
+export function appendingWith(appended: EventEntry, ...contents: readonly ContentEntry[]): Change {
+  return { type: "event_appended", event: { ...appended, contents: contents.map(({ hash }) => hash) }, contents };
+}
+
+/** Keeps every event. */
+export const ALL_EVENTS: EventRetention = {
+  since: 0,
+  perSession: Number.POSITIVE_INFINITY,
+  bytesPerSession: Number.POSITIVE_INFINITY,
+};
 
 /** Returns what each session has spent. */
 export async function costs(journal: Journal): Promise<[string | undefined, number][]> {

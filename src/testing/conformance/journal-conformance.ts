@@ -1,6 +1,7 @@
 import type { Change } from "../../journal/model/change.ts";
 import type { Journal } from "../../journal/model/journal.ts";
 import { type JournalCases, OTHER, OWNER } from "./journal-case.ts";
+import { EVENT_CASES } from "./journal-event-cases.ts";
 import { SESSION_CASES } from "./journal-session-cases.ts";
 import { STORAGE_CASES } from "./journal-storage-cases.ts";
 import { TURN_CASES } from "./journal-turn-cases.ts";
@@ -13,7 +14,7 @@ export interface ConformanceCase {
   run(): Promise<void>;
 }
 
-const CASES: JournalCases = { ...STORAGE_CASES, ...SESSION_CASES, ...TURN_CASES, ...USAGE_CASES };
+const CASES: JournalCases = { ...STORAGE_CASES, ...SESSION_CASES, ...TURN_CASES, ...USAGE_CASES, ...EVENT_CASES };
 
 /**
  * Returns the rules of the `Journal` interface as cases for any test runner.

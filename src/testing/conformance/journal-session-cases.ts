@@ -2,7 +2,17 @@ import { deepEqual, equal } from "node:assert/strict";
 import type { Change } from "../../journal/model/change.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { AcceptedTurn } from "../../journal/model/turn-entry.ts";
-import { conversation, costs, type JournalCases, ordered, SPENDER, session, spent, turn } from "./journal-case.ts";
+import {
+  ALL_EVENTS,
+  conversation,
+  costs,
+  type JournalCases,
+  ordered,
+  SPENDER,
+  session,
+  spent,
+  turn,
+} from "./journal-case.ts";
 
 /** The cases about sessions: their conversations, approvals and erasure. */
 export const SESSION_CASES: JournalCases = {
@@ -112,8 +122,8 @@ export const SESSION_CASES: JournalCases = {
       { type: "approval", approval: asked[0] },
       { type: "approval", approval: { ...asked[1], outcome: "denied", settledAt: 2 } },
     ]);
-    deepEqual(await journal.extent('"a"'), { turns: 119, approvals: 2 });
-    deepEqual(await journal.extent('"b"'), { turns: 120, approvals: 0 });
+    deepEqual(await journal.extent('"a"'), { turns: 119, approvals: 2, events: 0 });
+    deepEqual(await journal.extent('"b"'), { turns: 120, approvals: 0, events: 0 });
   },
 
   "erases a session and keeps its spending under another key": async ({ journal, write, reopen }) => {
@@ -140,7 +150,7 @@ export const SESSION_CASES: JournalCases = {
     deepEqual(await journal.approvals('"a"', 10), []);
     deepEqual(await journal.conversations('"a"'), []);
     deepEqual(await Array.fromAsync(journal.records('"a"')), []);
-    deepEqual(await journal.extent('"a"'), { turns: 0, approvals: 0 });
+    deepEqual(await journal.extent('"a"'), { turns: 0, approvals: 0, events: 0 });
     equal((await journal.turn("t2"))?.session, '"b"');
     deepEqual(ordered(await journal.usage({ by: ["supervisor", "day", "model"] })), ordered(before));
     deepEqual(await costs(journal), [
@@ -194,7 +204,7 @@ export const SESSION_CASES: JournalCases = {
       { type: "approval_settled", approval: "old", outcome: "denied", at: 5 },
       { type: "approval_settled", approval: "new", outcome: "denied", at: 50 },
     );
-    await journal.prune({ endedSince: 10, turnsPerSession: 10 });
+    await journal.prune({ endedSince: 10, turnsPerSession: 10, events: ALL_EVENTS });
     deepEqual(
       (await journal.approvals('"a"', 9)).map(({ id }) => id),
       ["open", "new"],

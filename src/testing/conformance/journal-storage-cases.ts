@@ -24,9 +24,13 @@ export const STORAGE_CASES: JournalCases = {
     deepEqual(await journal.approvals('"a"', 10), []);
     deepEqual(await journal.conversations('"a"'), []);
     deepEqual(await Array.fromAsync(journal.records('"a"')), []);
-    deepEqual(await journal.extent('"a"'), { turns: 0, approvals: 0 });
+    deepEqual(await journal.extent('"a"'), { turns: 0, approvals: 0, events: 0 });
     deepEqual(await journal.usage({ by: [] }), []);
-    equal(await journal.prune({ endedSince: Number.MAX_SAFE_INTEGER, turnsPerSession: 0 }), 0);
+    deepEqual(await journal.events({ session: '"a"', limit: 10 }), []);
+    equal(await journal.eventExtent('"a"'), undefined);
+    equal(await journal.content("unknown"), undefined);
+    const nothing = { since: Number.MAX_SAFE_INTEGER, perSession: 0, bytesPerSession: 0 };
+    equal(await journal.prune({ endedSince: Number.MAX_SAFE_INTEGER, turnsPerSession: 0, events: nothing }), 0);
   },
 
   "ignores changes to unknown turns, sessions, approvals and conversations": async ({ journal, write }) => {

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
 import type { Change } from "../../journal/model/change.ts";
-import { type JournalCases, session, turn } from "./journal-case.ts";
+import { ALL_EVENTS, type JournalCases, session, turn } from "./journal-case.ts";
 
 /** The cases about turns. */
 export const TURN_CASES: JournalCases = {
@@ -179,11 +179,11 @@ export const TURN_CASES: JournalCases = {
       const found = await Promise.all(ids.map((id) => journal.turn(id)));
       return found.flatMap((entry) => (entry === undefined ? [] : [entry.id]));
     };
-    equal(await journal.prune({ endedSince: 20, turnsPerSession: 100 }), 2);
+    equal(await journal.prune({ endedSince: 20, turnsPerSession: 100, events: ALL_EVENTS }), 2);
     deepEqual(await left(), ["t2", "t3", "t4", "b2", "waits", "runs"]);
-    equal(await journal.prune({ endedSince: 0, turnsPerSession: 2 }), 1);
+    equal(await journal.prune({ endedSince: 0, turnsPerSession: 2, events: ALL_EVENTS }), 1);
     deepEqual(await left(), ["t3", "t4", "b2", "waits", "runs"]);
-    equal(await journal.prune({ endedSince: 1_000, turnsPerSession: 2 }), 3);
+    equal(await journal.prune({ endedSince: 1_000, turnsPerSession: 2, events: ALL_EVENTS }), 3);
     deepEqual(await left(), ["waits", "runs"]);
   },
 };

@@ -1,0 +1,130 @@
+import {
+  type AppendedEvent,
+  bytesOf,
+  type ContentEntry,
+  contentsOf,
+  type EventEntry,
+  type EventExtent,
+  type EventQuery,
+  type EventRetention,
+  namedBy,
+  PAGE_BYTES,
+  rangeOf,
+} from "../model/event-entry.ts";
+
+interface StoredEvent {
+  readonly event: EventEntry;
+  /** Size of the body, and of the body and the contents. */
+  readonly bodyBytes: number;
+  readonly bytes: number;
+}
+
+/** The events of a session, by number, and the number of the last one. */
+interface EventLog {
+  events: StoredEvent[];
+  last: number;
+  bytes: number;
+}
+
+/** The events of all sessions in memory, and their contents. */
+export class MemoryEvents {
+  readonly #logs = new Map<string, EventLog>();
+  readonly #contents = new Map<string, ContentEntry>();
+  /** How many events refer to a content. */
+  readonly #references = new Map<string, number>();
+
+  append(appended: AppendedEvent): void {
+    const { event } = appended;
+    const log = this.#logs.get(event.session) ?? { events: [], last: 0, bytes: 0 };
+    if (event.number <= log.last) return;
+    const names = namedBy(event);
+    const contents = contentsOf(appended);
+    const body = JSON.stringify(event.body);
+    const stored = { ...event, body: JSON.parse(body), ...(names.length > 0 && { contents: names }) };
+    const bytes = bytesOf(body, contents);
+    log.events.push({ event: stored, bodyBytes: Buffer.byteLength(body), bytes });
+    log.last = event.number;
+    log.bytes += bytes;
+    this.#logs.set(event.session, log);
+    for (const hash of names) this.#references.set(hash, (this.#references.get(hash) ?? 0) + 1);
+    for (const content of contents) {
+      if (!this.#contents.has(content.hash)) this.#contents.set(content.hash, copyOf(content));
+    }
+  }
+
+  forget(session: string): void {
+    this.#release(this.#logs.get(session)?.events ?? []);
+    this.#logs.delete(session);
+  }
+
+  page(query: EventQuery): EventEntry[] {
+    const { after, before, descending, limit } = rangeOf(query);
+    const { turn, types } = query;
+    const all = this.#logs.get(query.session)?.events ?? [];
+    const range = all.slice(indexAfter(all, after), indexAfter(all, before - 1));
+    const page: EventEntry[] = [];
+    let bytes = 0;
+    for (const stored of descending ? range.reverse() : range) {
+      if (turn !== undefined && stored.event.turn !== turn) continue;
+      if (types !== undefined && !types.includes(stored.event.type)) continue;
+      bytes += stored.bodyBytes;
+      if (page.length === limit || (page.length > 0 && bytes > PAGE_BYTES)) break;
+      page.push(stored.event);
+    }
+    return page;
+  }
+
+  extent(session: string): EventExtent | undefined {
+    const log = this.#logs.get(session);
+    return log && { first: log.events[0]?.event.number ?? log.last + 1, last: log.last, bytes: log.bytes };
+  }
+
+  count(session: string): number {
+    return this.#logs.get(session)?.events.length ?? 0;
+  }
+
+  content(hash: string): ContentEntry | undefined {
+    const content = this.#contents.get(hash);
+    return content && copyOf(content);
+  }
+
+  prune({ since, perSession, bytesPerSession }: EventRetention): void {
+    for (const log of this.#logs.values()) {
+      let bytes = log.bytes;
+      const kept = log.events.findIndex((stored, index) => {
+        const isKept = stored.event.at >= since && log.events.length - index <= perSession && bytes <= bytesPerSession;
+        if (!isKept) bytes -= stored.bytes;
+        return isKept;
+      });
+      this.#release(log.events.splice(0, kept === -1 ? log.events.length : kept));
+      log.bytes = bytes;
+    }
+  }
+
+  /** Deletes contents to which no other event refers. */
+  #release(events: readonly StoredEvent[]): void {
+    for (const hash of events.flatMap(({ event }) => namedBy(event))) {
+      const left = (this.#references.get(hash) ?? 0) - 1;
+      if (left > 0) this.#references.set(hash, left);
+      else {
+        this.#references.delete(hash);
+        this.#contents.delete(hash);
+      }
+    }
+  }
+}
+
+/** Returns the index of the first event with a number above `number`. */
+function indexAfter(events: readonly StoredEvent[], number: number): number {
+  let [low, high] = [0, events.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((events[middle]?.event.number ?? 0) <= number) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function copyOf(content: ContentEntry): ContentEntry {
+  return { ...content, data: new Uint8Array(content.data) };
+}
