@@ -7,7 +7,7 @@ import { JournalWriter } from "../../src/journal/journal-writer.ts";
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { toText } from "../../src/journal/model/stored-text.ts";
-import { ALL_EVENTS } from "../../src/testing/conformance/journal-case.ts";
+import { ALL_EVENTS, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
@@ -131,12 +131,16 @@ describe("ClusterJournal", () => {
       },
       { type: "turn_ended", turn: `${n}`, state: "completed", at: n, outcome: {} },
     ]);
-    await journal.write({ number: 1, sessions: [A], durable: false, changes: ended.flat() });
-    const retention = { endedSince: 0, turnsPerSession: 10, events: ALL_EVENTS };
+    const shared = content("shared");
+    const events = Array.from({ length: 900 }, (_, n) => appendingWith(event(n + 1, { session: A }), shared));
+    await journal.write({ number: 1, sessions: [A], durable: false, changes: [...ended.flat(), ...events] });
+    const retention = { endedSince: 0, turnsPerSession: 10, events: { ...ALL_EVENTS, perSession: 10 } };
     const pruned = await Promise.all([journal, ...others].map((each) => each.prune(retention)));
     expect(pruned.reduce((sum, count) => sum + count, 0)).toBe(390);
     expect(await journal.turn("389")).toBeUndefined();
     expect(await journal.turn("390")).toBeDefined();
+    expect(await journal.eventExtent(A)).toEqual({ first: 891, last: 900, bytes: 10 * (20 + 6) });
+    expect(await journal.content(shared.hash)).toEqual(shared);
   });
 
   it("refuses a batch that names no sessions", async () => {

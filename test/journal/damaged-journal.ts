@@ -3,6 +3,7 @@ import { onTestFinished } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
+import { appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 /* A journal that a test damages, and every question that it can be asked. */
@@ -36,6 +37,9 @@ function ofSession(session: string): Change[] {
       approval: { id: `of ${session}`, session, tool: "Bash", input: { command: "ls" }, requestedAt: 4 },
     },
     { type: "approval_settled", approval: `of ${session}`, outcome: "approved", at: 5 },
+    ...[1, 2, 3].map((number) =>
+      appendingWith(event(number, { session, turn: `turn of ${session}` }), content(`of ${session} in ${number % 2}`)),
+    ),
   ];
 }
 
@@ -65,6 +69,11 @@ const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
     (journal: Journal) => Array.fromAsync(journal.records(session)),
     (journal: Journal) => journal.extent(session),
     (journal: Journal) => journal.usage({ session, by: ["day", "model"] }),
+    (journal: Journal) => journal.events({ session, limit: 2 }),
+    (journal: Journal) => journal.events({ session, after: 2, types: ["text"], limit: 2 }),
+    (journal: Journal) => journal.events({ session, before: 9, turn: `turn of ${session}`, limit: 1 }),
+    (journal: Journal) => journal.eventExtent(session),
+    (journal: Journal) => journal.content(content(`of ${session} in 1`).hash),
   ]),
   ...TURNS.map(
     ({ id }) =>

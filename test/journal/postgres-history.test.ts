@@ -7,6 +7,7 @@ import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.t
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
 import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
+import { appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { ReplicatedServer } from "../cluster/replicated-server.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { collectEvents } from "../telemetry/published-events.ts";
@@ -87,6 +88,23 @@ describe("PostgreSQL journal after its database was restored from a backup", () 
     expect(await journal.turn("t2")).toMatchObject({ state: "running", attempts: 1 });
     await expect.poll(() => warnings.join()).toMatch(/lacked the last 2 batches\. Castellan wrote them again/);
     expect(gaps.heard).toEqual([{ location: journal.location, content: "journal", count: 2, lost: false }]);
+  });
+
+  it("rewrites lost events and their contents, once", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const journal = await open(database.place);
+    const [kept, lost] = [content("kept"), content("lost", "text/plain")];
+    await journal.write(change(1, appendingWith(event(1), kept)));
+    await database.backUp();
+    await journal.write(change(2, appendingWith(event(2), lost), appendingWith(event(3), kept)));
+    await journal.write(change(3, { type: "event_appended", event: event(4) }));
+    const before = await journal.events({ session: '"a"', limit: 9 });
+    for (let times = 0; times < 2; times++) {
+      await database.putBack();
+      expect(await journal.events({ session: '"a"', limit: 9 })).toEqual(before);
+      expect(await journal.content(lost.hash)).toEqual(lost);
+      expect(await journal.eventExtent('"a"')).toEqual({ first: 1, last: 4, bytes: 4 * 18 + 12 });
+    }
   });
 
   it("answers from the rewritten batches, without a write in between", async () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { markPath } from "../../src/journal/sqlite/sqlite-mark.ts";
+import { appending, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { SESSIONS, warnings, written } from "./damaged-journal.ts";
 import { accepting, errorOf, OWNER, turn } from "./sqlite-scene.ts";
 
@@ -43,6 +44,44 @@ describe("SQLite journal with a flipped bit", () => {
     // A write does not clear the damage.
     await journal.write({ number: 1, changes: [{ type: "turn_touched", turn: "turn-3-of-many" }], durable: false });
     expect((await errorOf(journal.turn("turn-3-of-many"))).details).toEqual({ reason: "damaged" });
+    await journal.close();
+  });
+
+  it("returns the events around a damaged one, which it names", async () => {
+    const path = await written();
+    alter(path, "UPDATE events SET body = replace(body, 'event 2', 'event 9') WHERE body LIKE '%event 2%'");
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    const [session = ""] = SESSIONS;
+    const numbers = async (query: { readonly after?: number; readonly before?: number }): Promise<number[]> =>
+      (await journal.events({ session, limit: 9, ...query })).map(({ number }) => number);
+    expect(await numbers({})).toEqual([1]);
+    const error = await errorOf(journal.events({ session, after: 1, limit: 9 }));
+    expect([error.code, error.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: "damaged" }]);
+    expect(error.message).toContain(`event 2 of session ${session} differs from what was written`);
+    expect(await numbers({ after: 2 })).toEqual([3]);
+    expect(await numbers({ before: 9 })).toEqual([3]);
+    // The log goes on.
+    await journal.write({ number: 1, changes: appending(event(4, { session })), durable: false });
+    expect(await numbers({ after: 2 })).toEqual([3, 4]);
+    await journal.close();
+  });
+
+  it("refuses a damaged content and the range of a damaged log, and appends to the log", async () => {
+    const path = await written();
+    const [one = "", other = ""] = SESSIONS;
+    const { hash } = content(`of ${one} in 1`);
+    alter(path, `UPDATE contents SET data = x'00' WHERE hash = '${hash}'`);
+    alter(path, `UPDATE event_logs SET pruned_offset = 5 WHERE session = '${other}'`);
+    warnings();
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    expect(journal.damage).toContain("damaged rows in event_logs: 1");
+    expect((await errorOf(journal.content(hash))).message).toContain(`content ${hash} differs`);
+    expect((await errorOf(journal.eventExtent(other))).message).toContain(`the events of session ${other} differs`);
+    expect((await journal.eventExtent(one))?.last).toBe(3);
+    await journal.write({ number: 1, changes: appending(event(4, { session: other })), durable: false });
+    expect(await journal.events({ session: other, after: 3, limit: 9 })).toEqual([event(4, { session: other })]);
     await journal.close();
   });
 

@@ -7,7 +7,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
-import { ALL_EVENTS } from "../../src/testing/conformance/journal-case.ts";
+import { ALL_EVENTS, appending, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
@@ -46,6 +46,10 @@ const secrets: Change[] = [
     type: "conversation_left",
     conversation: { session: MINE, conversationId: SECRET, memory: { place: SECRET }, leftAt: 1 },
   },
+  appendingWith(
+    event(1, { session: MINE, type: SECRET, turn: SECRET, body: { text: SECRET.repeat(900) } }),
+    content(SECRET.repeat(2_000), SECRET),
+  ),
 ];
 
 const erased: Change = { type: "session_erased", session: MINE, as: '["erased","1"]' };
@@ -55,7 +59,7 @@ describe("sqliteJournal expunge", () => {
     const { journal, sqlite } = await opened();
     await using _ = journal;
     const write = writing(journal);
-    await write(...secrets, { type: "turn_accepted", turn: turn("other") });
+    await write(...secrets, { type: "turn_accepted", turn: turn("other") }, ...appending(event(1)));
     await write(erased);
     expect(found(SECRET, sqlite) + found("carol", sqlite), "the test finds it before").toBeGreaterThan(0);
     await journal.expunge?.(true);
@@ -63,6 +67,9 @@ describe("sqliteJournal expunge", () => {
     expect(found("carol", sqlite)).toBe(0);
     expect(statSync(`${sqlite}-wal`).size, "of what was removed nothing is in the log").toBeLessThan(20_000);
     expect(await journal.turn("other")).toBeDefined();
+    expect(await journal.events({ session: '"a"', limit: 9 })).toEqual([event(1)]);
+    await write(...appending(event(2)));
+    expect(await journal.events({ session: '"a"', limit: 9 })).toEqual([event(1), event(2)]);
     await write({ type: "turn_accepted", turn: turn("later") });
   });
 
@@ -81,13 +88,21 @@ describe("sqliteJournal expunge", () => {
         for (const [n, { mine, size, ends, grows }] of steps.entries()) {
           const session = mine ? MINE : '"other"';
           const word = mine ? SECRET : "another's word";
-          await write({ type: "turn_accepted", turn: turn(`t${n}`, { session, prompt: word.repeat(size) }) });
+          const said = { session, body: { text: word.repeat(size) } };
+          const brought = content(word.repeat(grows + 1));
+          await write(
+            { type: "turn_accepted", turn: turn(`t${n}`, { session, prompt: word.repeat(size) }) },
+            n % 5 === 0
+              ? appendingWith(event(n + 1, said), brought)
+              : { type: "event_appended", event: event(n + 1, said) },
+          );
           const last = steps[n - ends];
           if (last === undefined) continue;
           const text = (last.mine ? SECRET : "another's word").repeat(grows);
           await write({ type: "turn_ended", turn: `t${n - ends}`, state: "completed", at: n, outcome: { text } });
         }
-        await journal.prune({ endedSince: steps.length / 4, turnsPerSession: 1_000, events: ALL_EVENTS });
+        const events = { ...ALL_EVENTS, perSession: (3 * steps.length) / 4 };
+        await journal.prune({ endedSince: steps.length / 4, turnsPerSession: 1_000, events });
         await write(erased);
         await journal.expunge?.(true);
         expect(found(SECRET, sqlite)).toBe(0);

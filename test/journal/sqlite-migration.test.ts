@@ -1,13 +1,18 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
+import { checksumOf } from "../../src/journal/sqlite/sqlite-checksum.ts";
 import { verdictOn } from "../../src/journal/sqlite/sqlite-inspection.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { APPLICATION_ID, MIGRATIONS, migrate } from "../../src/journal/sqlite/sqlite-schema.ts";
 import { SqliteThread } from "../../src/journal/sqlite/sqlite-thread.ts";
+import { appending, event } from "../../src/testing/conformance/journal-case.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 const FIRST = MIGRATIONS[0] ?? "";
+
+/** The number of migrations of the last release without events. */
+const BEFORE_EVENTS = 5;
 
 /** An invented earlier release: its first schema version lacks a column, which its second version adds. */
 const EARLIER = FIRST.replace("queue_timeout_ms REAL,", "");
@@ -72,6 +77,23 @@ describe("migration of a SQLite journal", () => {
     expect(await journal.turn("old")).not.toHaveProperty("promptKind");
     await journal.write(accepting(1, turn("new", { promptKind: "command" })));
     expect((await journal.turn("new"))?.promptKind).toBe("command");
+    await journal.close();
+  });
+
+  it("lets a file of a release without events have some", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const thread = new SqliteThread();
+    const old = await thread.connect(sqlite);
+    await migrate(old, 0, MIGRATIONS.slice(0, BEFORE_EVENTS));
+    await old.exec(`INSERT INTO sessions (key, supervisor, conversation_id, memory, saved_at, checksum)
+      VALUES ('"a"', 's', 'c', '{}', 1, ${checksumOf('"a"', "s", "c", "{}", 1)})`);
+    await thread.end();
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    expect(await journal.sessions(['"a"'])).toHaveLength(1);
+    expect(await journal.eventExtent('"a"')).toBeUndefined();
+    await journal.write({ number: 1, changes: appending(event(1)), durable: false });
+    expect(await journal.events({ session: '"a"', limit: 9 })).toEqual([event(1)]);
     await journal.close();
   });
 

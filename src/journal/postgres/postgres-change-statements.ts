@@ -149,7 +149,10 @@ export const DROP_UNUSED_CONTENTS = `
   delete from contents using json_to_recordset($1) as row (hash text)
   where contents.hash = row.hash and not exists (select from event_contents as other where other.hash = contents.hash)`;
 
-/** Locks the contents of sessions. */
+/** Lock the logs of sessions, as pruning does, and then their contents. */
+export const LOCK_LOGS = `
+  select from event_logs join json_to_recordset($1) as row (session text) using (session)
+  order by id for update of event_logs`;
 export const LOCK_CONTENTS = `
   select from contents where hash in (
     select hash from event_contents join event_logs on log = id

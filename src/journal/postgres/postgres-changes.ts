@@ -4,7 +4,13 @@ import { type ChangeGroup, type ChangeOf, changeGroups } from "../model/change-g
 import { bytesOf, type ContentEntry, contentsOf, namedBy, requireNumber } from "../model/event-entry.ts";
 import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
-import { CHANGE_STATEMENTS, DROP_UNUSED_CONTENTS, LOCK_CONTENTS, STORE_CONTENT } from "./postgres-change-statements.ts";
+import {
+  CHANGE_STATEMENTS,
+  DROP_UNUSED_CONTENTS,
+  LOCK_CONTENTS,
+  LOCK_LOGS,
+  STORE_CONTENT,
+} from "./postgres-change-statements.ts";
 import { messageOf, type PostgresSubject, unavailable } from "./postgres-fault.ts";
 
 /** A statement and its parameters. */
@@ -31,7 +37,8 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
       const statement = { text: CHANGE_STATEMENTS[group.type], rows: JSON.stringify(changeRows(group)) };
       if (group.type === "event_appended") return withContents(statement, group.changes);
       const deletes = group.type === "session_forgotten" || group.type === "session_erased";
-      return deletes ? [{ text: LOCK_CONTENTS, rows: statement.rows }, statement] : [statement];
+      const locks = deletes ? [LOCK_LOGS, LOCK_CONTENTS] : [];
+      return [...locks.map((text) => ({ text, rows: statement.rows })), statement];
     });
   } catch (cause) {
     // A cycle, or a text that is too long.

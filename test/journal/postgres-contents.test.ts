@@ -1,0 +1,117 @@
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import type { Change } from "../../src/journal/model/change.ts";
+import { parametersOf, statementsOf } from "../../src/journal/postgres/postgres-changes.ts";
+import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
+import { ALL_EVENTS, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
+import { waitForLocks } from "../cluster/postgres-scene.ts";
+import { PostgresServer } from "./postgres-server.ts";
+
+/*
+ * Several nodes write their own sessions to one database, and may prune all. A content of two sessions is the only thing
+ * that they share.
+ */
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+const SHARED = content("what both sessions refer to");
+const OF_A = appendingWith(event(1), SHARED);
+const OF_B = appendingWith(event(1, { session: '"b"' }), SHARED);
+const FORGET_A: Change = { type: "session_forgotten", session: '"a"' };
+
+async function setUp() {
+  const where = server.fresh();
+  const journal = postgresJournal(where);
+  await journal.open({ id: "first", pid: 1, host: "h", startedAt: 0 });
+  onTestFinished(() => journal.close());
+  /** Makes changes in an open transaction, as another node does. */
+  const begin = async (...changes: Change[]): Promise<{ made: Promise<void>; commit(): Promise<void> }> => {
+    const client = new pg.Client({ connectionString: where.postgres });
+    await client.connect();
+    await client.query(`begin; set local search_path to "${where.schema}"`);
+    const statements = statementsOf(changes, { code: "JOURNAL_UNAVAILABLE", label: "another" });
+    const made = (async () => {
+      for (const statement of statements) await client.query(statement.text, [...parametersOf(statement)]);
+    })();
+    const commit = async (): Promise<void> => {
+      await made;
+      await client.query("commit");
+      await client.end();
+    };
+    return { made, commit };
+  };
+  const stored = async (): Promise<number> => (await server.sql(`select from ${where.schema}.contents`)).length;
+  return { journal, begin, stored };
+}
+
+describe("a content that two nodes share", () => {
+  it("stays when one node forgets its session while another is about to refer to it", async () => {
+    const { journal, begin } = await setUp();
+    await journal.write({ number: 1, changes: [OF_A], durable: true });
+    const referring = await begin(OF_B);
+    await referring.made;
+    const forgotten = journal.write({ number: 2, changes: [FORGET_A], durable: true });
+    await waitForLocks(server, "for update");
+    await referring.commit();
+    await forgotten;
+    expect(await journal.content(SHARED.hash)).toEqual(SHARED);
+    expect(await journal.eventExtent('"a"')).toBeUndefined();
+    await journal.write({ number: 3, changes: [{ type: "session_forgotten", session: '"b"' }], durable: true });
+    expect(await journal.content(SHARED.hash)).toBeUndefined();
+  });
+
+  it("is stored again when another node refers to it while it is being deleted", async () => {
+    const { journal, begin } = await setUp();
+    await journal.write({ number: 1, changes: [OF_A], durable: true });
+    const forgetting = await begin(FORGET_A);
+    await forgetting.made;
+    const referred = journal.write({ number: 2, changes: [OF_B], durable: true });
+    await waitForLocks(server, "insert into contents");
+    await forgetting.commit();
+    await referred;
+    expect(await journal.content(SHARED.hash)).toEqual(SHARED);
+  });
+
+  it("stays when it is pruned while another node is about to refer to it", async () => {
+    const { journal, begin } = await setUp();
+    await journal.write({ number: 1, changes: [appendingWith(event(1, { at: 1 }), SHARED)], durable: true });
+    const referring = await begin(OF_B);
+    await referring.made;
+    const events = { ...ALL_EVENTS, since: 2 };
+    const pruned = journal.prune({ endedSince: 0, turnsPerSession: 1, events });
+    await waitForLocks(server, "for update");
+    await referring.commit();
+    await pruned;
+    expect(await journal.content(SHARED.hash)).toEqual(SHARED);
+    expect(await journal.eventExtent('"a"')).toEqual({ first: 2, last: 1, bytes: 0 });
+    expect(await journal.eventExtent('"b"')).toMatchObject({ first: 1, last: 1 });
+  });
+
+  it("does not block a session that is forgotten while it is being pruned", async () => {
+    const { journal, begin } = await setUp();
+    await journal.write({ number: 1, changes: [OF_A], durable: true });
+    const forgetting = await begin(FORGET_A);
+    await forgetting.made;
+    // Pruning skips the locked log.
+    await journal.prune({ endedSince: 0, turnsPerSession: 1, events: { ...ALL_EVENTS, perSession: 0 } });
+    expect((await journal.eventExtent('"a"'))?.first).toBe(1);
+    await forgetting.commit();
+    expect(await journal.eventExtent('"a"')).toBeUndefined();
+  });
+
+  it("is not left behind by an event that has no effect", async () => {
+    const { journal, stored } = await setUp();
+    await journal.write({ number: 1, changes: [OF_A, OF_B], durable: true });
+    const late = appendingWith(event(1, { body: { text: "late" } }), content("late"), SHARED);
+    await journal.write({ number: 2, changes: [late], durable: true });
+    expect(await stored()).toBe(1);
+  });
+});
