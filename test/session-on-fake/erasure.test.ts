@@ -14,6 +14,7 @@ import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { conversationClaims } from "../../src/session/conversation/conversation-claims.ts";
 import { serverOf } from "../../src/session/session.ts";
+import { ALL_EVENTS, appending, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { type FakeClaude, fakeClaude } from "../../src/testing/index.ts";
 import { newFolder } from "../journal/sqlite-scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
@@ -448,6 +449,49 @@ test("exportSession(): returns turns, approvals and costs of a running and a sto
   expect(await exported(supervisor, name)).toEqual(lines);
   expect(await supervisor.eraseSession(name)).toMatchObject({ turns: 1, approvals: 1 });
   expect(await exported(supervisor, name)).toEqual([{ type: "session", name, conversations: [] }]);
+});
+
+test("exportSession(), eraseSession(): cover events and their contents", async () => {
+  const both = setUp();
+  const name = unique();
+  // Recent, so that they are kept.
+  const mine = { session: nameKey(name), at: Date.now() };
+  const [text, image] = [content("a text"), content(new Uint8Array([255, 0, 254]), "image/png")];
+  await both.journal.open({ id: "earlier", pid: 1, host: "here", startedAt: 0 });
+  const changes = [
+    appendingWith(event(1, { ...mine, turn: "t" }), text, image),
+    appendingWith(event(2, mine), text),
+    ...appending(event(1, { ...mine, session: nameKey("another") })),
+  ];
+  await both.journal.write({ number: 1, changes, durable: true });
+  await both.journal.close();
+  await using supervisor = await run(both, [{ name }]);
+  const { session: _, ...first } = event(1, { ...mine, turn: "t" });
+  const { session: __, ...second } = event(2, mine);
+  expect(await exported(supervisor, name)).toEqual([
+    { type: "session", name, conversations: [] },
+    { type: "event", event: { ...first, contents: [text.hash, image.hash] } },
+    { type: "content", hash: text.hash, text: "a text" },
+    { type: "content", hash: image.hash, mediaType: "image/png", base64: "/wD+" },
+    { type: "event", event: { ...second, contents: [text.hash] } },
+  ]);
+  expect(await supervisor.eraseSession(name)).toMatchObject({ turns: 0, events: 2 });
+  expect(await exported(supervisor, name)).toEqual([{ type: "session", name, conversations: [] }]);
+  expect(await both.journal.content(text.hash)).toBeUndefined();
+  expect(await both.journal.eventExtent(nameKey("another"))).toMatchObject({ last: 1 });
+});
+
+test("eraseSession(): erases the log of a session whose events are all deleted", async () => {
+  const both = setUp();
+  const name = unique();
+  await both.journal.open({ id: "earlier", pid: 1, host: "here", startedAt: 0 });
+  await both.journal.write({ number: 1, changes: appending(event(1, { session: nameKey(name) })), durable: true });
+  await both.journal.prune({ endedSince: 0, turnsPerSession: 1, events: { ...ALL_EVENTS, perSession: 0 } });
+  await both.journal.close();
+  await using supervisor = await run(both, []);
+  expect(await both.journal.eventExtent(nameKey(name))).toMatchObject({ last: 1 });
+  expect(await supervisor.eraseSession(name)).toMatchObject({ events: 0 });
+  expect(await both.journal.eventExtent(nameKey(name))).toBeUndefined();
 });
 
 test("supervisor.stop(): waits for a session that is being cleared", async () => {

@@ -4,6 +4,7 @@ import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { filesAt, linesOf } from "../../claude/conversation-files.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
+import type { EventEntry } from "../../journal/model/event-entry.ts";
 import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
 import type { Spending } from "../../journal/model/spending.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
@@ -28,6 +29,10 @@ export type ExportedLine =
     }
   | ({ readonly type: "turn" } & Omit<TurnEntry, "session">)
   | ({ readonly type: "approval" } & Omit<ApprovalEntry, "session">)
+  /** An event of the session, in the order of their numbers. */
+  | { readonly type: "event"; readonly event: Omit<EventEntry, "session"> }
+  /** A content that the event before it is the first to refer to. Content that is not UTF-8 is in `base64`. */
+  | ({ readonly type: "content"; readonly hash: string; readonly mediaType?: string } & FileContent)
   /** Spending on one model on one day (UTC). */
   | ({ readonly type: "usage"; readonly day: string; readonly model: string } & Spending)
   /**
@@ -80,6 +85,7 @@ async function* exported({
       yield { type: "approval", ...approval };
     }
   }
+  yield* eventLines(key, supervisorJournal);
   for (const { day = "", model = "", costUsd, usage } of await supervisorJournal.usage({
     session: key,
     by: ["day", "model"],
@@ -102,6 +108,31 @@ async function* exported({
   }
   for (const folder of [...(await belongings.memories()), ...(await belongings.ownMemories())]) {
     for (const path of await filesAt(folder)) yield { type: "memory", path, ...(await contentOf(path)) };
+  }
+}
+
+/** How many events to read at a time. */
+const EVENTS = 100;
+
+/** Yields the events of a session, each followed by the contents that it is the first to refer to. */
+async function* eventLines(session: string, journal: SupervisorJournal): AsyncGenerator<ExportedLine, void, undefined> {
+  const exported = new Set<string>();
+  for (let after = 0; ; ) {
+    const events = await journal.events({ session, after, limit: EVENTS });
+    for (const { session: _, ...event } of events) {
+      yield { type: "event", event };
+      for (const hash of event.contents ?? []) {
+        if (exported.has(hash)) continue;
+        exported.add(hash);
+        const content = await journal.content(hash);
+        if (content === undefined) continue;
+        const { data, mediaType } = content;
+        yield withoutUndefined({ type: "content", hash, mediaType, ...bytesAsContent(data) });
+      }
+    }
+    const last = events.at(-1);
+    if (last === undefined) return;
+    after = last.number;
   }
 }
 
@@ -141,6 +172,10 @@ function parsed(line: string): Json {
 
 /** Reads a file; one that was removed in the meantime counts as empty. */
 async function contentOf(file: string): Promise<FileContent> {
-  const bytes = await readFile(file).catch(() => Buffer.alloc(0));
+  return bytesAsContent(await readFile(file).catch(() => Buffer.alloc(0)));
+}
+
+function bytesAsContent(data: Uint8Array): FileContent {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
 }
