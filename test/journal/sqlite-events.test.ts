@@ -4,6 +4,7 @@ import type { Change } from "../../src/journal/model/change.ts";
 import type { Journal, JournalOwner } from "../../src/journal/model/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { ALL_EVENTS, appending, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
+import { agreesWithMemory } from "./events-model.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 const LATER: JournalOwner = { ...OWNER, id: "later" };
@@ -40,7 +41,9 @@ describe("events in a SQLite journal", () => {
     const journal = await opened(sqlite);
     await journal.write(batch(1, ...appending(event(1))));
     await journal.write(batch(1, ...appending(event(1), event(2))));
-    await journal.write(batch(2, ...appending(event(2))));
+    // The batch that was written again is followed by one without events.
+    await journal.write(batch(2));
+    await journal.write(batch(3, ...appending(event(2), event(1, { session: '"b"' }))));
     await journal.open(OWNER);
     await journal.write(batch(1, ...appending(event(2), event(3))));
     await journal.close();
@@ -75,6 +78,10 @@ describe("events in a SQLite journal", () => {
     await pruned;
     expect(await numbers(journal, '"b"')).toEqual([1, 2]);
     expect(await journal.eventExtent('"a"')).toBeUndefined();
+  });
+
+  it("are those of a journal in memory after the same changes", { timeout: 60_000 }, async () => {
+    await agreesWithMemory(() => sqliteJournal({ sqlite: join(newFolder(), "castellan.db") }), 20);
   });
 
   it("are deleted in transactions that let writes run in between", async () => {

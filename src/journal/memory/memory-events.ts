@@ -91,8 +91,9 @@ export class MemoryEvents {
   prune({ since, perSession, bytesPerSession }: EventRetention): void {
     for (const log of this.#logs.values()) {
       let bytes = log.bytes;
-      const kept = log.events.findIndex((stored, index) => {
-        const isKept = stored.event.at >= since && log.events.length - index <= perSession && bytes <= bytesPerSession;
+      const kept = log.events.findIndex((stored) => {
+        const { at, number } = stored.event;
+        const isKept = at >= since && log.last - number < perSession && bytes <= bytesPerSession;
         if (!isKept) bytes -= stored.bytes;
         return isKept;
       });

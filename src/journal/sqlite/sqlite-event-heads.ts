@@ -24,8 +24,8 @@ const MOST_HEADS = 2_000;
 export class EventHeads {
   /** Least recently used first. */
   readonly #heads = new Map<string, Head>();
-  /** Id of the next log. */
-  #nextId: number | undefined;
+  /** Id of the next log; 0 if it has to be read. */
+  #nextId = 0;
 
   /** Begins a batch. Reads the heads that it needs and that are not known. */
   async begin(
@@ -40,14 +40,14 @@ export class EventHeads {
       for (const row of await all(EVENT_SQL.heads, JSON.stringify(unknown.map(toText)))) {
         this.#heads.set(fromText(String(row["session"])), headOf(row));
       }
-      this.#nextId ??= Number((await all(EVENT_SQL.nextLog))[0]?.["id"]);
     }
-    return new EventBatch(this.#heads, this.#nextId ?? 1);
+    // A log that the batch itself deletes may begin anew.
+    if (sessions.size > 0 && this.#nextId === 0) this.#nextId = Number((await all(EVENT_SQL.nextLog))[0]?.["id"]);
+    return new EventBatch(this.#heads, () => this.#nextId++);
   }
 
   /** Takes over the heads after a batch. */
-  end({ heads, nextId }: EventBatch): void {
-    this.#nextId = nextId;
+  end({ heads }: EventBatch): void {
     for (const [session, head] of heads) {
       this.#heads.delete(session);
       if (head !== undefined) this.#heads.set(session, head);
@@ -61,7 +61,7 @@ export class EventHeads {
   /** Forgets all heads: a batch failed, and may have been applied. */
   clear(): void {
     this.#heads.clear();
-    this.#nextId = undefined;
+    this.#nextId = 0;
   }
 }
 
@@ -70,11 +70,11 @@ export class EventBatch {
   readonly #before: ReadonlyMap<string, Head>;
   /** The heads that the batch has changed; undefined if the log is gone. */
   readonly heads: Map<string, Head | undefined> = new Map();
-  nextId: number;
+  readonly #newId: () => number;
 
-  constructor(before: ReadonlyMap<string, Head>, nextId: number) {
+  constructor(before: ReadonlyMap<string, Head>, newId: () => number) {
     this.#before = before;
-    this.nextId = nextId;
+    this.#newId = newId;
   }
 
   /** Returns the statements that append an event. @throws RangeError */
@@ -83,7 +83,7 @@ export class EventBatch {
     requireNumber(event);
     const [session, body] = [toText(event.session), JSON.stringify(event.body)];
     const head = this.heads.has(event.session) ? this.heads.get(event.session) : this.#before.get(event.session);
-    const { id, number, endOffset } = head ?? { id: this.nextId++, number: 0, endOffset: 0 };
+    const { id, number, endOffset } = head ?? { id: this.#newId(), number: 0, endOffset: 0 };
     if (event.number <= number) return [];
     const brought = contentsOf(appended);
     const next = { id, number: event.number, endOffset: endOffset + bytesOf(body, brought) };

@@ -5,6 +5,7 @@ import { parametersOf, statementsOf } from "../../src/journal/postgres/postgres-
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
 import { ALL_EVENTS, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { waitForLocks } from "../cluster/postgres-scene.ts";
+import { agreesWithMemory } from "./events-model.ts";
 import { PostgresServer } from "./postgres-server.ts";
 
 /*
@@ -114,4 +115,10 @@ describe("a content that two nodes share", () => {
     await journal.write({ number: 2, changes: [late], durable: true });
     expect(await stored()).toBe(1);
   });
+});
+
+it("PostgreSQL journal: has the events of a journal in memory after the same changes", {
+  timeout: 60_000,
+}, async () => {
+  await agreesWithMemory(() => postgresJournal(server.fresh()), 10);
 });
