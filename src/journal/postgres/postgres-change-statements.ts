@@ -16,6 +16,21 @@ const NOTHING_OF_IT = `
       no_approvals as (delete from approvals using forgotten where approvals.session = forgotten.session),
       no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
 
+/* Only the owner of a session appends to its log. The limits keep the planner from reading all logs. */
+const APPEND = `
+    insert into events (log, number, at, type, turn, size, end_offset, contents, body)
+    select id, row.number, at, type, turn, size,
+      coalesce(end_offset, pruned_offset) + sum(bytes) over (partition by id order by row.number), contents, body::json
+    from json_to_recordset($1) as row (session text, number double precision, at double precision, type text, turn text,
+        size double precision, bytes double precision, contents text, body text)
+      cross join lateral (
+        select id, pruned_number, pruned_offset from event_logs where event_logs.session = row.session limit 1
+      ) as log
+      left join lateral (
+        select number, end_offset from events where events.log = id order by number desc limit 1
+      ) as last on true
+    where row.number > coalesce(last.number, pruned_number)`;
+
 /**
  * The statements by type of change, for any number of changes at once. The one parameter is the rows as JSON. Nested
  * JSON is passed as text: PostgreSQL does not unpack JSON that contains U+0000 or lone surrogates.
@@ -105,32 +120,20 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     from json_to_recordset($1) as row (id text, outcome text, settled_at double precision)
     where approvals.id = row.id and approvals.settled_at is null`,
 
-  /* Only the owner of a session appends to its log. */
-  event_appended: `
-    with row as (
-      select * from json_to_recordset($1) as row (session text, number double precision, at double precision, type text,
-        turn text, size double precision, bytes double precision, contents text, body text)
-    ), known as (
-      select id, session, coalesce(last.number, pruned_number) as last, coalesce(last.end_offset, pruned_offset) as start
-      from event_logs left join lateral (
-        select number, end_offset from events where log = id order by number desc limit 1
-      ) as last on true where session in (select session from row)
-    ), made as (
-      insert into event_logs (session)
-      select distinct session from row where session not in (select session from known)
-      on conflict (session) do update set session = excluded.session returning id, session
-    ), logs as (
-      select id, session, last, start from known union all select id, session, 0, 0 from made
-    ), appended as (
-      insert into events (log, number, at, type, turn, size, end_offset, contents, body)
-      select id, number, at, type, turn, size, start + sum(bytes) over (partition by id order by number), contents,
-        body::json
-      from row join logs using (session) where number > last
-      returning log, number, contents
-    )
-    insert into event_contents (hash, log, number)
-    select hash, log, number from appended, json_array_elements_text(contents::json) as hash`,
+  /* The logs exist. */
+  event_appended: APPEND,
 };
+
+/** Creates the logs of sessions that have none. */
+export const BEGIN_LOGS = `
+  insert into event_logs (session) select session from json_to_recordset($1) as row (session text)
+  on conflict (session) do nothing`;
+
+/** As `event_appended`, for events that refer to contents. */
+export const APPEND_WITH_CONTENTS: string = `
+  with appended as (${APPEND} returning log, number, contents)
+  insert into event_contents (hash, log, number)
+  select hash, log, number from appended, json_array_elements_text(contents::json) as hash`;
 
 /*
  * A content is deleted with the last event that refers to it, while other sessions may just be about to refer to it. So

@@ -5,6 +5,8 @@ import { bytesOf, type ContentEntry, contentsOf, namedBy, requireNumber } from "
 import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
 import {
+  APPEND_WITH_CONTENTS,
+  BEGIN_LOGS,
   CHANGE_STATEMENTS,
   DROP_UNUSED_CONTENTS,
   LOCK_CONTENTS,
@@ -34,8 +36,8 @@ export function parametersOf({ rows, data }: ChangeStatement): readonly unknown[
 export function statementsOf(changes: readonly Change[], subject: PostgresSubject): ChangeStatement[] {
   try {
     return changeGroups(changes).flatMap((group) => {
+      if (group.type === "event_appended") return appending(group.changes);
       const statement = { text: CHANGE_STATEMENTS[group.type], rows: JSON.stringify(changeRows(group)) };
-      if (group.type === "event_appended") return withContents(statement, group.changes);
       const deletes = group.type === "session_forgotten" || group.type === "session_erased";
       const locks = deletes ? [LOCK_LOGS, LOCK_CONTENTS] : [];
       return [...locks.map((text) => ({ text, rows: statement.rows })), statement];
@@ -47,7 +49,7 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
 }
 
 /** Returns the changes of a group as rows for their statement, see postgres-change-statements.ts. */
-function changeRows(group: ChangeGroup): object[] {
+function changeRows(group: Exclude<ChangeGroup, { readonly type: "event_appended" }>): object[] {
   switch (group.type) {
     case "session_saved":
       return group.changes.map(({ session }) => ({
@@ -115,8 +117,6 @@ function changeRows(group: ChangeGroup): object[] {
       }));
     case "approval_settled":
       return group.changes.map(({ approval, outcome, at }) => ({ id: toText(approval), outcome, settled_at: at }));
-    case "event_appended":
-      return eventRows(group.changes);
   }
 }
 
@@ -145,19 +145,27 @@ function eventRows(changes: readonly ChangeOf<"event_appended">[]): object[] {
   });
 }
 
-/** Stores the contents before the events, ordered so that two batches never wait for each other. */
-function withContents(appending: ChangeStatement, changes: readonly ChangeOf<"event_appended">[]): ChangeStatement[] {
+/** Stores contents before events, ordered so that two batches never wait for each other. */
+function appending(changes: readonly ChangeOf<"event_appended">[]): ChangeStatement[] {
+  const events = JSON.stringify(eventRows(changes));
+  const sessions = [...new Set(changes.map(({ event }) => event.session))].map((session) => ({
+    session: toText(session),
+  }));
+  const begin = { text: BEGIN_LOGS, rows: JSON.stringify(sessions) };
+  if (changes.every(({ event }) => namedBy(event).length === 0)) {
+    return [begin, { text: CHANGE_STATEMENTS.event_appended, rows: events }];
+  }
   const contents = new Map<string, ContentEntry>();
   for (const content of changes.flatMap(contentsOf)) contents.set(content.hash, content);
-  if (contents.size === 0) return [appending];
   const stored = [...contents.values()].map(({ hash, mediaType, data }) => ({
     row: { hash: toText(hash), media_type: mediaType === undefined ? null : toText(mediaType) },
     data,
   }));
   stored.sort((one, other) => (one.row.hash < other.row.hash ? -1 : 1));
   return [
+    begin,
     ...stored.map(({ row, data }) => ({ text: STORE_CONTENT, rows: JSON.stringify([row]), data })),
-    appending,
+    { text: APPEND_WITH_CONTENTS, rows: events },
     { text: DROP_UNUSED_CONTENTS, rows: JSON.stringify(stored.map(({ row }) => ({ hash: row.hash }))) },
   ];
 }
