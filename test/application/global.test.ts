@@ -229,7 +229,7 @@ describe("Global sessions in a cluster", () => {
       spentBy: ["erased", expect.any(String)],
     });
     expect((await cluster1.listSessions()).map(({ name }) => name)).toEqual([["global", "chat", "dave"]]);
-    for (const table of ["sessions", "turns", "conversations", "spent", "globals"]) {
+    for (const table of ["sessions", "turns", "conversations", "spent", "event_logs", "events", "globals"]) {
       const rows = JSON.stringify(await server.sql(`select * from ${place.schema}.${table}`));
       expect([table, rows]).not.toEqual([table, expect.stringMatching(/carol/)]);
     }

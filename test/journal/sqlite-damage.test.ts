@@ -73,12 +73,15 @@ describe("SQLite journal with a flipped bit", () => {
     const { hash } = content(`of ${one} in 1`);
     alter(path, `UPDATE contents SET data = x'00' WHERE hash = '${hash}'`);
     alter(path, `UPDATE event_logs SET pruned_offset = 5 WHERE session = '${other}'`);
+    const [, , third = ""] = SESSIONS;
+    alter(path, `UPDATE events SET end_offset = 5 WHERE turn = 'turn of ${third}' AND position & 3 = 3`);
     warnings();
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
     expect(journal.damage).toContain("damaged rows in event_logs: 1");
     expect((await errorOf(journal.content(hash))).message).toContain(`content ${hash} differs`);
     expect((await errorOf(journal.eventExtent(other))).message).toContain(`the events of session ${other} differs`);
+    expect((await errorOf(journal.eventExtent(third))).message).toContain(`event 3 of session ${third} differs`);
     expect((await journal.eventExtent(one))?.last).toBe(3);
     await journal.write({ number: 1, changes: appending(event(4, { session: other })), durable: false });
     expect(await journal.events({ session: other, after: 3, limit: 9 })).toEqual([event(4, { session: other })]);

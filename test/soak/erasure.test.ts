@@ -200,7 +200,10 @@ describe("Supervisor.eraseSession with transcripts in PostgreSQL", () => {
     const lines = (await Array.fromAsync(supervisor.exportSession(name))).join("");
     for (const text of ["one", "two", "three"]) expect(lines).toContain(`${text}, ${SECRET}`);
     expect(await supervisor.eraseSession(name)).toMatchObject({ turns: 3, transcripts: 2, left: [] });
-    const tables = ["sessions", "turns", "approvals", "spent", "conversations", "transcripts", "transcript_entries"];
+    const tables = [
+      ...["sessions", "turns", "approvals", "spent", "conversations", "event_logs", "events", "contents"],
+      ...["transcripts", "transcript_entries"],
+    ];
     for (const table of tables) {
       const rows = await server.sql(`select * from ${place.schema}.${table}`);
       expect([table, JSON.stringify(rows)]).not.toEqual([table, expect.stringContaining(SECRET)]);
@@ -245,6 +248,9 @@ describe("Supervisor.eraseSession with transcripts in PostgreSQL", () => {
       "turns",
       "spent",
       "conversations",
+      "event_logs",
+      "events",
+      "contents",
       "globals",
       "transcripts",
       "transcript_entries",

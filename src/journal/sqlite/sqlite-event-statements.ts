@@ -45,11 +45,10 @@ const statements = {
   forgetLog: "DELETE FROM event_logs WHERE session = ?",
 
   content: "SELECT * FROM contents WHERE hash = ?",
-  log: `SELECT event_logs.*, first.position & 4294967295 AS first_number, last.position & 4294967295 AS last_number,
-      last.end_offset AS last_offset
-    FROM event_logs LEFT JOIN events AS first ON first.position = ${FIRST}
-      LEFT JOIN events AS last ON last.position = ${LAST}
-    WHERE session = ?`,
+  log: `SELECT *, ${FIRST} & 4294967295 AS first_number FROM event_logs WHERE session = ?`,
+  /* One row, as for a page. */
+  last: `SELECT position >> 32 AS log, position & 4294967295 AS number, at, type, turn, end_offset, contents, checksum, body
+    FROM events WHERE position = (SELECT ${LAST} FROM event_logs WHERE session = ?)`,
 
   logs: `SELECT id, pruned_offset, first.position & 4294967295 AS first_number, first.at AS first_at,
       last.position & 4294967295 AS last_number, last.end_offset AS last_offset

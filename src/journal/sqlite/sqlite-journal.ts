@@ -213,7 +213,16 @@ class SqliteJournal implements Journal {
   }
 
   async eventExtent(session: string): Promise<EventExtent | undefined> {
-    return (await this.#entries(eventExtentOf, EVENT_SQL.log, toText(session)))[0];
+    const parameters = [toText(session)];
+    return await this.#read(async (connection) => {
+      // One script, so that no deletion comes between.
+      const { results } = await connection.run([
+        { sql: EVENT_SQL.log, parameters, want: "row" },
+        { sql: EVENT_SQL.last, parameters, want: "row" },
+      ]);
+      const [log, end] = results as readonly (Row | undefined)[];
+      return log && eventExtentOf(session, log, end);
+    });
   }
 
   async content(hash: string): Promise<ContentEntry | undefined> {

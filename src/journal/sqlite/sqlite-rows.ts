@@ -98,12 +98,13 @@ export function eventOf(session: string, row: Row): EventEntry {
   };
 }
 
-/** Returns the range of a log and its first and last event. */
-export function eventExtentOf(row: Row): EventExtent {
-  verify("event_logs", row, "checksum", text(row["session"]));
-  const [last, pruned] = [Number(row["last_number"] ?? row["pruned_number"]), Number(row["pruned_offset"])];
-  const first = row["first_number"] === null ? last + 1 : Number(row["first_number"]);
-  return { first, last, bytes: Number(row["last_offset"] ?? pruned) - pruned };
+/** Returns the range of a log. @param end the row of its last event, if it has any */
+export function eventExtentOf(session: string, row: Row, end: Row | undefined): EventExtent {
+  verify("event_logs", row, "checksum", session);
+  const [number, offset] = [Number(row["pruned_number"]), Number(row["pruned_offset"])];
+  if (end === undefined) return { first: number + 1, last: number, bytes: 0 };
+  const { number: last } = eventOf(session, end);
+  return { first: Number(row["first_number"]), last, bytes: Number(end["end_offset"]) - offset };
 }
 
 export function contentOf(row: Row): ContentEntry {
