@@ -1,10 +1,14 @@
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { JournalOptions } from "../../src/application/options/journal-options.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Retention } from "../../src/journal/model/journal.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
+import { appending, event } from "../../src/testing/conformance/journal-case.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { failure, unique } from "../session-on-fake/scene.ts";
 
@@ -70,6 +74,37 @@ test("journal: defaults to `.castellan/castellan.db` in the working directory", 
   } finally {
     process.chdir(before);
   }
+});
+
+test("journal.retention: keeps 30 days, 1,000 turns, 100,000 events and 256 MB of events by default", async () => {
+  const pruned: Retention[] = [];
+  const prune = async (retention: Retention): Promise<number> => pruned.push(retention);
+  const from = Date.now();
+  await using _ = await start(unique(), Object.assign(memoryJournal(), { prune }));
+  const [{ endedSince = 0, turnsPerSession, events } = {}] = pruned;
+  expect((from - endedSince) / 86_400_000).toBeCloseTo(30, 2);
+  expect(turnsPerSession).toBe(1_000);
+  expect(events).toEqual({ since: endedSince, perSession: 100_000, bytesPerSession: 256 * 1024 ** 2 });
+});
+
+test.each([
+  ["maxEvents", 3, [3, 4, 5]],
+  ["maxEventBytes", "40B", [4, 5]],
+  ["maxAge", "1d", [2, 3, 4, 5]],
+])("journal.retention: deletes events beyond %s", async (option, value, left) => {
+  const sqlite = join(folder, "castellan.db");
+  const journal = sqliteJournal({ sqlite });
+  const owner = { id: "earlier", pid: 1, host: "here", startedAt: 0 };
+  await journal.open(owner);
+  const now = Date.now();
+  const events = [1, 2, 3, 4, 5].map((number) => event(number, { at: number === 1 ? now - 2 * 86_400_000 : now }));
+  await journal.write({ number: 1, changes: appending(...events), durable: true });
+  await journal.close();
+  const supervisor = await start(unique(), { sqlite, retention: { [option]: value } });
+  using reader = new DatabaseSync(sqlite, { readOnly: true });
+  const numbers = reader.prepare("SELECT position & 4294967295 AS number FROM events ORDER BY position");
+  await expect.poll(() => numbers.all().map(({ number }) => number)).toEqual(left);
+  await supervisor.stop();
 });
 
 test.each([
