@@ -1,16 +1,19 @@
 import type { Change } from "../model/change.ts";
 
-/* Deletes everything that goes with a session. `forgotten` has the keys. The contents are locked, see below. */
+/*
+ * Deletes everything that goes with a session. `forgotten` has the keys. The contents are locked, see below. Arrays make
+ * the planner use indexes.
+ */
 const NOTHING_OF_IT = `
-      logs as (select id from event_logs join forgotten using (session)),
-      named as (select hash from event_contents where log in (select id from logs)),
+      logs as (select id from event_logs where session = any(array(select session from forgotten))),
+      named as (select hash from event_contents where log = any(array(select id from logs))),
       no_contents as (
-        delete from contents where hash in (select hash from named) and not exists (
+        delete from contents where hash = any(array(select hash from named)) and not exists (
           select from event_contents as other where other.hash = contents.hash and other.log not in (select id from logs)
         )
       ),
-      no_references as (delete from event_contents where log in (select id from logs)),
-      no_events as (delete from events where log in (select id from logs)),
+      no_references as (delete from event_contents where log = any(array(select id from logs))),
+      no_events as (delete from events where log = any(array(select id from logs))),
       no_logs as (delete from event_logs using forgotten where event_logs.session = forgotten.session),
       no_turns as (delete from turns using forgotten where turns.session = forgotten.session),
       no_approvals as (delete from approvals using forgotten where approvals.session = forgotten.session),
@@ -154,10 +157,11 @@ export const DROP_UNUSED_CONTENTS = `
 
 /** Lock the logs of sessions, as pruning does, and then their contents. */
 export const LOCK_LOGS = `
-  select from event_logs join json_to_recordset($1) as row (session text) using (session)
-  order by id for update of event_logs`;
+  select from event_logs where session = any(array(select session from json_to_recordset($1) as row (session text)))
+  order by id for update`;
 export const LOCK_CONTENTS = `
-  select from contents where hash in (
-    select hash from event_contents join event_logs on log = id
-      join json_to_recordset($1) as row (session text) using (session)
-  ) order by hash for update`;
+  select from contents where hash = any(array(
+    select hash from event_contents where log = any(array(
+      select id from event_logs where session = any(array(select session from json_to_recordset($1) as row (session text)))
+    ))
+  )) order by hash for update`;

@@ -34,21 +34,21 @@ export function eventsStatement(query: EventQuery): Statement {
   const order = descending ? "desc" : "asc";
   const types = query.types === undefined ? null : [...new Set(query.types.map(toText))];
   const turn = query.turn === undefined ? null : toText(query.turn);
+  const columns = "number, at, type, turn, contents, body, size";
   const inRange = "log = (select id from log) and number > $2 and number < $3";
   const last = `order by number ${order} limit $4`;
   // Without a turn, one range of the index per type, each no longer than the page.
   const found =
     types === null || turn !== null
-      ? `select number, size from events where ${inRange} and ($5::text is null or turn = $5)
+      ? `select ${columns} from events where ${inRange} and ($5::text is null or turn = $5)
           and ($6::text[] is null or type = any($6)) ${last}`
-      : `select number, size from unnest($6::text[]) as wanted (type) cross join lateral (
-          select number, size from events where ${inRange} and events.type = wanted.type and $5::text is null ${last}
+      : `select ${columns} from unnest($6::text[]) as wanted (wanted_type) cross join lateral (
+          select ${columns} from events where ${inRange} and type = wanted_type and $5::text is null ${last}
         ) as of_type ${last}`;
   const text = `
     with log as (select id from event_logs where session = $1), found as (${found}),
-    sums as (select number, size, sum(size) over (order by number ${order}) as total from found)
-    select number, at, type, turn, contents, body from events where log = (select id from log)
-      and number in (select number from sums where total <= ${PAGE_BYTES} or total = size)
+    sums as (select *, sum(size) over (order by number ${order}) as total from found)
+    select number, at, type, turn, contents, body from sums where total <= ${PAGE_BYTES} or total = size
     order by number ${order}`;
   return { text, values: [toText(query.session), after, before, limit, turn, types] };
 }
@@ -153,12 +153,12 @@ const LOCK_LOG = "select id from event_logs where id = $1 and pruned_number < $2
 
 /* A separate statement, so that the next one sees what others have committed before the lock. */
 const LOCK_CONTENTS = `select from contents
-  where hash in (select hash from event_contents where log = $1 and number <= $2) order by hash for update`;
+  where hash = any(array(select hash from event_contents where log = $1 and number <= $2)) order by hash for update`;
 
 const DELETE = `
   with gone as (select hash from event_contents where log = $1 and number <= $2),
     no_contents as (
-      delete from contents where hash in (select hash from gone) and not exists (
+      delete from contents where hash = any(array(select hash from gone)) and not exists (
         select from event_contents as other where other.hash = contents.hash and not (other.log = $1 and other.number <= $2)
       )
     ),
