@@ -149,6 +149,8 @@ describe("the owner of a PostgreSQL journal", () => {
     const terms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7, maxEvents: 1_000, maxEventBytes: 1e9 };
     const held = await openSharedJournal({}, () => first, terms, { clock, newId: () => "first", random: () => 0.5 });
     await clock.advance(1_000);
+    // The heartbeat is over, and so is the first pruning.
+    await expect.poll(() => clock.timers).toBe(2);
     await server.sql(`update ${where.schema}.owner set heartbeat = heartbeat - interval '10 seconds'`);
     await second.open({ ...OWNER, id: "second", pid: 22, host: "two" });
     await clock.advance(1_000);
