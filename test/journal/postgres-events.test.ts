@@ -2,7 +2,11 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import { parametersOf, statementsOf } from "../../src/journal/postgres/postgres-changes.ts";
+import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
+import { JOURNAL_TABLES } from "../../src/journal/postgres/postgres-journal-tables.ts";
+import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
+import { prepare } from "../../src/journal/postgres/postgres-schema.ts";
 import { ALL_EVENTS, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { waitForLocks } from "../cluster/postgres-scene.ts";
 import { agreesWithMemory } from "./events-model.ts";
@@ -22,6 +26,9 @@ beforeAll(async () => {
 afterAll(async () => {
   await server?.remove();
 });
+
+/** The number of steps of the last release without events. */
+const BEFORE_EVENTS = 3;
 
 const SHARED = content("what both sessions refer to");
 const OF_A = appendingWith(event(1), SHARED);
@@ -121,4 +128,24 @@ it("PostgreSQL journal: has the events of a journal in memory after the same cha
   timeout: 60_000,
 }, async () => {
   await agreesWithMemory(() => postgresJournal(server.fresh()), 10);
+});
+
+it("PostgreSQL journal: adds events to the tables of a release without them, which still works", async () => {
+  const where = server.fresh();
+  const place = postgresLocation(where);
+  const database = await PostgresDatabase.load(place, "journal", { timeoutMs: 10_000, connections: 1 });
+  onTestFinished(() => database.close());
+  const before = { name: JOURNAL_TABLES.name, steps: JOURNAL_TABLES.steps.slice(0, BEFORE_EVENTS) };
+  await prepare(database, before);
+  const accepted = `insert into turns (id, session, prompt, position, durable, accepted_at) values ($1, '"a"', 'p', 0, true, 1)`;
+  await database.transaction((query) => query(accepted, ["t1"]));
+  const journal = postgresJournal(where);
+  await journal.open({ id: "first", pid: 1, host: "h", startedAt: 0 });
+  onTestFinished(() => journal.close());
+  expect((await journal.turn("t1"))?.prompt).toBe("p");
+  expect(await journal.eventExtent('"a"')).toBeUndefined();
+  await journal.write({ number: 1, changes: [OF_A], durable: true });
+  await prepare(database, before);
+  await database.transaction((query) => query(accepted, ["t2"]));
+  expect(await journal.extent('"a"')).toEqual({ turns: 2, approvals: 0, events: 1 });
 });
