@@ -27,7 +27,7 @@ const ROOMS: readonly Room[] = [
   { name: "registry" },
   {
     name: "session",
-    rooms: ["process", "turns", "context", "status", "persistence", "conversation", "streams", "options"],
+    rooms: ["process", "turns", "context", "status", "persistence", "conversation", "streams", "record", "options"],
   },
   { name: "capacity" },
   // The Claude Code adapter must not depend on supervision.

@@ -1,4 +1,5 @@
 import { CastellanError } from "../../errors.ts";
+import { sizeOf } from "../record/message-size.ts";
 
 /** How many events to keep by default. */
 const KEPT = 131_072;
@@ -133,26 +134,4 @@ export class EventLog<Event extends object> {
     const message = `${this.#who}: number ${number} is no longer kept; read faster, or from ${this.#oldest} on.`;
     return new CastellanError("EVENTS_LOST", message, { details: { oldest: this.#oldest } });
   }
-}
-
-/** The size of everything but the texts: field names, numbers, ids. */
-const REST = 256;
-
-/**
- * Estimates the size of a message in characters: the texts in it, at any depth. Works iteratively, so that deep nesting
- * cannot overflow the stack.
- */
-function sizeOf(message: object): number {
-  let size = REST;
-  const open: object[] = [message];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    for (const value of Object.values(next)) {
-      if (typeof value === "string") size += value.length;
-      else if (typeof value === "object" && value !== null) {
-        size += 16;
-        open.push(value);
-      }
-    }
-  }
-  return size;
 }

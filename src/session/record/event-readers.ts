@@ -1,0 +1,176 @@
+import { withoutUndefined } from "../../fields.ts";
+import type { EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
+import { readEvent, recordedEventTypes } from "./event-schemas.ts";
+import type { SessionEvent } from "./session-event-types.ts";
+import type { SessionRecord } from "./session-record.ts";
+
+/** How many events to read from the journal at a time. */
+const PAGE = 256;
+
+/** Which events to read. */
+export interface EventOptions<Type extends SessionEvent["type"] = SessionEvent["type"]> {
+  /**
+   * Only events after the recorded event with this number; 0 for all. Default: with `live`, those after the call;
+   * otherwise all.
+   */
+  readonly after?: number;
+  /** Only events of these types. Default: all. */
+  readonly types?: readonly Type[];
+  /** Only events of the turn with this id, until it ends. */
+  readonly turn?: string;
+  /** Whether to wait for further events after the recorded ones, and to include live events. Default: `true`. */
+  readonly live?: boolean;
+}
+
+/** The events of a session in the journal. */
+export interface EventStore {
+  /** Resolves once the session's events can be read. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  ready(): Promise<void>;
+  /** @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  events(query: Omit<EventQuery, "session">): Promise<readonly EventEntry[]>;
+  /** @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  extent(): Promise<EventExtent | undefined>;
+}
+
+/**
+ * Reads the events of a session: first those in the journal, then those that follow, each once and in order. Begins at the call, not at
+ * the first read. A reader that is slow returns to the journal, and misses live events meanwhile.
+ *
+ * @throws CastellanError `JOURNAL_UNAVAILABLE`
+ */
+export function readEvents(
+  record: SessionRecord,
+  store: EventStore,
+  options: EventOptions,
+): AsyncGenerator<SessionEvent, void, undefined> {
+  const { live = true, after = live ? undefined : 0 } = options;
+  const start = { seen: after ?? record.last, position: after === undefined ? record.tail.end : undefined };
+  return new Reading(record, store, options, start).read();
+}
+
+/** Where a reader is: after the recorded event with the number `seen`, and at `position` of the tail if it reads that. */
+interface Place {
+  readonly seen: number | undefined;
+  readonly position: number | undefined;
+}
+
+class Reading {
+  readonly #record: SessionRecord;
+  readonly #store: EventStore;
+  readonly #live: boolean;
+  readonly #types: ReadonlySet<string> | undefined;
+  readonly #turn: string | undefined;
+  #seen: number | undefined;
+  #position: number | undefined;
+  #hasEnded = false;
+
+  constructor(record: SessionRecord, store: EventStore, { types, turn, live = true }: EventOptions, start: Place) {
+    this.#record = record;
+    this.#store = store;
+    this.#live = live;
+    this.#types = types === undefined ? undefined : new Set(types);
+    this.#turn = turn;
+    this.#seen = start.seen;
+    this.#position = start.position;
+  }
+
+  async *read(): AsyncGenerator<SessionEvent, void, undefined> {
+    const { tail } = this.#record;
+    this.#record.readers++;
+    try {
+      while (!this.#hasEnded) {
+        if (this.#position === undefined) {
+          for await (const event of this.#stored()) yield event;
+          if (!this.#live) return;
+          continue;
+        }
+        const batch = tail.read(this.#position);
+        if (batch === undefined) this.#position = undefined;
+        else if (batch.length > 0) {
+          this.#position += batch.length;
+          for (const event of batch) {
+            if (this.#take(event)) yield event;
+            if (this.#hasEnded) break;
+          }
+        } else if (tail.hasEnded) return;
+        else await tail.more();
+      }
+    } finally {
+      this.#record.readers--;
+    }
+  }
+
+  /** Yields what the journal has, until the tail has what follows. */
+  async *#stored(): AsyncGenerator<SessionEvent, void, undefined> {
+    await this.#store.ready();
+    const { tail } = this.#record;
+    const limit = this.#live ? Number.POSITIVE_INFINITY : tail.published;
+    const filter = this.#filter;
+    // A reader from before the first number was known has missed nothing that has one.
+    let seen = this.#seen ?? tail.opened;
+    const begin = await this.#store.extent();
+    // Numbers that were never given come from an earlier life of the name.
+    if (seen > Math.max(begin?.last ?? 0, this.#record.last ?? 0)) this.#seen = seen = -1;
+    let oldest = begin?.first ?? 1;
+    while (!this.#hasEnded) {
+      if (seen + 1 < oldest) {
+        yield* this.#pruned(oldest);
+        this.#seen = seen = oldest - 1;
+      }
+      this.#position = this.#live ? tail.positionAfter(seen) : undefined;
+      if (this.#position !== undefined) break;
+      // Later events may be in the journal before those that the tail still waits for.
+      const through = Math.min(tail.published, limit);
+      if (seen >= through) break;
+      const page = filter === undefined ? [] : await this.#store.events({ after: seen, limit: PAGE, ...filter });
+      // Some may have been deleted since the last look.
+      oldest = (await this.#store.extent())?.first ?? oldest;
+      if (seen + 1 < oldest) continue;
+      for (const entry of page) {
+        if (entry.number > through) break;
+        const isGap = filter?.types === undefined && filter?.turn === undefined && entry.number > seen + 1;
+        if (isGap) yield* this.#pruned(entry.number);
+        seen = entry.number;
+        const event = readEvent(entry);
+        if (this.#take(event)) yield event;
+        if (this.#hasEnded) return;
+      }
+      // Only an empty page has nothing after it: a page of large events ends early.
+      if (page.length === 0 || (page.at(-1)?.number ?? 0) > through) seen = through;
+    }
+    this.#seen = seen;
+  }
+
+  /** Yields the notice that events before this number are no longer kept, or were another session's of the same name. */
+  *#pruned(oldest: number): Generator<SessionEvent, void, undefined> {
+    const event: SessionEvent = { type: "pruned", oldest, at: this.#record.now, after: oldest - 1 };
+    if (this.#matches(event)) yield event;
+  }
+
+  /** Passes an event. Returns whether the reader wants it. */
+  #take(event: SessionEvent): boolean {
+    const { number } = event;
+    if (number !== undefined) {
+      if (this.#seen !== undefined && number <= this.#seen) return false;
+      this.#seen = number;
+    }
+    const isOfTurn = this.#turn === undefined || ("turnId" in event && event.turnId === this.#turn);
+    if (isOfTurn && this.#turn !== undefined && event.type === "turn_ended") this.#hasEnded = true;
+    return isOfTurn && this.#matches(event);
+  }
+
+  #matches({ type }: SessionEvent): boolean {
+    return this.#types === undefined || this.#types.has(type);
+  }
+
+  /** What to ask the journal for: the end of a turn also ends its reader. `undefined` if no recorded event matches. */
+  get #filter(): Pick<EventQuery, "types" | "turn"> | undefined {
+    const wanted = this.#types;
+    const ofTurn = withoutUndefined({ turn: this.#turn });
+    if (wanted === undefined || wanted.has("unknown")) return ofTurn;
+    const types = recordedEventTypes.filter((type) => wanted.has(type));
+    if (types.length === 0 && this.#turn === undefined) return undefined;
+    if (this.#turn !== undefined && !wanted.has("turn_ended")) types.push("turn_ended");
+    return { types, ...ofTurn };
+  }
+}

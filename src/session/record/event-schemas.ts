@@ -1,0 +1,172 @@
+import { z } from "zod";
+import { omit, own, withoutUndefined } from "../../fields.ts";
+import type { EventEntry } from "../../journal/model/event-entry.ts";
+import type { Json } from "../../journal/model/session-entry.ts";
+import type { ContentReference } from "./content.ts";
+import {
+  EVENT_VERSION,
+  type EventDraft,
+  type EventTask,
+  type EventText,
+  type RecordedEvent,
+  type RecordedEventFields,
+  type RecordedEventType,
+} from "./session-event-types.ts";
+
+const json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined);
+const reference: z.ZodType<ContentReference> = z.object({
+  $content: z.string(),
+  size: z.number(),
+  mediaType: z.string(),
+});
+const text: z.ZodType<EventText> = z.union([z.string(), reference]);
+const usage = z.object({
+  inputTokens: z.number(),
+  outputTokens: z.number(),
+  cacheReadInputTokens: z.number(),
+  cacheCreationInputTokens: z.number(),
+});
+const task: z.ZodType<EventTask> = z.object({
+  id: z.string(),
+  type: z.string(),
+  description: z.string(),
+  ambient: z.boolean(),
+});
+const block = { text, block: z.string(), cut: z.literal(true).exactOptional() };
+
+/** The fields of each type. Further fields, of a later release of the same version, pass. */
+const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFields[Type]> } = {
+  turn_accepted: z.looseObject({
+    origin: z.enum(["caller", "task", "schedule"]),
+    prompt: text.exactOptional(),
+    promptKind: z.enum(["text", "command", "typed"]).exactOptional(),
+  }),
+  turn_started: z.looseObject({ attempt: z.int(), promptId: z.string().exactOptional() }),
+  turn_retried: z.looseObject({ reason: z.enum(["process_ended", "restarted", "not_sent", "unpaid"]) }),
+  turn_ended: z.looseObject({
+    state: z.enum(["completed", "failed", "interrupted", "cancelled", "timed_out"]),
+    error: z.object({ code: z.string(), message: z.string() }).exactOptional(),
+    stopReason: z.string().nullable().exactOptional(),
+    command: z.string().exactOptional(),
+    structured: json.exactOptional(),
+    usage: usage.exactOptional(),
+    costUsd: z.number().exactOptional(),
+    durationMs: z.number().exactOptional(),
+    conversation: z.enum(["kept", "undone", "cut_back"]).exactOptional(),
+  }),
+  text: z.looseObject(block),
+  thinking: z.looseObject(block),
+  tool_use: z.looseObject({ id: z.string(), name: z.string(), input: json }),
+  tool_result: z.looseObject({ toolUseId: z.string(), output: json, failed: z.boolean() }),
+  approval_requested: z.looseObject({
+    id: z.string(),
+    tool: z.string(),
+    toolUseId: z.string().exactOptional(),
+    input: json,
+    title: z.string().exactOptional(),
+    reason: z.string().exactOptional(),
+    suggestions: json,
+    expiresAt: z.number(),
+  }),
+  approval_settled: z.looseObject({
+    id: z.string(),
+    outcome: z.enum(["approved", "denied", "expired", "withdrawn"]),
+    message: z.string().exactOptional(),
+  }),
+  started: z.looseObject({
+    reason: z.enum(["start", "restart", "wake", "replace"]),
+    conversationId: z.string(),
+    pid: z.int().exactOptional(),
+  }),
+  exit: z.looseObject({
+    exit: z.looseObject({
+      class: z.enum([
+        "done",
+        "crash",
+        "stalled",
+        "out_of_memory",
+        "bad_config",
+        "auth",
+        "quota",
+        "overload",
+        "conversation_missing",
+        "conversation_exists",
+      ]),
+      message: z.string(),
+      at: z.number(),
+      pid: z.int().exactOptional(),
+      code: z.int().exactOptional(),
+      signal: z.string().exactOptional(),
+      stderr: z.string().exactOptional(),
+    }),
+  }),
+  hibernated: z.looseObject({}),
+  conversation: z.looseObject({
+    conversationId: z.string(),
+    change: z.enum(["cleared", "moved", "copied", "cut_back"]),
+  }),
+  compacted: z.looseObject({
+    trigger: z.enum(["manual", "auto"]),
+    tokensBefore: z.number().exactOptional(),
+    tokensAfter: z.number().exactOptional(),
+  }),
+  model_changed: z.looseObject({ model: z.string() }),
+  permission_mode_changed: z.looseObject({ mode: z.string() }),
+  spent: z.looseObject({ models: z.array(z.object({ model: z.string(), costUsd: z.number(), usage })) }),
+  fault: z.looseObject({
+    fault: z.looseObject({
+      kind: z.enum([
+        "mirror_error",
+        "session_writes_lost",
+        "wakeups_lost",
+        "conversation_cut_back",
+        "conversation_behind",
+        "mcp_server_failed",
+      ]),
+      message: z.string(),
+      server: z.string().exactOptional(),
+      at: z.number(),
+    }),
+  }),
+  task_started: z.looseObject({ task }),
+  task_overdue: z.looseObject({ task }),
+  task_ended: z.looseObject({
+    taskId: z.string(),
+    status: z.string().exactOptional(),
+    summary: text.exactOptional(),
+  }),
+  wakeup_scheduled: z.looseObject({ id: z.string(), due: z.number().exactOptional(), recurring: z.boolean() }),
+  wakeup_fired: z.looseObject({ id: z.string() }),
+  wakeup_cancelled: z.looseObject({ id: z.string() }),
+  lost: z.looseObject({ events: z.int() }),
+};
+
+/** The names of the recorded events. */
+export const recordedEventTypes: readonly RecordedEventType[] = Object.keys(SCHEMAS) as RecordedEventType[];
+
+/** The fields that an entry of the journal has outside its body. */
+const OUTSIDE = ["type", "turnId"];
+
+/** Returns the body of an event for the journal, before its contents are taken out. */
+export function bodyOf(draft: EventDraft): object {
+  return { v: EVENT_VERSION, ...omit<object>(draft, OUTSIDE) };
+}
+
+/** Reads an event of the journal. One that this release cannot read is returned as `unknown`, with its body. */
+export function readEvent({ number, at, type, turn, body }: EventEntry): RecordedEvent {
+  const { v, parent, ...fields } = body;
+  const envelope = { v: typeof v === "number" ? v : 0, number, at, ...withoutUndefined({ turnId: turn }) };
+  const subject = typeof parent === "string" ? { ...envelope, parent } : envelope;
+  const isReadable = v === EVENT_VERSION && (turn !== undefined || !type.startsWith("turn_"));
+  const schema = isReadable ? own<z.ZodType<object>>(SCHEMAS, type) : undefined;
+  const read = schema?.safeParse(fields);
+  if (read?.success !== true) return { ...subject, type: "unknown", name: type, body };
+  // The schema of a type gives its fields.
+  return { ...subject, type, ...read.data } as RecordedEvent;
+}
+
+/** Like {@link readEvent}, for an entry that this release has just made. */
+export function eventOf({ number, at, type, turn, body }: EventEntry): RecordedEvent {
+  // A body that `bodyOf` returned has the fields of its type.
+  return { number, at, ...withoutUndefined({ turnId: turn }), type, ...body } as RecordedEvent;
+}

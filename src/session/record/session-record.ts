@@ -1,0 +1,154 @@
+import { withoutUndefined } from "../../fields.ts";
+import type { ChangeOf } from "../../journal/model/change-groups.ts";
+import { extractContents } from "./content.ts";
+import { bodyOf, eventOf } from "./event-schemas.ts";
+import { sizeOf } from "./message-size.ts";
+import type { EventDraft, LiveDraft, RecordedEventType } from "./session-event-types.ts";
+import { Tail, type TailLimits } from "./tail.ts";
+
+/** How many events to keep until the journal has told the last number. */
+const MOST_EARLY = 1_024;
+
+/** Events that are kept however many wait for the journal. The number of turns and processes bounds them. */
+const ALWAYS: ReadonlySet<RecordedEventType> = new Set([
+  "turn_accepted",
+  "turn_started",
+  "turn_retried",
+  "turn_ended",
+  "approval_requested",
+  "approval_settled",
+  "started",
+  "exit",
+  "hibernated",
+  "conversation",
+  "spent",
+]);
+
+/** The change that appends an event to the journal. */
+export type EventAppended = ChangeOf<"event_appended">;
+
+interface Dated {
+  readonly draft: EventDraft;
+  readonly at: number;
+}
+
+/**
+ * What a session sees and does: gives each event its number, and keeps the last ones for readers. The journal keeps them all; whoever
+ * writes an event there says so with {@link SessionRecord.written}.
+ */
+export class SessionRecord {
+  readonly tail: Tail;
+  readonly #session: string;
+  readonly #now: () => number;
+  /** The highest number given, once it is known. */
+  #last: number | undefined;
+  /** The events before that, and how many more there were. */
+  #early: Dated[] = [];
+  #lost = 0;
+  /** How many readers there are. */
+  readers = 0;
+
+  /** `session` is the canonical name; `now` returns the time in milliseconds since the epoch. */
+  constructor(session: string, now: () => number, limits?: TailLimits) {
+    this.tail = new Tail(limits);
+    this.#session = session;
+    this.#now = now;
+  }
+
+  /** The highest number given, or undefined if it is not known yet. */
+  get last(): number | undefined {
+    return this.#last;
+  }
+
+  /** The time in milliseconds since the epoch. */
+  get now(): number {
+    return this.#now();
+  }
+
+  /**
+   * Continues after the highest number that the journal has ever had for the session. Returns the earlier events, to be
+   * written. Has no effect a second time.
+   */
+  open(last: number): EventAppended[] {
+    if (this.#last !== undefined) return [];
+    this.#last = last;
+    this.tail.open(last);
+    const early = this.#early;
+    this.#early = [];
+    return early.flatMap(({ draft, at }) => this.#append(draft, at) ?? []);
+  }
+
+  /**
+   * Gives these events the next numbers. Returns the changes that append them to the journal: they must be written in
+   * this order, before those of any later call.
+   */
+  append(drafts: readonly EventDraft[]): EventAppended[] {
+    const at = this.#now();
+    return drafts.flatMap((draft) => {
+      if (this.#last !== undefined) return this.#append(draft, at) ?? [];
+      if (this.#early.length < MOST_EARLY) this.#early.push({ draft, at });
+      else this.#lost++;
+      return [];
+    });
+  }
+
+  /** Gives a live event to the readers. */
+  show(draft: LiveDraft): void {
+    if (this.tail.isFull) return;
+    this.tail.add({ ...draft, at: this.#now(), after: this.#last ?? 0 }, sizeOf(draft));
+  }
+
+  /** Publishes events, because the journal has them. */
+  written(appended: readonly EventAppended[]): void {
+    for (const { event } of appended) this.tail.settle(event.number);
+  }
+
+  /**
+   * Returns what to write in place of events that the journal rejects, so that their numbers are not given again. The
+   * journal ignores it if it has later events by then; readers of the journal then learn of a gap.
+   */
+  replacing(rejected: readonly EventAppended[]): EventAppended[] {
+    return rejected.map(({ event }) => {
+      const { change } = this.#change({ type: "lost", events: 1 }, event.at, event.number);
+      this.tail.replace(eventOf(change.event));
+      return change;
+    });
+  }
+
+  /**
+   * Ends the record in this process. Readers finish after the last event that is written; with `drop`, because nothing
+   * more can be written, at once.
+   */
+  end({ drop = false }: { readonly drop?: boolean } = {}): void {
+    this.tail.finish(drop);
+  }
+
+  /** Frees memory, because the session rests. */
+  rest(): void {
+    if (this.readers === 0) this.tail.forget();
+  }
+
+  #append(draft: EventDraft, at: number): EventAppended[] | undefined {
+    if (this.tail.isFull && !ALWAYS.has(draft.type)) {
+      this.#lost++;
+      return undefined;
+    }
+    const lost: Dated[] = this.#lost === 0 ? [] : [{ draft: { type: "lost", events: this.#lost }, at }];
+    this.#lost = 0;
+    return [...lost, { draft, at }].map((dated) => {
+      this.#last = (this.#last ?? 0) + 1;
+      const { change, size } = this.#change(dated.draft, dated.at, this.#last);
+      this.tail.add(eventOf(change.event), size);
+      return change;
+    });
+  }
+
+  #change(draft: EventDraft, at: number, number: number): { readonly change: EventAppended; readonly size: number } {
+    const { body, contents, size } = extractContents(bodyOf(draft));
+    const { turnId: turn } = draft;
+    const event = { session: this.#session, number, at, type: draft.type, ...withoutUndefined({ turn }), body };
+    if (contents.length === 0) return { change: { type: "event_appended", event }, size };
+    const hashes = contents.map(({ hash }) => hash);
+    return { change: { type: "event_appended", event: { ...event, contents: hashes }, contents }, size };
+  }
+}

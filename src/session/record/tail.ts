@@ -1,0 +1,173 @@
+import type { RecordedEvent, SessionEvent } from "./session-event-types.ts";
+
+/** How many events to keep. */
+export interface TailLimits {
+  /** How many published events to keep for readers. A slower reader reads the journal. */
+  readonly kept: number;
+  /** How many events may wait for the journal. */
+  readonly pending: number;
+}
+
+const LIMITS: TailLimits = { kept: 1_024, pending: 8_192 };
+
+/** How many characters of events to keep, and how many may wait for the journal. */
+const MOST_CHARACTERS = 4 * 1024 * 1024;
+const MOST_PENDING_CHARACTERS = 32 * 1024 * 1024;
+
+/** The largest batch that a reader receives. */
+const BATCH = 64;
+
+interface Item {
+  event: SessionEvent;
+  /** In characters. */
+  readonly size: number;
+  /** Whether readers may see it once they have seen all before it. */
+  isSettled: boolean;
+}
+
+/**
+ * The end of a session's events: those that the journal has yet to accept, and the last ones before. A recorded event is
+ * published once it is written, so that no crash can take back what a reader has seen; every event after it waits.
+ */
+export class Tail {
+  readonly #limits: TailLimits;
+  /** The published ones, then the pending ones. */
+  readonly #items: Item[] = [];
+  /** The position of the first item. Positions count all events, live ones included. */
+  #first = 0;
+  /** The position of the first pending item. */
+  #pending = 0;
+  #characters = 0;
+  #pendingCharacters = 0;
+  /** The pending recorded events, by number. */
+  readonly #unwritten = new Map<number, Item>();
+  /** The number of the last published recorded event, and of the last one before the first item. */
+  #published = 0;
+  #before = 0;
+  #opened = 0;
+  #isEnding = false;
+  #more: PromiseWithResolvers<void> | undefined;
+
+  constructor(limits: TailLimits = LIMITS) {
+    this.#limits = limits;
+  }
+
+  /** The number of the last published recorded event. */
+  get published(): number {
+    return this.#published;
+  }
+
+  /** The number after which the session's record continued in this process. */
+  get opened(): number {
+    return this.#opened;
+  }
+
+  /** The position of the next event. */
+  get end(): number {
+    return this.#first + this.#items.length;
+  }
+
+  /** Whether too many events wait for the journal. */
+  get isFull(): boolean {
+    return this.end - this.#pending >= this.#limits.pending || this.#pendingCharacters >= MOST_PENDING_CHARACTERS;
+  }
+
+  /** Whether the last event has been published. */
+  get hasEnded(): boolean {
+    return this.#isEnding && this.#pending === this.end;
+  }
+
+  /** Starts behind the event with this number, which is published. */
+  open(number: number): void {
+    this.#published = number;
+    this.#before = number;
+    this.#opened = number;
+  }
+
+  add(event: SessionEvent, size: number): void {
+    const item = { event, size, isSettled: event.number === undefined };
+    this.#items.push(item);
+    this.#pendingCharacters += size;
+    if (event.number !== undefined) this.#unwritten.set(event.number, item);
+    this.#publish();
+  }
+
+  /** Replaces the pending event with the number of this one. */
+  replace(event: RecordedEvent): void {
+    const item = this.#unwritten.get(event.number);
+    if (item !== undefined) item.event = event;
+  }
+
+  /** Publishes the event with this number, because it is written, or cannot be. */
+  settle(number: number): void {
+    const item = this.#unwritten.get(number);
+    if (item === undefined) return;
+    item.isSettled = true;
+    this.#unwritten.delete(number);
+    this.#publish();
+  }
+
+  /** Ends the events after those that are pending, or, with `drop`, without them. */
+  finish(drop: boolean): void {
+    this.#isEnding = true;
+    if (drop) {
+      const dropped = this.#items.splice(this.#pending - this.#first);
+      for (const { size } of dropped) this.#pendingCharacters -= size;
+      this.#unwritten.clear();
+    }
+    this.#wake();
+  }
+
+  /** Forgets the published events. Readers find the recorded ones in the journal. */
+  forget(): void {
+    while (this.#first < this.#pending) this.#drop();
+  }
+
+  /** Returns the position after the event with this number, or undefined if events in between are no longer here. */
+  positionAfter(number: number): number | undefined {
+    if (number < this.#before) return undefined;
+    const at = this.#items.findIndex(({ event }) => (event.number ?? event.after + 1) > number);
+    return at === -1 ? this.end : this.#first + at;
+  }
+
+  /** Returns published events from this position on, or undefined if they are no longer here. */
+  read(position: number): readonly SessionEvent[] | undefined {
+    if (position < this.#first) return undefined;
+    const from = position - this.#first;
+    const to = Math.min(from + BATCH, this.#pending - this.#first);
+    return this.#items.slice(from, Math.max(from, to)).map(({ event }) => event);
+  }
+
+  /** Resolves when more is published, or the end is. */
+  async more(): Promise<void> {
+    this.#more ??= Promise.withResolvers();
+    await this.#more.promise;
+  }
+
+  #publish(): void {
+    const before = this.#pending;
+    for (let item = this.#items[this.#pending - this.#first]; item?.isSettled === true; ) {
+      this.#pending++;
+      this.#pendingCharacters -= item.size;
+      this.#characters += item.size;
+      if (item.event.number !== undefined) this.#published = item.event.number;
+      item = this.#items[this.#pending - this.#first];
+    }
+    if (this.#pending === before) return;
+    while (this.#pending - this.#first > this.#limits.kept || this.#characters > MOST_CHARACTERS) this.#drop();
+    this.#wake();
+  }
+
+  #drop(): void {
+    const item = this.#items.shift();
+    if (item === undefined) return;
+    this.#first++;
+    this.#characters -= item.size;
+    if (item.event.number !== undefined) this.#before = item.event.number;
+  }
+
+  #wake(): void {
+    this.#more?.resolve();
+    this.#more = undefined;
+  }
+}
