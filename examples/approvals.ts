@@ -10,11 +10,11 @@ type Answer = "once" | "for the session" | "no";
 
 /** Passes each approval that a session asks for to `decide`, until the session ends. */
 export async function decideOn(name: string, decide: (approval: Approval) => Promise<Answer>): Promise<void> {
-  for await (const event of session(name).events()) {
-    if (event.type !== "approval_requested") continue;
-    const { approval } = event;
+  const asking = session(name);
+  for await (const { id } of asking.events({ types: ["approval_requested"] })) {
+    const approval = asking.approvals().find((pending) => pending.id === id);
     // Not awaited: other approvals may arrive meanwhile, and be answered sooner.
-    void decide(approval).then((how) => answer(approval, how));
+    if (approval !== undefined) void decide(approval).then((how) => answer(approval, how));
   }
 }
 

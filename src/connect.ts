@@ -20,7 +20,6 @@ export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.t
 export type {
   GlobalApproval,
   GlobalSession,
-  GlobalSessionEvent,
   GlobalSessionStatus,
 } from "./cluster/global-session.ts";
 export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";

@@ -28,7 +28,7 @@ export type { Picker, SessionRef } from "./application/names/reference.ts";
 export type { CapacityOptions } from "./application/options/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/options/child-options.ts";
 export type {
-   JournalLocation,
+  JournalLocation,
   JournalOptions,
   JournalRetention,
   StoredJournalOptions,
@@ -77,7 +77,6 @@ export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.t
 export type {
   GlobalApproval,
   GlobalSession,
-  GlobalSessionEvent,
   GlobalSessionStatus,
 } from "./cluster/global-session.ts";
 export {
@@ -176,9 +175,20 @@ export type { TurnOptions } from "./session/options/turn-options.ts";
 export type { EraseOptions, ErasureReport, LeftBehind } from "./session/persistence/erasure.ts";
 export type { ExportedLine, ExportOptions, FileContent } from "./session/persistence/session-export.ts";
 export type { UsageOptions, UsageReport } from "./session/persistence/usage.ts";
+export type { ContentReference, EventContent } from "./session/record/content.ts";
+export type { EventOptions } from "./session/record/event-readers.ts";
+export type {
+  EventJson,
+  EventTask,
+  EventText,
+  LiveEvent,
+  RecordedEvent,
+  SessionEvent,
+  UnknownEvent,
+} from "./session/record/session-event-types.ts";
 export type { Session } from "./session/session.ts";
 export type { SessionHealth } from "./session/session-health.ts";
-export type { RunningTask, SessionEvent } from "./session/status/session-event.ts";
+export type { RunningTask } from "./session/status/running-task.ts";
 export type { SessionFault } from "./session/status/session-fault.ts";
 export type { SessionState, Stopped } from "./session/status/session-state.ts";
 export type { SessionStatus, Waiting } from "./session/status/session-status.ts";

@@ -16,9 +16,10 @@ import type { Prompt } from "../session/options/prompt.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
 import type { EraseOptions } from "../session/persistence/erasure.ts";
+import type { EventOptions } from "../session/record/event-readers.ts";
+import type { SessionEvent } from "../session/record/session-event-types.ts";
 import { type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { SessionEvent } from "../session/status/session-event.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { ExportPages } from "./export-pages.ts";
@@ -91,8 +92,8 @@ export class SupervisedSession implements HostedSession {
     await server.interrupt(turn);
   }
 
-  events(): AsyncGenerator<SessionEvent, void, undefined> {
-    return this.#context.session.events();
+  events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
+    return this.#context.session.events(options);
   }
 
   async call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown> {

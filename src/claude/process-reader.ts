@@ -34,7 +34,7 @@ export class ProcessReader {
   #mode: string | undefined;
   /** By run: a resumed task counts as another one. */
   #tasks: ReadonlyMap<string, BackgroundTask> = new Map();
-  /** How tasks ended, by task id. Claude Code reports it before or after it lists the other tasks. */
+  /** How tasks ended, by task id. Claude Code reports it right before it lists the other tasks. */
   readonly #reports = new Map<string, { readonly status: string; readonly summary: string }>();
 
   read(message: SDKMessage): ProcessChange[] {

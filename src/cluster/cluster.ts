@@ -8,7 +8,8 @@ import type { Prompt } from "../session/options/prompt.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
 import type { EraseOptions, ErasureReport, LeftBehind, Removed } from "../session/persistence/erasure.ts";
-import type { SessionEvent } from "../session/status/session-event.ts";
+import type { EventOptions } from "../session/record/event-readers.ts";
+import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import { Caller } from "./caller.ts";
@@ -19,6 +20,7 @@ import type { Engine, NodeEntry } from "./protocol/engine.ts";
 import type { ExportPage } from "./protocol/frames.ts";
 import { RETRY } from "./protocol/retry.ts";
 import { type Transport, Unreachable } from "./protocol/transport.ts";
+import { RemoteReading } from "./remote-reading.ts";
 import { destinationOf, Router } from "./router.ts";
 
 /** A node, in lists. */
@@ -113,7 +115,7 @@ export class Cluster implements AsyncDisposable {
         });
         return turn;
       },
-      events: (key) => this.#events(key),
+      events: (key, options) => this.#events(key, options),
       move: (key, node) => this.#move(key, node),
       eraseElsewhere: async (key) => {
         await this.#eraseFiles(key, await this.#conversations(key), false);
@@ -267,16 +269,21 @@ export class Cluster implements AsyncDisposable {
     else await Promise.any(hosts.map((node) => this.#caller.callAt(destinationOf(node), key, "cancel", turnId)));
   }
 
-  async *#events(key: string): AsyncGenerator<SessionEvent, void, undefined> {
+  async *#events(key: string, options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
     const { transport, clock } = this.#deps;
     const leaving = new AbortController();
     const signal = AbortSignal.any([this.#closed.signal, leaving.signal]);
+    const reading = new RemoteReading(options);
     try {
       while (!signal.aborted) {
         try {
           const { to } = await this.#router.locate(key);
-          // Every event of a session's node is a `SessionEvent`.
-          for await (const event of transport.events(to, key, signal)) yield event as SessionEvent;
+          for await (const sent of transport.events(to, { key, options: reading.next }, signal)) {
+            // Every event of a session's node is a `SessionEvent`.
+            const event = sent as SessionEvent;
+            if (reading.take(event)) yield event;
+          }
+          if (reading.isOver) return;
           this.#router.forget(key, to.boot);
         } catch (error) {
           if (signal.aborted) return;

@@ -12,8 +12,10 @@ import type { Approval } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
+import { checkEventOptions } from "../session/record/event-options.ts";
+import type { EventOptions } from "../session/record/event-readers.ts";
+import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { SessionHealth } from "../session/session-health.ts";
-import type { SessionEvent } from "../session/status/session-event.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import { Turn } from "../session/streams/turn.ts";
@@ -35,11 +37,6 @@ export interface GlobalApproval extends Omit<Approval, "approve" | "deny"> {
   deny(message?: string): Promise<boolean>;
 }
 
-/** An event of a global session outside its turns; see {@link SessionEvent}. */
-export type GlobalSessionEvent =
-  | Exclude<SessionEvent, { readonly type: "approval_requested" }>
-  | { readonly type: "approval_requested"; readonly approval: GlobalApproval };
-
 /** The status of a global session, and its node. */
 export interface GlobalSessionStatus extends SessionStatus {
   /** Name of the session's node. */
@@ -50,7 +47,7 @@ export interface GlobalSessionStatus extends SessionStatus {
 export interface GlobalReach {
   turn(request: GlobalTurnRequest): GlobalTurn;
   call(key: string, method: CallMethod, ...args: readonly unknown[]): Promise<unknown>;
-  events(key: string): AsyncGenerator<SessionEvent, void, undefined>;
+  events(key: string, options: EventOptions): AsyncGenerator<SessionEvent, void, undefined>;
   move(key: string, node: string): Promise<void>;
   /** Has the nodes that do not own the session remove their files of its conversations. */
   eraseElsewhere(key: string): Promise<void>;
@@ -168,13 +165,19 @@ export class GlobalSession extends RemoteSessionControls {
   }
 
   /**
-   * As `Session.events`, from now on. Continues on the next node when the session moves; events during the move are
-   * lost.
+   * As `Session.events`. Continues on the next node when the session moves, after the last recorded event; live events
+   * during the move are missing. So are recorded ones, to a reader that begins with the call, until it has read one.
    */
-  async *events(): AsyncGenerator<GlobalSessionEvent, void, undefined> {
-    for await (const event of this.#reach.events(this.#key)) {
-      yield event.type === "approval_requested" ? { ...event, approval: this.#approval(event.approval) } : event;
-    }
+  events<Type extends SessionEvent["type"] = SessionEvent["type"]>(
+    options: EventOptions<Type> = {},
+  ): AsyncGenerator<SessionEvent & { readonly type: Type }, void, undefined> {
+    const checked = checkEventOptions(options, `events of ${this.#who}`);
+    // The node sends only these types.
+    return this.#reach.events(this.#key, checked) as AsyncGenerator<
+      SessionEvent & { readonly type: Type },
+      void,
+      undefined
+    >;
   }
 
   /** Returns Claude's pending permission requests, oldest first, if the session has `approvals`. */
@@ -221,7 +224,10 @@ export class GlobalSession extends RemoteSessionControls {
   }
 
   #turnOf<Structured>(turn: GlobalTurn): Turn<Structured> {
-    return new Turn<Structured>(turn, this.name, () => turn.interrupt());
+    return new Turn<Structured>(turn, this.name, {
+      interrupt: () => turn.interrupt(),
+      events: () => this.#reach.events(this.#key, { after: 0, turn: turn.id }),
+    });
   }
 
   #approval(approval: Omit<Approval, "approve" | "deny">): GlobalApproval {

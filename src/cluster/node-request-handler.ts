@@ -1,7 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError, type ErrorCode } from "../errors.ts";
-import type { SessionEvent } from "../session/status/session-event.ts";
+import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { TurnEnd } from "../session/streams/reply.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
@@ -12,6 +12,7 @@ import type { CallMethod } from "./protocol/call-methods.ts";
 import {
   type CallAnswer,
   type CallRequest,
+  type EventsRequest,
   sentErrorOf,
   type TurnAsked,
   type TurnFrame,
@@ -77,10 +78,10 @@ export class NodeRequestHandler implements RequestHandler {
     }
   }
 
-  async *events(key: string, signal: AbortSignal): AsyncGenerator<SessionEvent, void, undefined> {
+  async *events({ key, options }: EventsRequest, signal: AbortSignal): AsyncGenerator<SessionEvent, void, undefined> {
     const found = await this.#find(key, true);
     if (!("session" in found)) return;
-    const events = found.session.events();
+    const events = found.session.events(options);
     const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
     signal.addEventListener("abort", () => resolve(undefined), { once: true });
     if (signal.aborted) resolve(undefined);

@@ -2,7 +2,8 @@ import type { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import type { RemoteControl } from "../session/controls.ts";
 import type { Removed } from "../session/persistence/erasure.ts";
-import type { SessionEvent } from "../session/status/session-event.ts";
+import type { EventOptions } from "../session/record/event-readers.ts";
+import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import type { HostMethod } from "./protocol/call-methods.ts";
 import type { TurnAsked } from "./protocol/frames.ts";
@@ -17,7 +18,7 @@ export interface HostedSession {
   cancel(id: string): Promise<void>;
   /** @throws CastellanError as the session's method */
   call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown>;
-  events(): AsyncGenerator<SessionEvent, void, undefined>;
+  events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined>;
 }
 
 /** The application that hosts the sessions of one run of a node. It writes to the run's `RunStorage` only. */

@@ -6,9 +6,10 @@ import type { PastApproval } from "../session/controls.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions } from "../session/options/validation.ts";
+import type { EventOptions } from "../session/record/event-readers.ts";
+import type { SessionEvent } from "../session/record/session-event-types.ts";
 import { Session, type SessionOwner, type SessionSource } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { SessionEvent } from "../session/status/session-event.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import type { Member } from "./member.ts";
 
@@ -140,6 +141,8 @@ export class LoanedSession extends Session {
   readonly #ended: Promise<unknown>;
   /** The start of the loan, in milliseconds since the epoch. */
   readonly #since: number;
+  /** The number of the last event before the loan. */
+  readonly #lastEvent: number;
   /** The ids of the loan's turns. */
   readonly #turns = new Set<string>();
 
@@ -147,6 +150,8 @@ export class LoanedSession extends Session {
   constructor(source: SessionSource, since: number, ended: Promise<unknown>) {
     super(source);
     this.#since = since;
+    // A session that is lent has been restored, so its numbers are known.
+    this.#lastEvent = source.server.lastEvent ?? 0;
     this.#ended = ended;
   }
 
@@ -176,14 +181,16 @@ export class LoanedSession extends Session {
     return approvals.filter(({ requestedAt }) => requestedAt >= this.#since);
   }
 
-  /** Yields the session's events during this loan, from now on. Ends with the loan. */
-  override events(): AsyncGenerator<SessionEvent, void, undefined> {
-    return this.#whileLent(super.events());
+  /** As `Session.events`, without the events before this loan. Ends with the loan. */
+  override events<Type extends SessionEvent["type"] = SessionEvent["type"]>(
+    options: EventOptions<Type> = {},
+  ): AsyncGenerator<SessionEvent & { readonly type: Type }, void, undefined> {
+    const { live = true, after = live ? undefined : 0 } = options;
+    const since = after === undefined ? {} : { after: Math.max(after, this.#lastEvent) };
+    return this.#whileLent(super.events({ ...options, ...since }));
   }
 
-  async *#whileLent(
-    events: AsyncGenerator<SessionEvent, void, undefined>,
-  ): AsyncGenerator<SessionEvent, void, undefined> {
+  async *#whileLent<Event>(events: AsyncGenerator<Event, void, undefined>): AsyncGenerator<Event, void, undefined> {
     const ended = this.#ended.then(() => undefined);
     try {
       for (;;) {

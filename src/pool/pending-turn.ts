@@ -1,6 +1,8 @@
 import { CastellanError } from "../errors.ts";
+import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { EventPosition } from "../session/streams/event-id.ts";
 import type { Reply } from "../session/streams/reply.ts";
+import type { TurnCalls } from "../session/streams/turn.ts";
 import type { TurnRecord } from "../session/streams/turn-record.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import type { TurnState } from "../session/streams/turn-state.ts";
@@ -12,7 +14,7 @@ export class PendingTurn implements TurnSource {
   readonly accepted: Promise<void>;
   readonly log: TurnSource["log"] = { batches: (from) => this.#batches(from) };
   readonly #withdraw: () => void;
-  #turn: { readonly record: TurnRecord; readonly interrupt: () => Promise<void> } | undefined;
+  #turn: ({ readonly record: TurnRecord } & TurnCalls) | undefined;
   #failed = false;
   readonly #assigned: PromiseWithResolvers<TurnRecord> = Promise.withResolvers();
 
@@ -60,8 +62,8 @@ export class PendingTurn implements TurnSource {
   }
 
   /** Assigns the turn to a member's session. */
-  assign(record: TurnRecord, interrupt: () => Promise<void>): void {
-    this.#turn = { record, interrupt };
+  assign(record: TurnRecord, calls: TurnCalls): void {
+    this.#turn = { record, ...calls };
     this.#assigned.resolve(record);
   }
 
@@ -73,6 +75,12 @@ export class PendingTurn implements TurnSource {
   async interrupt(): Promise<void> {
     if (this.#turn !== undefined) await this.#turn.interrupt();
     else this.#withdraw();
+  }
+
+  /** Yields the turn's events once it has a session. */
+  async *events(): AsyncGenerator<SessionEvent, void, undefined> {
+    await this.#assigned.promise;
+    if (this.#turn !== undefined) yield* this.#turn.events();
   }
 
   async *#batches(from: number | undefined): ReturnType<TurnRecord["log"]["batches"]> {

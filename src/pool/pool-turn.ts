@@ -68,7 +68,10 @@ function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Pro
   };
   try {
     const record = server.submit(prompt, options, { id: turn.id });
-    turn.assign(record, () => server.interrupt(record));
+    turn.assign(record, {
+      interrupt: () => server.interrupt(record),
+      events: () => server.turnEvents(record),
+    });
     record.result.then(done, done);
   } catch (error) {
     turn.fail(error);

@@ -113,6 +113,6 @@ export class Pool {
    */
   stream<Structured = unknown>(prompt: Prompt, options: PoolTurnOptions<Structured> = {}): Turn<Structured> {
     const turn = submitToPool(this.#server, prompt, options);
-    return new Turn<Structured>(turn, this.name, () => turn.interrupt());
+    return new Turn<Structured>(turn, this.name, turn);
   }
 }

@@ -15,6 +15,9 @@ import type { Intake } from "./turns/intake.ts";
 /** How many of the latest approvals to search for unanswered ones. */
 const MOST_OPEN_APPROVALS = 100;
 
+/** Why an approval of an earlier application is withdrawn. */
+const APPLICATION_ENDED = "The application ended before anybody answered.";
+
 /** Restores a session from the journal: its conversation, its unfinished turns, and its spending. */
 export class Recovery {
   readonly #context: SessionContext;
@@ -60,6 +63,9 @@ export class Recovery {
       this.#refuseIfEnded();
       const resumed = this.#conversation.restore(known.entry, source);
       this.#output.wakeupsLost();
+      await this.#context.journal.openRecord();
+      await this.#context.journal.completeRecord(known.turns);
+      this.#refuseIfEnded();
       await this.loadSpending();
       await this.#takeBack(known.turns, resumed);
       await this.#withdrawApprovals();
@@ -139,7 +145,7 @@ export class Recovery {
     const asked = await this.#context.journal.approvals(MOST_OPEN_APPROVALS);
     this.#refuseIfEnded();
     for (const { id, outcome } of asked) {
-      if (outcome === undefined) this.#context.journal.approvalSettled(id, "withdrawn");
+      if (outcome === undefined) this.#context.journal.approvalSettled(id, "withdrawn", undefined, APPLICATION_ENDED);
     }
   }
 }

@@ -21,7 +21,6 @@ import type { SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import { ProcessOutput } from "./process/process-output.ts";
 import { type ProcessSession, SessionProcess } from "./process/session-process.ts";
 import { Recovery } from "./recovery.ts";
-import type { SessionEvent } from "./status/session-event.ts";
 import { conversationBehind, conversationCutBack } from "./status/session-fault.ts";
 import {
   nextSessionState,
@@ -31,7 +30,6 @@ import {
   StateMilestone,
   type Stopped,
 } from "./status/session-state.ts";
-import type { TurnRecord } from "./streams/turn-record.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 
 /**
@@ -56,6 +54,8 @@ export class SessionCore {
   readonly #settled = new StateMilestone(this.#state, isSettled);
   /** Reached once the process is up, or none will start. */
   readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
+  /** Why the next process starts. */
+  #starting: "start" | "restart" | "wake" | "replace" = "start";
   /** How many control requests need a process at this moment. */
   #requests = 0;
   /** Resolves when a turn or a background task has ended. */
@@ -72,7 +72,7 @@ export class SessionCore {
     this.#former = new FormerConversations(settings.key, journal, source, deps.newId);
     const signal: Signal = (told) => this.#heed(told);
     this.conversation = new SessionConversation(this.#context, signal);
-    this.view = new SessionView(this.#context, signal);
+    this.view = new SessionView(this.#context, signal, () => this.dispatcher.running?.record.id);
     this.output = new ProcessOutput(this.#context, this.conversation, this.view);
     const host = {
       who,
@@ -189,7 +189,7 @@ export class SessionCore {
 
   /** The exit of the process is the last event of a session. */
   #endEvents(): void {
-    if (this.#state.name === "stopped" && this.#state.as !== "child") this.view.events.end();
+    if (this.#state.name === "stopped" && this.#state.as !== "child") this.journal.endRecord();
   }
 
   /** Whether there is work for a process. */
@@ -233,6 +233,7 @@ export class SessionCore {
         this.#apply({ type: "begin" });
         break;
       case "process_up":
+        this.#started(signal.activation);
         this.#apply({ type: "ready" });
         this.#held();
         this.output.attach(signal.activation);
@@ -240,13 +241,17 @@ export class SessionCore {
         break;
       case "process_ending":
         this.dispatcher.retire();
-        if (signal.to === "replace") this.#apply({ type: "begin" });
+        if (signal.to === "replace") {
+          this.#starting = "replace";
+          this.#apply({ type: "begin" });
+        }
         if (signal.to === "hibernate") this.#apply({ type: "hibernate" });
         break;
       case "process_gone":
         this.#processGone(signal.exit);
         break;
       case "hibernated":
+        this.#hibernated();
         this.#apply({ type: "hibernate" });
         break;
       case "life_over":
@@ -268,10 +273,6 @@ export class SessionCore {
         break;
       case "unprompted_began":
         this.dispatcher.unpromptedBegan(signal.turn);
-        this.view.tell(unpromptedEvent(signal.turn.record));
-        break;
-      case "unprompted_ended":
-        this.view.tell(unpromptedEvent(signal.record));
         break;
       case "unprompted_done":
         this.dispatcher.unpromptedDone(signal.left);
@@ -293,6 +294,7 @@ export class SessionCore {
         this.process.replace();
         break;
       case "cut_back":
+        this.#cutBack();
         this.view.fault(conversationCutBack(signal.why, this.#context.clock.now()));
         break;
       case "fault":
@@ -302,7 +304,7 @@ export class SessionCore {
         this.output.turnKept(signal.lastUuid);
         break;
       case "conversation_moved":
-        this.view.moved(signal.id, signal.same);
+        this.view.moved(signal.id, signal.change);
         break;
       case "conversation_left":
         this.#former.left();
@@ -319,6 +321,26 @@ export class SessionCore {
     }
   }
 
+  /** Records that a process is up. */
+  #started({ pid }: Activation): void {
+    const { id: conversationId } = this.conversation.now;
+    this.journal.append({ type: "started", reason: this.#starting, conversationId, ...withoutUndefined({ pid }) });
+    this.#starting = "restart";
+  }
+
+  /** Records that the session hibernates, unless it has had no process since it last did. */
+  #hibernated(): void {
+    this.journal.record.rest();
+    if (this.#starting === "start" || this.#starting === "wake") return;
+    this.#starting = "wake";
+    this.journal.append({ type: "hibernated" });
+  }
+
+  /** Records that the conversation continues from an earlier message. */
+  #cutBack(): void {
+    this.journal.append({ type: "conversation", conversationId: this.conversation.now.id, change: "cut_back" });
+  }
+
   /** Publishes the state that callers see. */
   #shown(state: SessionState["name"]): void {
     publish("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
@@ -333,14 +355,15 @@ export class SessionCore {
     this.dispatcher.detach(exit);
     this.#settleWork();
     this.conversation.clearIfDue();
-    this.view.tell({ type: "exit", exit });
+    this.journal.append({ type: "exit", exit });
     this.#endEvents();
   }
 
   #receive(message: SDKMessage): void {
     this.process.spoke(message);
-    const claimed = this.output.receive(message);
-    this.view.receive(message, this.dispatcher.receive(message) || claimed);
+    const isReport = this.output.receive(message);
+    this.view.receive(message);
+    if (!this.dispatcher.receive(message) && !isReport) this.view.receiveUnclaimed(message);
   }
 
   #held(): void {
@@ -412,12 +435,6 @@ export class SessionCore {
       this.settings.restart === "temporary" ? this.process.lastExit : undefined,
     );
   }
-}
-
-/** Returns the event about a turn that Claude Code began by itself. */
-function unpromptedEvent({ id: turnId, origin, state, ended, costUsd }: TurnRecord): SessionEvent {
-  if (!ended) return { type: "turn_began", turnId, origin };
-  return withoutUndefined({ type: "turn_ended", turnId, origin, state, costUsd });
 }
 
 function isSettled({ name }: SessionState): boolean {

@@ -2,6 +2,7 @@ import type { PermissionMode, SessionMessage } from "@anthropic-ai/claude-agent-
 import { type Activation, type ProcessRequests, REQUEST_MS } from "../claude/activation.ts";
 import { withDeadline } from "../deadline.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
+import type { ContentEntry } from "../journal/model/event-entry.ts";
 import type { SessionDeps } from "./context/session-context.ts";
 import { SessionConversation } from "./context/session-conversation.ts";
 import type { SharedResources } from "./context/shared-resources.ts";
@@ -17,14 +18,14 @@ import type { SessionJournal } from "./persistence/session-journal.ts";
 import type { KnownSession, SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import type { SessionLife } from "./process/session-life.ts";
+import { type EventOptions, type EventStore, readEvents } from "./record/event-readers.ts";
+import type { SessionEvent } from "./record/session-event-types.ts";
 import { Recovery } from "./recovery.ts";
 import { SessionCore } from "./session-core.ts";
 import { RecentErrors } from "./status/recent-errors.ts";
-import type { SessionEvent } from "./status/session-event.ts";
 import type { SessionState, Stopped } from "./status/session-state.ts";
 import type { SessionStatus } from "./status/session-status.ts";
 import { statusOf } from "./status-of.ts";
-import type { Numbered } from "./streams/event-log.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 
@@ -74,14 +75,31 @@ export class SessionServer {
     return this.#errors.now;
   }
 
-  /** How many events there have been. */
-  get eventCount(): number {
-    return this.#core.view.events.length;
+  /** Reads its events. See {@link readEvents}. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
+  events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
+    const { journal } = this.#core;
+    const store: EventStore = {
+      ready: () => this.fromJournal(() => journal.whenReadable()),
+      events: (query) => journal.events(query),
+      extent: () => journal.extent(),
+    };
+    return readEvents(journal.record, store, options);
   }
 
-  /** Reads its events from this number on. */
-  readEvents(from: number): AsyncGenerator<Numbered<SessionEvent>, void, undefined> {
-    return this.#core.view.events.read(from);
+  /** Reads the events of a turn until its end. @throws CastellanError as {@link SessionServer.events} */
+  turnEvents({ id: turn, ended, left }: TurnRecord): AsyncGenerator<SessionEvent, void, undefined> {
+    // No more events follow a turn that has ended here.
+    return this.events({ after: 0, turn, live: !ended || left });
+  }
+
+  /** Returns a content of an event. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
+  async content(hash: string): Promise<ContentEntry | undefined> {
+    return await this.fromJournal((journal) => journal.content(hash));
+  }
+
+  /** The number of the last event, or undefined if the journal has not been read yet. */
+  get lastEvent(): number | undefined {
+    return this.#core.journal.record.last;
   }
 
   /** The pending permission requests, oldest first. */
@@ -462,7 +480,8 @@ export class SessionServer {
    * has no event readers, and its options and the journal describe it completely. Otherwise `undefined`.
    */
   get hibernatedSince(): number | undefined {
-    const unused = this.#core.dispatcher.waiting === 0 && !this.#core.requested && this.#core.view.events.readers === 0;
+    const unused =
+      this.#core.dispatcher.waiting === 0 && !this.#core.requested && this.#core.journal.record.readers === 0;
     const changed = this.settings !== this.#configured;
     return this.#core.state.name === "hibernated" && unused && !changed
       ? this.#core.process.hibernatedSince

@@ -1,14 +1,17 @@
 import { resolve } from "node:path";
 import { CastellanError } from "../errors.ts";
-import type { SessionName } from "../names.ts";
+import { formatName, type SessionName } from "../names.ts";
 import { Controls, type ConversationOptions } from "./controls.ts";
 import type { Approval } from "./conversation/approval.ts";
 import { command } from "./options/command.ts";
 import type { SessionDefaults } from "./options/options.ts";
 import type { Prompt } from "./options/prompt.ts";
 import type { TurnOptions } from "./options/turn-options.ts";
+import type { ContentReference, EventContent } from "./record/content.ts";
+import { checkEventOptions } from "./record/event-options.ts";
+import type { EventOptions } from "./record/event-readers.ts";
+import type { SessionEvent } from "./record/session-event-types.ts";
 import type { SessionServer } from "./session-server.ts";
-import type { SessionEvent } from "./status/session-event.ts";
 import type { SessionStatus } from "./status/session-status.ts";
 import type { Reply } from "./streams/reply.ts";
 import { Turn } from "./streams/turn.ts";
@@ -157,16 +160,42 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * Yields what happens to the session besides its turns, from now on. A reader that falls 1,024 events behind fails
-   * with `EVENTS_LOST`. Ends when the session does.
+   * Yields what the session sees and does: by default from now on, until the session ends.
+   *
+   * The journal keeps recorded events, numbered from 1 without gaps for the life of the name. They are yielded once they
+   * are written, each once and in order, however slow the reader is. To continue later, in another process too, pass the
+   * number of the last event as `after`. Live events come in between and have no number: deltas, states, and what else
+   * matters only at its moment. A slow reader misses some of them.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`; while reading `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
+   * @example
+   * for await (const event of session("assistant").events({ after: 0, types: ["text", "turn_ended"] })) {
+   *   if (event.type === "text") console.log(event.number, event.text);
+   * }
    */
-  events(): AsyncGenerator<SessionEvent, void, undefined> {
-    // Includes events between this call and the first read.
-    return this.#eventsFrom(this.#source.server.eventCount);
+  events<Type extends SessionEvent["type"] = SessionEvent["type"]>(
+    options: EventOptions<Type> = {},
+  ): AsyncGenerator<SessionEvent & { readonly type: Type }, void, undefined> {
+    const checked = checkEventOptions(options, `events of session ${formatName(this.name)}`);
+    // The reader yields only these types.
+    return this.#source.server.events(checked) as AsyncGenerator<
+      SessionEvent & { readonly type: Type },
+      void,
+      undefined
+    >;
   }
 
-  async *#eventsFrom(number: number): AsyncGenerator<SessionEvent, void, undefined> {
-    for await (const { event } of this.#source.server.readEvents(number)) yield event;
+  /**
+   * Returns a content that an event names: a text over 64 kB, or binary data such as an image. `undefined` if it is no
+   * longer kept.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
+   */
+  async content({ $content }: ContentReference): Promise<EventContent | undefined> {
+    const found = await this.#source.server.content($content);
+    return found === undefined
+      ? undefined
+      : { mediaType: found.mediaType ?? "application/octet-stream", data: found.data };
   }
 
   /** The pending permission requests, oldest first, if the session has `approvals`. */
@@ -197,7 +226,10 @@ export class Session extends Controls implements AsyncDisposable {
   #turn<Structured>(record: TurnRecord): Turn<Structured> {
     // Bind the instance that has the turn now: the handle may find another one later.
     const { server } = this.#source;
-    return new Turn<Structured>(record, this.name, () => server.interrupt(record));
+    return new Turn<Structured>(record, this.name, {
+      interrupt: () => server.interrupt(record),
+      events: () => server.turnEvents(record),
+    });
   }
 }
 

@@ -214,11 +214,18 @@ describe("Global sessions in a cluster", () => {
     const spent = await server.sql(`select sum(cost_usd) as sum from ${place.schema}.spent`);
 
     const lines = (await Array.fromAsync(supervisor.exportSession(carol))).map((line) => JSON.parse(line));
-    expect(lines.map(({ type }) => type)).toEqual(["session", "turn", "turn", "usage"]);
+    const types = lines.map(({ type }) => type).filter((type) => type !== "event");
+    expect(types).toEqual(["session", "turn", "turn", "usage"]);
     expect(lines[0]).toMatchObject({ conversations: [first.sessionId, second.sessionId] });
     const cluster1 = supervisor.cluster;
     if (cluster1 === undefined) throw new Error("the supervisor is no node");
-    expect(await Array.fromAsync(cluster1.exportSession(carol))).toHaveLength(4);
+    expect(await Array.fromAsync(cluster1.exportSession(carol))).toHaveLength(lines.length);
+    const events = await Array.fromAsync(cluster1.session(carol).events({ live: false }));
+    expect(events.map(({ number }) => number)).toEqual(events.map((_, index) => index + 1));
+    const turn = await cluster1.session(carol).turn(first.turnId);
+    const ofTurn = events.filter((event) => "turnId" in event && event.turnId === first.turnId);
+    expect(await Array.fromAsync(turn?.events() ?? [])).toEqual(ofTurn);
+    expect(ofTurn.at(-1)).toMatchObject({ type: "turn_ended", state: "completed" });
 
     const [{ epoch = 0 } = {}] = await cluster1.listSessions({ prefix: carol });
     const report = await supervisor.eraseSession(carol);

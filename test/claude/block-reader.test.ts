@@ -135,7 +135,24 @@ test("BlockReader.cut: returns what was streamed of blocks that did not arrive w
   expect(reader.cut()).toEqual([]);
 });
 
-test("BlockReader: cuts the blocks of an API message that the API broke off and Claude Code asks for again", () => {
+test("BlockReader: cuts a block that ends without arriving whole, because the API broke off", () => {
+  // The messages of the real process.
+  const blocks = readAll(new BlockReader(), [
+    messageStart("m1"),
+    start(0, textBlock("")),
+    text(0, "word"),
+    text(0, " word"),
+    stop(0),
+    streamed({ type: "message_stop" }),
+    assistant("m2", [textBlock("It says hello.")]),
+  ]);
+  expect(blocks.slice(2)).toEqual([
+    { type: "text", text: "word word", block: "m1.0", cut: true },
+    { type: "text", text: "It says hello.", block: "m2.0" },
+  ]);
+});
+
+test("BlockReader: cuts the blocks of an API message when the next one begins to stream", () => {
   const drafts = readAll(new BlockReader(), [
     messageStart("m1"),
     start(0, textBlock("")),

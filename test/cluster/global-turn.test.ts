@@ -15,6 +15,7 @@ import { Turn } from "../../src/session/streams/turn.ts";
 import { outcomeOf } from "../../src/session/streams/turn-end.ts";
 import { TurnRecord } from "../../src/session/streams/turn-record.ts";
 import { assistantMessage } from "../../src/testing/index.ts";
+import { NO_CALLS } from "../session/no-calls.ts";
 import { replyOf } from "../session/replies.ts";
 import { node } from "./engine-conformance.ts";
 
@@ -149,7 +150,7 @@ describe("NodeRequestHandler with an unknown turn", () => {
 
 /** Returns the events of a turn as a page receives them, and their ids. */
 async function pageOf(turn: GlobalTurn, lastEventId: string | null = null): Promise<[events: string[], ids: string[]]> {
-  const page = await new Turn(turn, ["global", "support", 42], async () => {}).toResponse({ lastEventId }).text();
+  const page = await new Turn(turn, ["global", "support", 42], NO_CALLS).toResponse({ lastEventId }).text();
   const events = [...page.matchAll(/^event: (\w+)\ndata: (.*)$/gm)].map(([, event, data = ""]) => {
     const { text, code }: { text?: string; code?: string } = JSON.parse(data);
     return event === "result" || event === "retry" ? event : `${event} ${text ?? code}`;
@@ -233,7 +234,7 @@ describe("a page that follows a GlobalTurn", () => {
       [recalled, done(1, shown)],
     ]);
     expect((await pageOf(late.turn))[0]).toEqual(["text one", "retry", ...known]);
-    const reader = new Turn(late.turn, "a", async () => {});
+    const reader = new Turn(late.turn, "a", NO_CALLS);
     const given: string[] = [];
     const read = async (): Promise<void> => {
       for await (const text of reader.text()) given.push(text);
@@ -254,7 +255,7 @@ describe("a page that follows a GlobalTurn", () => {
       [recalled, end],
     ]);
     expect((await pageOf(turn))[0]).toEqual(["text one", "error TURN_INTERRUPTED"]);
-    await expect(Array.fromAsync(new Turn(turn, "a", async () => {}))).rejects.toMatchObject({
+    await expect(Array.fromAsync(new Turn(turn, "a", NO_CALLS))).rejects.toMatchObject({
       code: "TURN_INTERRUPTED",
     });
     // A page that reconnects by way of another node learns that events may be missing.

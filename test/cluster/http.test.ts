@@ -89,12 +89,13 @@ describe("httpTransport and serveRequests", () => {
     await using scene = new HttpScene();
     const events = [{ type: "over" }, { type: "ping" }, null, "text"];
     const { port } = await scene.serve({
-      async *events(key) {
-        yield key;
+      async *events(request) {
+        yield request;
         yield* events;
       },
     });
-    expect(await Array.fromAsync(scene.transport().events(at(port), '"key"', never))).toEqual(['"key"', ...events]);
+    const request = { key: '"key"', options: { after: 3, types: ["text" as const], turn: "t", live: false } };
+    expect(await Array.fromAsync(scene.transport().events(at(port), request, never))).toEqual([request, ...events]);
   });
 
   it("carry any text unchanged, also 5 MB", async () => {
@@ -296,7 +297,9 @@ describe("a connection between nodes", () => {
     const transport = scene.transport();
     expect((await unreachable(Array.fromAsync(transport.turn(at(port), TURN, never)))).unsent).toBe(false);
     expect((await unreachable(transport.call(at(port), CALL, never))).unsent).toBe(false);
-    expect((await unreachable(Array.fromAsync(transport.events(at(port), '"key"', never)))).unsent).toBe(false);
+    expect(
+      (await unreachable(Array.fromAsync(transport.events(at(port), { key: '"key"', options: {} }, never)))).unsent,
+    ).toBe(false);
     expect(failures).toEqual([defect, defect, defect]);
   });
 

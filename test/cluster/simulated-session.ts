@@ -6,7 +6,7 @@ import { CastellanError, isStorageFault } from "../../src/errors.ts";
 import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
 import type { TurnEntry } from "../../src/journal/model/turn-entry.ts";
 import { isRunAgain } from "../../src/session/conversation/settlement.ts";
-import type { SessionEvent } from "../../src/session/status/session-event.ts";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { shownIn } from "../../src/session/streams/kept-shown.ts";
 import type { Reply } from "../../src/session/streams/reply.ts";
 import { endOf, outcomeOf } from "../../src/session/streams/turn-end.ts";

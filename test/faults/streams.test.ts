@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import type { SessionEvent } from "../../src/session/status/session-event.ts";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { collect, eventually, failure, Scene } from "../session-on-fake/scene.ts";
 
 /** A message of a type that only a future release of Claude Code has. */
@@ -49,7 +49,7 @@ test("a message of an unknown type between turns: becomes an event of the sessio
   const message = { ...NOVEL, session_id: process?.sessionId, uuid: randomUUID() };
   process?.write(`${JSON.stringify(message)}\n`);
   await eventually(() => events.length > 0);
-  expect(events).toEqual([{ type: "message", message }]);
+  expect(events).toMatchObject([{ type: "message", message }]);
   expect((await query(scene.name, "hi")).text).toBe("You said: hi");
   await scene.session.stop();
   await reading;

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Approval } from "../../src/session/conversation/approval.ts";
-import type { SessionEvent } from "../../src/session/status/session-event.ts";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
@@ -50,12 +50,14 @@ test("session.approvals(): lists a requested permission, and the session waits u
   expect(JSON.parse((await reply).text)).toMatchObject({ behavior: "allow", updatedInput: approval.input });
   await scene.session.stop();
   await over;
-  const told = events.filter(({ type }) => type !== "message" && type !== "exit");
-  expect(told).toEqual([
+  const told = events.filter(({ type }) => type === "state" || type.startsWith("approval_"));
+  const { id, tool, input, suggestions, expiresAt, turnId } = approval;
+  expect(turnId).toBe((await reply).turnId);
+  expect(told).toMatchObject([
     { type: "state", state: "busy" },
-    { type: "approval_requested", approval },
+    { type: "approval_requested", id, tool, input, suggestions, expiresAt, turnId },
     { type: "state", state: "waiting" },
-    { type: "approval_settled", id: approval.id, outcome: "approved" },
+    { type: "approval_settled", id, outcome: "approved", turnId },
     { type: "state", state: "busy" },
     { type: "state", state: "idle" },
     { type: "state", state: "stopped" },

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
-import type { SessionEvent } from "../../src/session/status/session-event.ts";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { type FakeTurn, SimulatedClock } from "../../src/testing/index.ts";
 import { eventually, Scene, type Setting } from "./scene.ts";
 
@@ -46,8 +46,7 @@ async function openWithTasks(setting: Setting, ...tasks: ReportedTask[]) {
     for await (const event of scene.session.events()) events.push(event);
   })();
   await query(scene.name, "start");
-  const stopped = (): string[] =>
-    events.flatMap((event) => (event.type === "background_task_stopped" ? [event.task.id] : []));
+  const stopped = (): string[] => events.flatMap((event) => (event.type === "task_overdue" ? [event.task.id] : []));
   return {
     scene,
     clock,

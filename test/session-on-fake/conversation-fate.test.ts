@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import type { Session } from "../../src/session/session.ts";
-import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import { type FakeScript, type FakeTurn, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { expectNothingLeft, run } from "./application.ts";

@@ -2,10 +2,11 @@ import { expect, test } from "vitest";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
-import { eventually, ticks, unique, within } from "./scene.ts";
+import { collect, eventually, ticks, unique, within } from "./scene.ts";
 
 /** A journal that takes this many batches and answers no later write, as if the application crashed at that moment. */
 class CrashingJournal {
@@ -75,6 +76,10 @@ async function crashAt(batches: number) {
   });
   const crashing = new CrashingJournal(batches);
   const first = await within(clock, run({ fake, journal: crashing.journal, clock }, [{ name }]));
+  const seen: SessionEvent[] = [];
+  const reading = (async () => {
+    for await (const event of first.session(name).events({ after: 0 })) seen.push(event);
+  })();
   const acknowledged = new Map<string, string>();
   const asked = KEYS.map(async (key) => {
     acknowledged.set(key, await first.session(name).enqueue(key, { idempotencyKey: key }));
@@ -87,7 +92,9 @@ async function crashAt(batches: number) {
   await ticks(20);
   // The crash cuts off replies after this point.
   const heard = new Map(acknowledged);
+  const seenBefore = [...seen];
   await within(clock, first.stop({ kill: true }));
+  await within(clock, reading);
   const journal = await crashing.left();
   const second = await within(clock, run({ fake, journal, clock }, [{ name }]));
   const ends = new Map<string, string>();
@@ -100,20 +107,48 @@ async function crashAt(batches: number) {
     ends.set(key, (await within(clock, end ?? Promise.resolve("lost"))) ?? "");
     expect(await within(clock, second.session(name).enqueue(key, { idempotencyKey: key })), key).toBe(id);
   }
+  const record = await collect(second.session(name).events({ live: false }));
   await within(clock, second.stop());
   expect(fake.errors).toEqual([]);
   expect(fake.running).toEqual([]);
-  return { crashing, answered, heard, ends };
+  return { crashing, answered, heard, ends, record, seen: seenBefore };
+}
+
+/** Checks that the record of both applications is one: without gaps, with one beginning and one end of each turn. */
+function checkRecord(record: readonly SessionEvent[], seen: readonly SessionEvent[], turns: Iterable<string>): void {
+  expect(record.map(({ number }) => number)).toEqual(record.map((_, index) => index + 1));
+  // What a reader of the first application has seen has not become something else.
+  const written = seen.filter(({ number }) => number !== undefined);
+  expect(record.slice(0, written.length)).toEqual(written);
+  const ofTurns = record.filter((event) => event.type.startsWith("turn_"));
+  const byTurn = Map.groupBy(ofTurns, (event) => ("turnId" in event ? event.turnId : undefined));
+  for (const id of turns) {
+    const types = (byTurn.get(id) ?? []).map(({ type }) => type.slice("turn_".length));
+    // A turn that runs again after the crash has begun twice.
+    expect(types.join(" ")).toMatch(/^accepted (started retried ){0,2}started ended$|^accepted ended$/);
+  }
+  for (const [id, events] of byTurn) {
+    expect(
+      events.filter(({ type }) => type === "turn_accepted"),
+      id,
+    ).toHaveLength(1);
+    expect(
+      events.filter(({ type }) => type === "turn_ended"),
+      id,
+    ).toHaveLength(1);
+  }
 }
 
 test("Journal: a crash at any batch ends each acknowledged turn once and answers none twice", async () => {
   const whole = await crashAt(Number.POSITIVE_INFINITY);
   expect([...whole.ends.values()]).toEqual(KEYS.map((key) => `re: ${key}`));
   const batches = whole.crashing.taken.length;
+  checkRecord(whole.record, whole.seen, whole.heard.values());
   expect(batches).toBeGreaterThan(5);
   let cut = 0;
   for (let n = 0; n < batches; n++) {
-    const { crashing, answered, heard, ends } = await crashAt(n);
+    const { crashing, answered, heard, ends, record, seen } = await crashAt(n);
+    checkRecord(record, seen, heard.values());
     const at = `crash at batch ${n}, acknowledged ${[...heard.keys()]}`;
     for (const [key, end] of ends) {
       expect([`re: ${key}`, "TURN_INTERRUPTED"], `${at}: ${key}`).toContain(end);

@@ -71,7 +71,8 @@ class Application implements AsyncDisposable {
   async #answer(session: Session): Promise<void> {
     for await (const event of session.events()) {
       if (event.type !== "approval_requested") continue;
-      const { approval } = event;
+      const approval = session.approvals().find(({ id }) => id === event.id);
+      if (approval === undefined) continue;
       this.#asked.push(approval.tool);
       const answer = this.answers.get(approval.tool);
       if (answer === undefined) approval.deny();

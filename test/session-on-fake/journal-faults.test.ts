@@ -50,7 +50,10 @@ const fault = (reason: JournalFault): CastellanError =>
 async function open(script?: Parameters<typeof fakeClaude>[0]) {
   const [faulty, clock] = [new Faulty(), new SimulatedClock()];
   const setting = { clock, options: { journal: faulty.journal }, ...(script === undefined ? {} : { script }) };
-  return { faulty, clock, scene: await within(clock, Scene.open(setting)) };
+  const scene = await within(clock, Scene.open(setting));
+  // Resolves once the journal has the events of the start.
+  await within(clock, scene.session.approvalHistory());
+  return { faulty, clock, scene };
 }
 
 test("Journal: rejects a turn that it cannot store, which never runs and may be asked again", async () => {

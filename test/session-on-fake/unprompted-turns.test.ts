@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import type { SessionEvent } from "../../src/session/status/session-event.ts";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { collect, eventually, failure, Scene } from "./scene.ts";
 
@@ -47,7 +47,7 @@ test.each(["task", "schedule"] as const)("Unprompted turn: has id, origin, messa
   expect(await scene.session.usage()).toMatchObject([{ costUsd: 0.02 }]);
 });
 
-test("session.events(): reports the begin and the end of an unprompted turn, but none of its messages", async () => {
+test("session.events(): reports an unprompted turn like any other, and none of its messages", async () => {
   const scene = await Scene.open();
   await using _ = scene;
   await query(scene.name, "one");
@@ -61,9 +61,13 @@ test("session.events(): reports the begin and the end of an unprompted turn, but
   await eventually(() => events.some(({ type }) => type === "turn_ended"));
   await scene.supervisor.stop();
   await reading;
-  expect(events.filter(({ type }) => type === "turn_began" || type === "turn_ended")).toMatchObject([
-    { type: "turn_began", origin: "task" },
-    { type: "turn_ended", origin: "task", state: "completed", costUsd: 0.01 },
+  expect(events.filter((event) => event.number !== undefined && "turnId" in event)).toMatchObject([
+    { type: "turn_accepted", origin: "task" },
+    { type: "turn_started", attempt: 1 },
+    { type: "text", text: "I saw that the task has ended." },
+    { type: "text", text: "I have dealt with it." },
+    { type: "spent" },
+    { type: "turn_ended", state: "completed", costUsd: 0.01 },
   ]);
   expect(events.flatMap((event) => (event.type === "message" ? [event.message.type] : []))).not.toContain("assistant");
 });

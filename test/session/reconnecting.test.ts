@@ -11,6 +11,7 @@ import { outcomeOf } from "../../src/session/streams/turn-end.ts";
 import { TurnRecord } from "../../src/session/streams/turn-record.ts";
 import { settle } from "../supervision/simulated-clock.ts";
 import { assistant, keepAlive, messageStart, success, textBlock, textDelta, toolBlock } from "./messages.ts";
+import { NO_CALLS } from "./no-calls.ts";
 import { replyOf } from "./replies.ts";
 
 /** What one attempt shows: texts, streamed or whole, and tool uses. */
@@ -67,7 +68,7 @@ function messagesOf(step: Step): SDKMessage[] {
 const textOf = (steps: readonly Step[]): string =>
   steps.map((step) => (step === "nothing" ? "" : "tool" in step ? `<${step.tool}>` : step.text)).join("");
 
-const turnOf = (record: TurnRecord): Turn => new Turn(record, "a", async () => {});
+const turnOf = (record: TurnRecord): Turn => new Turn(record, "a", NO_CALLS);
 
 /** Plays the lives of a turn to a page that keeps losing its connection. */
 async function play(

@@ -18,6 +18,7 @@ import {
   thinkingBlock,
   toolBlock,
 } from "./messages.ts";
+import { NO_CALLS } from "./no-calls.ts";
 
 const reply: Reply = {
   text: "Hello",
@@ -45,7 +46,7 @@ function running(messages: readonly SDKMessage[] = []): { turn: Turn; record: Tu
   record.enqueued();
   record.started();
   for (const message of messages) record.append(message);
-  return { record, turn: new Turn(record, "a", async () => {}) };
+  return { record, turn: new Turn(record, "a", NO_CALLS) };
 }
 
 function completed(): Turn {

@@ -17,6 +17,7 @@ import {
   thinkingBlock,
   toolBlock,
 } from "./messages.ts";
+import { NO_CALLS } from "./no-calls.ts";
 
 const READ = { id: "x", name: "Read", input: {} };
 const BASH = { id: "y", name: "Bash", input: {}, parentToolUseId: "x" };
@@ -40,7 +41,7 @@ function running(): { turn: Turn; record: TurnRecord } {
   const record = new TurnRecord("t", "prompt", 'session "a"', { queueTimeoutMs: 600_000 });
   record.enqueued();
   record.started();
-  return { record, turn: new Turn(record, "a", async () => {}) };
+  return { record, turn: new Turn(record, "a", NO_CALLS) };
 }
 
 function finished(): Turn {
@@ -69,7 +70,7 @@ describe("Turn", () => {
   it("serves a recalled turn's text, thinking and tools, also when the recall comes during the read", async () => {
     for (const early of [true, false]) {
       const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 2 });
-      const turn = new Turn(record, "a", async () => {});
+      const turn = new Turn(record, "a", NO_CALLS);
       const end = { reply: replyTo(success({ result: "Done." }), SPENT), output: undefined };
       const recall = (): void => record.recall("completed", end, SHOWN);
       if (early) recall();
@@ -88,7 +89,7 @@ describe("Turn", () => {
 
   it("rejects readers of a recalled turn at a loss, and sends `lost` to a page", async () => {
     const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
-    const turn = new Turn(record, "a", async () => {});
+    const turn = new Turn(record, "a", NO_CALLS);
     const reply = replyTo(success({ result: "Done." }), SPENT);
     record.recall("completed", { reply, output: undefined }, [
       ...SHOWN.slice(0, 2),
@@ -112,7 +113,7 @@ describe("Turn", () => {
 
   it("serves the output of a recalled failed turn, and then rejects", async () => {
     const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
-    const turn = new Turn(record, "a", async () => {});
+    const turn = new Turn(record, "a", NO_CALLS);
     const details = { turnId: "t", partialText: "Let me look. ", toolUses: [] };
     record.recall(
       "interrupted",

@@ -26,6 +26,7 @@ import {
   toolBlock,
   user,
 } from "./messages.ts";
+import { NO_CALLS } from "./no-calls.ts";
 import { type Read, readUI } from "./ui-messages.ts";
 
 const reply: Reply = {
@@ -70,7 +71,7 @@ function running(messages: readonly SDKMessage[] = []): { turn: Turn; record: Tu
   record.enqueued();
   record.started();
   for (const message of messages) record.append(message);
-  return { record, turn: new Turn(record, BEGUN.session, async () => {}) };
+  return { record, turn: new Turn(record, BEGUN.session, NO_CALLS) };
 }
 
 async function completed(messages: readonly SDKMessage[], as: Reply = reply): Promise<Read> {
@@ -430,7 +431,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
 
     it.each([true, false])("sends its tools, and marks the loss (known before: %s)", async (early) => {
       const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
-      const turn = new Turn(record, BEGUN.session, async () => {});
+      const turn = new Turn(record, BEGUN.session, NO_CALLS);
       const recall = (): void => record.recall("completed", { reply, output: undefined }, SHOWN);
       if (early) recall();
       const reading = readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
@@ -451,7 +452,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
 
     it("leaves the tools of a failed turn open", async () => {
       const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
-      const turn = new Turn(record, BEGUN.session, async () => {});
+      const turn = new Turn(record, BEGUN.session, NO_CALLS);
       record.recall("failed", { error: new CastellanError("SESSION_STOPPED", "why") }, SHOWN.slice(0, 3));
       const { message, errors } = await readUI(turn.toUIMessageStreamResponse({ view: "operator" }));
       expect(errors).toEqual(["why"]);

@@ -59,7 +59,7 @@ it("backgroundTaskTimeout: stops an endless background task, and keeps the proce
   const { supervisor, session, events } = await atWork("tail -f /dev/null", { backgroundTaskTimeout: "2s" });
   await using _ = supervisor;
   const { pid } = session.status();
-  expect(await until(events, "background_task_stopped")).toMatchObject({ task: { description: "endless" } });
+  expect(await until(events, "task_overdue")).toMatchObject({ task: { description: "endless" } });
   await idle(session);
   expect(session.status()).toMatchObject({ pid, tasks: [], restarts: 0 });
   expect((await session.query("go on")).text).toBe("ok");

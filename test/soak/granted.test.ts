@@ -88,7 +88,8 @@ class Application implements AsyncDisposable {
   async #answer(): Promise<void> {
     for await (const event of this.session.events()) {
       if (event.type !== "approval_requested") continue;
-      const { approval } = event;
+      const approval = this.session.approvals().find(({ id }) => id === event.id);
+      if (approval === undefined) continue;
       this.#asked.push(approval.tool);
       const answer = this.answers.get(approval.tool);
       if (answer === undefined) approval.deny("no");
@@ -206,8 +207,11 @@ it("grants: come back after the application was killed", async () => {
   void (async () => {
     for await (const event of events) {
       if (event.type !== "approval_requested") continue;
-      asked.push(event.approval.tool);
-      event.approval.deny("no");
+      asked.push(event.tool);
+      session(name)
+        .approvals()
+        .find(({ id }) => id === event.id)
+        ?.deny("no");
     }
   })();
   expect(session(name).status().permissionMode).toBe("plan");
@@ -297,7 +301,10 @@ it("grants: do not extend to a cleared conversation, a fork or another session",
   const waiting = fork.query("touch");
   for await (const event of fork.events()) {
     if (event.type !== "approval_requested") continue;
-    event.approval.deny("no");
+    fork
+      .approvals()
+      .find(({ id }) => id === event.id)
+      ?.deny("no");
     break;
   }
   await waiting;
@@ -315,7 +322,7 @@ it("a turn that Claude Code begins right after a restart: runs in the kept mode"
   process.kill(application.session.status().pid ?? Number.NaN, "SIGKILL");
   // Claude Code reports in a turn of its own that the command was stopped.
   const began = await (async () => {
-    for await (const event of events) if (event.type === "turn_began") return event;
+    for await (const event of events) if (event.type === "turn_accepted" && event.origin !== "caller") return event;
     throw new Error("it has begun nothing");
   })();
   expect(began.origin).toBe("task");

@@ -13,8 +13,11 @@ await Supervisor.start([{ name, approvals: true, permissionMode: "acceptEdits" }
   defaults: { env: JSON.parse(env), cwd },
 });
 void (async () => {
-  for await (const event of session(name).events()) {
-    if (event.type === "approval_requested") event.approval.approve({ rules: [allowCommand("git:*")] });
+  for await (const event of session(name).events({ types: ["approval_requested"] })) {
+    const approval = session(name)
+      .approvals()
+      .find(({ id }) => id === event.id);
+    approval?.approve({ rules: [allowCommand("git:*")] });
   }
 })();
 for (const prompt of prompts.split(",")) await session(name).query(prompt);

@@ -143,8 +143,8 @@ describe("Session controls", () => {
     await session.query("Please start it.");
     expect(session.status()).toMatchObject({ state: "busy", backgroundTasks: 1 });
     for await (const event of events) {
-      if (event.type !== "background_tasks" || event.tasks.length === 0) continue;
-      await session.stopTask(event.tasks[0]?.task_id ?? "");
+      if (event.type !== "task_started") continue;
+      await session.stopTask(event.task.id);
       break;
     }
     await vi.waitUntil(() => session.status().state === "idle", { timeout: 10_000 });

@@ -52,7 +52,8 @@ async function atWork(options: object = {}): Promise<{ supervisor: Supervisor; n
   const session = supervisor.session(name);
   expect(session.status()).toMatchObject({ state: "busy", backgroundTasks: 1 });
   const began = (async () => {
-    for await (const event of session.events()) if (event.type === "turn_began") return event;
+    for await (const event of session.events())
+      if (event.type === "turn_accepted" && event.origin !== "caller") return event;
     throw new Error("the session has ended");
   })();
   await touch("task");
@@ -120,7 +121,8 @@ describe("Turns that Claude Code begins by itself", () => {
     });
     const session = supervisor.session(name);
     const began = (async () => {
-      for await (const event of session.events()) if (event.type === "turn_began") return event;
+      for await (const event of session.events())
+        if (event.type === "turn_accepted" && event.origin !== "caller") return event;
       throw new Error("the session has ended");
     })();
     await query(name, "Schedule.");

@@ -26,6 +26,10 @@ export type BlockDelta = { readonly parent?: string } & (
   | { readonly type: "tool_input_delta"; readonly json: string; readonly toolUseId: string }
 );
 
+export function isDelta(piece: WholeBlock | BlockDelta): piece is BlockDelta {
+  return piece.type === "text_delta" || piece.type === "thinking_delta" || piece.type === "tool_input_delta";
+}
+
 type Block = SDKAssistantMessage["message"]["content"][number];
 
 /** A block that is being streamed. */
@@ -83,8 +87,8 @@ export class BlockReader {
     return this.#cut(() => true);
   }
 
-  #cut(isOver: (block: OpenBlock) => boolean): WholeBlock[] {
-    const over = [...this.#open].filter(([, block]) => isOver(block));
+  #cut(isOver: (block: OpenBlock, key: string) => boolean): WholeBlock[] {
+    const over = [...this.#open].filter(([key, block]) => isOver(block, key));
     for (const [key] of over) this.#open.delete(key);
     return over.flatMap(([, { type, id, parent, parts }]): WholeBlock[] => {
       const text = parts.join("");
@@ -104,9 +108,8 @@ export class BlockReader {
       case "content_block_delta":
         return this.#delta(this.#open.get(keyOf(parent, event.index)), event.delta);
       case "content_block_stop":
-        // The whole block has arrived before.
-        this.#open.delete(keyOf(parent, event.index));
-        return [];
+        // The whole block has arrived before, unless the API broke off: then the answer to a second request arrives whole.
+        return this.#cut((_, key) => key === keyOf(parent, event.index));
       default:
         return [];
     }

@@ -93,7 +93,7 @@ class HttpRequestServer implements RequestServer {
     // Tells nothing that would help an attacker.
     this.#app.get(`${ROOT}/live`, (c) => c.json({ live: true }));
     this.#route("turn", readTurnRequest, (request, signal) => handler.turn(request, signal));
-    this.#route("events", readEventsRequest, (key, signal) => mapped(handler.events(key, signal), eventLineOf));
+    this.#route("events", readEventsRequest, (request, signal) => mapped(handler.events(request, signal), eventLineOf));
     this.#route("call", readCallRequest, (request) => this.#call(request));
     // The connection broke before the request was complete; nobody gets the answer.
     this.#app.onError((_, c) => c.body(null, 400));

@@ -1,7 +1,7 @@
 import { Agent, type IncomingMessage } from "node:http";
 import { Agent as SecureAgent } from "node:https";
 import type { Clock } from "../../clock.ts";
-import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../protocol/frames.ts";
+import type { CallAnswer, CallRequest, EventsRequest, TurnFrame, TurnRequest } from "../protocol/frames.ts";
 import { PROTOCOLS, speaks } from "../protocol/protocol.ts";
 import { type Destination, type Transport, Unreachable } from "../protocol/transport.ts";
 import { isOver, readCallAnswer, readEventLine, readTurnFrame } from "../protocol/wire.ts";
@@ -66,8 +66,12 @@ class HttpTransport implements Transport {
     }
   }
 
-  async *events(to: Destination, key: string, signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
-    for await (const line of this.#lines(to, `${ROOT}/events`, { key }, signal)) {
+  async *events(
+    to: Destination,
+    request: EventsRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<unknown, void, undefined> {
+    for await (const line of this.#lines(to, `${ROOT}/events`, request, signal)) {
       const read = parsed(to, () => readEventLine(line));
       if (read !== undefined) yield read.event;
     }

@@ -3,6 +3,7 @@ import { CastellanError, type ErrorDetails } from "../../errors.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { EndedTurnState } from "../../journal/model/turn-entry.ts";
 import type { WhenBusy } from "../../session/options/options.ts";
+import type { EventOptions } from "../../session/record/event-readers.ts";
 import { jsonOf } from "../../session/streams/turn-end.ts";
 import type { CallMethod } from "./call-methods.ts";
 
@@ -96,6 +97,12 @@ export interface CallRequest {
   readonly method: CallMethod;
   readonly args: readonly unknown[];
   readonly claim: boolean;
+}
+
+/** Reads events of a session. */
+export interface EventsRequest {
+  readonly key: string;
+  readonly options: EventOptions;
 }
 
 /** A page of an export, and the cursor of the next one, if any. */

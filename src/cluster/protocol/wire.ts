@@ -1,8 +1,10 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
+import { pick, withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { nameProblem } from "../../names.ts";
-import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./frames.ts";
+import { isEventType } from "../../session/record/event-options.ts";
+import type { CallAnswer, CallRequest, EventsRequest, TurnFrame, TurnRequest } from "./frames.ts";
 
 /*
  * Parses what nodes send. Unknown fields pass, so that two releases can talk to each other. Values that are only passed
@@ -50,7 +52,18 @@ const callRequest = z.looseObject({
   claim: z.boolean(),
 });
 
-const eventsRequest = z.looseObject({ key });
+const eventsRequest = z.looseObject({
+  key,
+  options: z
+    .looseObject({
+      after: count.exactOptional(),
+      /** Types of later releases pass. */
+      types: z.array(z.string()).exactOptional(),
+      turn: z.string().exactOptional(),
+      live: z.boolean().exactOptional(),
+    })
+    .default({}),
+});
 
 const turnFrame = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("found"), boot: z.string(), number: count, recalled: z.boolean() }),
@@ -104,9 +117,12 @@ export function readCallRequest(value: unknown): Omit<CallRequest, "method"> & {
   return read(callRequest, "a call", value);
 }
 
-/** Returns the key of the session. @throws Error as {@link readTurnRequest} */
-export function readEventsRequest(value: unknown): string {
-  return read(eventsRequest, "an events request", value).key;
+/** @throws Error as {@link readTurnRequest} */
+export function readEventsRequest(value: unknown): EventsRequest {
+  const { key: session, options } = read(eventsRequest, "an events request", value);
+  const { types, ...rest } = pick(options, ["after", "types", "turn", "live"]);
+  const known = types?.filter(isEventType);
+  return { key: session, options: withoutUndefined({ ...rest, types: known }) };
 }
 
 /** Returns undefined for a frame type of a later release. @throws Error as {@link readTurnRequest} */

@@ -7,7 +7,10 @@ import type { SessionContext } from "./session-context.ts";
 
 export interface ApprovalEvents {
   requested(approval: Approval): void;
-  settled(id: string, outcome: ApprovalOutcome): void;
+  /** `message` is what Claude is told of a denial. */
+  settled(approval: Approval, outcome: ApprovalOutcome, message: string | undefined): void;
+  /** Returns the id of the running turn, if any. */
+  turn(): string | undefined;
 }
 
 /**
@@ -29,7 +32,7 @@ export class Approvals {
   }
 
   /** Creates an approval and waits for its answer. */
-  readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [] }) => {
+  readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [], toolUseID }) => {
     const { clock, newId, settings } = this.#context;
     const timeoutMs = settings.approvals === false ? 0 : settings.approvals.timeout;
     const id = newId();
@@ -39,7 +42,7 @@ export class Approvals {
       if (!this.#pending.delete(id)) return false;
       for (const watch of watches) watch.cancel();
       resolve(result);
-      this.#events.settled(id, outcome);
+      this.#events.settled(approval, outcome, "message" in result ? result.message : undefined);
       return true;
     };
     const deny = (outcome: ApprovalOutcome, message: string): boolean => settle(outcome, { behavior: "deny", message });
@@ -49,7 +52,7 @@ export class Approvals {
       session: settings.name,
       tool,
       input,
-      ...withoutUndefined({ title, reason: decisionReason }),
+      ...withoutUndefined({ title, reason: decisionReason, toolUseId: toolUseID, turnId: this.#events.turn() }),
       suggestions,
       requestedAt,
       expiresAt: requestedAt + timeoutMs,

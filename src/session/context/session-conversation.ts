@@ -155,8 +155,10 @@ export class SessionConversation {
       this.#signal({ type: "turn_kept", lastUuid: event.lastUuid });
     if (event.type === "behind" && !mayBeUnwritten(before))
       this.#signal({ type: "conversation_behind", broken: isBroken(before) });
-    if (after.id !== before.id)
-      this.#signal({ type: "conversation_moved", id: after.id, same: event.type === "copied" });
+    if (after.id !== before.id) {
+      const change = event.type === "copied" ? "copied" : event.type === "moved" ? "moved" : "cleared";
+      this.#signal({ type: "conversation_moved", id: after.id, change });
+    }
     this.#save(left);
   }
 

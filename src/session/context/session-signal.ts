@@ -3,7 +3,6 @@ import type { ExitClass, ExitRecord } from "../../errors.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { SessionState } from "../status/session-state.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
-import type { TurnRecord } from "../streams/turn-record.ts";
 
 /** Signals of the process. */
 type ProcessSignal =
@@ -28,8 +27,6 @@ type TurnSignal =
   | { readonly type: "next" }
   /** Claude Code began a turn by itself. */
   | { readonly type: "unprompted_began"; readonly turn: CurrentTurn }
-  /** A turn that Claude Code began by itself ended. */
-  | { readonly type: "unprompted_ended"; readonly record: TurnRecord }
   /** Claude Code's own work is over. `left` is a turn of it that got no result. */
   | { readonly type: "unprompted_done"; readonly left: CurrentTurn | undefined }
   | { readonly type: "spent"; readonly models: readonly ModelSpending[] }
@@ -48,8 +45,8 @@ type TurnSignal =
 
 /** Signals of the conversation. */
 type ConversationSignal =
-  /** The session switched conversations; `same` if the new one continues the content of the previous one. */
-  | { readonly type: "conversation_moved"; readonly id: string; readonly same: boolean }
+  /** The session switched conversations: to an empty one, to another one, or to a copy of the previous one. */
+  | { readonly type: "conversation_moved"; readonly id: string; readonly change: "cleared" | "moved" | "copied" }
   /** The session left a conversation, or a location of it, whose files may remain. */
   | { readonly type: "conversation_left" }
   /** The transcript lacks something the session knows of; `broken` if a part of it was never written. */

@@ -2,20 +2,19 @@ import { isDeepStrictEqual } from "node:util";
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../../claude/mcp-servers.ts";
 import { type BackgroundTask, backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
+import { BlockReader } from "../../claude/messages/block-reader.ts";
 import { writeLossOf } from "../../claude/messages/write-loss.ts";
+import { ProcessReader } from "../../claude/process-reader.ts";
 import { publish } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
-import type { SessionEvent } from "../status/session-event.ts";
 import { type SessionFault, serverFaults } from "../status/session-fault.ts";
 import type { SessionState } from "../status/session-state.ts";
 import { visibleState } from "../status/session-status.ts";
-import { EventLog } from "../streams/event-log.ts";
 import { Approvals } from "./approvals.ts";
 import { factsOf, type SessionContext } from "./session-context.ts";
 import type { Signal } from "./session-signal.ts";
 
-/** How many events to keep for slow readers, and how many faults to remember. */
-const KEPT_EVENTS = 1_024;
+/** How many faults to remember. */
 const KEPT_FAULTS = 8;
 
 /**
@@ -23,7 +22,6 @@ const KEPT_FAULTS = 8;
  * state that follows from these.
  */
 export class SessionView {
-  readonly events: EventLog<SessionEvent>;
   readonly approvals: Approvals;
   #state: SessionState = { name: "starting" };
   #tasks: readonly BackgroundTask[] = [];
@@ -33,23 +31,27 @@ export class SessionView {
   #serverFaults: ReadonlyMap<string, SessionFault> = new Map();
   readonly #context: SessionContext;
   readonly #signal: Signal;
+  readonly #process = new ProcessReader();
+  /** Reads the process's blocks outside turns, such as those of a subagent in the background, if there are any. */
+  #blocks: BlockReader | undefined;
   /** The state that callers saw last. */
   #shown: SessionState["name"] = "starting";
 
-  constructor(context: SessionContext, signal: Signal) {
+  /** `turn` returns the id of the running turn, if any. */
+  constructor(context: SessionContext, signal: Signal, turn: () => string | undefined) {
     this.#context = context;
     this.#signal = signal;
-    this.events = new EventLog(context.who, KEPT_EVENTS);
     const { journal } = context;
     this.approvals = new Approvals(context, {
+      turn,
       requested: (approval) => {
         journal.approvalRequested(approval);
-        this.tell({ type: "approval_requested", approval });
+        this.#refresh();
         publish("castellan:approval:request", () => ({ ...factsOf(context), id: approval.id, tool: approval.tool }));
       },
-      settled: (id, outcome) => {
-        journal.approvalSettled(id, outcome);
-        this.tell({ type: "approval_settled", id, outcome });
+      settled: ({ id, turnId }, outcome, message) => {
+        journal.approvalSettled(id, outcome, turnId, message);
+        this.#refresh();
         publish("castellan:approval:settle", () => ({ ...factsOf(context), id, outcome }));
       },
     });
@@ -85,7 +87,7 @@ export class SessionView {
 
   /** Records the MCP servers of the process and their status. */
   updateServers(servers: readonly McpServer[]): void {
-    if (!isDeepStrictEqual(servers, this.#servers)) this.tell({ type: "mcp_servers", servers });
+    if (!isDeepStrictEqual(servers, this.#servers)) this.#context.journal.record.show({ type: "mcp_servers", servers });
     this.#servers = servers;
     const before = this.#serverFaults;
     this.#serverFaults = serverFaults(before, servers, this.#context.clock.now());
@@ -95,16 +97,11 @@ export class SessionView {
   }
 
   /**
-   * Records a switch to another conversation. It begins without faults, unless it is a copy of the `same` conversation.
+   * Records a switch to another conversation. It begins without faults, unless it is a copy of the previous one.
    */
-  moved(conversationId: string, same: boolean): void {
-    if (!same) this.#faults = [];
-    this.tell({ type: "conversation", conversationId });
-  }
-
-  tell(event: SessionEvent): void {
-    this.events.append(event);
-    this.#refresh();
+  moved(conversationId: string, change: "cleared" | "moved" | "copied"): void {
+    if (change !== "copied") this.#faults = [];
+    this.#context.journal.append({ type: "conversation", conversationId, change });
   }
 
   /** Records the current state. */
@@ -113,13 +110,21 @@ export class SessionView {
     this.#refresh();
   }
 
-  /** Takes a message of the process; `claimed` if it belongs to a turn. */
-  receive(message: SDKMessage, claimed: boolean): void {
+  /** Takes a message of the process, before its turn does. */
+  receive(message: SDKMessage): void {
     const tasks = backgroundTasksOf(message);
-    if (tasks !== undefined) this.#updateTasks(tasks);
+    if (tasks !== undefined) this.#tasks = tasks;
+    this.#context.journal.append(...this.#process.read(message));
+    if (tasks !== undefined) this.#refresh();
     const loss = writeLossOf(message);
     if (loss !== undefined) this.fault({ ...loss, at: this.#context.clock.now() });
-    if (!claimed) this.tell({ type: "message", message });
+  }
+
+  /** Takes a message of the process that belongs to no turn. */
+  receiveUnclaimed(message: SDKMessage): void {
+    this.#blocks ??= new BlockReader();
+    this.#context.journal.recordBlocks(this.#blocks.read(message), undefined);
+    this.#context.journal.record.show({ type: "message", message });
   }
 
   /** Records and reports a fault. */
@@ -130,15 +135,18 @@ export class SessionView {
 
   /** Drops the background tasks and permission requests of the process, which is gone. */
   processGone(): void {
-    if (this.#tasks.length > 0) this.#updateTasks([]);
+    this.#tasks = [];
+    this.#blocks = undefined;
+    this.#context.journal.append(...this.#process.gone());
+    this.#refresh();
     // The servers' faults stay until another process has reported on them.
     this.#servers = [];
     this.approvals.withdrawAll();
   }
 
   #tellFault(fault: SessionFault): void {
-    this.tell({ type: "fault", fault });
     const { kind, message: reason, server } = fault;
+    this.#context.journal.append({ type: "fault", fault });
     publish("castellan:session:fault", () => ({
       ...factsOf(this.#context),
       kind,
@@ -147,17 +155,12 @@ export class SessionView {
     }));
   }
 
-  #updateTasks(tasks: readonly BackgroundTask[]): void {
-    this.#tasks = tasks;
-    this.tell({ type: "background_tasks", tasks });
-  }
-
   /** Reports the visible state if it changed. */
   #refresh(): void {
     const state = visibleState(this.#state, this.approvals.pending, this.#tasks);
     if (state === this.#shown) return;
     this.#shown = state;
-    this.events.append({ type: "state", state });
+    this.#context.journal.record.show({ type: "state", state });
     this.#signal({ type: "shown", state });
   }
 }

@@ -16,6 +16,10 @@ export interface Approval {
   readonly reason?: string;
   /** Rules that would make the question unnecessary next time; pass them to `approve`. */
   readonly suggestions: readonly PermissionUpdate[];
+  /** The id of the tool call, if Claude Code tells it. */
+  readonly toolUseId?: string;
+  /** The turn in which Claude asks, if one runs. */
+  readonly turnId?: string;
   readonly requestedAt: number;
   /** When it is denied without an answer. */
   readonly expiresAt: number;

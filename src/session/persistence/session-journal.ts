@@ -1,3 +1,4 @@
+import { type BlockDelta, isDelta, type WholeBlock } from "../../claude/messages/block-reader.ts";
 import type { Clock } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
@@ -6,16 +7,20 @@ import type { JournalWriter } from "../../journal/journal-writer.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
+import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { EndedTurnState, TurnEntry } from "../../journal/model/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
 import type { Approval, ApprovalOutcome } from "../conversation/approval.ts";
 import { type LeftConversation, type SessionMemory, writeMemory } from "../conversation/session-memory.ts";
+import type { EventDraft } from "../record/session-event-types.ts";
+import { type EventAppended, SessionRecord } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
+import { turnAccepted, turnEnded } from "./turn-events.ts";
 
 const NEVER: Promise<never> = new Promise(() => {});
 
@@ -25,6 +30,9 @@ const NEVER: Promise<never> = new Promise(() => {});
  */
 const PATIENCE_MS = 5_000;
 
+/** How many of the latest events about running turns to search for a turn without an end. Few turns run at a time. */
+const MOST_RUNNING = 16;
+
 /**
  * What one session writes to the journal and reads from it. Before the journal is open, the session has accepted
  * nothing, so there is nothing to write.
@@ -33,9 +41,12 @@ export class SessionJournal {
   readonly #session: string;
   readonly #supervisorJournal: SupervisorJournal;
   readonly #clock: Clock;
+  /** What the session sees and does. */
+  readonly record: SessionRecord;
   #sealed = false;
 
   constructor(session: string, supervisorJournal: SupervisorJournal, clock: Clock) {
+    this.record = new SessionRecord(session, () => clock.now());
     this.#session = session;
     this.#supervisorJournal = supervisorJournal;
     this.#clock = clock;
@@ -90,6 +101,15 @@ export class SessionJournal {
     };
     const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...rest };
     await this.#write({ type: "turn_accepted", turn }, durable);
+    // Only now: a number cannot be taken back if the journal rejects the turn.
+    if (!record.left) void this.#put([], this.#acceptedOnce(record));
+  }
+
+  /** Returns the event that the turn was accepted, unless there is one. */
+  #acceptedOnce(record: TurnRecord): EventDraft[] {
+    if (record.isInRecord) return [];
+    record.isInRecord = true;
+    return [turnAccepted(record)];
   }
 
   withdraw({ id }: TurnRecord): void {
@@ -101,8 +121,11 @@ export class SessionJournal {
    *
    * @throws CastellanError `NOT_OWNER`
    */
-  async begin({ id, durable, attempts }: TurnRecord, promptId: string): Promise<void> {
-    await this.#record({ type: "turn_begun", turn: id, promptId, attempt: attempts + 1 }, durable);
+  async begin(record: TurnRecord, promptId: string): Promise<void> {
+    const { id, durable, attempts } = record;
+    const attempt = attempts + 1;
+    const events = [...this.#acceptedOnce(record), { type: "turn_started", turnId: id, attempt, promptId } as const];
+    await this.#put([{ type: "turn_begun", turn: id, promptId, attempt }], events, durable);
   }
 
   /** Writes that Claude began to answer or act. */
@@ -131,13 +154,16 @@ export class SessionJournal {
     await this.#within(this.#writer?.record([], { session: this.#session }));
   }
 
-  requeued({ id, position, durable }: TurnRecord): void {
-    this.#writer?.note([{ type: "turn_requeued", turn: id, position }], { durable, session: this.#session });
+  /** Writes that the turn waits again, and why. */
+  requeued({ id, position, durable }: TurnRecord, reason: "process_ended" | "restarted" | "not_sent"): void {
+    const retried = { type: "turn_retried", turnId: id, reason } as const;
+    void this.#put([{ type: "turn_requeued", turn: id, position }], [retried], durable);
   }
 
   /** Writes that the turn waits again and that its last attempt does not count. */
   putBack({ id, position, durable, attempts }: TurnRecord): void {
-    this.#writer?.note([{ type: "turn_requeued", turn: id, position, attempts }], { durable, session: this.#session });
+    const retried = { type: "turn_retried", turnId: id, reason: "unpaid" } as const;
+    void this.#put([{ type: "turn_requeued", turn: id, position, attempts }], [retried], durable);
   }
 
   /**
@@ -147,21 +173,25 @@ export class SessionJournal {
    * @throws CastellanError `NOT_OWNER`; `JOURNAL_UNAVAILABLE` in a shared journal, if the other application has to end
    * the turn itself
    */
-  async ended({ id, durable, known }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
+  async ended(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
+    const { id, durable, known } = record;
     const outcome = outcomeOf(end, known);
     const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome } as const;
-    const written = this.#record(change, durable)?.catch((error: unknown) => {
+    const events = [...this.#acceptedOnce(record), ...turnEnded(record, state, end)];
+    const written = this.#put([change], events, durable)?.catch((error: unknown) => {
       if (CastellanError.is(error, "NOT_OWNER") || (this.isShared && !isRefused(error))) throw error;
     });
     await (this.isShared ? written : this.#within(written));
   }
 
-  spent(models: readonly ModelSpending[]): void {
+  /** Writes what was spent, in this turn if any. */
+  spent(models: readonly ModelSpending[], turnId: string | undefined): void {
     if (models.length === 0) return;
     const { supervisor, meter } = this.#supervisorJournal;
     meter.add(models);
     const day = dayOf(this.#clock.now());
-    this.#note({ type: "spent", supervisor, session: this.#session, day, models });
+    const spent = { type: "spent", models, ...withoutUndefined({ turnId }) } as const;
+    void this.#put([{ type: "spent", supervisor, session: this.#session, day, models }], [spent]);
   }
 
   /** Writes the memory, and the conversation or location that the session just left, if any. */
@@ -195,19 +225,129 @@ export class SessionJournal {
     return { type: "conversation_left", conversation };
   }
 
-  approvalRequested({ id, tool, input, requestedAt }: Approval): void {
+  approvalRequested({ id, tool, input, requestedAt, turnId, ...rest }: Approval): void {
     const approval = { id, session: this.#session, tool, input: jsonOf(input), requestedAt };
-    this.#note({ type: "approval_requested", approval });
+    const { title, reason, toolUseId, suggestions, expiresAt } = rest;
+    const requested: EventDraft = {
+      type: "approval_requested",
+      id,
+      tool,
+      input: approval.input,
+      suggestions: jsonOf({ suggestions })["suggestions"] ?? [],
+      expiresAt,
+      ...withoutUndefined({ title, reason, toolUseId, turnId }),
+    };
+    void this.#put([{ type: "approval_requested", approval }], [requested]);
   }
 
-  approvalSettled(approval: string, outcome: ApprovalOutcome): void {
+  /** `message` is what Claude is told of a denial, or why it is told nothing. */
+  approvalSettled(approval: string, outcome: ApprovalOutcome, turnId?: string, message?: string): void {
     const at = this.#clock.now();
-    this.#note({ type: "approval_settled", approval, outcome, at });
+    const settled = {
+      type: "approval_settled",
+      id: approval,
+      outcome,
+      ...withoutUndefined({ turnId, message }),
+    } as const;
+    void this.#put([{ type: "approval_settled", approval, outcome, at }], [settled]);
+  }
+
+  /** Records a turn that Claude Code began by itself, which only the session's record has. */
+  unpromptedBegan(record: TurnRecord): void {
+    record.isInRecord = true;
+    record.submitted = true;
+    void this.#put([], [turnAccepted(record), { type: "turn_started", turnId: record.id, attempt: 1 }]);
+  }
+
+  async unpromptedEnded(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
+    void this.#put([], turnEnded(record, state, end));
+  }
+
+  /** Appends events to the session's record. */
+  append(...drafts: readonly EventDraft[]): void {
+    if (drafts.length > 0) void this.#put([], drafts);
+  }
+
+  /** Appends blocks of a turn to the record, and gives their deltas to readers. */
+  recordBlocks(blocks: readonly (WholeBlock | BlockDelta)[], turnId: string | undefined): void {
+    const subject = withoutUndefined({ turnId });
+    for (const block of blocks) {
+      if (!isDelta(block)) this.append({ ...block, ...subject });
+      else if (this.record.readers > 0) this.record.show({ ...block, ...subject });
+    }
+  }
+
+  /**
+   * Begins to number the events after the last one that the journal has.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async openRecord(): Promise<void> {
+    if (this.record.last !== undefined) return;
+    const extent = await this.extent();
+    void this.#send([], this.record.open(extent?.last ?? 0), false);
+  }
+
+  /**
+   * Completes the record after the death of an application: adds the acceptance of unfinished turns that lack it, and the
+   * end of turns that ran and are not among them, which Claude Code had begun by itself.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async completeRecord(unfinished: readonly TurnEntry[]): Promise<void> {
+    if (this.record.last === undefined) return;
+    const isUnfinished = new Set(unfinished.map(({ id }) => id));
+    for (const turn of unfinished) {
+      const [accepted] = await this.events({ turn: turn.id, types: ["turn_accepted"], limit: 1 });
+      if (accepted === undefined) this.append(turnAccepted(turn));
+    }
+    const types = ["turn_started", "turn_retried", "turn_ended"];
+    const latest = await this.events({ before: this.record.last + 1, types, limit: MOST_RUNNING });
+    const seen = new Set<string>();
+    for (const { turn, type } of latest) {
+      if (turn === undefined || seen.has(turn)) continue;
+      seen.add(turn);
+      if (type !== "turn_started" || isUnfinished.has(turn)) continue;
+      const error = { code: "TURN_INTERRUPTED", message: "the application ended during the turn" };
+      this.append({ type: "turn_ended", turnId: turn, state: "interrupted", error });
+    }
+  }
+
+  /**
+   * Ends the record's readers after the last event, because the session ends here. If the journal does not take the
+   * events within five seconds, the readers end before them.
+   */
+  endRecord(): void {
+    this.record.end();
+    if (this.record.tail.hasEnded) return;
+    const written = this.#writer?.record([], { session: this.#session }).catch(() => {});
+    void this.#within(written).then(() => this.record.end({ drop: true }));
+  }
+
+  /** Returns events of the session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async events(query: Omit<EventQuery, "session">): Promise<EventEntry[]> {
+    return await this.#supervisorJournal.journal.events({ ...query, session: this.#session });
+  }
+
+  /** Returns the extent of the session's events. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async extent(): Promise<EventExtent | undefined> {
+    return await this.#supervisorJournal.journal.eventExtent(this.#session);
+  }
+
+  /** Returns a large or binary content of an event, or undefined. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async content(hash: string): Promise<ContentEntry | undefined> {
+    return await this.#supervisorJournal.journal.content(hash);
+  }
+
+  /** Resolves once the pending writes are done, as far as the journal accepts any. @throws CastellanError `NOT_OWNER` */
+  async whenReadable(): Promise<void> {
+    await this.#supervisorJournal.writer?.caughtUp();
   }
 
   /** Stops all further writes, because nothing of the session is to be kept. */
   seal(): void {
     this.#sealed = true;
+    this.record.end({ drop: true });
   }
 
   /** Returns the latest approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -253,8 +393,29 @@ export class SessionJournal {
     await this.#writer?.write([change], { durable, session: this.#session });
   }
 
-  #record(change: Change, durable = false): Promise<void> | undefined {
-    return this.#writer?.record([change], { durable, session: this.#session });
+  /** Writes changes that have happened, together with their events. */
+  #put(changes: readonly Change[], drafts: readonly EventDraft[], durable = false): Promise<void> | undefined {
+    return this.#send(changes, this.record.append(drafts), durable);
+  }
+
+  /** Writes changes and numbered events. Publishes the events once they are written. */
+  #send(changes: readonly Change[], events: readonly EventAppended[], durable: boolean): Promise<void> | undefined {
+    const all = [...changes, ...events];
+    if (all.length === 0) return undefined;
+    const written = this.#writer?.record(all, { durable, session: this.#session });
+    if (events.length > 0)
+      written?.then(
+        () => this.record.written(events),
+        (error: CastellanError) => this.#rejected(events, error),
+      );
+    return written;
+  }
+
+  /** Handles that events will not be written, or not by this application. */
+  #rejected(events: readonly EventAppended[], error: CastellanError): void {
+    const isLost = events.every(({ event }) => event.type === "lost");
+    if (!isRefused(error) || isLost) this.record.end({ drop: true });
+    else void this.#send([], this.record.replacing(events), false);
   }
 
   #note(...changes: readonly Change[]): void {

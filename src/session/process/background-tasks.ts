@@ -1,7 +1,7 @@
 import { type BackgroundTask, describeTask, runKeyOf } from "../../claude/messages/background-tasks.ts";
 import type { Timer } from "../../clock.ts";
 import type { SessionContext } from "../context/session-context.ts";
-import type { RunningTask } from "../status/session-event.ts";
+import type { RunningTask } from "../status/running-task.ts";
 
 interface Watched {
   readonly task: RunningTask;

@@ -2,7 +2,7 @@ import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sd
 import type { Activation } from "../../claude/activation.ts";
 import { backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
 import { initOf } from "../../claude/messages/init.ts";
-import { isProgressReport } from "../../claude/messages/lifecycle.ts";
+import { beginsSchedule, isProgressReport } from "../../claude/messages/lifecycle.ts";
 import { answerIdOf } from "../../claude/messages/tools.ts";
 import { turnResultOf } from "../../claude/messages/turn-result.ts";
 import { type Wakeup, Wakeups } from "../../claude/messages/wakeups.ts";
@@ -16,7 +16,8 @@ import type { SessionConversation } from "../context/session-conversation.ts";
 import type { SessionView } from "../context/session-view.ts";
 import { hasDropped } from "../conversation/granted.ts";
 import type { SessionSettings } from "../options/session-settings.ts";
-import type { RunningTask } from "../status/session-event.ts";
+import { wakeupEvents } from "../record/wakeup-events.ts";
+import type { RunningTask } from "../status/running-task.ts";
 import { wakeupsLost } from "../status/session-fault.ts";
 import { BackgroundTasks } from "./background-tasks.ts";
 import { McpWatch } from "./mcp-watch.ts";
@@ -111,6 +112,8 @@ export class ProcessOutput {
     const mode = reportedModeOf(message);
     if (mode !== undefined) this.#conversation.reportMode(mode);
     if (this.#wakeups.receive(message)) {
+      const before = this.#conversation.wakeups;
+      this.#context.journal.append(...wakeupEvents(before, this.wakeups, beginsSchedule(message)));
       this.#conversation.wakeups = this.wakeups;
       this.#conversation.save();
     }
@@ -127,6 +130,7 @@ export class ProcessOutput {
     const { wakeups } = this.#conversation;
     if (wakeups.length === 0) return;
     this.#conversation.wakeups = [];
+    this.#context.journal.append(...wakeupEvents(wakeups, [], false));
     this.#conversation.save();
     this.#view.fault(wakeupsLost(wakeups, this.#context.clock.now()));
   }
@@ -159,7 +163,8 @@ export class ProcessOutput {
   async #stopTask(task: RunningTask): Promise<void> {
     const activation = this.#activation;
     if (activation === undefined) return;
-    this.#view.tell({ type: "background_task_stopped", task });
+    const { since: _, ...described } = task;
+    this.#context.journal.append({ type: "task_overdue", task: described });
     await activation.request("stopTask", task.id).catch(() => {});
     scheduleDeadline(
       this.#context.clock,

@@ -12,6 +12,12 @@ export interface ContentReference {
   readonly mediaType: string;
 }
 
+/** A large or binary content of an event. */
+export interface EventContent {
+  readonly mediaType: string;
+  readonly data: Uint8Array;
+}
+
 /** The largest string or field that stays in an event, in bytes of UTF-8. */
 export const MOST_INLINE = 65_536;
 

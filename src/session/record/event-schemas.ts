@@ -8,6 +8,7 @@ import {
   type EventDraft,
   type EventTask,
   type EventText,
+  type LiveEventType,
   type RecordedEvent,
   type RecordedEventFields,
   type RecordedEventType,
@@ -143,6 +144,19 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
 
 /** The names of the recorded events. */
 export const recordedEventTypes: readonly RecordedEventType[] = Object.keys(SCHEMAS) as RecordedEventType[];
+
+const LIVE: { readonly [Type in LiveEventType]: true } = {
+  text_delta: true,
+  thinking_delta: true,
+  tool_input_delta: true,
+  state: true,
+  mcp_servers: true,
+  message: true,
+  pruned: true,
+};
+
+/** The names of the live events. */
+export const liveEventTypes: readonly LiveEventType[] = Object.keys(LIVE) as LiveEventType[];
 
 /** The fields that an entry of the journal has outside its body. */
 const OUTSIDE = ["type", "turnId"];

@@ -70,7 +70,10 @@ export interface RecordedEventFields {
     /** When it is denied without an answer. */
     readonly expiresAt: number;
   };
-  /** A permission request was answered, expired or was withdrawn. `message` is what Claude was told of a denial. */
+  /**
+   * A permission request was answered, expired or was withdrawn. `message` is what Claude was told of a denial, or why
+   * it was told nothing.
+   */
   approval_settled: {
     readonly id: string;
     readonly outcome: NonNullable<ApprovalEntry["outcome"]>;

@@ -6,7 +6,7 @@ import type { ExitRecord } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
 import type { SessionName } from "../../names.ts";
 import type { Approval } from "../conversation/approval.ts";
-import type { RunningTask } from "./session-event.ts";
+import type { RunningTask } from "./running-task.ts";
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState, TurnHold } from "./session-state.ts";
 

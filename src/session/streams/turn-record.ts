@@ -1,5 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
+import { BlockReader } from "../../claude/messages/block-reader.ts";
 import { Progress } from "../../claude/messages/progress.ts";
 import type { ShownPiece } from "../../claude/messages/shown.ts";
 import type { Timer } from "../../clock.ts";
@@ -67,6 +68,8 @@ export class TurnRecord {
   readonly life: string;
   /** Whether the journal has been told of it. Before that, nothing else is written about it. */
   submitted = false;
+  /** Whether the session's record has its `turn_accepted`. */
+  isInRecord = false;
   readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
   /** Resolves once it is in the journal; rejects if it was not accepted, or ended earlier. */
@@ -93,6 +96,7 @@ export class TurnRecord {
   #left = false;
   #recorded: Promise<void> = Promise.resolve();
   #progress = new Progress();
+  #blocks = new BlockReader();
   /** The timers and signal listeners of this turn. */
   readonly #watches: Timer[] = [];
   readonly #settle: PromiseWithResolvers<Reply> = Promise.withResolvers();
@@ -170,6 +174,11 @@ export class TurnRecord {
     return this.recalled || this.#before > 0 || this.#answeredBefore || this.#progress.touched;
   }
 
+  /** Reads the blocks of the current attempt. */
+  get blocks(): BlockReader {
+    return this.#blocks;
+  }
+
   get partial(): PartialTurn {
     const toolUses = this.#progress.toolUses.map(({ id, name }) => ({ id, name }));
     const { costUsd, conversation } = this;
@@ -212,6 +221,7 @@ export class TurnRecord {
     if (!this.#advance({ type: "requeue" })) return;
     this.#answeredBefore ||= this.#progress.touched;
     this.#progress = new Progress();
+    this.#blocks = new BlockReader();
   }
 
   /** Undoes the current attempt, which showed nothing of the turn. */
@@ -219,6 +229,7 @@ export class TurnRecord {
     if (!this.#advance({ type: "requeue" })) return;
     this.attempts--;
     this.#progress = new Progress();
+    this.#blocks = new BlockReader();
   }
 
   append(message: SDKMessage): void {

@@ -2,6 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Delta, ToolUse } from "../../claude/messages/shown.ts";
 import { CastellanError } from "../../errors.ts";
 import { formatName, type SessionName } from "../../names.ts";
+import type { SessionEvent } from "../record/session-event-types.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
 import { type SseOptions, turnResponse } from "./sse.ts";
@@ -14,6 +15,12 @@ import { uiMessageStreamResponse } from "./ui-message-stream-response.ts";
 /** A piece of what Claude wrote, and its attempt; see {@link NumberedMessage}. */
 export interface TurnDelta extends Delta {
   readonly attempt: number;
+}
+
+/** What a turn's session does for it. */
+export interface TurnCalls {
+  interrupt(): Promise<void>;
+  events(): AsyncGenerator<SessionEvent, void, undefined>;
 }
 
 /**
@@ -34,15 +41,15 @@ export interface TurnDelta extends Delta {
  */
 export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   readonly #record: TurnSource;
-  readonly #interrupt: () => Promise<void>;
+  readonly #calls: TurnCalls;
   /** The session's name. */
   readonly session: SessionName;
 
   /** Made by a session. */
-  constructor(record: TurnSource, session: SessionName, interrupt: () => Promise<void>) {
+  constructor(record: TurnSource, session: SessionName, calls: TurnCalls) {
     this.#record = record;
     this.session = session;
-    this.#interrupt = interrupt;
+    this.#calls = calls;
   }
 
   get id(): string {
@@ -161,7 +168,17 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
    * `TURN_INTERRUPTED`, unless it finishes first. Does nothing to a turn that has ended.
    */
   interrupt(): Promise<void> {
-    return this.#interrupt();
+    return this.#calls.interrupt();
+  }
+
+  /**
+   * Yields the turn's events, from its acceptance to its end, as `Session.events` does. Works for a turn of any age, as
+   * long as the journal keeps its events.
+   *
+   * @throws CastellanError as `Session.events`
+   */
+  events(): AsyncGenerator<SessionEvent, void, undefined> {
+    return this.#calls.events();
   }
 
   /**

@@ -212,7 +212,7 @@ export class Dispatcher {
     if (again) {
       record.requeued();
       this.#mailbox.putFirst(record);
-      journal.requeued(record);
+      journal.requeued(record, "process_ended");
       this.#watches.queue(record, record.queueTimeoutMs);
     } else {
       record.conversation = kept ? "kept" : "undone";
@@ -229,7 +229,6 @@ export class Dispatcher {
     this.#conversation.take({ type: "turn_cut", lastUuid: record.progress.lastUuid });
     const what = "the turn that Claude Code had begun by itself was interrupted";
     record.fail("interrupted", cutBy(exit, this.#context.who, record, what));
-    this.#signal({ type: "unprompted_ended", record });
   }
 
   /** Records a turn that Claude Code began by itself. */
@@ -244,7 +243,6 @@ export class Dispatcher {
     if (left !== undefined) {
       this.#conversation.take({ type: "turn_cut", lastUuid: left.record.progress.lastUuid });
       left.record.fail("interrupted", interrupted(this.#context.who, left.record));
-      this.#signal({ type: "unprompted_ended", record: left.record });
     }
     this.#work.turnOver();
   }
@@ -339,7 +337,7 @@ export class Dispatcher {
     const { activation } = this.#work;
     if (activation === undefined || !this.free || this.#mailbox.first !== record) {
       // The turn ended or was put back while it was being written; the process has not received it.
-      if (record.left || !record.ended) journal.requeued(record);
+      if (record.left || !record.ended) journal.requeued(record, "not_sent");
       this.next();
       return;
     }

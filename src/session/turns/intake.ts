@@ -103,6 +103,7 @@ export class Intake {
   restore(entry: TurnEntry, cut: TurnCut | undefined): void {
     const record = this.#recordOf(entry);
     record.submitted = true;
+    record.isInRecord = true;
     record.enqueued();
     this.#mailbox.restore(record);
     this.#tellOf(record, true);
@@ -111,7 +112,7 @@ export class Intake {
       record.cutBefore(cut.error, cut.shown);
       return;
     }
-    if (entry.state === "running") this.#context.journal.requeued(record);
+    if (entry.state === "running") this.#context.journal.requeued(record, "restarted");
     const { timeoutMs, queueTimeoutMs, since } = record;
     const leftMs =
       timeoutMs === undefined ? undefined : Math.max(0, since + timeoutMs - this.#context.clock.monotonic());

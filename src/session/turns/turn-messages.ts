@@ -13,6 +13,7 @@ import { withoutStop } from "../context/turn-errors.ts";
 import { readOutput } from "../options/output-schema.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
 import { replyOf } from "../streams/reply.ts";
+import type { TurnRecord } from "../streams/turn-record.ts";
 import type { Hold } from "./hold.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { TurnFailures } from "./turn-failures.ts";
@@ -61,6 +62,7 @@ export class TurnMessages {
     if (fault?.class === "quota") failures.holdForQuota(fault.until);
     if (fault?.class === "auth") failures.giveUp(unprompted ?? current, fault);
     if (unprompted !== undefined) {
+      this.#record(unprompted.record, message);
       if (unprompted.record.ended) unprompted.record.progress.add(message);
       else unprompted.record.append(message);
     }
@@ -76,11 +78,12 @@ export class TurnMessages {
       this.#putBack(current, result);
       return true;
     }
+    this.#record(record, message);
     // The result of an attempt that is repeated does not belong to the turn.
     if (record.ended || rerun) record.progress.add(message);
     else record.append(message);
     if (record.progress.touched) this.#touch(current);
-    if (rerun && result !== undefined) this.#spent(result);
+    if (rerun && result !== undefined) this.#spent(result, record);
     else if (result !== undefined) this.#finish(current, result);
     return true;
   }
@@ -111,6 +114,13 @@ export class TurnMessages {
     return !isAboutOtherPrompt(message, current.uuid) && !current.record.progress.isForeign(message);
   }
 
+  /** Records the blocks that a message adds to its turn. After the turn's end, only its tools still matter. */
+  #record({ id: turnId, ended, blocks }: TurnRecord, message: SDKMessage): void {
+    const drafts = blocks.read(message);
+    const wanted = ended ? drafts.filter(({ type }) => type === "tool_use" || type === "tool_result") : drafts;
+    this.#context.journal.recordBlocks(wanted, turnId);
+  }
+
   /** Records, once, that Claude has begun to answer or to act. */
   #touch(current: CurrentTurn): void {
     if (current.touched) return;
@@ -121,7 +131,7 @@ export class TurnMessages {
   #finish(current: CurrentTurn, result: TurnResult): void {
     const { conversation, work, undoing } = this.#parts;
     const { record } = current;
-    const spent = this.#spent(result);
+    const spent = this.#spent(result, record);
     record.costUsd = spent.costUsd;
     const undoneCommand = result.commandFailure(record.progress);
     const failure = result.failure(record.progress) ?? undoneCommand;
@@ -169,8 +179,8 @@ export class TurnMessages {
   /** Handles a result that answers no caller: that of a turn Claude Code began by itself. */
   #finishUnprompted(result: TurnResult): void {
     const { conversation, hold, work, failures } = this.#parts;
-    const spent = this.#spent(result);
     const { current } = work.unprompted;
+    const spent = this.#spent(result, current?.record);
     if (current === undefined) return;
     const { record, since } = current;
     record.costUsd = spent.costUsd;
@@ -195,7 +205,6 @@ export class TurnMessages {
       record.complete(replyOf(answer, { id: record.id, spent, durationMs, structured: undefined }));
     }
     work.unprompted.end();
-    this.#signal({ type: "unprompted_ended", record });
   }
 
   /** Returns a turn to the mailbox and removes it from the conversation, as if it had never been sent. */
@@ -203,7 +212,7 @@ export class TurnMessages {
     const { failures, undoing, mailbox, watches } = this.#parts;
     const { record } = current;
     const failure = result.failure(record.progress);
-    this.#spent(result);
+    this.#spent(result, record);
     undoing.takeOut(current, { fate: "undone", suspect: false }, (fate) => {
       if (fate === "kept" || record.ended) {
         record.conversation = fate;
@@ -219,11 +228,11 @@ export class TurnMessages {
   }
 
   /** Returns what a result adds to the costs, and records it. */
-  #spent(result: TurnResult): Spending {
+  #spent(result: TurnResult, record: TurnRecord | undefined): Spending {
     const { conversation } = this.#parts;
     const models = result.spentSince(conversation.totals);
     conversation.totals = result.totals;
-    this.#context.journal.spent(models);
+    this.#context.journal.spent(models, record?.id);
     this.#signal({ type: "spent", models });
     return sumOf(models);
   }

@@ -97,9 +97,11 @@ export class UnpromptedTurns {
   }
 
   #begin(origin: UnpromptedOrigin): void {
-    const { who, clock, newId } = this.#context;
+    const { who, clock, newId, journal } = this.#context;
     const since = clock.monotonic();
-    const record = new TurnRecord(newId(), "", who, { origin, acceptedAt: clock.now(), since });
+    const onEnd = journal.unpromptedEnded.bind(journal);
+    const record = new TurnRecord(newId(), "", who, { origin, acceptedAt: clock.now(), since, onEnd });
+    journal.unpromptedBegan(record);
     record.enqueued();
     record.started();
     // It has no prompt whose id messages could name.

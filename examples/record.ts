@@ -1,0 +1,36 @@
+import { type Session, type SessionEvent, session } from "castellan";
+
+// #region follow
+/** Passes each event to `show`, and continues after the last one whenever it is called again. */
+export async function follow(name: string, after: number, show: (event: SessionEvent) => void): Promise<number> {
+  let last = after;
+  for await (const event of session(name).events({ after })) {
+    show(event);
+    last = event.number ?? last;
+  }
+  return last;
+}
+// #endregion
+
+// #region turn
+export async function answerOf(of: Session, turnId: string): Promise<string> {
+  const turn = await of.turn(turnId);
+  let text = "";
+  for await (const event of turn?.events() ?? []) {
+    if (event.type === "turn_retried") text = "";
+    if (event.type !== "text" || event.parent !== undefined || event.cut === true) continue;
+    if (typeof event.text === "string") text += event.text;
+  }
+  return text;
+}
+// #endregion
+
+// #region audit
+export async function commandsOf(name: string): Promise<string[]> {
+  const commands: string[] = [];
+  for await (const event of session(name).events({ types: ["tool_use"], live: false })) {
+    commands.push(`${new Date(event.at).toISOString()} ${event.name}`);
+  }
+  return commands;
+}
+// #endregion

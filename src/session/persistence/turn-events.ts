@@ -1,0 +1,40 @@
+import type { TurnOrigin } from "../../events.ts";
+import { withoutUndefined } from "../../fields.ts";
+import type { EndedTurnState, PromptKind } from "../../journal/model/turn-entry.ts";
+import type { EventDraft } from "../record/session-event-types.ts";
+import type { TurnEnd } from "../streams/reply.ts";
+import { jsonOf } from "../streams/turn-end.ts";
+import type { TurnRecord } from "../streams/turn-record.ts";
+
+/** Returns the event of an accepted turn. Without a caller there is no prompt. */
+export function turnAccepted({
+  id: turnId,
+  origin = "caller",
+  prompt,
+  promptKind = "text",
+}: {
+  readonly id: string;
+  readonly origin?: TurnOrigin;
+  readonly prompt: string;
+  readonly promptKind?: PromptKind | undefined;
+}): EventDraft {
+  return { type: "turn_accepted", turnId, origin, ...(origin === "caller" ? { prompt, promptKind } : {}) };
+}
+
+/** Returns the events of a turn's end: what it had shown of unfinished blocks, and the end. */
+export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEnd): EventDraft[] {
+  const { id: turnId, costUsd, conversation } = record;
+  const cut = record.blocks.cut().map((draft): EventDraft => ({ ...draft, turnId }));
+  if ("error" in end) {
+    const { code, message } = end.error;
+    const rest = withoutUndefined({ costUsd, conversation });
+    return [...cut, { type: "turn_ended", turnId, state, error: { code, message }, ...rest }];
+  }
+  const { stopReason, command, usage, durationMs } = end.reply;
+  const structured = end.output === undefined ? undefined : jsonOf({ output: end.output })["output"];
+  const rest = withoutUndefined({ command, structured });
+  return [
+    ...cut,
+    { type: "turn_ended", turnId, state, stopReason, usage, costUsd: end.reply.costUsd, durationMs, ...rest },
+  ];
+}

@@ -1,0 +1,24 @@
+import { z } from "zod";
+import { validate } from "../options/validation.ts";
+import type { EventOptions } from "./event-readers.ts";
+import { liveEventTypes, recordedEventTypes } from "./event-schemas.ts";
+import type { SessionEvent } from "./session-event-types.ts";
+
+const TYPES: readonly SessionEvent["type"][] = [...recordedEventTypes, ...liveEventTypes, "unknown"];
+
+const schema = z.strictObject({
+  after: z.int().min(0).exactOptional(),
+  types: z.array(z.enum(TYPES)).exactOptional(),
+  turn: z.string().exactOptional(),
+  live: z.boolean().exactOptional(),
+});
+
+/** Whether this release has events of the type. */
+export function isEventType(type: string): type is SessionEvent["type"] {
+  return TYPES.some((known) => known === type);
+}
+
+/** Checks which events to read. @throws CastellanError `INVALID_OPTIONS` */
+export function checkEventOptions(options: EventOptions, what: string): EventOptions {
+  return validate(schema, options, what);
+}

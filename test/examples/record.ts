@@ -1,0 +1,23 @@
+import { query, type SessionEvent, Supervisor, session } from "castellan";
+import { expect, test } from "vitest";
+import { answerOf, commandsOf, follow } from "../../examples/record.ts";
+import { onFake } from "./on-fake.ts";
+
+test("record.ts: follows a session from any number, and reads a turn and the tools of the past", async () => {
+  const { options } = onFake(async (turn) => {
+    await turn.toolUse("Bash", { command: "ls" });
+    await turn.text("two files");
+  });
+  const supervisor = await Supervisor.start([{ name: "assistant" }], options);
+  const seen: SessionEvent[] = [];
+  const following = follow("assistant", 0, (event) => void seen.push(event));
+  const { turnId } = await query("assistant", "What is here?");
+  expect(await answerOf(session("assistant"), turnId)).toBe("two files");
+  expect(await commandsOf("assistant")).toEqual([expect.stringMatching(/^\d{4}-.*Z Bash$/)]);
+  await supervisor.stop();
+  const last = await following;
+  expect(seen.findLast(({ number }) => number !== undefined)?.number).toBe(last);
+  expect(seen.map(({ type }) => type)).toEqual(
+    expect.arrayContaining(["turn_accepted", "tool_use", "turn_ended", "exit"]),
+  );
+});
