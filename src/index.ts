@@ -176,7 +176,7 @@ export type { EraseOptions, ErasureReport, LeftBehind } from "./session/persiste
 export type { ExportedLine, ExportOptions, FileContent } from "./session/persistence/session-export.ts";
 export type { UsageOptions, UsageReport } from "./session/persistence/usage.ts";
 export type { ContentReference, EventContent } from "./session/record/content.ts";
-export type { EventOptions } from "./session/record/event-readers.ts";
+export type { EventOptions, EventPageOptions } from "./session/record/event-readers.ts";
 export type {
   EventJson,
   EventTask,

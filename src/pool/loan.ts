@@ -6,8 +6,8 @@ import type { PastApproval } from "../session/controls.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions } from "../session/options/validation.ts";
-import type { EventOptions } from "../session/record/event-readers.ts";
-import type { SessionEvent } from "../session/record/session-event-types.ts";
+import type { EventOptions, EventPageOptions } from "../session/record/event-readers.ts";
+import type { RecordedEvent, SessionEvent } from "../session/record/session-event-types.ts";
 import { Session, type SessionOwner, type SessionSource } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { Turn } from "../session/streams/turn.ts";
@@ -188,6 +188,14 @@ export class LoanedSession extends Session {
     const { live = true, after = live ? undefined : 0 } = options;
     const since = after === undefined ? {} : { after: Math.max(after, this.#lastEvent) };
     return this.#whileLent(super.events({ ...options, ...since }));
+  }
+
+  /** As `Session.pastEvents`, without the events before this loan. */
+  override async pastEvents<Type extends RecordedEvent["type"] = RecordedEvent["type"]>(
+    options: EventPageOptions<Type> = {},
+  ): Promise<(RecordedEvent & { readonly type: Type })[]> {
+    const page = await super.pastEvents(options);
+    return page.filter(({ number }) => number > this.#lastEvent);
   }
 
   async *#whileLent<Event>(events: AsyncGenerator<Event, void, undefined>): AsyncGenerator<Event, void, undefined> {

@@ -18,8 +18,14 @@ import type { SessionJournal } from "./persistence/session-journal.ts";
 import type { KnownSession, SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import type { SessionLife } from "./process/session-life.ts";
-import { type EventOptions, type EventStore, readEvents } from "./record/event-readers.ts";
-import type { SessionEvent } from "./record/session-event-types.ts";
+import {
+  type EventOptions,
+  type EventPageOptions,
+  type EventStore,
+  readEventPage,
+  readEvents,
+} from "./record/event-readers.ts";
+import type { RecordedEvent, SessionEvent } from "./record/session-event-types.ts";
 import { Recovery } from "./recovery.ts";
 import { SessionCore } from "./session-core.ts";
 import { RecentErrors } from "./status/recent-errors.ts";
@@ -77,13 +83,21 @@ export class SessionServer {
 
   /** Reads its events. See {@link readEvents}. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
+    return readEvents(this.#core.journal.record, this.#events, options);
+  }
+
+  /** Returns a page of its events. See {@link readEventPage}. @throws CastellanError as {@link SessionServer.events} */
+  async pastEvents(options: EventPageOptions): Promise<RecordedEvent[]> {
+    return await readEventPage(this.#core.journal.record, this.#events, options);
+  }
+
+  get #events(): EventStore {
     const { journal } = this.#core;
-    const store: EventStore = {
+    return {
       ready: () => this.fromJournal(() => journal.whenReadable()),
       events: (query) => journal.events(query),
       extent: () => journal.extent(),
     };
-    return readEvents(journal.record, store, options);
   }
 
   /** Reads the events of a turn until its end. @throws CastellanError as {@link SessionServer.events} */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { query, session } from "../../src/castellan.ts";
+import { pool } from "../../src/index.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
@@ -137,6 +138,45 @@ test("session.events({ after }): continues in the next application where a reade
   expect(await collect(second.session(name).events({ after: middle, live: false }))).toEqual(whole.slice(middle));
   expect(whole.map(({ number }) => number)).toEqual(whole.map((_, index) => index + 1));
   expect(ofTurns(whole).filter(({ type }) => type === "turn_ended")).toHaveLength(2);
+});
+
+test("session.pastEvents(): pages backwards through the record", async () => {
+  await using scene = await Scene.open();
+  for (const prompt of ["one", "two", "three"]) await query(scene.name, prompt);
+  const record = await recordOf(scene.session);
+  const pages: SessionEvent[] = [];
+  for (let before: number | undefined; ; ) {
+    const page = await scene.session.pastEvents({ limit: 4, ...(before === undefined ? {} : { before }) });
+    if (page.length === 0) break;
+    expect(page.length).toBeLessThanOrEqual(4);
+    pages.push(...page);
+    before = page.at(-1)?.number;
+  }
+  expect(pages).toEqual(record.toReversed());
+  const [last] = await scene.session.pastEvents({ types: ["turn_accepted"], limit: 1 });
+  expect(last?.prompt).toBe("three");
+  const ofTurn = await scene.session.pastEvents({ turn: last?.turnId ?? "" });
+  expect(ofTurn.map(({ type }) => type)).toEqual(["turn_ended", "spent", "text", "turn_started", "turn_accepted"]);
+  await thrown(() => scene.session.pastEvents({ limit: 0 }), "INVALID_OPTIONS");
+});
+
+test("LoanedSession: shows the events of its loan only", async () => {
+  const name = unique("pool");
+  await using scene = await Scene.open({ children: [pool(name, { size: 1 })] });
+  const first = await scene.supervisor.pool(name).checkout();
+  await first.session.query("a secret");
+  const own = await recordOf(first.session);
+  expect(JSON.stringify(own)).toContain("a secret");
+  await first.checkin();
+  await using second = await scene.supervisor.pool(name).checkout();
+  await second.session.query("hi");
+  const seen = [
+    ...(await recordOf(second.session)),
+    ...(await collect(second.session.events({ after: 0, live: false }))),
+    ...(await second.session.pastEvents()),
+  ];
+  expect(seen.length).toBeGreaterThan(10);
+  expect(JSON.stringify(seen)).not.toContain("a secret");
 });
 
 test("session.events(): tells a reader that comes from an earlier life of the name", async () => {

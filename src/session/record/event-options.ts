@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { validate } from "../options/validation.ts";
-import type { EventOptions } from "./event-readers.ts";
+import type { EventOptions, EventPageOptions } from "./event-readers.ts";
 import { liveEventTypes, recordedEventTypes } from "./event-schemas.ts";
 import type { SessionEvent } from "./session-event-types.ts";
 
@@ -12,6 +12,18 @@ const schema = z.strictObject({
   turn: z.string().exactOptional(),
   live: z.boolean().exactOptional(),
 });
+
+const pageSchema = z.strictObject({
+  before: z.int().min(0).exactOptional(),
+  types: z.array(z.enum([...recordedEventTypes, "unknown"] as const)).exactOptional(),
+  turn: z.string().exactOptional(),
+  limit: z.int().min(1).max(1_000).exactOptional(),
+});
+
+/** Checks which page of events to read. @throws CastellanError `INVALID_OPTIONS` */
+export function checkEventPageOptions(options: EventPageOptions, what: string): EventPageOptions {
+  return validate(pageSchema, options, what);
+}
 
 /** Whether this release has events of the type. */
 export function isEventType(type: string): type is SessionEvent["type"] {

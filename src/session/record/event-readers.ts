@@ -1,7 +1,7 @@
 import { withoutUndefined } from "../../fields.ts";
 import type { EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import { readEvent, recordedEventTypes } from "./event-schemas.ts";
-import type { SessionEvent } from "./session-event-types.ts";
+import type { RecordedEvent, SessionEvent } from "./session-event-types.ts";
 import type { SessionRecord } from "./session-record.ts";
 
 /** How many events to read from the journal at a time. */
@@ -20,6 +20,18 @@ export interface EventOptions<Type extends SessionEvent["type"] = SessionEvent["
   readonly turn?: string;
   /** Whether to wait for further events after the recorded ones, and to include live events. Default: `true`. */
   readonly live?: boolean;
+}
+
+/** Which page of past events to read. */
+export interface EventPageOptions<Type extends RecordedEvent["type"] = RecordedEvent["type"]> {
+  /** Only events with a lower number. Default: the last events. */
+  readonly before?: number;
+  /** Only events of these types. Default: all. */
+  readonly types?: readonly Type[];
+  /** Only events of the turn with this id. */
+  readonly turn?: string;
+  /** How many events to return at most, up to 1,000. Default 100. */
+  readonly limit?: number;
 }
 
 /** The events of a session in the journal. */
@@ -46,6 +58,19 @@ export function readEvents(
   const { live = true, after = live ? undefined : 0 } = options;
   const start = { seen: after ?? record.last, position: after === undefined ? record.tail.end : undefined };
   return new Reading(record, store, options, start).read();
+}
+
+/** Returns a page of the published events, the highest number first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+export async function readEventPage(
+  { tail }: SessionRecord,
+  store: EventStore,
+  { before = Number.POSITIVE_INFINITY, types, turn, limit = 100 }: EventPageOptions,
+): Promise<RecordedEvent[]> {
+  await store.ready();
+  const wanted = types?.includes("unknown") === true ? undefined : types;
+  const upTo = Math.min(before, tail.published + 1);
+  const page = await store.events({ before: upTo, limit, ...withoutUndefined({ types: wanted, turn }) });
+  return page.map(readEvent);
 }
 
 /** Where a reader is: after the recorded event with the number `seen`, and at `position` of the tail if it reads that. */
