@@ -226,7 +226,7 @@ export class GlobalSession extends RemoteSessionControls {
   #turnOf<Structured>(turn: GlobalTurn): Turn<Structured> {
     return new Turn<Structured>(turn, this.name, {
       interrupt: () => turn.interrupt(),
-      events: () => this.#reach.events(this.#key, { after: 0, turn: turn.id }),
+      events: (options) => this.#reach.events(this.#key, options),
     });
   }
 

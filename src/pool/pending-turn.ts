@@ -1,4 +1,5 @@
 import { CastellanError } from "../errors.ts";
+import type { EventOptions } from "../session/record/event-readers.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { EventPosition } from "../session/streams/event-id.ts";
 import type { Reply } from "../session/streams/reply.ts";
@@ -77,10 +78,10 @@ export class PendingTurn implements TurnSource {
     else this.#withdraw();
   }
 
-  /** Yields the turn's events once it has a session. */
-  async *events(): AsyncGenerator<SessionEvent, void, undefined> {
+  /** Yields events of the turn's session once it has one. */
+  async *events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
     await this.#assigned.promise;
-    if (this.#turn !== undefined) yield* this.#turn.events();
+    if (this.#turn !== undefined) yield* this.#turn.events(options);
   }
 
   async *#batches(from: number | undefined): ReturnType<TurnRecord["log"]["batches"]> {

@@ -113,6 +113,9 @@ export class Pool {
    */
   stream<Structured = unknown>(prompt: Prompt, options: PoolTurnOptions<Structured> = {}): Turn<Structured> {
     const turn = submitToPool(this.#server, prompt, options);
-    return new Turn<Structured>(turn, this.name, turn);
+    return new Turn<Structured>(turn, this.name, {
+      interrupt: () => turn.interrupt(),
+      events: (options) => turn.events(options),
+    });
   }
 }

@@ -100,12 +100,6 @@ export class SessionServer {
     };
   }
 
-  /** Reads the events of a turn until its end. @throws CastellanError as {@link SessionServer.events} */
-  turnEvents({ id: turn, ended, left }: TurnRecord): AsyncGenerator<SessionEvent, void, undefined> {
-    // No more events follow a turn that has ended here.
-    return this.events({ after: 0, turn, live: !ended || left });
-  }
-
   /** Returns a content of an event. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   async content(hash: string): Promise<ContentEntry | undefined> {
     return await this.fromJournal((journal) => journal.content(hash));

@@ -244,7 +244,7 @@ export class Session extends Controls implements AsyncDisposable {
     const { server } = this.#source;
     return new Turn<Structured>(record, this.name, {
       interrupt: () => server.interrupt(record),
-      events: () => server.turnEvents(record),
+      events: (options) => server.events(options),
     });
   }
 }

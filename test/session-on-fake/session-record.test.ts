@@ -287,6 +287,29 @@ test("session.events(): a restart ends a turn of Claude Code's own that the deat
   ]);
 });
 
+test("turn.events(): fails with the error of a turn that was not accepted, and ends with one that never ran", async () => {
+  const go = Promise.withResolvers<void>();
+  await using scene = await Scene.open({ script: async (turn) => void (await go.promise.then(() => turn.text("ok"))) });
+  const running = scene.session.stream("one");
+  const waiting = scene.session.stream("two");
+  const events = collect(waiting.events());
+  await eventually(() => waiting.state === "queued");
+  await waiting.interrupt();
+  expect((await events).map(({ type }) => type)).toEqual(["turn_accepted", "turn_ended"]);
+  const broken = gated();
+  const other = unique();
+  const second = await run({ fake: fakeClaude(), journal: broken.journal }, [{ name: other }], { name: unique() });
+  await ticks(5);
+  broken.shut();
+  const refused = session(other).stream("hi");
+  const stopped = second.stop({ kill: true });
+  await failure(collect(refused.events()), "SUPERVISOR_STOPPED");
+  broken.open();
+  await stopped;
+  go.resolve();
+  await running.result();
+});
+
 test("session.events(): rejects options that it does not know", async () => {
   await using scene = await Scene.open();
   const wrong = async (options: object) => await thrown(() => scene.session.events(options), "INVALID_OPTIONS");

@@ -44,6 +44,8 @@ export class SessionJournal {
   /** What the session sees and does. */
   readonly record: SessionRecord;
   #sealed = false;
+  /** Whether the record has been completed in this application. */
+  #isComplete = false;
 
   constructor(session: string, supervisorJournal: SupervisorJournal, clock: Clock) {
     this.record = new SessionRecord(session, () => clock.now());
@@ -295,11 +297,12 @@ export class SessionJournal {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async completeRecord(unfinished: readonly TurnEntry[]): Promise<void> {
-    if (this.record.last === undefined) return;
+    if (this.record.last === undefined || this.#isComplete) return;
     const isUnfinished = new Set(unfinished.map(({ id }) => id));
+    const missing: EventDraft[] = [];
     for (const turn of unfinished) {
       const [accepted] = await this.events({ turn: turn.id, types: ["turn_accepted"], limit: 1 });
-      if (accepted === undefined) this.append(turnAccepted(turn));
+      if (accepted === undefined) missing.push(turnAccepted(turn));
     }
     const types = ["turn_started", "turn_retried", "turn_ended"];
     const latest = await this.events({ before: this.record.last + 1, types, limit: MOST_RUNNING });
@@ -309,8 +312,10 @@ export class SessionJournal {
       seen.add(turn);
       if (type !== "turn_started" || isUnfinished.has(turn)) continue;
       const error = { code: "TURN_INTERRUPTED", message: "the application ended during the turn" };
-      this.append({ type: "turn_ended", turnId: turn, state: "interrupted", error });
+      missing.push({ type: "turn_ended", turnId: turn, state: "interrupted", error });
     }
+    this.#isComplete = true;
+    this.append(...missing);
   }
 
   /**

@@ -6,6 +6,7 @@ import type { SessionEvent } from "../record/session-event-types.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
 import { type SseOptions, turnResponse } from "./sse.ts";
+import { type ReadEvents, turnEvents } from "./turn-events.ts";
 import type { NumberedMessage } from "./turn-reader.ts";
 import { piecesOf, type TriedPiece } from "./turn-reader.ts";
 import type { TurnSource } from "./turn-source.ts";
@@ -20,7 +21,7 @@ export interface TurnDelta extends Delta {
 /** What a turn's session does for it. */
 export interface TurnCalls {
   interrupt(): Promise<void>;
-  events(): AsyncGenerator<SessionEvent, void, undefined>;
+  readonly events: ReadEvents;
 }
 
 /**
@@ -172,13 +173,14 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
-   * Yields the turn's events, from its acceptance to its end, as `Session.events` does. Works for a turn of any age, as
-   * long as the journal keeps its events.
+   * Yields the turn's events, from its acceptance to its end, as `Session.events` does: `turn_ended` is the last one.
+   * Works for a turn of any age, as long as the journal keeps its events. Ends without `turn_ended` if the turn ends
+   * only here and continues after the next start, see `result()`.
    *
-   * @throws CastellanError as `Session.events`
+   * @throws CastellanError as `Session.events`; why the turn was not accepted
    */
   events(): AsyncGenerator<SessionEvent, void, undefined> {
-    return this.#calls.events();
+    return turnEvents(this.#record, this.#calls.events);
   }
 
   /**
