@@ -46,7 +46,7 @@ export interface OwnOptions extends ProcessOptions {
   maxMemory?: MemorySize;
   /**
    * How long a background task, such as a server that Claude started, may run before it is stopped. Claude is told, and
-   * the event `background_task_stopped` reports it. Default: no limit. `status().tasks` shows when each task started.
+   * the event `task_overdue` reports it. Default: no limit. `status().tasks` shows when each task started.
    */
   backgroundTaskTimeout?: Duration;
   /** The age at which a process is replaced between turns, with the same conversation. Default: no limit. */
