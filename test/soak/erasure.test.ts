@@ -111,7 +111,7 @@ describe("Supervisor.eraseSession", () => {
     }
     const lines = await exported(supervisor, carol);
     expect(new Set(lines.map(({ type }) => type))).toEqual(
-      new Set(["session", "turn", "usage", "transcript", "file", "memory"]),
+      new Set(["session", "turn", "event", "usage", "transcript", "file", "memory"]),
     );
     const files = lines.flatMap((line) => (line.type === "file" ? [line.path] : []));
     const transcribed = lines.filter((line) => line.type === "transcript" && JSON.stringify(line).includes(SECRET));
