@@ -151,7 +151,7 @@ export class LoanedSession extends Session {
     super(source);
     this.#since = since;
     // A session that is lent has been restored, so its numbers are known.
-    this.#lastEvent = source.server.lastEvent ?? 0;
+    this.#lastEvent = source.server.reading.last ?? 0;
     this.#ended = ended;
   }
 

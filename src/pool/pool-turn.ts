@@ -70,7 +70,7 @@ function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Pro
     const record = server.submit(prompt, options, { id: turn.id });
     turn.assign(record, {
       interrupt: () => server.interrupt(record),
-      events: (options) => server.events(options),
+      events: (options) => server.reading.events(options),
     });
     record.result.then(done, done);
   } catch (error) {

@@ -2,7 +2,6 @@ import type { PermissionMode, SessionMessage } from "@anthropic-ai/claude-agent-
 import { type Activation, type ProcessRequests, REQUEST_MS } from "../claude/activation.ts";
 import { withDeadline } from "../deadline.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
-import type { ContentEntry } from "../journal/model/event-entry.ts";
 import type { SessionDeps } from "./context/session-context.ts";
 import { SessionConversation } from "./context/session-conversation.ts";
 import type { SharedResources } from "./context/shared-resources.ts";
@@ -14,18 +13,11 @@ import type { BudgetStatus } from "./options/budget.ts";
 import { type Prompt, promptText } from "./options/prompt.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
 import { type TurnOptions, turnSettings } from "./options/turn-options.ts";
+import { RecordReading } from "./persistence/record-reading.ts";
 import type { SessionJournal } from "./persistence/session-journal.ts";
 import type { KnownSession, SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import type { SessionLife } from "./process/session-life.ts";
-import {
-  type EventOptions,
-  type EventPageOptions,
-  type EventStore,
-  readEventPage,
-  readEvents,
-} from "./record/event-readers.ts";
-import type { RecordedEvent, SessionEvent } from "./record/session-event-types.ts";
 import { Recovery } from "./recovery.ts";
 import { SessionCore } from "./session-core.ts";
 import { RecentErrors } from "./status/recent-errors.ts";
@@ -37,6 +29,8 @@ import { Dispatcher } from "./turns/dispatcher.ts";
 
 /** A session as supervisors, handles and pools see it. The parts of its core do the work. */
 export class SessionServer {
+  /** Reads what the session saw and did. Fails as {@link SessionServer.fromJournal}. */
+  readonly reading: RecordReading;
   readonly #core: SessionCore;
   readonly #errors: RecentErrors;
   /** The settings as last configured, without later changes by calls. */
@@ -49,6 +43,7 @@ export class SessionServer {
 
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     this.#core = new SessionCore(settings, journal, resources, deps);
+    this.reading = new RecordReading(this.#core.journal, () => this.fromJournal((own) => own.whenReadable()));
     this.#errors = new RecentErrors(deps.clock);
     this.#configured = settings;
   }
@@ -79,35 +74,6 @@ export class SessionServer {
   /** How many of its turns failed recently. See {@link RecentErrors.now}. */
   get recentErrors(): number {
     return this.#errors.now;
-  }
-
-  /** Reads its events. See {@link readEvents}. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
-  events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
-    return readEvents(this.#core.journal.record, this.#events, options);
-  }
-
-  /** Returns a page of its events. See {@link readEventPage}. @throws CastellanError as {@link SessionServer.events} */
-  async pastEvents(options: EventPageOptions): Promise<RecordedEvent[]> {
-    return await readEventPage(this.#core.journal.record, this.#events, options);
-  }
-
-  get #events(): EventStore {
-    const { journal } = this.#core;
-    return {
-      ready: () => this.fromJournal(() => journal.whenReadable()),
-      events: (query) => journal.events(query),
-      extent: () => journal.extent(),
-    };
-  }
-
-  /** Returns a content of an event. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
-  async content(hash: string): Promise<ContentEntry | undefined> {
-    return await this.fromJournal((journal) => journal.content(hash));
-  }
-
-  /** The number of the last event, or undefined if the journal has not been read yet. */
-  get lastEvent(): number | undefined {
-    return this.#core.journal.record.last;
   }
 
   /** The pending permission requests, oldest first. */

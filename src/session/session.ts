@@ -178,7 +178,7 @@ export class Session extends Controls implements AsyncDisposable {
   ): AsyncGenerator<SessionEvent & { readonly type: Type }, void, undefined> {
     const checked = checkEventOptions(options, `events of session ${formatName(this.name)}`);
     // The reader yields only these types.
-    return this.#source.server.events(checked) as AsyncGenerator<
+    return this.#source.server.reading.events(checked) as AsyncGenerator<
       SessionEvent & { readonly type: Type },
       void,
       undefined
@@ -198,7 +198,7 @@ export class Session extends Controls implements AsyncDisposable {
   ): Promise<(RecordedEvent & { readonly type: Type })[]> {
     const checked = checkEventPageOptions(options, `events of session ${formatName(this.name)}`);
     // The journal returns only these types.
-    return (await this.#source.server.pastEvents(checked)) as (RecordedEvent & { readonly type: Type })[];
+    return (await this.#source.server.reading.page(checked)) as (RecordedEvent & { readonly type: Type })[];
   }
 
   /**
@@ -208,7 +208,7 @@ export class Session extends Controls implements AsyncDisposable {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    */
   async content({ $content }: ContentReference): Promise<EventContent | undefined> {
-    const found = await this.#source.server.content($content);
+    const found = await this.#source.server.reading.content($content);
     return found === undefined
       ? undefined
       : { mediaType: found.mediaType ?? "application/octet-stream", data: found.data };
@@ -244,7 +244,7 @@ export class Session extends Controls implements AsyncDisposable {
     const { server } = this.#source;
     return new Turn<Structured>(record, this.name, {
       interrupt: () => server.interrupt(record),
-      events: (options) => server.events(options),
+      events: (options) => server.reading.events(options),
     });
   }
 }

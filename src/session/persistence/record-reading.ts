@@ -1,0 +1,47 @@
+import type { ContentEntry } from "../../journal/model/event-entry.ts";
+import {
+  type EventOptions,
+  type EventPageOptions,
+  type EventStore,
+  readEventPage,
+  readEvents,
+} from "../record/event-readers.ts";
+import type { RecordedEvent, SessionEvent } from "../record/session-event-types.ts";
+import type { SessionJournal } from "./session-journal.ts";
+
+/** Reads the record of a session. Its methods fail with `JOURNAL_UNAVAILABLE`, and as `ready` does. */
+export class RecordReading {
+  readonly #journal: SessionJournal;
+  readonly #store: EventStore;
+
+  /** `ready` resolves once the journal can be read, with all events so far. */
+  constructor(journal: SessionJournal, ready: () => Promise<void>) {
+    this.#journal = journal;
+    this.#store = {
+      ready,
+      events: (query) => journal.events(query),
+      extent: () => journal.extent(),
+    };
+  }
+
+  /** The number of the last event, or undefined if the journal has not been read yet. */
+  get last(): number | undefined {
+    return this.#journal.record.last;
+  }
+
+  /** See {@link readEvents}. */
+  events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
+    return readEvents(this.#journal.record, this.#store, options);
+  }
+
+  /** See {@link readEventPage}. */
+  async page(options: EventPageOptions): Promise<RecordedEvent[]> {
+    return await readEventPage(this.#journal.record, this.#store, options);
+  }
+
+  /** Returns a content of an event, or undefined. */
+  async content(hash: string): Promise<ContentEntry | undefined> {
+    await this.#store.ready();
+    return await this.#journal.content(hash);
+  }
+}
