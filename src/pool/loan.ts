@@ -191,9 +191,7 @@ export class LoanedSession extends Session {
   }
 
   /** As `Session.pastEvents`, without the events before this loan. */
-  override async pastEvents<Type extends RecordedEvent["type"] = RecordedEvent["type"]>(
-    options: EventPageOptions<Type> = {},
-  ): Promise<(RecordedEvent & { readonly type: Type })[]> {
+  override async pastEvents(options: EventPageOptions = {}): Promise<RecordedEvent[]> {
     const page = await super.pastEvents(options);
     return page.filter(({ number }) => number > this.#lastEvent);
   }

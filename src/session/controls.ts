@@ -18,6 +18,9 @@ import type { HistoryOptions } from "./conversation/history.ts";
 import { nameMcpServers } from "./named-mcp-servers.ts";
 import { validate } from "./options/validation.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./persistence/usage.ts";
+import { checkEventPageOptions } from "./record/event-options.ts";
+import type { EventPageOptions } from "./record/event-readers.ts";
+import type { RecordedEvent } from "./record/session-event-types.ts";
 import { healthOfSession, type SessionHealth } from "./session-health.ts";
 import type { SessionServer } from "./session-server.ts";
 
@@ -93,6 +96,16 @@ export interface RemoteControls {
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
    */
   approvalHistory(options?: { readonly limit?: number }): Promise<PastApproval[]>;
+
+  /**
+   * Returns a page of the recorded events, the last one first. For the page before it, pass the lowest number as
+   * `before`. A page of large events has fewer than `limit`; only an empty page has nothing before it.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
+   * @example
+   * const [last] = await session("assistant").pastEvents({ types: ["turn_ended"], limit: 1 });
+   */
+  pastEvents(options?: EventPageOptions): Promise<RecordedEvent[]>;
 
   /**
    * Checks whether the session works, with a request to its process that costs no tokens. Never throws: no answer
@@ -238,6 +251,11 @@ export const CONTROLS: ControlTable = {
       const approvals = await server.fromJournal((journal) => journal.approvalsWritten(limit));
       return approvals.map(({ session: _, ...approval }) => approval);
     },
+  },
+  pastEvents: {
+    arguments: [options()],
+    once: false,
+    run: ({ server }, options = {}) => server.reading.page(checkEventPageOptions(options, "pastEvents")),
   },
   health: { arguments: [], once: false, run: ({ server }) => healthOfSession(server) },
   setModel: {

@@ -8,9 +8,9 @@ import type { SessionDefaults } from "./options/options.ts";
 import type { Prompt } from "./options/prompt.ts";
 import type { TurnOptions } from "./options/turn-options.ts";
 import type { ContentReference, EventContent } from "./record/content.ts";
-import { checkEventOptions, checkEventPageOptions } from "./record/event-options.ts";
-import type { EventOptions, EventPageOptions } from "./record/event-readers.ts";
-import type { RecordedEvent, SessionEvent } from "./record/session-event-types.ts";
+import { checkEventOptions } from "./record/event-options.ts";
+import type { EventOptions } from "./record/event-readers.ts";
+import type { SessionEvent } from "./record/session-event-types.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { SessionStatus } from "./status/session-status.ts";
 import type { Reply } from "./streams/reply.ts";
@@ -183,22 +183,6 @@ export class Session extends Controls implements AsyncDisposable {
       void,
       undefined
     >;
-  }
-
-  /**
-   * Returns a page of the recorded events, the last one first. For the page before it, pass the lowest number as
-   * `before`. A page of large events has fewer than `limit`; only an empty page has nothing before it.
-   *
-   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
-   * @example
-   * const [last] = await session("assistant").pastEvents({ types: ["turn_ended"], limit: 1 });
-   */
-  async pastEvents<Type extends RecordedEvent["type"] = RecordedEvent["type"]>(
-    options: EventPageOptions<Type> = {},
-  ): Promise<(RecordedEvent & { readonly type: Type })[]> {
-    const checked = checkEventPageOptions(options, `events of session ${formatName(this.name)}`);
-    // The journal returns only these types.
-    return (await this.#source.server.reading.page(checked)) as (RecordedEvent & { readonly type: Type })[];
   }
 
   /**

@@ -222,6 +222,7 @@ describe("Global sessions in a cluster", () => {
     expect(await Array.fromAsync(cluster1.exportSession(carol))).toHaveLength(lines.length);
     const events = await Array.fromAsync(cluster1.session(carol).events({ live: false }));
     expect(events.map(({ number }) => number)).toEqual(events.map((_, index) => index + 1));
+    expect(await cluster1.session(carol).pastEvents({ limit: 3 })).toEqual(events.slice(-3).toReversed());
     const turn = await cluster1.session(carol).turn(first.turnId);
     const ofTurn = events.filter((event) => "turnId" in event && event.turnId === first.turnId);
     expect(await Array.fromAsync(turn?.events() ?? [])).toEqual(ofTurn);

@@ -154,8 +154,9 @@ test("session.pastEvents(): pages backwards through the record", async () => {
   }
   expect(pages).toEqual(record.toReversed());
   const [last] = await scene.session.pastEvents({ types: ["turn_accepted"], limit: 1 });
-  expect(last?.prompt).toBe("three");
-  const ofTurn = await scene.session.pastEvents({ turn: last?.turnId ?? "" });
+  if (last?.type !== "turn_accepted") throw new Error("is another event");
+  expect(last.prompt).toBe("three");
+  const ofTurn = await scene.session.pastEvents({ turn: last.turnId });
   expect(ofTurn.map(({ type }) => type)).toEqual(["turn_ended", "spent", "text", "turn_started", "turn_accepted"]);
   await thrown(() => scene.session.pastEvents({ limit: 0 }), "INVALID_OPTIONS");
 });

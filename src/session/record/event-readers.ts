@@ -23,11 +23,11 @@ export interface EventOptions<Type extends SessionEvent["type"] = SessionEvent["
 }
 
 /** Which page of past events to read. */
-export interface EventPageOptions<Type extends RecordedEvent["type"] = RecordedEvent["type"]> {
+export interface EventPageOptions {
   /** Only events with a lower number. Default: the last events. */
   readonly before?: number;
   /** Only events of these types. Default: all. */
-  readonly types?: readonly Type[];
+  readonly types?: readonly RecordedEvent["type"][];
   /** Only events of the turn with this id. */
   readonly turn?: string;
   /** How many events to return at most, up to 1,000. Default 100. */
