@@ -182,7 +182,9 @@ export type {
   EventTask,
   EventText,
   LiveEvent,
+  LiveEventFields,
   RecordedEvent,
+  RecordedEventFields,
   SessionEvent,
   UnknownEvent,
 } from "./session/record/session-event-types.ts";

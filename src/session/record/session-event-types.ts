@@ -227,10 +227,10 @@ export interface UnknownEvent extends RecordedEnvelope, EventSubject {
   readonly body: JsonObject;
 }
 
-/** An event that the journal keeps. */
+/** An event that the journal keeps. {@link RecordedEventFields} describes the types. */
 export type RecordedEvent = (RecordedEnvelope & EventDraft) | UnknownEvent;
 
-/** An event that only readers see that read at this moment. */
+/** An event that only current readers see. {@link LiveEventFields} describes the types. */
 export type LiveEvent = LiveEnvelope & LiveDraft;
 
 /** What a session sees and does. Recorded events have a number; live events come in between. */
