@@ -300,12 +300,15 @@ export class SessionJournal {
     if (this.record.last === undefined || this.#isComplete) return;
     const isUnfinished = new Set(unfinished.map(({ id }) => id));
     const missing: EventDraft[] = [];
+    // A name without events has nothing to read, which matters at the start of many names.
+    const isNew = this.record.tail.opened === 0;
     for (const turn of unfinished) {
-      const [accepted] = await this.events({ turn: turn.id, types: ["turn_accepted"], limit: 1 });
+      const query = { turn: turn.id, types: ["turn_accepted"], limit: 1 };
+      const [accepted] = isNew ? [] : await this.events(query);
       if (accepted === undefined) missing.push(turnAccepted(turn));
     }
     const types = ["turn_started", "turn_retried", "turn_ended"];
-    const latest = await this.events({ before: this.record.last + 1, types, limit: MOST_RUNNING });
+    const latest = isNew ? [] : await this.events({ before: this.record.last + 1, types, limit: MOST_RUNNING });
     const seen = new Set<string>();
     for (const { turn, type } of latest) {
       if (turn === undefined || seen.has(turn)) continue;
