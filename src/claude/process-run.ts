@@ -1,12 +1,16 @@
+import { createRequire } from "node:module";
 import { constants, getPriority, setPriority } from "node:os";
 import { Readable } from "node:stream";
 import {
   type AccountInfo,
+  type HookCallbackMatcher,
+  type HookEvent,
   type McpServerStatus,
   type Query,
   query,
   type SDKMessage,
   type SDKStartupFailureReason,
+  type Options as SdkOptions,
   type SpawnedProcess,
   type SpawnOptions,
 } from "@anthropic-ai/claude-agent-sdk";
@@ -20,7 +24,6 @@ import { traceEnvironment } from "../trace-context.ts";
 import { credentialsIn } from "./credentials.ts";
 import { classifyExit, type ExitEvidence } from "./exit.ts";
 import { GrantWatch } from "./grant-watch.ts";
-import { HostCalls } from "./host-calls.ts";
 import { keepConversations } from "./kept-conversations.ts";
 import { type Launch, sdkOptions } from "./launch.ts";
 import { formatMarker, MARKER, thisOwner } from "./marker.ts";
@@ -37,7 +40,6 @@ import type { PreflightFault } from "./preflight.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
 import { awaitRequiredServers } from "./required-servers.ts";
-import { sdkBinary } from "./sdk-binary.ts";
 import { hide, hideInMessage, type Secrets, secretsIn } from "./secrets.ts";
 import { giveStanding } from "./standing-permissions.ts";
 
@@ -394,5 +396,87 @@ function lowerPriority(pid: number | undefined, niceness = 0): void {
     setPriority(pid, Math.min(constants.priority.PRIORITY_LOW, getPriority() + niceness));
   } catch (error) {
     if (codeOf(error) !== "ERR_SYSTEM_ERROR") throw error;
+  }
+}
+
+/**
+ * Counts the application's callbacks that Claude Code waits for: permissions, hooks, dialogs. While one is pending, a
+ * silent process is no sign of a stall.
+ */
+export class HostCalls {
+  #pending = 0;
+
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Returns the options with counted callbacks. */
+  watch(options: SdkOptions): SdkOptions {
+    const { canUseTool, hooks, onElicitation, onUserDialog } = options;
+    return {
+      ...options,
+      ...(canUseTool === undefined ? {} : { canUseTool: this.#counted(canUseTool) }),
+      ...(onElicitation === undefined ? {} : { onElicitation: this.#counted(onElicitation) }),
+      ...(onUserDialog === undefined ? {} : { onUserDialog: this.#counted(onUserDialog) }),
+      ...(hooks === undefined ? {} : { hooks: this.#countedHooks(hooks) }),
+    };
+  }
+
+  #countedHooks(hooks: Partial<Record<HookEvent, HookCallbackMatcher[]>>): NonNullable<SdkOptions["hooks"]> {
+    return Object.fromEntries(
+      Object.entries(hooks).map(([event, matchers]) => [
+        event,
+        matchers.map((matcher) => ({ ...matcher, hooks: matcher.hooks.map((hook) => this.#counted(hook)) })),
+      ]),
+    );
+  }
+
+  #counted<Parameters extends readonly unknown[], Answer>(
+    call: (...parameters: Parameters) => Promise<Answer>,
+  ): (...parameters: Parameters) => Promise<Answer> {
+    return async (...parameters) => {
+      this.#pending++;
+      try {
+        return await call(...parameters);
+      } finally {
+        this.#pending--;
+      }
+    };
+  }
+}
+
+const SDK = "@anthropic-ai/claude-agent-sdk";
+
+let found: { readonly pathToClaudeCodeExecutable?: string } | undefined;
+
+/**
+ * Returns the location of the SDK's Claude Code as an SDK option. Looked up once.
+ *
+ * On Linux the SDK detects the C library at each start with a process report, which waits for every thread of the
+ * process: a thread waiting for a disk would block the event loop. If both of the SDK's packages are installed, or
+ * neither can be found from here, as in a bundle, the SDK decides itself.
+ */
+export function sdkBinary(): { readonly pathToClaudeCodeExecutable?: string } {
+  if (found !== undefined) return found;
+  const binary = find();
+  // Without free file descriptors nothing is found; do not remember that.
+  if (binary.pathToClaudeCodeExecutable !== undefined || !opensNoFile()) found = binary;
+  return binary;
+}
+
+function find(): { readonly pathToClaudeCodeExecutable?: string } {
+  if (process.platform !== "linux") return {};
+  const [binary, another] = ["", "-musl"].flatMap((library) =>
+    resolve(`${SDK}-linux-${process.arch}${library}/claude`),
+  );
+  return binary === undefined || another !== undefined ? {} : { pathToClaudeCodeExecutable: binary };
+}
+
+/** Resolves from the SDK's location, as the SDK does. */
+function resolve(binary: string): string[] {
+  try {
+    return [createRequire(createRequire(import.meta.url).resolve(SDK)).resolve(binary)];
+  } catch {
+    return [];
   }
 }

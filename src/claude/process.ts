@@ -1,15 +1,16 @@
 import { ChildProcess, spawn } from "node:child_process";
 import { PassThrough, Readable } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
 import type { SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 import { type Clock, pause } from "../clock.ts";
 import { withDeadline } from "../deadline.ts";
+import { printable } from "../printable.ts";
 import { LineGuard } from "./line-guard.ts";
-import { MARKER } from "./marker.ts";
-import { startOrphanKiller } from "./orphan-killer.ts";
+import { MARKER, thisOwner } from "./marker.ts";
 import type { CommandPrefix } from "./parent-death.ts";
 import { patient } from "./patience.ts";
 import { endMarked, readsMarkers } from "./process-tree.ts";
-import { StderrTail } from "./stderr-tail.ts";
+import { begunAtEnd, hide, hideBegun, type Secrets } from "./secrets.ts";
 
 /** How a process ended, as reported by the operating system. */
 export interface ProcessExit {
@@ -202,4 +203,76 @@ function signalGroup(group: number, signal: NodeJS.Signals): boolean {
   } catch {
     return false;
   }
+}
+
+/** How much error output to keep as evidence, in characters. */
+const KEPT = 2048;
+
+/** The last 2 kB of a process's error output, without secrets. */
+export class StderrTail {
+  /** Secrets are already replaced, so it can be cut anywhere. */
+  #text = "";
+  /** The latest output, if it may be the beginning of a secret. */
+  #begun = "";
+  /** Values that must not be shown wherever the evidence appears. */
+  secrets: Secrets = [];
+
+  append(text: string): void {
+    const hidden = hide(this.#begun + text, this.secrets);
+    const end = hidden.length - begunAtEnd(hidden, this.secrets);
+    this.#text = (this.#text + hidden.slice(0, end)).slice(-KEPT);
+    this.#begun = hidden.slice(end);
+  }
+
+  /** `undefined` if nothing was written. */
+  get text(): string | undefined {
+    const shown = printable(stripVTControlCharacters(this.#text + hideBegun(this.#begun)));
+    const trimmed = shown.slice(-KEPT).trim();
+    return trimmed === "" ? undefined : trimmed;
+  }
+}
+
+/*
+ * Waits until this host is gone, which closes the script's input, then gives the remaining processes a second to end by
+ * themselves and kills the rest. `grep` finds processes with the host's marker in their environment.
+ */
+const SCRIPT = `
+cat > /dev/null
+hunt() { grep -lsF "$1" /proc/[0-9]*/environ; }
+[ -n "$(hunt "$1")" ] || exit 0
+sleep 1
+for file in $(hunt "$1"); do
+  pid=\${file#/proc/}
+  kill -KILL "\${pid%/environ}" 2> /dev/null
+done
+`;
+
+let started = false;
+
+/**
+ * Starts, once per host, a small process that outlives the host and ends what its death left behind.
+ *
+ * On the parent-death signal, Claude Code ends its commands and itself, usually within 100 ms. While it waits for an
+ * MCP server it may take seconds, and a hung process does not end at all. Only Linux shows the environment of a
+ * process.
+ */
+function startOrphanKiller(): void {
+  if (started || process.platform !== "linux") return;
+  started = true;
+  const { namespace, pid, startTime } = thisOwner();
+  const killer = spawn("sh", ["-c", SCRIPT, "castellan-orphan-killer", `${MARKER}=${namespace}/${pid}/${startTime}/`], {
+    stdio: ["pipe", "ignore", "ignore"],
+    env: { PATH: process.env["PATH"] },
+    detached: true,
+  });
+  // Without a shell there is no orphan killer; the next host then kills the orphans.
+  killer.on("error", () => {});
+  if (killer.stdin === undefined) {
+    // Without free file descriptors, Node creates no streams; the next start tries again.
+    started = false;
+    return;
+  }
+  killer.stdin.on("error", () => {});
+  killer.unref();
+  if ("unref" in killer.stdin && typeof killer.stdin.unref === "function") killer.stdin.unref();
 }

@@ -1,6 +1,6 @@
 import type { CanUseTool, HookCallback } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { HostCalls } from "../../src/claude/host-calls.ts";
+import { HostCalls } from "../../src/claude/process-run.ts";
 
 const CONTEXT = { signal: new AbortController().signal, toolUseID: "tool", requestId: "request" };
 

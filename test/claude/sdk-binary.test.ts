@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { expect, it } from "vitest";
-import { sdkBinary } from "../../src/claude/sdk-binary.ts";
+import { sdkBinary } from "../../src/claude/process-run.ts";
 import { Supervisor } from "../../src/index.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { StderrTail } from "../../src/claude/process.ts";
 import { hide, hideInMessage, secretsIn } from "../../src/claude/secrets.ts";
-import { StderrTail } from "../../src/claude/stderr-tail.ts";
 
 const KEY = `sk-ant-api03-${"Zq7".repeat(31)}`;
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { StderrTail } from "../../src/claude/stderr-tail.ts";
+import { StderrTail } from "../../src/claude/process.ts";
 
 function tailOf(pieces: readonly string[]): string | undefined {
   const tail = new StderrTail();

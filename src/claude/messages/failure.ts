@@ -2,7 +2,6 @@ import type { SDKAssistantMessageError, SDKResultMessage, TerminalReason } from 
 import type { ErrorDetails } from "../../errors.ts";
 import { own, withoutUndefined } from "../../fields.ts";
 import { faultInWords } from "./api-words.ts";
-import { failedCompaction } from "./failed-compaction.ts";
 
 /** Why a turn failed although its process worked. */
 export interface TurnFailure extends Pick<ErrorDetails["TURN_FAILED"], "class" | "status"> {
@@ -188,4 +187,35 @@ function classOfTerminal(reason: TerminalReason | undefined): TurnFailure["class
 function classOfStatus(status: number | undefined): TurnFailure["class"] | undefined {
   if (status === undefined) return undefined;
   return status === 429 || status >= 500 ? "overload" : "request";
+}
+
+/** An API error as Claude Code words it. */
+interface FailedCompaction {
+  readonly words: string;
+  readonly error: SDKAssistantMessageError;
+  readonly status: number | undefined;
+}
+
+/**
+ * Claude Code compacts a conversation that is too long by itself. If the API then fails, it reports the conversation as
+ * too long.
+ */
+const FAILED = /^Prompt is too long · automatic compaction failed: (?<words>.+)$/s;
+
+/** How Claude Code words the API's errors. */
+const AUTH = /^(?:Failed to authenticate\b|Invalid API key\b|Not logged in\b)/;
+const STATUS = /^(?:Failed to authenticate\. )?API Error: (?:Request rejected \((\d{3})\)|(\d{3})\b)/;
+const ANY = /^API Error: /;
+
+/** Returns the API error that kept Claude Code from compacting a conversation that is too long, or undefined. */
+function failedCompaction(text: string): FailedCompaction | undefined {
+  const words = FAILED.exec(text)?.groups?.["words"];
+  if (words === undefined) return undefined;
+  const [, rejected, given] = STATUS.exec(words) ?? [];
+  const found = rejected ?? given;
+  const status = found === undefined ? undefined : Number(found);
+  if (AUTH.test(words)) return { words, error: "authentication_failed", status };
+  // Without a status, the API was unreachable or the connection broke.
+  if (ANY.test(words)) return { words, error: status === undefined ? "server_error" : "unknown", status };
+  return undefined;
 }
