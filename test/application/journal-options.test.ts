@@ -100,7 +100,7 @@ test.each([
   const events = [1, 2, 3, 4, 5].map((number) => event(number, { at: number === 1 ? now - 2 * 86_400_000 : now }));
   await journal.write({ number: 1, changes: appending(...events), durable: true });
   await journal.close();
-  const supervisor = await start(unique(), { sqlite, retention: { [option]: value } });
+  const supervisor = await Supervisor.start([], { journal: { sqlite, retention: { [option]: value } } });
   using reader = new DatabaseSync(sqlite, { readOnly: true });
   const numbers = reader.prepare("SELECT position & 4294967295 AS number FROM events ORDER BY position");
   await expect.poll(() => numbers.all().map(({ number }) => number)).toEqual(left);
