@@ -45,6 +45,7 @@ function noJournal(): Journal {
     sessions: async () => [],
     unfinishedBeginning: async () => [],
     turn: async () => undefined,
+    turns: async () => [],
     unfinishedTurns: async () => [],
     approvals: async () => [],
     conversations: async () => [],

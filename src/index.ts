@@ -135,6 +135,7 @@ export type {
   PromptKind,
   TurnEntry,
   TurnEntryState,
+  TurnQuery,
 } from "./journal/model/turn-entry.ts";
 export type { UsageDimension, UsageEntry, UsageQuery } from "./journal/model/usage-entry.ts";
 export type { PostgresOptions } from "./journal/postgres/postgres-location.ts";

@@ -3,6 +3,7 @@ import { onTestFinished } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import type { EventEntry, EventQuery } from "../../src/journal/model/event-entry.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
+import type { TurnEntry, TurnQuery } from "../../src/journal/model/turn-entry.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { newFolder, OWNER, turn } from "./sqlite-scene.ts";
@@ -18,7 +19,15 @@ const TURNS = Array.from({ length: 30 }, (_, number) => ({
 function changesOf({ id, session }: { readonly id: string; readonly session: string }, number: number): Change[] {
   const usage = { inputTokens: number, outputTokens: 7, cacheReadInputTokens: 1, cacheCreationInputTokens: 0 };
   const whole: Change[] = [
-    { type: "turn_accepted", turn: turn(id, { session, prompt: `Please do ${number}. `.repeat(9), position: number }) },
+    {
+      type: "turn_accepted",
+      turn: turn(id, {
+        session,
+        prompt: `Please do ${number}. `.repeat(9),
+        position: number,
+        ...(number % 2 === 0 && { metadata: { request: `number ${number}` } }),
+      }),
+    },
     { type: "turn_begun", turn: id, promptId: `prompt ${number}`, attempt: 1 },
     { type: "turn_touched", turn: id },
     { type: "turn_ended", turn: id, state: "completed", at: 7, outcome: { text: `I did ${number}. `.repeat(9) } },
@@ -68,6 +77,17 @@ async function allEvents(journal: Journal, query: Omit<EventQuery, "limit">): Pr
   }
 }
 
+/** As {@link allEvents}. */
+async function allTurns(journal: Journal, query: Omit<TurnQuery, "limit">): Promise<TurnEntry[]> {
+  const all: TurnEntry[] = [];
+  for (;;) {
+    const before = all.at(-1)?.id;
+    const page = await journal.turns({ ...query, ...(before !== undefined && { before }), limit: 2 });
+    if (page.length === 0) return all;
+    all.push(...page);
+  }
+}
+
 /** Every question that a journal can be asked, asked in order. */
 const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
   async (journal) => (await journal.sessions(SESSIONS)).toSorted((a, b) => (a.key < b.key ? -1 : 1)),
@@ -75,6 +95,9 @@ const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
   async (journal) => (await journal.usage({ by: ["session"] })).toSorted((a, b) => Number(a.costUsd - b.costUsd)),
   ...SESSIONS.flatMap((session) => [
     (journal: Journal) => journal.unfinishedTurns([session]),
+    (journal: Journal) => allTurns(journal, { session }),
+    (journal: Journal) => allTurns(journal, { session, states: ["completed"] }),
+    (journal: Journal) => allTurns(journal, { session, states: ["queued", "running"] }),
     (journal: Journal) => journal.approvals(session, 9),
     (journal: Journal) => journal.conversations(session),
     (journal: Journal) => Array.fromAsync(journal.records(session)),

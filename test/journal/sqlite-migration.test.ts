@@ -14,6 +14,9 @@ const FIRST = MIGRATIONS[0] ?? "";
 /** The number of migrations of the last release without events. */
 const BEFORE_EVENTS = 5;
 
+/** The number of migrations of the last release without metadata of turns. */
+const BEFORE_METADATA = 6;
+
 /** An invented earlier release: its first schema version lacks a column, which its second version adds. */
 const EARLIER = FIRST.replace("queue_timeout_ms REAL,", "");
 const LATER = "ALTER TABLE turns ADD COLUMN queue_timeout_ms REAL";
@@ -94,6 +97,29 @@ describe("migration of a SQLite journal", () => {
     expect(await journal.eventExtent('"a"')).toBeUndefined();
     await journal.write({ number: 1, changes: appending(event(1)), durable: false });
     expect(await journal.events({ session: '"a"', limit: 9 })).toEqual([event(1)]);
+    await journal.close();
+  });
+
+  it("lets turns of a release without metadata be read and listed", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const earlier = sqliteJournal({ sqlite }, { migrations: MIGRATIONS.slice(0, BEFORE_METADATA) });
+    await earlier.open(OWNER);
+    await earlier.close();
+    const accepted = checksumOf("old", '"a"', "hello", null, 1, null, null, 1);
+    const progress = checksumOf("old", 0, "queued", 0, null, 0, null, checksumOf(null));
+    {
+      using tool = new DatabaseSync(sqlite);
+      tool.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched,
+        accepted_checksum, progress_checksum) VALUES ('old', '"a"', 'hello', 0, 1, 1, 'queued', 0, 0, ${accepted}, ${progress})`);
+    }
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("new", { metadata: { user: 1 } })));
+    const queued = { state: "queued", attempts: 0, touched: false } as const;
+    expect(await journal.turns({ session: '"a"', limit: 9 })).toEqual([
+      { ...turn("new", { metadata: { user: 1 } }), ...queued },
+      { ...turn("old"), ...queued },
+    ]);
     await journal.close();
   });
 

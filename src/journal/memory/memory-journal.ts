@@ -14,7 +14,7 @@ import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } f
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { sumOf } from "../model/spending.ts";
-import type { TurnEntry } from "../model/turn-entry.ts";
+import { type TurnEntry, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { MemoryEvents } from "./memory-events.ts";
 
@@ -76,6 +76,21 @@ class MemoryJournal implements Journal {
   async turn(id: string): Promise<TurnEntry | undefined> {
     this.#refuseIfClosed();
     return this.#turns.get(id);
+  }
+
+  async turns(query: TurnQuery): Promise<TurnEntry[]> {
+    this.#refuseIfClosed();
+    const { session, states, before } = query;
+    const all = [...this.#turns.values()].filter((turn) => turn.session === session);
+    const end =
+      before === undefined
+        ? all.length
+        : Math.max(
+            0,
+            all.findIndex(({ id }) => id === before),
+          );
+    const some = all.slice(0, end).filter(({ state }) => states?.includes(state) ?? true);
+    return some.toReversed().slice(0, turnLimitOf(query));
   }
 
   async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
@@ -196,7 +211,7 @@ class MemoryJournal implements Journal {
       case "turn_accepted": {
         const { turn } = change;
         if (this.#turns.has(turn.id)) break;
-        this.#turns.set(turn.id, { ...turn, state: "queued", attempts: 0, touched: false });
+        this.#turns.set(turn.id, { ...copy(turn), state: "queued", attempts: 0, touched: false });
         const unfinished = this.#unfinished.get(turn.session) ?? new Set<string>();
         this.#unfinished.set(turn.session, unfinished.add(turn.id));
         break;

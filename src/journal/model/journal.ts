@@ -4,7 +4,7 @@ import type { Batch } from "./change.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery, EventRetention } from "./event-entry.ts";
 import type { SessionEntry } from "./session-entry.ts";
-import type { TurnEntry } from "./turn-entry.ts";
+import type { TurnEntry, TurnQuery } from "./turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "./usage-entry.ts";
 
 /** The application that owns a journal. */
@@ -79,6 +79,14 @@ export interface Journal {
   unfinishedBeginning(keyPrefix: string): Promise<string[]>;
   /** Returns the turn with this id, or undefined. */
   turn(id: string): Promise<TurnEntry | undefined>;
+  /**
+   * Returns a page of a session's turns. A page of large turns, above 1 MB in all, has fewer than `limit`: only an empty
+   * page is past the first turn.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` with the reason `damaged` if the first turn of the page is damaged. Its
+   * message names the turn; the next page may begin before it
+   */
+  turns(query: TurnQuery): Promise<TurnEntry[]>;
   /**
    * Returns the unfinished turns of at most 500 sessions. Those of one session are ordered by position, the running one
    * first.

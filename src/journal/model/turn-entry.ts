@@ -1,3 +1,4 @@
+import type { TurnOrigin } from "../../events.ts";
 import type { JsonObject } from "./session-entry.ts";
 
 /** State of an accepted turn. */
@@ -30,6 +31,10 @@ export interface AcceptedTurn {
   readonly queueTimeoutMs?: number;
   /** In milliseconds since the epoch. */
   readonly acceptedAt: number;
+  /** Who began the turn. Default `"caller"`. */
+  readonly origin?: TurnOrigin;
+  /** The caller's own data. Opaque JSON. */
+  readonly metadata?: JsonObject;
 }
 
 /** A turn and its state. */
@@ -45,4 +50,29 @@ export interface TurnEntry extends AcceptedTurn {
   readonly endedAt?: number;
   /** The reply or error. Opaque JSON. */
   readonly outcome?: JsonObject;
+}
+
+/** Which turns of a session to return, the last accepted first. */
+export interface TurnQuery {
+  /** Canonical name of the session. */
+  readonly session: string;
+  /** Only turns in these states. */
+  readonly states?: readonly TurnEntryState[];
+  /** Only turns that were accepted before the turn with this id; none if the session has no such turn. */
+  readonly before?: string;
+  /** How many turns to return at most, up to 1,000. */
+  readonly limit: number;
+}
+
+const MOST_TURNS = 1_000;
+const UNFINISHED: ReadonlySet<TurnEntryState> = new Set(["queued", "running"]);
+
+/** Returns the limit of a query, within that of a page. */
+export function turnLimitOf({ limit }: TurnQuery): number {
+  return Math.max(0, Math.min(limit, MOST_TURNS));
+}
+
+/** Whether a query asks only for turns that have not ended, which few are. */
+export function isOfUnfinished({ states }: TurnQuery): boolean {
+  return states?.every((state) => UNFINISHED.has(state)) === true;
 }

@@ -86,6 +86,8 @@ function changeRows(group: Exclude<ChangeGroup, { readonly type: "event_appended
         timeout_ms: turn.timeoutMs,
         queue_timeout_ms: turn.queueTimeoutMs,
         accepted_at: turn.acceptedAt,
+        origin: turn.origin,
+        metadata: turn.metadata === undefined ? undefined : JSON.stringify(turn.metadata),
       }));
     case "turn_begun":
       return group.changes.map(({ turn, promptId, attempt }) => ({

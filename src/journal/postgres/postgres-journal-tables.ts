@@ -122,6 +122,12 @@ const EVENTS = `
   create index contents_by_event on event_contents (log, number);
 `;
 
+/* Earlier turns have a caller and no metadata. */
+const TURN_DETAILS = `
+  alter table turns add column origin text, add column metadata json;
+  create index turns_by_number on turns (session, seq);
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -129,5 +135,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: PROMPT_KIND, additive: true },
     { sql: CONVERSATIONS, additive: true },
     { sql: EVENTS, additive: true },
+    { sql: TURN_DETAILS, additive: true },
   ],
 };

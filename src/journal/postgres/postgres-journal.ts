@@ -9,7 +9,7 @@ import { pruneEvents } from "../model/event-pruning.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { fromText, toText } from "../model/stored-text.ts";
-import type { TurnEntry } from "../model/turn-entry.ts";
+import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { type ChangeStatement, parametersOf, statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
@@ -48,6 +48,7 @@ import {
   usageOf,
 } from "./postgres-rows.ts";
 import { prepare } from "./postgres-schema.ts";
+import { turnsStatement } from "./postgres-turns.ts";
 import { type RecentBatch, RecentBatches } from "./recent-batches.ts";
 import type { JournalFencing, WriteFence } from "./write-fence.ts";
 
@@ -197,6 +198,11 @@ export class PostgresJournal implements Journal {
   async turn(id: string): Promise<TurnEntry | undefined> {
     const [row] = await this.#read<TurnRow>(`select ${TURN_COLUMNS} from turns where id = $1`, [toText(id)]);
     return row && turnOf(row);
+  }
+
+  async turns(query: TurnQuery): Promise<TurnEntry[]> {
+    const { text, values } = turnsStatement(query);
+    return (await this.#read<TurnRow>(text, values)).map(turnOf);
   }
 
   async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {

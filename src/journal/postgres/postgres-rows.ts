@@ -1,3 +1,4 @@
+import type { TurnOrigin } from "../../events.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
@@ -28,7 +29,7 @@ export function sessionOf(row: SessionRow): SessionEntry {
 }
 
 export const TURN_COLUMNS: string = `id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms,
-  accepted_at, state, attempts, prompt_id, touched, ended_at, outcome`;
+  accepted_at, origin, metadata, state, attempts, prompt_id, touched, ended_at, outcome`;
 
 export interface TurnRow {
   readonly id: string;
@@ -40,6 +41,8 @@ export interface TurnRow {
   readonly timeout_ms: number | null;
   readonly queue_timeout_ms: number | null;
   readonly accepted_at: number;
+  readonly origin: TurnOrigin | null;
+  readonly metadata: JsonObject | null;
   readonly state: TurnEntryState;
   readonly attempts: number;
   readonly prompt_id: string | null;
@@ -59,6 +62,8 @@ export function turnOf(row: TurnRow): TurnEntry {
     ...(row.timeout_ms !== null && { timeoutMs: row.timeout_ms }),
     ...(row.queue_timeout_ms !== null && { queueTimeoutMs: row.queue_timeout_ms }),
     acceptedAt: row.accepted_at,
+    ...(row.origin !== null && { origin: row.origin }),
+    ...(row.metadata !== null && { metadata: row.metadata }),
     state: row.state,
     attempts: row.attempts,
     ...(row.prompt_id !== null && { promptId: fromText(row.prompt_id) }),

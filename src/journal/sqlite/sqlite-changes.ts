@@ -30,14 +30,18 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
     case "conversation_erased":
       return [step("eraseConversation", toText(change.session), toText(change.conversationId))];
     case "turn_accepted": {
-      const { id, session, prompt, promptKind = null, position, durable, acceptedAt } = change.turn;
+      const { id, session, prompt, promptKind = null, position, durable, acceptedAt, origin = null } = change.turn;
+      const metadata = change.turn.metadata === undefined ? null : JSON.stringify(change.turn.metadata);
       const texts = [toText(id), toText(session), toText(prompt), promptKind];
       const limits = [change.turn.timeoutMs ?? null, change.turn.queueTimeoutMs ?? null];
       const checksums = [
         checksumOf(...texts, Number(durable), ...limits, acceptedAt),
+        origin === null && metadata === null ? null : checksumOf(toText(id), origin, metadata),
         checksumOf(toText(id), position, "queued", 0, null, 0, null, NO_OUTCOME),
       ];
-      return [step("acceptTurn", ...texts, position, Number(durable), ...limits, acceptedAt, ...checksums)];
+      return [
+        step("acceptTurn", ...texts, position, Number(durable), ...limits, acceptedAt, origin, metadata, ...checksums),
+      ];
     }
     case "turn_withdrawn":
       return [step("withdrawTurn", toText(change.turn))];

@@ -44,10 +44,11 @@ export function checksumming(crc: typeof crc32): (...values: readonly Stored[]) 
 
 export const checksumOf: (...values: readonly Stored[]) => number = checksumming(crc32);
 
-/** What has a checksum. A turn has two, since its input can be long and never changes. */
+/** What has a checksum. A turn has three: its input can be long and never changes, and most turns have no details. */
 export type Checked =
   | "sessions"
   | "accepted"
+  | "details"
   | "progress"
   | "approvals"
   | "conversations"
@@ -60,6 +61,7 @@ export type Checked =
 const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
   sessions: ["key", "supervisor", "conversation_id", "memory", "saved_at"],
   accepted: ["id", "session", "prompt", "prompt_kind", "durable", "timeout_ms", "queue_timeout_ms", "accepted_at"],
+  details: ["id", "origin", "metadata"],
   progress: ["id", "position", "state", "attempts", "prompt_id", "touched", "ended_at", "outcome"],
   approvals: ["id", "session", "tool", "input", "requested_at", "outcome", "settled_at"],
   conversations: ["session", "conversation_id", "memory", "left_at"],

@@ -11,7 +11,7 @@ import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } f
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { fromText, toText } from "../model/stored-text.ts";
-import type { TurnEntry } from "../model/turn-entry.ts";
+import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { stepsOf } from "./sqlite-changes.ts";
 import { EventHeads } from "./sqlite-event-heads.ts";
@@ -45,7 +45,7 @@ import {
   usageOf,
 } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
-import { SQL, usageQuestion } from "./sqlite-statements.ts";
+import { SQL, turnsQuestion, usageQuestion } from "./sqlite-statements.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
 
 /** Location of a journal in a SQLite file. */
@@ -172,6 +172,11 @@ class SqliteJournal implements Journal {
 
   async turn(id: string): Promise<TurnEntry | undefined> {
     return (await this.#entries(turnOf, SQL.turn, toText(id)))[0];
+  }
+
+  async turns(query: TurnQuery): Promise<TurnEntry[]> {
+    const { sql, parameters } = turnsQuestion(query);
+    return await this.#read(async (connection) => undamaged(await connection.all(sql, ...parameters), turnOf));
   }
 
   async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {

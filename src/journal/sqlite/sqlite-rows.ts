@@ -1,4 +1,5 @@
 import type { SQLOutputValue } from "node:sqlite";
+import type { TurnOrigin } from "../../events.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent } from "../model/event-entry.ts";
@@ -13,6 +14,7 @@ import { DIMENSIONS } from "./sqlite-statements.ts";
 const NOUNS: { readonly [Of in Checked]: string } = {
   sessions: "session",
   accepted: "turn",
+  details: "turn",
   progress: "turn",
   approvals: "approval",
   conversations: "conversation",
@@ -41,6 +43,8 @@ export function sessionOf(row: Row): SessionEntry {
 export function turnOf(row: Row): TurnEntry {
   verify("accepted", row, "accepted_checksum", text(row["id"]));
   verify("progress", row, "progress_checksum", text(row["id"]));
+  const hasDetails = [row["origin"], row["metadata"], row["details_checksum"]].some((value) => value !== null);
+  if (hasDetails) verify("details", row, "details_checksum", text(row["id"]));
   return {
     id: text(row["id"]),
     session: text(row["session"]),
@@ -51,6 +55,8 @@ export function turnOf(row: Row): TurnEntry {
     ...(row["timeout_ms"] === null ? {} : { timeoutMs: Number(row["timeout_ms"]) }),
     ...(row["queue_timeout_ms"] === null ? {} : { queueTimeoutMs: Number(row["queue_timeout_ms"]) }),
     acceptedAt: Number(row["accepted_at"]),
+    ...(row["origin"] === null ? {} : { origin: text(row["origin"]) as TurnOrigin }),
+    ...(row["metadata"] === null ? {} : { metadata: json(row["metadata"]) }),
     state: text(row["state"]) as TurnEntryState,
     attempts: Number(row["attempts"]),
     ...(row["prompt_id"] === null ? {} : { promptId: text(row["prompt_id"]) }),

@@ -157,8 +157,24 @@ const EVENTS = `
   CREATE INDEX contents_of_event ON event_contents (position);
 `;
 
+/* Earlier turns have a caller and no metadata. */
+const TURN_DETAILS = `
+  ALTER TABLE turns ADD COLUMN origin TEXT;
+  ALTER TABLE turns ADD COLUMN metadata TEXT;
+  ALTER TABLE turns ADD COLUMN details_checksum INTEGER;
+  CREATE INDEX turns_by_number ON turns (session);
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
-export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS, CHECKSUMS, OPENINGS, EVENTS];
+export const MIGRATIONS: readonly string[] = [
+  VERSION_1,
+  PROMPT_KIND,
+  CONVERSATIONS,
+  CHECKSUMS,
+  OPENINGS,
+  EVENTS,
+  TURN_DETAILS,
+];
 
 /**
  * Migrates a file to the last of `migrations`, one transaction each, so that an interrupted migration continues where

@@ -1,4 +1,6 @@
+import { PAGE_BYTES } from "../model/event-entry.ts";
 import { toText } from "../model/stored-text.ts";
+import { isOfUnfinished, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageQuery } from "../model/usage-entry.ts";
 import { checksumIn, NO_OUTCOME, renewedIn } from "./sqlite-checksum.ts";
 
@@ -44,8 +46,8 @@ const statements = {
     WHERE ended_at IS NULL AND session >= ? AND session < ? || CAST(x'ff' AS TEXT)`,
 
   acceptTurn: `INSERT INTO turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
-      state, attempts, touched, accepted_checksum, progress_checksum)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, ?, ?) ON CONFLICT (id) DO NOTHING`,
+      origin, metadata, state, attempts, touched, accepted_checksum, details_checksum, progress_checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
   withdrawTurn: "DELETE FROM turns WHERE id = ? AND attempts = 0 AND ended_at IS NULL",
   beginTurn: `UPDATE turns SET state = 'running', attempts = ?, prompt_id = ?, touched = 0,
       progress_checksum = ${progressIn({ state: "'running'", prompt_id: "?", attempts: "?", touched: "0" })}
@@ -109,7 +111,32 @@ export const DIMENSIONS: readonly UsageDimension[] = ["supervisor", "session", "
 /** A query and its parameters. */
 interface Question {
   readonly sql: string;
-  readonly parameters: readonly string[];
+  readonly parameters: readonly (string | number)[];
+}
+
+/** Returns the query for a page of turns. */
+export function turnsQuestion(query: TurnQuery): Question {
+  const { session, states, before } = query;
+  const conditions = ["session = ?"];
+  const parameters: (string | number)[] = [toText(session)];
+  if (before !== undefined) {
+    conditions.push("seq < (SELECT seq FROM turns WHERE id = ? AND session = ?)");
+    parameters.push(toText(before), toText(session));
+  }
+  if (states !== undefined) {
+    conditions.push("state IN (SELECT value FROM json_each(?))");
+    parameters.push(JSON.stringify(states));
+  }
+  const unfinished = isOfUnfinished(query);
+  if (unfinished) conditions.push("ended_at IS NULL");
+  const sql = `SELECT * FROM turns WHERE seq IN (SELECT seq FROM (
+      SELECT seq, size, sum(size) OVER (ORDER BY seq DESC ROWS UNBOUNDED PRECEDING) AS total FROM (
+        SELECT seq, octet_length(prompt) + coalesce(octet_length(outcome), 0) AS size
+        FROM turns ${unfinished ? "INDEXED BY unfinished_turns" : ""}
+        WHERE ${conditions.join(" AND ")} ORDER BY seq DESC LIMIT ?))
+      WHERE total <= ${PAGE_BYTES} OR total = size)
+    ORDER BY seq DESC`;
+  return { sql, parameters: [...parameters, turnLimitOf(query)] };
 }
 
 /** Returns the query for spending. */

@@ -1,6 +1,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import type { Change } from "../../journal/model/change.ts";
-import { ALL_EVENTS, type JournalCases, session, turn } from "./journal-case.ts";
+import type { TurnQuery } from "../../journal/model/turn-entry.ts";
+import { ALL_EVENTS, type JournalCases, session, turn, UNUSUAL } from "./journal-case.ts";
 
 /** The cases about turns. */
 export const TURN_CASES: JournalCases = {
@@ -48,6 +49,87 @@ export const TURN_CASES: JournalCases = {
       turns.map((one) => ({ ...one, state: "queued", attempts: 0, touched: false })),
     );
     deepEqual((await journal.turn("command"))?.promptKind, "command");
+  },
+
+  "keeps the origin and the metadata of a turn": async ({ journal, write, reopen }) => {
+    const metadata = { user: UNUSUAL, deep: [{ n: null, yes: true, number: 1.5 }], [UNUSUAL]: "␐0000" };
+    const turns = [
+      turn("plain"),
+      turn("metadata", { position: 1, metadata }),
+      turn("empty", { position: 2, metadata: {} }),
+      turn("own", { position: 3, prompt: "", origin: "task" }),
+    ];
+    await write(...turns.map((one): Change => ({ type: "turn_accepted", turn: one })));
+    await reopen();
+    deepEqual(
+      await journal.unfinishedTurns(['"a"']),
+      turns.map((one) => ({ ...one, state: "queued", attempts: 0, touched: false })),
+    );
+    await write({ type: "turn_ended", turn: "metadata", state: "completed", at: 9, outcome: {} });
+    deepEqual((await journal.turn("metadata"))?.metadata, metadata);
+  },
+
+  "returns turns page by page, the last accepted first": async ({ journal, write }) => {
+    const ids = Array.from({ length: 30 }, (_, n) => `t${n}`);
+    await write(
+      ...ids.flatMap((id, n): Change[] => [
+        { type: "turn_accepted", turn: turn(id, { position: n % 3 ? -n : n }) },
+        { type: "turn_accepted", turn: turn(`${id} of b`, { session: '"b"' }) },
+      ]),
+    );
+    await write(
+      { type: "turn_withdrawn", turn: "t27" },
+      { type: "turn_ended", turn: "t3", state: "completed", at: 5, outcome: { reply: 1 } },
+      { type: "turn_begun", turn: "t12", promptId: "p", attempt: 1 },
+      { type: "turn_requeued", turn: "t9", position: -1_000 },
+    );
+    const page = async (query: Partial<TurnQuery>): Promise<string[]> =>
+      (await journal.turns({ session: '"a"', limit: 10, ...query })).map(({ id }) => id);
+    const expected = ids.filter((id) => id !== "t27").toReversed();
+    const found: string[] = [];
+    for (let some = await page({}); some.length > 0; some = await page({ before: found.at(-1) ?? "" })) {
+      found.push(...some);
+    }
+    deepEqual(found, expected);
+    deepEqual(await page({ limit: 2_000 }), expected);
+    deepEqual(await page({ limit: 0 }), []);
+    deepEqual(await page({ before: "t0" }), []);
+    deepEqual(await page({ before: "t27" }), []);
+    deepEqual(await page({ before: "t5 of b" }), []);
+    deepEqual(await page({ session: '"unknown"' }), []);
+    deepEqual(await journal.turns({ session: '"a"', before: "t4", limit: 1 }), [await journal.turn("t3")]);
+  },
+
+  "returns turns by their states": async ({ journal, write }) => {
+    const ids = Array.from({ length: 12 }, (_, n) => `t${n}`);
+    await write(...ids.map((id): Change => ({ type: "turn_accepted", turn: turn(id) })));
+    const states = ["completed", "failed", "cancelled"] as const;
+    await write(
+      { type: "turn_begun", turn: "t10", promptId: "p", attempt: 1 },
+      ...ids.slice(0, 9).map((id, n): Change => {
+        return { type: "turn_ended", turn: id, state: states[n % 3] ?? "failed", at: n, outcome: {} };
+      }),
+    );
+    const page = async (query: Partial<TurnQuery>): Promise<string[]> =>
+      (await journal.turns({ session: '"a"', limit: 10, ...query })).map(({ id }) => id);
+    deepEqual(await page({ states: ["running"] }), ["t10"]);
+    deepEqual(await page({ states: ["queued", "running"] }), ["t11", "t10", "t9"]);
+    deepEqual(await page({ states: ["queued", "failed"], limit: 3 }), ["t11", "t9", "t7"]);
+    deepEqual(await page({ states: ["queued", "failed"], limit: 3, before: "t7" }), ["t4", "t1"]);
+    deepEqual(await page({ states: [] }), []);
+  },
+
+  "returns a page of large turns in parts": async ({ journal, write }) => {
+    const long = "x".repeat(700_000);
+    for (const id of ["t1", "t2", "t3"]) await write({ type: "turn_accepted", turn: turn(id, { prompt: long }) });
+    const found: string[] = [];
+    for (;;) {
+      const before = found.at(-1);
+      const page = await journal.turns({ session: '"a"', limit: 10, ...(before !== undefined && { before }) });
+      if (page.length === 0) break;
+      found.push(...page.map(({ id }) => id));
+    }
+    deepEqual(found, ["t3", "t2", "t1"]);
   },
 
   "begins a requeued turn untouched": async ({ journal, write }) => {

@@ -1,0 +1,60 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, it } from "vitest";
+import type { TurnQuery } from "../../src/journal/model/turn-entry.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
+import { turnsQuestion } from "../../src/journal/sqlite/sqlite-statements.ts";
+import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
+
+/** The steps of SQLite's plan for a page of turns. */
+function planOf(database: DatabaseSync, query: Omit<TurnQuery, "session" | "limit">): string[] {
+  const { sql, parameters } = turnsQuestion({ session: '"a"', limit: 10, ...query });
+  return database
+    .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+    .all(...parameters)
+    .map(({ detail }) => String(detail));
+}
+
+describe("turns of a SQLite journal", () => {
+  it("are found by an index in their order, so that a page takes constant time", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    await journal.close();
+    using database = new DatabaseSync(sqlite, { readOnly: true });
+    for (const query of [{}, { before: "t" }, { states: ["failed"] }] as const) {
+      const plan = planOf(database, query);
+      expect(plan.some((step) => step.startsWith("SEARCH turns USING INDEX turns_by_number (session=?"))).toBe(true);
+    }
+    const unfinished = planOf(database, { states: ["running"] });
+    expect(unfinished.some((step) => step.startsWith("SEARCH turns USING INDEX unfinished_turns (session=?"))).toBe(
+      true,
+    );
+  });
+
+  it("report changed metadata as damage, and those before it without", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("t1", { metadata: { user: 1 } })));
+    await journal.write(accepting(2, turn("t2")));
+    await journal.close();
+    const damage = ["metadata = '{}'", "metadata = NULL", "origin = 'task'", "details_checksum = NULL"];
+    for (const change of damage) {
+      const before = new DatabaseSync(sqlite);
+      const row = before.prepare("SELECT origin, metadata, details_checksum FROM turns WHERE id = 't1'").get();
+      before.exec(`UPDATE turns SET ${change} WHERE id = 't1'`);
+      before.close();
+      await journal.open(OWNER);
+      expect((await journal.turns({ session: '"a"', limit: 9 })).map(({ id }) => id)).toEqual(["t2"]);
+      const error = await errorOf(journal.turns({ session: '"a"', before: "t2", limit: 9 }));
+      expect(error.details).toEqual({ reason: "damaged" });
+      expect(error.message).toContain("turn t1");
+      await journal.close();
+      using after = new DatabaseSync(sqlite);
+      after
+        .prepare("UPDATE turns SET origin = ?, metadata = ?, details_checksum = ? WHERE id = 't1'")
+        .run(row?.["origin"] ?? null, row?.["metadata"] ?? null, row?.["details_checksum"] ?? null);
+    }
+  });
+});
