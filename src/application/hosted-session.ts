@@ -53,6 +53,11 @@ const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
   deny: ({ session }, id, message) =>
     pending(session, id)?.deny(...(message === undefined ? [] : [validate(text, message, labelOf(session), "deny")])) ??
     false,
+  content: async ({ session }, hash) => {
+    const $content = validate(text, hash, labelOf(session), "content");
+    const found = await session.content({ $content, size: 0, mediaType: "" });
+    return found && { mediaType: found.mediaType, data: Buffer.from(found.data).toString("base64") };
+  },
   conversations: ({ supervisor, session }) => supervisor.conversationsOf(session.name),
   erase: ({ supervisor, session }, options) => supervisor.eraseSession(session.name, (options ?? {}) as EraseOptions),
   export: ({ supervisor, session, exports }, next) =>

@@ -12,6 +12,7 @@ import type { Approval } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
+import type { ContentReference, EventContent } from "../session/record/content.ts";
 import { checkEventOptions } from "../session/record/event-options.ts";
 import type { EventOptions } from "../session/record/event-readers.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
@@ -178,6 +179,12 @@ export class GlobalSession extends RemoteSessionControls {
       void,
       undefined
     >;
+  }
+
+  /** As `Session.content`. */
+  async content({ $content }: ContentReference): Promise<EventContent | undefined> {
+    const found = (await this.#call("content", $content)) as { mediaType: string; data: string } | null;
+    return found === null ? undefined : { mediaType: found.mediaType, data: Buffer.from(found.data, "base64") };
   }
 
   /** Returns Claude's pending permission requests, oldest first, if the session has `approvals`. */

@@ -192,10 +192,7 @@ export class Session extends Controls implements AsyncDisposable {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    */
   async content({ $content }: ContentReference): Promise<EventContent | undefined> {
-    const found = await this.#source.server.reading.content($content);
-    return found === undefined
-      ? undefined
-      : { mediaType: found.mediaType ?? "application/octet-stream", data: found.data };
+    return await this.#source.server.reading.content($content);
   }
 
   /** The pending permission requests, oldest first, if the session has `approvals`. */

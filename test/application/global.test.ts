@@ -254,6 +254,24 @@ describe("Global sessions in a cluster", () => {
     expect((await supervisor.query(dave, "hi")).text).toMatch(/^1 before/);
   });
 
+  test("return contents of events from their node, as they were stored", async () => {
+    const fake = fakeClaude((turn) => turn.text("read"));
+    const supervisor = await Supervisor.start([{ name: global("reader"), activation: "lazy" }], {
+      cluster: cluster(),
+      defaults: { spawnClaudeCodeProcess: fake.spawn },
+    });
+    onTestFinished(() => supervisor.stop());
+    const prompt = `${"long é🏰".repeat(20_000)}end`;
+    await supervisor.query(global("reader"), prompt);
+    const reader = supervisor.cluster?.session(global("reader"));
+    const [accepted] = await Array.fromAsync(reader?.events({ types: ["turn_accepted"], live: false }) ?? []);
+    if (accepted?.prompt === undefined || typeof accepted.prompt === "string") throw new Error("is not a reference");
+    const content = await reader?.content(accepted.prompt);
+    expect(content?.mediaType).toBe("text/plain");
+    expect(Buffer.from(content?.data ?? []).toString()).toBe(prompt);
+    expect(await reader?.content({ ...accepted.prompt, $content: "0".repeat(64) })).toBeUndefined();
+  });
+
   test("reject `defaults.sessionStore`", async () => {
     const defaults = { sessionStore: STORE };
     const starting = Supervisor.start([{ name: global("a") }], { cluster: cluster(), defaults });

@@ -127,6 +127,7 @@ describe("GlobalSession calls", () => {
     await session.supportedModels();
     await session.supportedAgents();
     await session.accountInfo();
+    expect(await session.content({ $content: "hash", size: 3, mediaType: "text/plain" })).toBeUndefined();
     expect(calls).toEqual([
       ["status"],
       ["inspect"],
@@ -152,6 +153,7 @@ describe("GlobalSession calls", () => {
       ["supportedModels"],
       ["supportedAgents"],
       ["accountInfo"],
+      ["content", "hash"],
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];
     const others = ["cancel", "release", "approvals", "approve", "deny", ...erasing];

@@ -1,7 +1,16 @@
 import { CONTROLS, isRemoteControl, REMOTE_CONTROLS, type RemoteControl } from "../../session/controls.ts";
 
 /** Methods that a session's host answers, besides the session's controls. */
-export type HostMethod = "status" | "inspect" | "approvals" | "approve" | "deny" | "conversations" | "erase" | "export";
+export type HostMethod =
+  | "status"
+  | "inspect"
+  | "approvals"
+  | "approve"
+  | "deny"
+  | "content"
+  | "conversations"
+  | "erase"
+  | "export";
 
 /** Methods that a node answers itself. `eraseFiles` works on a former owner too. */
 export type NodeMethod = "cancel" | "release" | "eraseFiles";
@@ -18,6 +27,7 @@ const ONCE: Readonly<Record<HostMethod | NodeMethod, boolean>> = {
   approvals: false,
   approve: true,
   deny: true,
+  content: false,
   conversations: false,
   erase: true,
   export: true,

@@ -1,4 +1,4 @@
-import type { ContentEntry } from "../../journal/model/event-entry.ts";
+import type { EventContent } from "../record/content.ts";
 import {
   type EventOptions,
   type EventPageOptions,
@@ -40,8 +40,11 @@ export class RecordReading {
   }
 
   /** Returns a content of an event, or undefined. */
-  async content(hash: string): Promise<ContentEntry | undefined> {
+  async content(hash: string): Promise<EventContent | undefined> {
     await this.#store.ready();
-    return await this.#journal.content(hash);
+    const found = await this.#journal.content(hash);
+    if (found === undefined) return undefined;
+    const { mediaType = "application/octet-stream", data } = found;
+    return { mediaType, data };
   }
 }
