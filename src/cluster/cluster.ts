@@ -9,6 +9,7 @@ import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
 import type { EraseOptions, ErasureReport, LeftBehind, Removed } from "../session/persistence/erasure.ts";
 import type { EventOptions } from "../session/record/event-readers.ts";
+import { leavable } from "../session/record/leavable.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
@@ -115,7 +116,10 @@ export class Cluster implements AsyncDisposable {
         });
         return turn;
       },
-      events: (key, options) => this.#events(key, options),
+      events: (key, options) => {
+        const leaving = new AbortController();
+        return leavable(this.#events(key, options, leaving), () => leaving.abort());
+      },
       move: (key, node) => this.#move(key, node),
       eraseElsewhere: async (key) => {
         await this.#eraseFiles(key, await this.#conversations(key), false);
@@ -269,9 +273,12 @@ export class Cluster implements AsyncDisposable {
     else await Promise.any(hosts.map((node) => this.#caller.callAt(destinationOf(node), key, "cancel", turnId)));
   }
 
-  async *#events(key: string, options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
+  async *#events(
+    key: string,
+    options: EventOptions,
+    leaving: AbortController,
+  ): AsyncGenerator<SessionEvent, void, undefined> {
     const { transport, clock } = this.#deps;
-    const leaving = new AbortController();
     const signal = AbortSignal.any([this.#closed.signal, leaving.signal]);
     const reading = new RemoteReading(options);
     try {

@@ -82,17 +82,13 @@ export class NodeRequestHandler implements RequestHandler {
     const found = await this.#find(key, true);
     if (!("session" in found)) return;
     const events = found.session.events(options);
-    const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
-    signal.addEventListener("abort", () => resolve(undefined), { once: true });
-    if (signal.aborted) resolve(undefined);
+    const leave = (): void => void events.return();
+    signal.addEventListener("abort", leave, { once: true });
+    if (signal.aborted) leave();
     try {
-      for (;;) {
-        const next = await Promise.race([aborted, events.next()]);
-        if (next === undefined || next.done === true) return;
-        yield next.value;
-      }
+      yield* events;
     } finally {
-      void events.return();
+      signal.removeEventListener("abort", leave);
     }
   }
 

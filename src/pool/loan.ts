@@ -187,27 +187,15 @@ export class LoanedSession extends Session {
   ): AsyncGenerator<SessionEvent & { readonly type: Type }, void, undefined> {
     const { live = true, after = live ? undefined : 0 } = options;
     const since = after === undefined ? {} : { after: Math.max(after, this.#lastEvent) };
-    return this.#whileLent(super.events({ ...options, ...since }));
+    const events = super.events({ ...options, ...since });
+    void this.#ended.then(() => events.return());
+    return events;
   }
 
   /** As `Session.pastEvents`, without the events before this loan. */
   override async pastEvents(options: EventPageOptions = {}): Promise<RecordedEvent[]> {
     const page = await super.pastEvents(options);
     return page.filter(({ number }) => number > this.#lastEvent);
-  }
-
-  async *#whileLent<Event>(events: AsyncGenerator<Event, void, undefined>): AsyncGenerator<Event, void, undefined> {
-    const ended = this.#ended.then(() => undefined);
-    try {
-      for (;;) {
-        const next = await Promise.race([ended, events.next()]);
-        if (next === undefined || next.done === true) return;
-        yield next.value;
-      }
-    } finally {
-      // The generator may be waiting for an event that only the next borrower causes.
-      void events.return();
-    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { CastellanError } from "../errors.ts";
 import type { EventOptions } from "../session/record/event-readers.ts";
+import { leavable } from "../session/record/leavable.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { EventPosition } from "../session/streams/event-id.ts";
 import type { Reply } from "../session/streams/reply.ts";
@@ -79,9 +80,17 @@ export class PendingTurn implements TurnSource {
   }
 
   /** Yields events of the turn's session once it has one. */
-  async *events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
-    await this.#assigned.promise;
-    if (this.#turn !== undefined) yield* this.#turn.events(options);
+  events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
+    const left = Promise.withResolvers<void>();
+    return leavable(this.#events(options, left.promise), left.resolve);
+  }
+
+  async *#events(options: EventOptions, left: Promise<void>): AsyncGenerator<SessionEvent, void, undefined> {
+    await Promise.race([this.#assigned.promise, left]);
+    const events = this.#turn?.events(options);
+    if (events === undefined) return;
+    void left.then(() => events.return());
+    yield* events;
   }
 
   async *#batches(from: number | undefined): ReturnType<TurnRecord["log"]["batches"]> {

@@ -454,8 +454,7 @@ export class SessionServer {
    * has no event readers, and its options and the journal describe it completely. Otherwise `undefined`.
    */
   get hibernatedSince(): number | undefined {
-    const unused =
-      this.#core.dispatcher.waiting === 0 && !this.#core.requested && this.#core.journal.record.readers === 0;
+    const unused = this.#core.dispatcher.waiting === 0 && !this.#core.requested && this.reading.readers === 0;
     const changed = this.settings !== this.#configured;
     return this.#core.state.name === "hibernated" && unused && !changed
       ? this.#core.process.hibernatedSince

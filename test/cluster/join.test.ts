@@ -191,6 +191,16 @@ describe("Supervisor.stop and drain in a cluster", () => {
     expect((await turn?.result())?.text).toBe("You said: later");
   });
 
+  test("end a reader that waits for an event when it leaves", async () => {
+    const { start } = place();
+    const supervisor = await start();
+    await query(global(["chat", 1]), "hi");
+    const events = supervisor.session(global(["chat", 1])).events({ types: ["fault"] });
+    const next = events.next();
+    await events.return();
+    expect(await next).toEqual({ done: true, value: undefined });
+  });
+
   test("end only a client's own calls when the client closes", async () => {
     const { start, connected } = place();
     const supervisor = await start();

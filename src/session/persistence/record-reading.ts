@@ -29,6 +29,11 @@ export class RecordReading {
     return this.#journal.record.last;
   }
 
+  /** How many readers there are. */
+  get readers(): number {
+    return this.#journal.record.readers;
+  }
+
   /** See {@link readEvents}. */
   events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
     return readEvents(this.#journal.record, this.#store, options);

@@ -1,6 +1,7 @@
 import { withoutUndefined } from "../../fields.ts";
 import type { EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import { readEvent, recordedEventTypes } from "./event-schemas.ts";
+import { leavable } from "./leavable.ts";
 import type { RecordedEvent, SessionEvent } from "./session-event-types.ts";
 import type { SessionRecord } from "./session-record.ts";
 
@@ -46,7 +47,8 @@ export interface EventStore {
 
 /**
  * Reads the events of a session: first those in the journal, then those that follow, each once and in order. Begins at the call, not at
- * the first read. A reader that is slow returns to the journal, and misses live events meanwhile.
+ * the first read. A reader that is slow returns to the journal, and misses live events meanwhile. `return()` also ends
+ * a reader that waits.
  *
  * @throws CastellanError `JOURNAL_UNAVAILABLE`
  */
@@ -57,7 +59,8 @@ export function readEvents(
 ): AsyncGenerator<SessionEvent, void, undefined> {
   const { live = true, after = live ? undefined : 0 } = options;
   const start = { seen: after ?? record.last, position: after === undefined ? record.tail.end : undefined };
-  return new Reading(record, store, options, start).read();
+  const reading = new Reading(record, store, options, start);
+  return leavable(reading.read(), () => reading.leave());
 }
 
 /** Returns a page of the published events, the highest number first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -97,6 +100,12 @@ class Reading {
     this.#turn = turn;
     this.#seen = start.seen;
     this.#position = start.position;
+  }
+
+  /** Ends the reader, also while it waits. */
+  leave(): void {
+    this.#hasEnded = true;
+    this.#record.tail.wake();
   }
 
   async *read(): AsyncGenerator<SessionEvent, void, undefined> {
@@ -150,6 +159,7 @@ class Reading {
       const page = filter === undefined ? [] : await this.#store.events({ after: seen, limit: PAGE, ...filter });
       // Some may have been deleted since the last look.
       oldest = (await this.#store.extent())?.first ?? oldest;
+      if (this.#hasEnded) return;
       if (seen + 1 < oldest) continue;
       for (const entry of page) {
         if (entry.number > through) break;

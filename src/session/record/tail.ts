@@ -115,7 +115,7 @@ export class Tail {
       for (const { size } of dropped) this.#pendingCharacters -= size;
       this.#unwritten.clear();
     }
-    this.#wake();
+    this.wake();
   }
 
   /** Forgets the published events. Readers find the recorded ones in the journal. */
@@ -138,10 +138,16 @@ export class Tail {
     return this.#items.slice(from, Math.max(from, to)).map(({ event }) => event);
   }
 
-  /** Resolves when more is published, or the end is. */
+  /** Resolves when more is published, or the end is, or `wake` is called. */
   async more(): Promise<void> {
     this.#more ??= Promise.withResolvers();
     await this.#more.promise;
+  }
+
+  /** Ends the waits of all readers. */
+  wake(): void {
+    this.#more?.resolve();
+    this.#more = undefined;
   }
 
   #publish(): void {
@@ -155,7 +161,7 @@ export class Tail {
     }
     if (this.#pending === before) return;
     while (this.#pending - this.#first > this.#limits.kept || this.#characters > MOST_CHARACTERS) this.#drop();
-    this.#wake();
+    this.wake();
   }
 
   #drop(): void {
@@ -164,10 +170,5 @@ export class Tail {
     this.#first++;
     this.#characters -= item.size;
     if (item.event.number !== undefined) this.#before = item.event.number;
-  }
-
-  #wake(): void {
-    this.#more?.resolve();
-    this.#more = undefined;
   }
 }

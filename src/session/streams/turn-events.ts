@@ -1,4 +1,5 @@
 import type { EventOptions } from "../record/event-readers.ts";
+import { leavable } from "../record/leavable.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
 import type { TurnSource } from "./turn-source.ts";
 
@@ -11,39 +12,39 @@ export type ReadEvents = (options: EventOptions) => AsyncGenerator<SessionEvent,
  *
  * @throws CastellanError why the turn was not accepted
  */
-export async function* turnEvents(
+export function turnEvents(
   { id: turn, result }: Pick<TurnSource, "id" | "result">,
   read: ReadEvents,
 ): AsyncGenerator<SessionEvent, void, undefined> {
-  let after = 0;
-  const over = endedWithoutEvent();
-  // The reader may have left by then.
-  over.catch(() => {});
-  const live = read({ after, turn });
-  try {
-    for (;;) {
-      const next = await Promise.race([live.next(), over]);
-      if (next === undefined) break;
-      if (next.done === true) return;
-      after = next.value.number ?? after;
-      yield next.value;
-    }
-  } finally {
-    // It may wait for an event that does not come.
-    void live.return();
-  }
-  for await (const event of read({ after, turn, live: false })) {
-    after = event.number ?? after;
-    yield event;
-  }
-  if (after === 0) await result;
+  const live = read({ after: 0, turn });
+  return leavable(events(), () => void live.return());
 
-  /** Resolves once the turn has ended and no event says so. Never resolves if one does. */
-  async function endedWithoutEvent(): Promise<undefined> {
-    await result.catch(() => {});
-    const ends = read({ after: 0, turn, types: ["turn_ended"], live: false });
-    let hasEvent = false;
-    for await (const _ of ends) hasEvent = true;
-    return hasEvent ? await new Promise<never>(() => {}) : undefined;
+  async function* events(): AsyncGenerator<SessionEvent, void, undefined> {
+    let after = 0;
+    /** Set once the turn has ended and no event says so, or that could not be read. */
+    let over: { readonly error?: unknown } | undefined;
+    void leaveWithoutEvent();
+    for await (const event of live) {
+      after = event.number ?? after;
+      yield event;
+    }
+    if (over === undefined) return;
+    if ("error" in over) throw over.error;
+    for await (const event of read({ after, turn, live: false })) {
+      after = event.number ?? after;
+      yield event;
+    }
+    if (after === 0) await result;
+
+    async function leaveWithoutEvent(): Promise<void> {
+      await result.catch(() => {});
+      try {
+        for await (const _ of read({ after: 0, turn, types: ["turn_ended"], live: false })) return;
+        over = {};
+      } catch (error) {
+        over = { error };
+      }
+      await live.return();
+    }
   }
 }
