@@ -33,9 +33,23 @@ export interface Extracted {
   readonly size: number;
 }
 
+/** The fields whose types allow a reference. */
+const WITH_CONTENTS: ReadonlySet<string> = new Set([
+  "prompt",
+  "text",
+  "summary",
+  "input",
+  "output",
+  "suggestions",
+  "structured",
+]);
+
+/** How many characters remain of a large string in any other field, such as the message of an error. */
+const MOST_PLAIN = 16_384;
+
 /**
  * Takes large and binary contents out of an event's fields: each string over 64 kB, the data of each base64 source, and
- * then each field that is still over 64 kB. Returns copies.
+ * then each field that is still over 64 kB. Cuts large strings in fields that cannot have a reference. Returns copies.
  */
 export function extractContents(fields: object): Extracted {
   const found = new Contents();
@@ -44,9 +58,10 @@ export function extractContents(fields: object): Extracted {
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
     const before = found.size;
+    found.cuts = !WITH_CONTENTS.has(name);
     const small = found.take(value);
     // Only the content of a field that may be too large is worth its JSON.
-    const isLarge = found.size - before > MOST_INLINE / MOST_BYTES_PER_CHARACTER;
+    const isLarge = !found.cuts && found.size - before > MOST_INLINE / MOST_BYTES_PER_CHARACTER;
     body[name] = isLarge ? found.takeWhole(small) : small;
     size += isLarge ? Math.min(found.size - before, MOST_INLINE) : found.size - before;
   }
@@ -67,6 +82,8 @@ class Contents {
   readonly stored = new Map<string, ContentEntry>();
   /** The approximate size in characters of what stays. */
   size = 0;
+  /** Whether to cut large strings instead. */
+  cuts = false;
 
   /** Returns the value without its large strings and binary data. */
   take(value: unknown, depth = 0): Json {
@@ -77,7 +94,7 @@ class Contents {
     if (typeof value !== "object" || value === null) return null;
     if (depth === DEEPEST) return TOO_DEEP;
     if (Array.isArray(value)) return value.map((one) => this.take(one, depth + 1));
-    if (isBase64Source(value)) {
+    if (!this.cuts && isBase64Source(value)) {
       const { data, ...rest } = value;
       return { ...this.#object(rest, depth), data: this.#reference(Buffer.from(data, "base64"), value.media_type) };
     }
@@ -86,7 +103,6 @@ class Contents {
 
   /** Returns a reference to the whole value if its JSON is large. */
   takeWhole(value: Json): Json {
-    if (isReference(value)) return value;
     const bytes = Buffer.from(typeof value === "string" ? value : JSON.stringify(value));
     return bytes.length > MOST_INLINE ? this.#reference(bytes, "application/json") : value;
   }
@@ -111,6 +127,10 @@ class Contents {
       this.size += text.length;
       return text;
     }
+    if (this.cuts) {
+      this.size += MOST_PLAIN;
+      return `${text.slice(0, MOST_PLAIN)}…`.toWellFormed();
+    }
     // UTF-8 cannot encode lone surrogates; JSON escapes them.
     if (text.isWellFormed()) return this.#reference(Buffer.from(text), "text/plain");
     return this.#reference(Buffer.from(JSON.stringify(text)), "application/json");
@@ -133,8 +153,4 @@ interface Base64Source {
 function isBase64Source(value: object): value is Base64Source {
   const { type, media_type: mediaType, data }: Partial<Record<string, unknown>> = { ...value };
   return type === "base64" && typeof mediaType === "string" && typeof data === "string";
-}
-
-function isReference(value: Json): boolean {
-  return typeof value === "object" && value !== null && "$content" in value;
 }

@@ -51,6 +51,23 @@ test("extractContents: takes out a whole field of many small parts that is over 
   expect(size).toBeLessThan(2 * MOST_INLINE);
 });
 
+test("extractContents: cuts a large string where no reference may be", () => {
+  const large = "x".repeat(MOST_INLINE + 1);
+  const { body, contents, size } = extractContents({ error: { code: "TURN_FAILED", message: large }, message: large });
+  const cut = `${"x".repeat(16_384)}…`;
+  expect(body).toEqual({ error: { code: "TURN_FAILED", message: cut }, message: cut });
+  expect(contents).toEqual([]);
+  expect(size).toBeLessThan(MOST_INLINE);
+});
+
+test("extractContents: takes out a large field that looks like a reference", () => {
+  const input = {
+    $content: "0".repeat(64),
+    rows: Array.from({ length: 3_000 }, (_, index) => `row number ${index}, of many`),
+  };
+  expect(extractContents({ input }).body["input"]).toMatchObject({ $content: hashOf(JSON.stringify(input)) });
+});
+
 test("extractContents: keeps lone surrogates of a large text", () => {
   const large = `\ud800${"x".repeat(MOST_INLINE)}`;
   const { contents } = extractContents({ text: large });
