@@ -1,7 +1,17 @@
 import { expect, test } from "vitest";
+import { session } from "../../src/castellan.ts";
 import { pool } from "../../src/index.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { serverOf } from "../../src/session/session.ts";
+import type { Turn } from "../../src/session/streams/turn.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { run } from "./application.ts";
 import { collect, eventually, Scene, ticks, unique } from "./scene.ts";
+
+function eventsOf(turn: Turn | undefined): ReturnType<Turn["events"]> {
+  if (turn === undefined) throw new Error("there is no such turn");
+  return turn.events();
+}
 
 test("session.events(): return() ends a reader that waits for an event", async () => {
   await using scene = await Scene.open();
@@ -53,4 +63,41 @@ test("Loan: its end ends its readers, so that the member can be evicted", async 
   await loan.checkin();
   expect(await reading).toEqual([]);
   expect(server?.reading.readers).toBe(0);
+});
+
+test("turn.events(): is empty for a failed turn whose events are no longer kept", async () => {
+  const journal = memoryJournal();
+  const fake = fakeClaude((turn) => turn.fail({ status: 400, message: "no" }));
+  const name = unique();
+  const first = await run({ fake, journal }, [{ name }]);
+  const id = await session(name).enqueue("one");
+  const turn = await session(name).turn(id);
+  await turn?.result().catch(() => {});
+  expect((await collect(eventsOf(turn))).at(-1)?.type).toBe("turn_ended");
+  await first.stop();
+  await journal.open({ id: "tool", pid: 1, host: "here", startedAt: 0 });
+  const events = { since: 0, perSession: 0, bytesPerSession: 0 };
+  await journal.prune({ endedSince: 0, turnsPerSession: 1_000, events });
+  await journal.close();
+  await using _ = await run({ fake, journal }, [{ name }], { name: unique() });
+  const again = await session(name).turn(id);
+  expect(again?.state).toBe("failed");
+  expect((await collect(eventsOf(again))).filter(({ number }) => number !== undefined)).toEqual([]);
+});
+
+test("turn.events(): reports deleted events only to readers of turns that lack some", async () => {
+  const journal = memoryJournal();
+  const name = unique();
+  await using _ = await run({ fake: fakeClaude(), journal }, [{ name }]);
+  const cut = await session(name).query("one");
+  const whole = await session(name).query("two");
+  const record = await collect(session(name).events({ live: false }));
+  const kept = record.filter(({ number = 0 }) => number >= record.length - 7);
+  expect(kept.some((event) => "turnId" in event && event.turnId === cut.turnId)).toBe(true);
+  const events = { since: 0, perSession: kept.length, bytesPerSession: Number.POSITIVE_INFINITY };
+  await journal.prune({ endedSince: 0, turnsPerSession: 1_000, events });
+  const typesOf = async (id: string): Promise<string[]> =>
+    (await collect(eventsOf(await session(name).turn(id)))).map(({ type }) => type);
+  expect(await typesOf(cut.turnId)).toEqual(["pruned", "text", "spent", "turn_ended"]);
+  expect(await typesOf(whole.turnId)).toEqual(["turn_accepted", "turn_started", "text", "spent", "turn_ended"]);
 });

@@ -148,7 +148,7 @@ class Reading {
     let oldest = begin?.first ?? 1;
     while (!this.#hasEnded) {
       if (seen + 1 < oldest) {
-        yield* this.#pruned(oldest);
+        if (await this.#misses()) yield* this.#pruned(oldest);
         this.#seen = seen = oldest - 1;
       }
       this.#position = this.#live ? tail.positionAfter(seen) : undefined;
@@ -174,6 +174,13 @@ class Reading {
       if (page.length === 0 || (page.at(-1)?.number ?? 0) > through) seen = through;
     }
     this.#seen = seen;
+  }
+
+  /** Whether events that are no longer kept may concern the reader: not if its turn is kept from its beginning. */
+  async #misses(): Promise<boolean> {
+    if (this.#turn === undefined) return true;
+    const [first] = await this.#store.events({ turn: this.#turn, limit: 1 });
+    return first !== undefined && first.type !== "turn_accepted";
   }
 
   /** Yields the notice that events before this number are no longer kept, or were another session's of the same name. */

@@ -13,7 +13,7 @@ export type ReadEvents = (options: EventOptions) => AsyncGenerator<SessionEvent,
  * @throws CastellanError why the turn was not accepted
  */
 export function turnEvents(
-  { id: turn, result }: Pick<TurnSource, "id" | "result">,
+  { id: turn, accepted, result }: Pick<TurnSource, "id" | "accepted" | "result">,
   read: ReadEvents,
 ): AsyncGenerator<SessionEvent, void, undefined> {
   const live = read({ after: 0, turn });
@@ -34,7 +34,7 @@ export function turnEvents(
       after = event.number ?? after;
       yield event;
     }
-    if (after === 0) await result;
+    if (after === 0) await accepted;
 
     async function leaveWithoutEvent(): Promise<void> {
       await result.catch(() => {});
