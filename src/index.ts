@@ -162,7 +162,12 @@ export type {
   RegistryKey,
 } from "./registry/registration.ts";
 export type { ConversationOptions, PastApproval } from "./session/controls.ts";
-export type { Approval, ApprovalOutcome } from "./session/conversation/approval.ts";
+export type {
+  Approval,
+  ApprovalAnswerer,
+  ApprovalChanges,
+  ApprovalOutcome,
+} from "./session/conversation/approval.ts";
 export type { HistoryOptions } from "./session/conversation/history.ts";
 export type { Budget, BudgetStatus } from "./session/options/budget.ts";
 export { type Command, command } from "./session/options/command.ts";
@@ -179,6 +184,7 @@ export type { UsageOptions, UsageReport } from "./session/persistence/usage.ts";
 export type { ContentReference, EventContent } from "./session/record/content.ts";
 export type { EventOptions, EventPageOptions } from "./session/record/event-readers.ts";
 export type {
+  ApprovalWithdrawal,
   EventJson,
   EventTask,
   EventText,

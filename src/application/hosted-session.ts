@@ -31,8 +31,10 @@ const approvalChanges = z
   .looseObject({
     input: z.record(z.string(), z.unknown()).optional(),
     rules: z.array(z.custom<PermissionUpdate>((value) => typeof value === "object" && value !== null)).optional(),
+    by: z.string().optional(),
   })
   .transform(withoutUndefined);
+const answerer = z.looseObject({ by: z.string().optional() }).transform(withoutUndefined);
 
 /** What a host needs to answer a call for one of its sessions. */
 interface CallContext {
@@ -42,7 +44,7 @@ interface CallContext {
   readonly exports: ExportPages;
 }
 
-type Answer = (context: CallContext, first: unknown, second: unknown) => unknown;
+type Answer = (context: CallContext, first: unknown, second: unknown, third: unknown) => unknown;
 
 const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
   status: ({ session, node }) => ({ ...session.status(), node }),
@@ -50,9 +52,11 @@ const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
   approvals: ({ session }) => session.approvals().map(({ approve: _, deny: _1, ...approval }) => approval),
   approve: ({ session }, id, changes) =>
     pending(session, id)?.approve(validate(approvalChanges, changes ?? {}, labelOf(session), "approve")) ?? false,
-  deny: ({ session }, id, message) =>
-    pending(session, id)?.deny(...(message === undefined ? [] : [validate(text, message, labelOf(session), "deny")])) ??
-    false,
+  deny: ({ session }, id, message, options) =>
+    pending(session, id)?.deny(
+      validate(text.optional(), message ?? undefined, labelOf(session), "deny"),
+      validate(answerer, options ?? {}, labelOf(session), "deny"),
+    ) ?? false,
   content: async ({ session }, hash) => {
     const $content = validate(text, hash, labelOf(session), "content");
     const found = await session.content({ $content, size: 0, mediaType: "" });
@@ -103,7 +107,7 @@ export class SupervisedSession implements HostedSession {
 
   async call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown> {
     const { session } = this.#context;
-    if (!isRemoteControl(method)) return await ANSWERS[method](this.#context, args[0], args[1]);
+    if (!isRemoteControl(method)) return await ANSWERS[method](this.#context, args[0], args[1], args[2]);
     return await Reflect.apply(session[method], session, readControlArguments(method, args, labelOf(session)));
   }
 

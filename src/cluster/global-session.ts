@@ -1,4 +1,3 @@
-import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import {
@@ -8,7 +7,7 @@ import {
   type RemoteControl,
   type RemoteControls,
 } from "../session/controls.ts";
-import type { Approval } from "../session/conversation/approval.ts";
+import type { Approval, ApprovalAnswerer, ApprovalChanges } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
@@ -26,16 +25,10 @@ import type { CallMethod } from "./protocol/call-methods.ts";
 
 /** A permission request of Claude on any node; as {@link Approval}, but answered remotely. */
 export interface GlobalApproval extends Omit<Approval, "approve" | "deny"> {
-  /**
-   * Lets the tool run, optionally with other input or with rules for later. Resolves with whether this was the first
-   * answer.
-   */
-  approve(changes?: {
-    readonly input?: Record<string, unknown>;
-    readonly rules?: readonly PermissionUpdate[];
-  }): Promise<boolean>;
-  /** Refuses the tool and tells Claude why; the turn continues. Resolves with whether this was the first answer. */
-  deny(message?: string): Promise<boolean>;
+  /** As {@link Approval.approve}. */
+  approve(changes?: ApprovalChanges): Promise<boolean>;
+  /** As {@link Approval.deny}. */
+  deny(message?: string, options?: ApprovalAnswerer): Promise<boolean>;
 }
 
 /** The status of a global session, and its node. */
@@ -242,7 +235,10 @@ export class GlobalSession extends RemoteSessionControls {
     return {
       ...approval,
       approve: async (changes = {}) => (await this.#call("approve", id, changes)) === true,
-      deny: async (message) => (await this.#call("deny", id, ...(message === undefined ? [] : [message]))) === true,
+      deny: async (message, options) => {
+        const args = options === undefined ? (message === undefined ? [] : [message]) : [message ?? null, options];
+        return (await this.#call("deny", id, ...args)) === true;
+      },
     };
   }
 

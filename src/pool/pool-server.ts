@@ -3,6 +3,7 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName } from "../names.ts";
+import type { Approval } from "../session/conversation/approval.ts";
 import type { SessionSettings } from "../session/options/session-settings.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { balancerOf } from "./balance-option.ts";
@@ -129,6 +130,11 @@ export class PoolServer {
 
   get servers(): readonly SessionServer[] {
     return this.#ordered.map(({ server }) => server);
+  }
+
+  /** The pending permission requests of all members. */
+  get approvals(): readonly Approval[] {
+    return this.#ordered.flatMap(({ server }) => server.approvals);
   }
 
   /** Adds the first members, which takes their names. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */

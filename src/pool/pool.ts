@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import type { Approval } from "../session/conversation/approval.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import { durationSchema, validate } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
@@ -43,6 +44,14 @@ export class Pool {
   /** Returns the state of the pool, without I/O. */
   status(): PoolStatus {
     return this.#server.status;
+  }
+
+  /**
+   * The pending permission requests of all members, if they have `approvals`: those of the pool's turns and of loans. The
+   * `turnId` of each tells whose it is.
+   */
+  approvals(): readonly Approval[] {
+    return this.#server.approvals;
   }
 
   /**

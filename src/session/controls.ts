@@ -14,6 +14,7 @@ import type {
 import { z } from "zod";
 import { withoutUndefined } from "../fields.ts";
 import type { ApprovalEntry } from "../journal/model/approval-entry.ts";
+import type { ApprovalAnswerer } from "./conversation/approval.ts";
 import type { HistoryOptions } from "./conversation/history.ts";
 import { validate } from "./options/validation.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./persistence/usage.ts";
@@ -24,7 +25,7 @@ import { healthOfSession, type SessionHealth } from "./session-health.ts";
 import type { SessionServer } from "./session-server.ts";
 
 /** A permission request and its answer, if it was answered. */
-export type PastApproval = Omit<ApprovalEntry, "session">;
+export interface PastApproval extends Omit<ApprovalEntry, "session">, ApprovalAnswerer {}
 
 /** What happens to the conversation when the session is restarted or stopped. */
 export interface ConversationOptions {
@@ -248,7 +249,11 @@ export const CONTROLS: ControlTable = {
     run: async ({ server }, options = {}) => {
       const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
       const approvals = await server.fromJournal((journal) => journal.approvalsWritten(limit));
-      return approvals.map(({ session: _, ...approval }) => approval);
+      const by = approvals.length === 0 ? undefined : await server.reading.answerers(approvals.length);
+      return approvals.map(({ session: _, ...approval }) => ({
+        ...approval,
+        ...withoutUndefined({ by: by?.get(approval.id) }),
+      }));
     },
   },
   pastEvents: {

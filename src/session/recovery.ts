@@ -1,22 +1,23 @@
 import { evidenceIn, type TranscriptEvidence } from "../claude/messages/transcript-evidence.ts";
 import { startError } from "../claude/process-run.ts";
 import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import type { TurnEntry } from "../journal/model/turn-entry.ts";
+import { withdrawnBy } from "./context/approvals.ts";
 import type { SessionContext } from "./context/session-context.ts";
 import type { SessionConversation } from "./context/session-conversation.ts";
+import type { Approval } from "./conversation/approval.ts";
 import { transcriptOf } from "./conversation/history.ts";
 import { settle, type TurnCut } from "./conversation/settlement.ts";
 import type { BudgetMeter } from "./options/budget.ts";
 import type { KnownSession } from "./persistence/supervisor-journal.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import { isTemporaryJournalFault } from "./process/session-exit.ts";
+import { readEvent } from "./record/event-schemas.ts";
 import type { Intake } from "./turns/intake.ts";
 
 /** How many of the latest approvals to search for unanswered ones. */
 const MOST_OPEN_APPROVALS = 100;
-
-/** Why an approval of an earlier application is withdrawn. */
-const APPLICATION_ENDED = "The application ended before anybody answered.";
 
 /** Restores a session from the journal: its conversation, its unfinished turns, and its spending. */
 export class Recovery {
@@ -64,11 +65,12 @@ export class Recovery {
       const resumed = this.#conversation.restore(known.entry, source);
       this.#output.wakeupsLost();
       await this.#context.journal.openRecord();
+      // Before the ends of their turns.
+      await this.#withdrawApprovals(known.turns);
       await this.#context.journal.completeRecord(known.turns);
       this.#refuseIfEnded();
       await this.loadSpending();
       await this.#takeBack(known.turns, resumed);
-      await this.#withdrawApprovals();
       this.#blocker = undefined;
       this.#intake.restored();
     } catch (thrown) {
@@ -140,13 +142,37 @@ export class Recovery {
   }
 
   /** Withdraws approvals of a process that is gone and could not do it itself. */
-  async #withdrawApprovals(): Promise<void> {
-    if (this.#context.settings.approvals === false) return;
-    const asked = await this.#context.journal.approvals(MOST_OPEN_APPROVALS);
+  async #withdrawApprovals(turns: readonly TurnEntry[]): Promise<void> {
+    const { journal, settings } = this.#context;
+    // The option may have been removed since a turn asked.
+    if (settings.approvals === false && !turns.some(({ state }) => state === "running")) return;
+    const open = (await journal.approvals(MOST_OPEN_APPROVALS)).filter(({ outcome }) => outcome === undefined);
     this.#refuseIfEnded();
-    for (const { id, outcome } of asked) {
-      if (outcome === undefined) this.#context.journal.approvalSettled(id, "withdrawn", undefined, APPLICATION_ENDED);
+    if (open.length === 0) return;
+    const requested = await this.#requests(new Set(open.map(({ id }) => id)));
+    this.#refuseIfEnded();
+    for (const { id, tool } of open.toReversed()) {
+      const { turnId, toolUseId } = requested.get(id) ?? {};
+      const settlement = { outcome: "withdrawn", ...withdrawnBy("application_ended") } as const;
+      journal.approvalSettled({ id, tool, ...withoutUndefined({ turnId, toolUseId }) }, settlement);
     }
+  }
+
+  /** Returns the latest requests with these ids, as far as the record has them. */
+  async #requests(ids: ReadonlySet<string>): Promise<Map<string, Pick<Approval, "turnId" | "toolUseId">>> {
+    const found = new Map<string, Pick<Approval, "turnId" | "toolUseId">>();
+    let before = Number.POSITIVE_INFINITY;
+    for (let seen = 0; seen < MOST_OPEN_APPROVALS && found.size < ids.size; ) {
+      const types = ["approval_requested"];
+      const page = await this.#context.journal.events({ before, types, limit: MOST_OPEN_APPROVALS });
+      for (const event of page.map(readEvent)) {
+        before = event.number;
+        if (event.type === "approval_requested" && ids.has(event.id)) found.set(event.id, event);
+      }
+      if (page.length === 0) break;
+      seen += page.length;
+    }
+    return found;
   }
 }
 

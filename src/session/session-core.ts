@@ -72,7 +72,7 @@ export class SessionCore {
     this.#former = new FormerConversations(settings.key, journal, source, deps.newId);
     const signal: Signal = (told) => this.#heed(told);
     this.conversation = new SessionConversation(this.#context, signal);
-    this.view = new SessionView(this.#context, signal, () => this.dispatcher.running?.record.id);
+    this.view = new SessionView(this.#context, signal, () => this.dispatcher.running);
     this.output = new ProcessOutput(this.#context, this.conversation, this.view);
     const host = {
       who,
@@ -268,6 +268,9 @@ export class SessionCore {
         this.#held();
         this.process.turnEnded();
         break;
+      case "turn_failed":
+        this.view.approvals.withdrawTurn(signal.turnId);
+        break;
       case "next":
         this.dispatcher.next();
         break;
@@ -424,7 +427,10 @@ export class SessionCore {
 
   #dismissIfRefused(): void {
     const refusal = this.refusal();
-    if (refusal !== undefined) this.dispatcher.dismiss(refusal);
+    if (refusal === undefined) return;
+    // Before the end of their turn.
+    this.view.approvals.withdrawAll("session_stopped");
+    this.dispatcher.dismiss(refusal);
   }
 
   /** Returns why the session accepts no turns, or undefined. A temporary session ends with its first process. */

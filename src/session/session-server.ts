@@ -264,6 +264,7 @@ export class SessionServer {
   async handOver(deadlineMs: number): Promise<void> {
     const over = this.#core.dispatcher.yield().then(() => this.#core.workOver());
     await withDeadline(this.#core.context.clock, deadlineMs, over);
+    this.#core.view.approvals.withdrawAll("moved");
     this.close("supervisor");
     // If a turn's beginning is being written, the write that returns it to the mailbox follows: the last change that
     // this application may make.

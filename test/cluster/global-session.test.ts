@@ -193,11 +193,17 @@ describe("GlobalSession approvals", () => {
     expect(await first?.approve()).toBe(true);
     expect(await first?.deny("not today")).toBe(false);
     expect(await first?.deny()).toBe(false);
+    expect(await first?.approve({ by: "ann" })).toBe(true);
+    expect(await first?.deny("no", { by: "ann" })).toBe(false);
+    expect(await first?.deny(undefined, { by: "ann" })).toBe(false);
     expect(calls.slice(1)).toEqual([
       ["approve", "a1", { input: { command: "ls -l" } }],
       ["approve", "a1", {}],
       ["deny", "a1", "not today"],
       ["deny", "a1"],
+      ["approve", "a1", { by: "ann" }],
+      ["deny", "a1", "no", { by: "ann" }],
+      ["deny", "a1", null, { by: "ann" }],
     ]);
   });
 

@@ -1,13 +1,17 @@
-import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
-import { expect, test } from "vitest";
+import type { HookJSONOutput, PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
+import { describe, expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
+import { pool } from "../../src/index.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Approval } from "../../src/session/conversation/approval.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
+import { serverOf } from "../../src/session/session.ts";
+import type { Turn } from "../../src/session/streams/turn.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
-import { eventually, failure, Scene, unique, within } from "./scene.ts";
+import { CrashingJournal } from "./crashing-journal.ts";
+import { collect, eventually, failure, Scene, unique, within } from "./scene.ts";
 
 /** Asks for a permission and replies with the decision. */
 const asking: FakeScript = async (turn) => {
@@ -57,7 +61,7 @@ test("session.approvals(): lists a requested permission, and the session waits u
     { type: "state", state: "busy" },
     { type: "approval_requested", id, tool, input, suggestions, expiresAt, turnId },
     { type: "state", state: "waiting" },
-    { type: "approval_settled", id, outcome: "approved", turnId },
+    { type: "approval_settled", id, outcome: "approved", turnId, tool: "Write", toolUseId: approval.toolUseId },
     { type: "state", state: "busy" },
     { type: "state", state: "idle" },
     { type: "state", state: "stopped" },
@@ -245,3 +249,201 @@ test("session.approvalHistory(): returns answered and withdrawn requests after a
   expect(before).toMatchObject({ id: answered.id, tool: "Write", input: answered.input, outcome: "denied" });
   expect(await second.session(name).approvalHistory({ limit: 1 })).toEqual([last]);
 });
+
+/** Returns a turn's approvals and its end, as its events tell them. */
+async function told(turn: Turn | undefined): Promise<SessionEvent[]> {
+  const events: SessionEvent[] = [];
+  for await (const event of turn?.events() ?? []) {
+    if (event.type.startsWith("approval_") || event.type === "turn_ended") events.push(event);
+  }
+  return events;
+}
+
+test("turn.events(): tells who answered an approval and what the answer changed", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const rules: PermissionUpdate[] = [{ type: "setMode", mode: "acceptEdits", destination: "session" }];
+  const turn = stream(scene.name, "ask");
+  const { id, approve, toolUseId } = await requested(scene);
+  approve({ by: "ann@example.com", input: { file_path: "/tmp/b" }, rules });
+  const other = stream(scene.name, "ask again");
+  (await requested(scene)).deny("not today", { by: "bob" });
+  expect(await told(turn)).toMatchObject([
+    { type: "approval_requested", id, toolUseId },
+    {
+      type: "approval_settled",
+      id,
+      toolUseId,
+      outcome: "approved",
+      by: "ann@example.com",
+      input: { file_path: "/tmp/b" },
+      rules,
+    },
+    { type: "turn_ended", state: "completed" },
+  ]);
+  expect(await told(other)).toMatchObject([
+    { type: "approval_requested" },
+    { type: "approval_settled", outcome: "denied", by: "bob", message: "not today" },
+    { type: "turn_ended" },
+  ]);
+  const history = await scene.session.approvalHistory();
+  expect(history.map(({ outcome, by }) => [outcome, by])).toEqual([
+    ["denied", "bob"],
+    ["approved", "ann@example.com"],
+  ]);
+});
+
+test("Approval: rejects an answer by nobody in particular, and stays pending", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const reply = query(scene.name, "ask");
+  const approval = await requested(scene);
+  for (const by of ["", "x".repeat(257), 7 as unknown as string]) {
+    for (const answer of [() => approval.approve({ by }), () => approval.deny("no", { by })]) {
+      const error = await failure((async () => answer())(), "INVALID_OPTIONS");
+      expect(error.details.problems.map(({ field }) => field)).toEqual(["by"]);
+    }
+  }
+  expect(scene.session.approvals()).toEqual([approval]);
+  approval.approve();
+  expect((await reply).text).toContain("allow");
+});
+
+describe("turn.events(): tells before the turn's end why an approval was withdrawn", () => {
+  type Cut = (turn: Turn, scene: Scene) => unknown;
+  const cuts: Record<string, readonly [cause: string, Cut]> = {
+    "turn.interrupt()": ["turn_stopped", (turn) => turn.interrupt()],
+    "session.interrupt()": ["turn_stopped", (_turn, { session }) => session.interrupt()],
+    'whenBusy: "interrupt"': ["turn_stopped", (_turn, { name }) => query(name, "next", { whenBusy: "interrupt" })],
+    'whenBusy: "rollback"': ["turn_stopped", (_turn, { name }) => query(name, "next", { whenBusy: "rollback" })],
+    "session.stop()": ["session_stopped", (_turn, { session }) => session.stop()],
+    "session.restart()": ["process_ended", (_turn, { session }) => session.restart()],
+    "a crash of the process": ["process_ended", (_turn, { fake }) => fake.processes[0]?.crash({ signal: "SIGKILL" })],
+  };
+  test.each(Object.entries(cuts))("%s", async (_name, [cause, cut]) => {
+    const session = { approvals: true, onInterruptedTurn: "fail" } as const;
+    await using scene = await Scene.open({ script: asking, session });
+    const turn = stream(scene.name, "ask");
+    const { id, approve, toolUseId } = await requested(scene);
+    const events = told(turn);
+    const cutting = cut(turn, scene);
+    await failure(turn.result(), "TURN_INTERRUPTED");
+    expect(approve()).toBe(false);
+    expect(await events).toMatchObject([
+      { type: "approval_requested", id },
+      { type: "approval_settled", id, toolUseId, outcome: "withdrawn", cause, message: expect.any(String) },
+      { type: "turn_ended", state: "interrupted" },
+    ]);
+    await cutting;
+    expect(scene.fake.errors).toEqual([]);
+  });
+});
+
+test.each(["timeout", "signal"])(
+  "turn.events(): tells before the end by %s that an approval was withdrawn",
+  async (how) => {
+    const clock = new SimulatedClock();
+    await using scene = await Scene.open({ clock, script: asking, session: { approvals: true } });
+    const abort = new AbortController();
+    const turn = stream(scene.name, "ask", how === "timeout" ? { timeout: "1m" } : { signal: abort.signal });
+    const { id } = await requested(scene);
+    if (how === "signal") abort.abort();
+    else await clock.advance(60_000);
+    await turn.result().catch(() => {});
+    expect(await told(turn)).toMatchObject([
+      { type: "approval_requested", id },
+      { type: "approval_settled", id, outcome: "withdrawn", cause: "turn_stopped" },
+      { type: "turn_ended" },
+    ]);
+    expect((await within(clock, query(scene.name, "next"))).text).toBe("re: next");
+  },
+);
+
+test("SessionServer.handOver(): withdraws an approval because the session moves, and ignores a late answer", async () => {
+  const journal = memoryJournal();
+  await using scene = await Scene.open({ script: asking, session: { approvals: true }, options: { journal } });
+  const events = collect(scene.session.events({ types: ["approval_settled"] }));
+  const left = failure(query(scene.name, "ask", { idempotencyKey: "mine" }), "SUPERVISOR_STOPPED");
+  const { id, approve } = await requested(scene);
+  await serverOf(scene.session)?.handOver(0);
+  expect(approve()).toBe(false);
+  await left;
+  await scene.session.stop().catch(() => {});
+  expect(await events).toMatchObject([{ id, outcome: "withdrawn", cause: "moved" }]);
+});
+
+test("pool.approvals(): has the requests of the pool's turns, whose events tell the answers", async () => {
+  const name = unique("pool");
+  await using scene = await Scene.open({ script: asking, children: [pool(name, { size: 2, approvals: true })] });
+  const lent = scene.supervisor.pool(name);
+  const turns = ["ask a", "ask b"].map((prompt) => lent.stream(prompt));
+  await eventually(() => lent.approvals().length === 2);
+  for (const turn of turns) {
+    const approval = lent.approvals().find(({ turnId }) => turnId === turn.id);
+    expect(approval?.deny("no", { by: turn.id })).toBe(true);
+    await turn.result();
+    expect(await told(turn)).toMatchObject([
+      { type: "approval_requested", id: approval?.id },
+      { type: "approval_settled", id: approval?.id, outcome: "denied", by: turn.id },
+      { type: "turn_ended", state: "completed" },
+    ]);
+  }
+  expect(lent.approvals()).toEqual([]);
+});
+
+test("Approvals: records that Claude Code took a request back", async () => {
+  const taken = Promise.withResolvers<void>();
+  const allowed = async (): Promise<HookJSONOutput> => {
+    await taken.promise;
+    return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision: { behavior: "allow" } } };
+  };
+  await using scene = await Scene.open({
+    session: {
+      approvals: true,
+      hooks: { PermissionRequest: [{ hooks: [allowed] }] },
+    },
+    script: async (turn) => {
+      await turn.toolUse("Bash", { command: "ls" }, { ask: true });
+      await turn.text("done");
+    },
+  });
+  const turn = stream(scene.name, "hi");
+  const { id } = await requested(scene);
+  taken.resolve();
+  await turn.result();
+  expect(await told(turn)).toMatchObject([
+    { type: "approval_requested", id },
+    { type: "approval_settled", id, outcome: "withdrawn", cause: "taken_back" },
+    { type: "turn_ended", state: "completed" },
+  ]);
+});
+
+test.each(["kept", "removed"])(
+  "turn.events(): tells after a kill of the application that an approval was withdrawn; `approvals` is %s",
+  async (option) => {
+    const [fake, crashing, name] = [fakeClaude(asking), new CrashingJournal(), unique()];
+    const clock = new SimulatedClock();
+    const first = await run({ fake, journal: crashing.journal, clock }, [
+      { name, approvals: true, onInterruptedTurn: "fail" },
+    ]);
+    const id = await first.session(name).enqueue("ask");
+    for await (const { type } of first.session(name).events({ after: 0 })) if (type === "approval_requested") break;
+    const [approval] = first.session(name).approvals();
+    crashing.crash();
+    await within(clock, first.stop({ kill: true }));
+    const session = { name, onInterruptedTurn: "fail", ...(option === "kept" ? { approvals: true } : {}) } as const;
+    await using second = await run({ fake, journal: await crashing.left(), clock }, [session]);
+    const turn = await second.session(name).turn(id);
+    expect(await told(turn)).toMatchObject([
+      { type: "approval_requested", id: approval?.id },
+      {
+        type: "approval_settled",
+        id: approval?.id,
+        tool: "Write",
+        toolUseId: approval?.toolUseId,
+        outcome: "withdrawn",
+        cause: "application_ended",
+      },
+      { type: "turn_ended", state: "interrupted" },
+    ]);
+    expect(await second.session(name).approvalHistory()).toMatchObject([{ id: approval?.id, outcome: "withdrawn" }]);
+  },
+);

@@ -28,15 +28,19 @@ describe("GlobalSession calls", () => {
     expect(await requested).toMatchObject({ tool: "Bash", turnId: expect.any(String), toolUseId: expect.any(String) });
     const [approval] = await session.approvals();
     expect(approval?.id).toBe((await requested)?.id);
-    expect(await approval?.approve()).toBe(true);
+    expect(await approval?.approve({ by: "ann" })).toBe(true);
     expect(await approval?.approve()).toBe(false);
     expect((await first).text).toBe("k1 answer 1");
     const second = session.query("append k2");
     await becomes(async () => (await session.approvals()).length === 1);
-    expect(await (await session.approvals())[0]?.deny("not now")).toBe(true);
+    expect(await (await session.approvals())[0]?.deny(undefined, { by: "bob" })).toBe(true);
     await second;
     expect(model.appended).toEqual(["k1"]);
-    expect((await session.approvalHistory()).map(({ outcome }) => outcome)).toEqual(["denied", "approved"]);
+    const answers = [
+      { outcome: "denied", by: "bob" },
+      { outcome: "approved", by: "ann" },
+    ];
+    expect(await session.approvalHistory()).toMatchObject(answers);
 
     await session.setModel("claude-haiku-4-5");
     await session.query("say k3");

@@ -2,15 +2,23 @@ import type { CanUseTool, PermissionResult } from "@anthropic-ai/claude-agent-sd
 import type { Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
-import type { Approval, ApprovalOutcome } from "../conversation/approval.ts";
+import { type Approval, type ApprovalOutcome, type ApprovalSettlement, answererOf } from "../conversation/approval.ts";
+import type { ApprovalWithdrawal } from "../record/session-event-types.ts";
+import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { SessionContext } from "./session-context.ts";
 
 export interface ApprovalEvents {
   requested(approval: Approval): void;
-  /** `message` is what Claude is told of a denial. */
-  settled(approval: Approval, outcome: ApprovalOutcome, message: string | undefined): void;
-  /** Returns the id of the running turn, if any. */
-  turn(): string | undefined;
+  settled(approval: Approval, settlement: ApprovalSettlement): void;
+  /** Returns the running turn, if any. */
+  turn(): CurrentTurn | undefined;
+}
+
+interface Pending {
+  readonly approval: Approval;
+  /** Whether a subagent asks, which may run in the background and outlive the turn. */
+  readonly isSubagents: boolean;
+  readonly withdraw: (cause: ApprovalWithdrawal) => void;
 }
 
 /**
@@ -19,7 +27,12 @@ export interface ApprovalEvents {
 export class Approvals {
   readonly #context: SessionContext;
   readonly #events: ApprovalEvents;
-  readonly #pending = new Map<string, { readonly approval: Approval; readonly withdraw: () => void }>();
+  readonly #pending = new Map<string, Pending>();
+  /**
+   * Ends requests that the SDK has aborted. It does so when Claude Code takes one back, and also when the process ends,
+   * before that is known here.
+   */
+  readonly #aborted: ((cause: ApprovalWithdrawal) => void)[] = [];
 
   constructor(context: SessionContext, events: ApprovalEvents) {
     this.#context = context;
@@ -32,51 +45,106 @@ export class Approvals {
   }
 
   /** Creates an approval and waits for its answer. */
-  readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [], toolUseID }) => {
-    const { clock, newId, settings } = this.#context;
+  readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [], ...rest }) => {
+    const { clock, newId, settings, who } = this.#context;
     const timeoutMs = settings.approvals === false ? 0 : settings.approvals.timeout;
     const id = newId();
     const { promise, resolve } = Promise.withResolvers<PermissionResult>();
     const watches: Timer[] = [];
-    const settle = (outcome: ApprovalOutcome, result: PermissionResult): boolean => {
-      if (!this.#pending.delete(id)) return false;
+    const take = (): boolean => {
       for (const watch of watches) watch.cancel();
+      return this.#pending.delete(id);
+    };
+    const answer = (settlement: ApprovalSettlement, result: PermissionResult): boolean => {
+      if (!take()) return false;
+      this.#events.settled(approval, settlement);
       resolve(result);
-      this.#events.settled(approval, outcome, "message" in result ? result.message : undefined);
       return true;
     };
-    const deny = (outcome: ApprovalOutcome, message: string): boolean => settle(outcome, { behavior: "deny", message });
+    const deny = (outcome: ApprovalOutcome, message: string, by?: string): boolean =>
+      answer({ outcome, message, ...withoutUndefined({ by }) }, { behavior: "deny", message });
     const requestedAt = clock.now();
+    const turnId = this.#events.turn()?.record.id;
+    const what = `approval of ${who}`;
     const approval: Approval = {
       id,
       session: settings.name,
       tool,
       input,
-      ...withoutUndefined({ title, reason: decisionReason, toolUseId: toolUseID, turnId: this.#events.turn() }),
+      ...withoutUndefined({ title, reason: decisionReason, toolUseId: rest.toolUseID, turnId }),
       suggestions,
       requestedAt,
       expiresAt: requestedAt + timeoutMs,
-      approve: ({ input: updatedInput = input, rules } = {}) =>
-        settle("approved", {
-          behavior: "allow",
-          updatedInput,
-          ...(rules === undefined ? {} : { updatedPermissions: [...rules] }),
-        }),
-      deny: (message = "The user does not want this.") => deny("denied", message),
+      approve: (changes = {}) => {
+        const { input: changed, rules } = changes;
+        const given = withoutUndefined({ input: changed, rules, by: answererOf(changes, what) });
+        return answer(
+          { outcome: "approved", ...given },
+          {
+            behavior: "allow",
+            updatedInput: changed ?? input,
+            ...(rules === undefined ? {} : { updatedPermissions: [...rules] }),
+          },
+        );
+      },
+      deny: (message = "The user does not want this.", options = {}) =>
+        deny("denied", message, answererOf(options, what)),
     };
-    const withdraw = (): void => void deny("withdrawn", "The request was withdrawn.");
-    this.#pending.set(id, { approval, withdraw });
-    signal.addEventListener("abort", withdraw, { once: true });
-    watches.push({ cancel: () => signal.removeEventListener("abort", withdraw) });
+    const withdrawn = (cause: ApprovalWithdrawal): void =>
+      this.#events.settled(approval, { outcome: "withdrawn", ...withdrawnBy(cause) });
+    // Claude Code gets no answer: a denial would let its turn continue until the turn or the process is stopped.
+    const withdraw = (cause: ApprovalWithdrawal): void => {
+      if (take()) withdrawn(cause);
+    };
+    const abort = (): void => {
+      resolve({ behavior: "deny", message: "The request was withdrawn." });
+      if (this.#isTurnStopped) withdraw("turn_stopped");
+      else if (take()) this.#aborted.push(withdrawn);
+    };
+    this.#pending.set(id, { approval, isSubagents: rest.agentID !== undefined, withdraw });
+    signal.addEventListener("abort", abort, { once: true });
     const expired = `Nobody answered within ${formatDuration(timeoutMs)}.`;
     watches.push(clock.schedule(timeoutMs, () => void deny("expired", expired)));
     this.#events.requested(approval);
-    if (signal.aborted) withdraw();
+    if (signal.aborted) abort();
     return promise;
   };
 
-  /** Withdraws all requests, because the process that made them is gone. */
-  withdrawAll(): void {
-    for (const { withdraw } of this.#pending.values()) withdraw();
+  /** Takes note of a sign of life of the process: it has taken back the aborted requests. */
+  spoke(): void {
+    for (const withdrawn of this.#aborted.splice(0)) withdrawn("taken_back");
+  }
+
+  /** Withdraws the requests of a turn that is stopped, except those of its subagents. */
+  withdrawTurn(turnId: string): void {
+    this.spoke();
+    for (const { approval, isSubagents, withdraw } of this.#pending.values()) {
+      if (approval.turnId === turnId && !isSubagents) withdraw("turn_stopped");
+    }
+  }
+
+  /** Withdraws all requests. */
+  withdrawAll(cause: ApprovalWithdrawal): void {
+    for (const withdrawn of this.#aborted.splice(0)) withdrawn(cause);
+    for (const { withdraw } of this.#pending.values()) withdraw(cause);
+  }
+
+  get #isTurnStopped(): boolean {
+    const turn = this.#events.turn();
+    return turn !== undefined && (turn.stopping !== undefined || turn.record.ended);
   }
 }
+
+/** Returns what an event says of a withdrawn request. */
+export function withdrawnBy(cause: ApprovalWithdrawal): Pick<ApprovalSettlement, "cause" | "message"> {
+  return { cause, message: WITHDRAWN[cause] };
+}
+
+const WITHDRAWN: Readonly<Record<ApprovalWithdrawal, string>> = {
+  turn_stopped: "The turn was stopped before anybody answered.",
+  taken_back: "Claude Code took the request back before anybody answered.",
+  process_ended: "The process ended before anybody answered.",
+  session_stopped: "The session stopped before anybody answered.",
+  moved: "The session moved to another node before anybody answered.",
+  application_ended: "The application ended before anybody answered.",
+};

@@ -23,6 +23,8 @@ type TurnSignal =
   | { readonly type: "turn_started" }
   /** The process finished its turn and has no work of its own. */
   | { readonly type: "turn_ended" }
+  /** A turn is about to end with an error for its caller. */
+  | { readonly type: "turn_failed"; readonly turnId: string }
   /** The next turn may begin, if one waits. */
   | { readonly type: "next" }
   /** Claude Code began a turn by itself. */

@@ -10,6 +10,7 @@ import { withoutUndefined } from "../../fields.ts";
 import { type SessionFault, serverFaults } from "../status/session-fault.ts";
 import type { SessionState } from "../status/session-state.ts";
 import { visibleState } from "../status/session-status.ts";
+import type { CurrentTurn } from "../streams/current-turn.ts";
 import { Approvals } from "./approvals.ts";
 import { factsOf, type SessionContext } from "./session-context.ts";
 import type { Signal } from "./session-signal.ts";
@@ -37,8 +38,8 @@ export class SessionView {
   /** The state that callers saw last. */
   #shown: SessionState["name"] = "starting";
 
-  /** `turn` returns the id of the running turn, if any. */
-  constructor(context: SessionContext, signal: Signal, turn: () => string | undefined) {
+  /** `turn` returns the running turn, if any. */
+  constructor(context: SessionContext, signal: Signal, turn: () => CurrentTurn | undefined) {
     this.#context = context;
     this.#signal = signal;
     const { journal } = context;
@@ -49,10 +50,11 @@ export class SessionView {
         this.#refresh();
         publish("castellan:approval:request", () => ({ ...factsOf(context), id: approval.id, tool: approval.tool }));
       },
-      settled: ({ id, turnId }, outcome, message) => {
-        journal.approvalSettled(id, outcome, turnId, message);
+      settled: (approval, settlement) => {
+        journal.approvalSettled(approval, settlement);
         this.#refresh();
-        publish("castellan:approval:settle", () => ({ ...factsOf(context), id, outcome }));
+        const { id } = approval;
+        publish("castellan:approval:settle", () => ({ ...factsOf(context), id, outcome: settlement.outcome }));
       },
     });
   }
@@ -112,6 +114,7 @@ export class SessionView {
 
   /** Takes a message of the process, before its turn does. */
   receive(message: SDKMessage): void {
+    this.approvals.spoke();
     const tasks = backgroundTasksOf(message);
     if (tasks !== undefined) this.#tasks = tasks;
     this.#context.journal.append(...this.#process.read(message));
@@ -141,7 +144,7 @@ export class SessionView {
     this.#refresh();
     // The servers' faults stay until another process has reported on them.
     this.#servers = [];
-    this.approvals.withdrawAll();
+    this.approvals.withdrawAll("process_ended");
   }
 
   #tellFault(fault: SessionFault): void {

@@ -9,6 +9,9 @@ import {
 import type { RecordedEvent, SessionEvent } from "../record/session-event-types.ts";
 import type { SessionJournal } from "./session-journal.ts";
 
+/** How many events to read at a time. */
+const MOST_PAGE = 1_000;
+
 /** Reads the record of a session. Its methods fail with `JOURNAL_UNAVAILABLE`, and as `ready` does. */
 export class RecordReading {
   readonly #journal: SessionJournal;
@@ -42,6 +45,22 @@ export class RecordReading {
   /** See {@link readEventPage}. */
   async page(options: EventPageOptions): Promise<RecordedEvent[]> {
     return await readEventPage(this.#journal.record, this.#store, options);
+  }
+
+  /** Returns who answered the latest approvals, by the approvals' ids. Looks at the last `limit` answers. */
+  async answerers(limit: number): Promise<Map<string, string>> {
+    const found = new Map<string, string>();
+    let before = Number.POSITIVE_INFINITY;
+    for (let left = limit; left > 0; ) {
+      const page = await this.page({ before, types: ["approval_settled"], limit: Math.min(left, MOST_PAGE) });
+      for (const event of page) {
+        before = event.number;
+        if (event.type === "approval_settled" && event.by !== undefined) found.set(event.id, event.by);
+      }
+      if (page.length === 0) break;
+      left -= page.length;
+    }
+    return found;
   }
 
   /** Returns a content of an event, or undefined. */

@@ -12,13 +12,14 @@ import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { EndedTurnState, TurnEntry } from "../../journal/model/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
-import type { Approval, ApprovalOutcome } from "../conversation/approval.ts";
+import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
 import { type LeftConversation, type SessionMemory, writeMemory } from "../conversation/session-memory.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import { type EventAppended, SessionRecord } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
+import { approvalRequested, approvalSettled } from "./approval-events.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
 import { turnAccepted, turnEnded } from "./turn-events.ts";
 
@@ -227,31 +228,23 @@ export class SessionJournal {
     return { type: "conversation_left", conversation };
   }
 
-  approvalRequested({ id, tool, input, requestedAt, turnId, ...rest }: Approval): void {
-    const approval = { id, session: this.#session, tool, input: jsonOf(input), requestedAt };
-    const { title, reason, toolUseId, suggestions, expiresAt } = rest;
-    const requested: EventDraft = {
-      type: "approval_requested",
-      id,
-      tool,
-      input: approval.input,
-      suggestions: jsonOf({ suggestions })["suggestions"] ?? [],
-      expiresAt,
-      ...withoutUndefined({ title, reason, toolUseId, turnId }),
-    };
-    void this.#put([{ type: "approval_requested", approval }], [requested]);
+  approvalRequested(approval: Approval): void {
+    const { id, tool, requestedAt } = approval;
+    const requested = approvalRequested(approval);
+    const { input } = requested;
+    const entry = { id, session: this.#session, tool, input, requestedAt };
+    void this.#put([{ type: "approval_requested", approval: entry }], [requested]);
   }
 
-  /** `message` is what Claude is told of a denial, or why it is told nothing. */
-  approvalSettled(approval: string, outcome: ApprovalOutcome, turnId?: string, message?: string): void {
-    const at = this.#clock.now();
-    const settled = {
-      type: "approval_settled",
-      id: approval,
-      outcome,
-      ...withoutUndefined({ turnId, message }),
-    } as const;
-    void this.#put([{ type: "approval_settled", approval, outcome, at }], [settled]);
+  /** Writes how an approval ended, with its event in the turn that it belongs to. */
+  approvalSettled(
+    approval: Pick<Approval, "id" | "tool" | "toolUseId" | "turnId">,
+    settlement: ApprovalSettlement,
+  ): void {
+    const { id } = approval;
+    const { outcome } = settlement;
+    const settled = approvalSettled(approval, settlement);
+    void this.#put([{ type: "approval_settled", approval: id, outcome, at: this.#clock.now() }], [settled]);
   }
 
   /** Records a turn that Claude Code began by itself, which only the session's record has. */

@@ -72,7 +72,15 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
   approval_settled: z.looseObject({
     id: z.string(),
     outcome: z.enum(["approved", "denied", "expired", "withdrawn"]),
+    tool: z.string().exactOptional(),
+    toolUseId: z.string().exactOptional(),
+    by: z.string().exactOptional(),
+    input: json.exactOptional(),
+    rules: json.exactOptional(),
     message: z.string().exactOptional(),
+    cause: z
+      .enum(["turn_stopped", "taken_back", "process_ended", "session_stopped", "moved", "application_ended"])
+      .exactOptional(),
   }),
   started: z.looseObject({
     reason: z.enum(["start", "restart", "wake", "replace"]),

@@ -70,14 +70,22 @@ export interface RecordedEventFields {
     /** When it is denied without an answer. */
     readonly expiresAt: number;
   };
-  /**
-   * A permission request was answered, expired or was withdrawn. `message` is what Claude was told of a denial, or why
-   * it was told nothing.
-   */
+  /** A permission request was answered, expired or was withdrawn. */
   approval_settled: {
     readonly id: string;
     readonly outcome: NonNullable<ApprovalEntry["outcome"]>;
+    readonly tool?: string;
+    readonly toolUseId?: string;
+    /** Who answered, if the application said so with the answer. */
+    readonly by?: string;
+    /** The input that the answer gave the tool in place of the requested one. */
+    readonly input?: EventJson;
+    /** The permission updates of the answer, as in the Agent SDK. */
+    readonly rules?: EventJson;
+    /** What Claude was told of a denial, or why it was told nothing. */
     readonly message?: string;
+    /** Why the request was withdrawn. */
+    readonly cause?: ApprovalWithdrawal;
   };
   /**
    * A process is up. `start`: the session's first in this run of the application; `restart`: after an unexpected exit or
@@ -137,6 +145,20 @@ export interface RecordedEventFields {
   /** The journal accepted no writes for so long that this many events could not be kept. */
   lost: { readonly events: number };
 }
+
+/**
+ * Why a permission request was withdrawn. `turn_stopped`: its turn was interrupted, replaced or timed out;
+ * `taken_back`: Claude Code no longer asks, for example because a hook has answered; `process_ended`: the process is
+ * gone; `session_stopped`: the session was stopped or quarantined, or its supervisor stopped; `moved`: another node
+ * takes the session over; `application_ended`: the application or its node died, as the next start has found.
+ */
+export type ApprovalWithdrawal =
+  | "turn_stopped"
+  | "taken_back"
+  | "process_ended"
+  | "session_stopped"
+  | "moved"
+  | "application_ended";
 
 /** A background task. */
 export interface EventTask {

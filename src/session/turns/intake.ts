@@ -285,7 +285,10 @@ export class Intake {
     return new TurnRecord(id, prompt, this.#context.who, {
       life: this.#context.newId().slice(-12),
       ...request,
-      onEnd: (record, as, end) => this.#context.journal.ended(record, as, end),
+      onEnd: (record, as, end) => {
+        if ("error" in end) this.#signal({ type: "turn_failed", turnId: record.id });
+        return this.#context.journal.ended(record, as, end);
+      },
       shared: this.#context.journal.isShared,
     });
   }

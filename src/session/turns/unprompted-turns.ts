@@ -4,7 +4,7 @@ import type { Timer } from "../../clock.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { Signal } from "../context/session-signal.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
-import { TurnRecord } from "../streams/turn-record.ts";
+import { TurnRecord, type TurnRequest } from "../streams/turn-record.ts";
 import {
   nextUnprompted,
   type PromptStage,
@@ -99,7 +99,10 @@ export class UnpromptedTurns {
   #begin(origin: UnpromptedOrigin): void {
     const { who, clock, newId, journal } = this.#context;
     const since = clock.monotonic();
-    const onEnd = journal.unpromptedEnded.bind(journal);
+    const onEnd: TurnRequest["onEnd"] = (record, as, end) => {
+      if ("error" in end) this.#signal({ type: "turn_failed", turnId: record.id });
+      return journal.unpromptedEnded(record, as, end);
+    };
     const record = new TurnRecord(newId(), "", who, { origin, acceptedAt: clock.now(), since, onEnd });
     journal.unpromptedBegan(record);
     record.enqueued();
