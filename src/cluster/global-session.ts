@@ -211,7 +211,7 @@ export class GlobalSession extends RemoteSessionControls {
     const { text, command: call } = readPrompt(prompt, this.#who);
     const checked = checkTurnOptions(options, `turn of ${this.#who}`);
     const { timeout: timeoutMs, queueTimeout: queueTimeoutMs, signal, outputSchema: output } = checked;
-    const { whenBusy, verbatimPrompts } = checked;
+    const { whenBusy, verbatimPrompts, metadata } = checked;
     // A key makes retries on any node idempotent.
     const idempotencyKey = checked.idempotencyKey ?? this.#reach.newId();
     const turnId = keyedTurnId(this.#key, idempotencyKey);
@@ -219,7 +219,8 @@ export class GlobalSession extends RemoteSessionControls {
       const message = `${this.#who}: the turn was cancelled before it was sent.`;
       throw new CastellanError("TURN_CANCELLED", message, { details: { turnId }, cause: signal.reason });
     }
-    const ask = { prompt: text, command: call, idempotencyKey, timeoutMs, queueTimeoutMs, whenBusy, verbatimPrompts };
+    const own = { timeoutMs, queueTimeoutMs, whenBusy, verbatimPrompts, metadata };
+    const ask = { prompt: text, command: call, idempotencyKey, ...own };
     return this.#reach.turn({ key: this.#key, turnId, ask, messages, output, signal });
   }
 

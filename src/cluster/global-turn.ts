@@ -5,7 +5,9 @@ import type { ShownPiece } from "../claude/messages/shown.ts";
 import { type Clock, pause, type Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, isStorageFault, type PartialTurn } from "../errors.ts";
+import type { TurnOrigin } from "../events.ts";
 import { withoutUndefined } from "../fields.ts";
+import type { JsonObject } from "../journal/model/session-entry.ts";
 import { formatName, nameOfKey } from "../names.ts";
 import type { EventPosition } from "../session/streams/event-id.ts";
 import { EventLog } from "../session/streams/event-log.ts";
@@ -73,6 +75,9 @@ export class GlobalTurn implements TurnSource {
   #recalled = false;
   #touched = false;
   #attempts = 0;
+  #origin: TurnOrigin = "caller";
+  #metadata: JsonObject | undefined;
+  #promptId: string | undefined;
   #shown: readonly ShownPiece[] | undefined;
   /** The log number at which each attempt begins, and the owner's position of that message. */
   readonly #starts: { readonly number: number; readonly at: EventPosition }[] = [];
@@ -89,6 +94,7 @@ export class GlobalTurn implements TurnSource {
   constructor(request: GlobalTurnRequest, deps: GlobalTurnDeps) {
     this.id = request.turnId;
     this.#request = request;
+    this.#metadata = request.ask?.metadata;
     this.#deps = deps;
     this.#who = `global session ${formatName(nameOfKey(request.key))}, turn ${request.turnId}`;
     this.log = new EventLog(this.#who);
@@ -112,6 +118,18 @@ export class GlobalTurn implements TurnSource {
 
   get touched(): boolean {
     return this.#touched || this.#progress.touched;
+  }
+
+  get origin(): TurnOrigin {
+    return this.#origin;
+  }
+
+  get metadata(): JsonObject | undefined {
+    return this.#metadata;
+  }
+
+  get promptId(): string | undefined {
+    return this.#promptId;
   }
 
   get attempts(): number {
@@ -228,6 +246,8 @@ export class GlobalTurn implements TurnSource {
   #take(frame: Exclude<TurnFrame, { readonly type: "not_owner" | "left" }>): void {
     switch (frame.type) {
       case "found":
+        this.#origin = frame.origin ?? this.#origin;
+        this.#metadata = frame.metadata ?? this.#metadata;
         this.#found.resolve(true);
         // The same run may have resumed the turn anew.
         if (this.#from?.boot !== frame.boot || this.#from.number !== frame.number) {
@@ -245,6 +265,7 @@ export class GlobalTurn implements TurnSource {
       case "end": {
         this.#attempts = Math.max(this.#attempts, frame.attempts);
         this.#touched = frame.touched;
+        this.#promptId = frame.promptId ?? this.#promptId;
         const end = endOf(frame.outcome, this.#who, this.#request.output);
         if (this.#recalled) this.#shown = shownIn(frame.outcome, end);
         // A reader that has seen a part of the log cannot get the rest.
@@ -281,7 +302,7 @@ export class GlobalTurn implements TurnSource {
     return new CastellanError("TURN_INTERRUPTED", message, { details: all, cause });
   }
 
-  #append({ number, attempt, messages, life }: TurnFrame & { readonly type: "messages" }): void {
+  #append({ number, attempt, messages, life, promptId }: TurnFrame & { readonly type: "messages" }): void {
     const from = this.#from;
     if (from === undefined || number > from.number) return;
     // A node of an earlier release sends no life: it resumes a turn only in another run.
@@ -293,6 +314,7 @@ export class GlobalTurn implements TurnSource {
       this.#progress = new Progress();
     }
     if (life !== undefined) from.life = life;
+    this.#promptId = promptId ?? this.#promptId;
     if (this.#state === "accepted" || this.#state === "queued") this.#state = "running";
     for (const message of messages.slice(from.number - number)) {
       this.#progress.add(message);

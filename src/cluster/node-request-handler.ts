@@ -1,6 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError, type ErrorCode } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { TurnEnd } from "../session/streams/reply.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
@@ -202,11 +203,15 @@ async function* framesOf(
   signal: AbortSignal,
 ): AsyncGenerator<TurnFrame, void, undefined> {
   let number = after !== undefined && isStillOf(source, boot, after) ? after.number : 0;
-  const found = { type: "found", boot, number, recalled: source.recalled } as const;
-  yield found;
+  const found = (): TurnFrame => {
+    const { recalled, origin, metadata } = source;
+    return { type: "found", boot, number, recalled, origin, ...withoutUndefined({ metadata }) };
+  };
+  const { recalled } = source;
+  yield found();
   const accepted = await succeeds(source.accepted);
   // Whether the turn had ended before is known only after a read of the journal.
-  if (source.recalled && !found.recalled) yield { ...found, recalled: true };
+  if (source.recalled && !recalled) yield found();
   if (accepted) yield { type: "accepted" };
   if (messages && !source.recalled) {
     try {
@@ -248,7 +253,15 @@ function* byAttempt(
     const { life, attempt, number } = source.positionOf(first + from);
     let to = from + 1;
     while (to < batch.length && source.positionOf(first + to).attempt === attempt) to++;
-    yield { type: "messages", life, number, attempt, messages: batch.slice(from, to) };
+    const promptId = attempt === source.attempts ? source.promptId : undefined;
+    yield {
+      type: "messages",
+      life,
+      number,
+      attempt,
+      ...withoutUndefined({ promptId }),
+      messages: batch.slice(from, to),
+    };
     from = to;
   }
 }
@@ -265,9 +278,10 @@ async function endOfTurn(source: TurnSource): Promise<TurnFrame> {
 }
 
 function endFrame(source: TurnSource, end: TurnEnd): TurnFrame {
-  const { state, attempts, touched } = source;
+  const { state, attempts, touched, promptId } = source;
   if (!hasEnded(state)) throw new Error("the turn has a result but has not ended");
-  return { type: "end", state, attempts, touched, outcome: outcomeOf(end, source.shown) };
+  const outcome = outcomeOf(end, source.shown);
+  return { type: "end", state, attempts, touched, ...withoutUndefined({ promptId }), outcome };
 }
 
 /** Returns the frame for a turn that the session does not accept. */

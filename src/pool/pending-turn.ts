@@ -1,4 +1,5 @@
 import { CastellanError } from "../errors.ts";
+import type { JsonObject } from "../journal/model/session-entry.ts";
 import type { EventOptions } from "../session/record/event-readers.ts";
 import { leavable } from "../session/record/leavable.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
@@ -15,14 +16,17 @@ export class PendingTurn implements TurnSource {
   readonly result: Promise<Reply>;
   readonly accepted: Promise<void>;
   readonly log: TurnSource["log"] = { batches: (from) => this.#batches(from) };
+  readonly origin = "caller";
+  readonly metadata: JsonObject | undefined;
   readonly #withdraw: () => void;
   #turn: ({ readonly record: TurnRecord } & TurnCalls) | undefined;
   #failed = false;
   readonly #assigned: PromiseWithResolvers<TurnRecord> = Promise.withResolvers();
 
   /** @param withdraw takes the turn out of the wait queue, which cancels it */
-  constructor(id: string, withdraw: () => void) {
+  constructor(id: string, metadata: JsonObject | undefined, withdraw: () => void) {
     this.id = id;
+    this.metadata = metadata;
     this.#withdraw = withdraw;
     this.result = this.#assigned.promise.then(({ result }) => result);
     this.accepted = this.#assigned.promise.then(({ accepted }) => accepted);
@@ -36,6 +40,10 @@ export class PendingTurn implements TurnSource {
 
   get recalled(): boolean {
     return false;
+  }
+
+  get promptId(): string | undefined {
+    return this.#turn?.record.promptId;
   }
 
   get touched(): boolean {

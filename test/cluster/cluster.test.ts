@@ -53,6 +53,19 @@ describe("two nodes and a client", () => {
     expect((await follow(place)).match(/^event: \w+$/gm)).toEqual(["event: text", "event: result"]);
   });
 
+  it("give the metadata and the prompt id of a turn to every caller", async () => {
+    const session = cluster.client.session(global(["chat", "metadata"]));
+    const turn = session.stream("hello", { metadata: { user: "ann" } });
+    await turn.result();
+    expect([turn.metadata, turn.origin]).toEqual([{ user: "ann" }, "caller"]);
+    const found = await session.turn(turn.id);
+    await found?.result();
+    expect(found?.metadata).toEqual({ user: "ann" });
+    const [started] = await session.pastEvents({ types: ["turn_started"] });
+    expect(started).toMatchObject({ promptId: turn.promptId });
+    expect(found?.promptId).toBe(turn.promptId);
+  });
+
   it("list nodes, sessions and status", async () => {
     const { client } = cluster;
     await client.query(global(["chat", "b"]), "hello");

@@ -30,6 +30,18 @@ export class SimulatedTurn implements TurnSource {
     return this.#record.state;
   }
 
+  get origin(): TurnRecord["origin"] {
+    return this.#record.origin;
+  }
+
+  get metadata(): TurnRecord["metadata"] {
+    return this.#record.metadata;
+  }
+
+  get promptId(): string | undefined {
+    return this.#record.promptId;
+  }
+
   get recalled(): boolean {
     return this.#record.recalled;
   }

@@ -1,5 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError, type ErrorDetails } from "../../errors.ts";
+import type { TurnOrigin } from "../../events.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { EndedTurnState } from "../../journal/model/turn-entry.ts";
 import type { WhenBusy } from "../../session/options/options.ts";
@@ -41,6 +42,7 @@ export interface TurnAsked {
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;
   readonly whenBusy?: WhenBusy | undefined;
+  readonly metadata?: JsonObject | undefined;
 }
 
 /** An error as nodes send it. */
@@ -57,18 +59,26 @@ export interface SentError {
 export type TurnFrame =
   /**
    * The turn exists. Messages count from `number`: 0 unless the caller's `after` still applies. Sent again if the
-   * journal shows that the turn had already ended.
+   * journal shows that the turn had already ended. Nodes of earlier releases leave `origin` and `metadata` out.
    */
-  | { readonly type: "found"; readonly boot: string; readonly number: number; readonly recalled: boolean }
+  | {
+      readonly type: "found";
+      readonly boot: string;
+      readonly number: number;
+      readonly recalled: boolean;
+      readonly origin?: TurnOrigin;
+      readonly metadata?: JsonObject;
+    }
   /** The turn is in the journal. */
   | { readonly type: "accepted" }
   /**
    * Messages of one attempt. `number` is that of the first one in this life of the turn; nodes of earlier releases
-   * leave `life` out.
+   * leave `life` and `promptId` out.
    */
   | {
       readonly type: "messages";
       readonly life?: string;
+      readonly promptId?: string;
       readonly number: number;
       readonly attempt: number;
       readonly messages: readonly SDKMessage[];
@@ -79,6 +89,7 @@ export type TurnFrame =
       readonly state: EndedTurnState;
       readonly attempts: number;
       readonly touched: boolean;
+      readonly promptId?: string;
       readonly outcome: JsonObject;
     }
   /** The turn continues elsewhere: this node is leaving, or the session moves. */

@@ -1,5 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
+import type { TurnOrigin } from "../../events.ts";
 import { pick, withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { nameProblem } from "../../names.ts";
@@ -37,6 +38,7 @@ const turnRequest = z.looseObject({
       timeoutMs: z.number().nonnegative().exactOptional(),
       queueTimeoutMs: z.number().nonnegative().exactOptional(),
       whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).exactOptional(),
+      metadata: jsonObject.exactOptional(),
     })
     .exactOptional(),
   after: z.looseObject({ boot: z.string(), life: z.string().exactOptional(), number: count }).exactOptional(),
@@ -66,11 +68,20 @@ const eventsRequest = z.looseObject({
 });
 
 const turnFrame = z.discriminatedUnion("type", [
-  z.looseObject({ type: z.literal("found"), boot: z.string(), number: count, recalled: z.boolean() }),
+  z.looseObject({
+    type: z.literal("found"),
+    boot: z.string(),
+    number: count,
+    recalled: z.boolean(),
+    /** Also one of a later release. */
+    origin: z.custom<TurnOrigin>((value) => typeof value === "string").exactOptional(),
+    metadata: jsonObject.exactOptional(),
+  }),
   z.looseObject({ type: z.literal("accepted") }),
   z.looseObject({
     type: z.literal("messages"),
     life: z.string().exactOptional(),
+    promptId: z.string().exactOptional(),
     number: count,
     attempt: count,
     messages: z.array(message),
@@ -80,6 +91,7 @@ const turnFrame = z.discriminatedUnion("type", [
     state: z.enum(["completed", "failed", "interrupted", "cancelled", "timed_out"]),
     attempts: count,
     touched: z.boolean(),
+    promptId: z.string().exactOptional(),
     outcome: jsonObject,
   }),
   z.looseObject({ type: z.literal("left") }),

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import type { Duration } from "../../duration.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { formatName } from "../../names.ts";
+import { metadataSchema } from "./metadata.ts";
 import type { WhenBusy } from "./options.ts";
 import { isZodSchema } from "./output-schema.ts";
 import { type SessionSettings, sessionFields } from "./session-settings.ts";
@@ -22,6 +24,11 @@ export interface TurnOptions<Structured = unknown> {
   idempotencyKey?: string;
   /** Overrides the session's `verbatimPrompts`. */
   verbatimPrompts?: boolean;
+  /**
+   * The caller's own data about the turn, such as who asked for it: a JSON object of up to 16 kB. It is kept with the
+   * turn: `Turn.metadata`, `session.turns()` and the event `turn_accepted` have it. Claude does not see it.
+   */
+  metadata?: JsonObject;
   /** Aborting it ends the call at once: a waiting turn never runs, a running one is stopped. */
   signal?: AbortSignal;
   /**
@@ -37,6 +44,7 @@ export interface TurnSettings {
   readonly whenBusy: WhenBusy;
   readonly idempotencyKey: string | undefined;
   readonly verbatimPrompts: boolean;
+  readonly metadata: JsonObject | undefined;
   readonly signal: AbortSignal | undefined;
   readonly output: z.ZodType | undefined;
 }
@@ -47,6 +55,7 @@ const turnSchema = z.strictObject({
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).optional(),
   idempotencyKey: z.string().min(1).max(512).optional(),
   verbatimPrompts: z.boolean().optional(),
+  metadata: metadataSchema.optional(),
   signal: z.instanceof(AbortSignal).optional(),
   outputSchema: z.custom<z.ZodType>(isZodSchema, "expected a zod schema").optional(),
 });
@@ -58,6 +67,7 @@ interface CheckedTurnOptions {
   readonly whenBusy?: WhenBusy | undefined;
   readonly idempotencyKey?: string | undefined;
   readonly verbatimPrompts?: boolean | undefined;
+  readonly metadata?: JsonObject | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly outputSchema?: z.ZodType | undefined;
 }
@@ -94,6 +104,7 @@ export function turnSettings<Structured>(options: TurnOptions<Structured>, sessi
     whenBusy: parsed.whenBusy ?? session.whenBusy,
     idempotencyKey: parsed.idempotencyKey,
     verbatimPrompts: parsed.verbatimPrompts ?? session.verbatimPrompts,
+    metadata: parsed.metadata,
     signal: parsed.signal,
     output: parsed.outputSchema ?? session.output,
   };

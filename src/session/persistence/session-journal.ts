@@ -96,10 +96,10 @@ export class SessionJournal {
 
   /** Resolves once the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async accept(record: TurnRecord): Promise<void> {
-    const { id, prompt, promptKind, position, durable, timeoutMs, queueTimeoutMs, acceptedAt } = record;
+    const { id, prompt, promptKind, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, metadata } = record;
     const rest = {
       ...(promptKind === "text" ? {} : { promptKind }),
-      ...withoutUndefined({ timeoutMs }),
+      ...withoutUndefined({ timeoutMs, metadata }),
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
     const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...rest };

@@ -1,5 +1,6 @@
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { EndedTurnState, PromptKind } from "../../journal/model/turn-entry.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import type { TurnEnd } from "../streams/reply.ts";
@@ -12,13 +13,16 @@ export function turnAccepted({
   origin = "caller",
   prompt,
   promptKind = "text",
+  metadata,
 }: {
   readonly id: string;
   readonly origin?: TurnOrigin;
   readonly prompt: string;
   readonly promptKind?: PromptKind | undefined;
+  readonly metadata?: JsonObject | undefined;
 }): EventDraft {
-  return { type: "turn_accepted", turnId, origin, ...(origin === "caller" ? { prompt, promptKind } : {}) };
+  const asked = origin === "caller" ? { prompt, promptKind } : {};
+  return { type: "turn_accepted", turnId, origin, ...asked, ...withoutUndefined({ metadata }) };
 }
 
 /** Returns the events of a turn's end: what it had shown of unfinished blocks, and the end. */

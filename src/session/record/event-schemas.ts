@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { omit, own, withoutUndefined } from "../../fields.ts";
 import type { EventEntry } from "../../journal/model/event-entry.ts";
-import type { Json } from "../../journal/model/session-entry.ts";
+import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
 import type { ContentReference } from "./content.ts";
 import {
   EVENT_VERSION,
@@ -41,6 +41,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
     origin: z.enum(["caller", "task", "schedule"]),
     prompt: text.exactOptional(),
     promptKind: z.enum(["text", "command", "typed"]).exactOptional(),
+    metadata: z.custom<JsonObject>((value) => typeof value === "object" && value !== null).exactOptional(),
   }),
   turn_started: z.looseObject({ attempt: z.int(), promptId: z.string().exactOptional() }),
   turn_retried: z.looseObject({ reason: z.enum(["process_ended", "restarted", "not_sent", "unpaid"]) }),

@@ -24,6 +24,8 @@ export interface RecordedEventFields {
     readonly origin: TurnOrigin;
     readonly prompt?: EventText;
     readonly promptKind?: PromptKind;
+    /** The caller's own data. */
+    readonly metadata?: JsonObject;
   };
   /** The process gets the turn's prompt, for the `attempt`-th time, from 1. */
   turn_started: { readonly attempt: number; readonly promptId?: string };

@@ -7,6 +7,7 @@ import type { Timer } from "../../clock.ts";
 import { CastellanError, type ConversationFate, type PartialTurn } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { EventPosition } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
@@ -20,6 +21,9 @@ export interface TurnRequest {
   /** Distinguishes this record's numbering from that of another record of the same turn. */
   readonly life?: string;
   readonly output?: z.ZodType | undefined;
+  readonly metadata?: JsonObject | undefined;
+  /** Id of the prompt in the last attempt before the application restarted. */
+  readonly promptId?: string | undefined;
   /** Default `"text"`. */
   readonly promptKind?: PromptKind | undefined;
   readonly timeoutMs?: number | undefined;
@@ -48,6 +52,9 @@ type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt
   readonly since: number;
 };
 
+/** What the call that put a turn into the journal decides, and what is known of its last attempt. */
+type AdoptedOptions = Pick<TurnRequest, "timeoutMs" | "metadata" | "promptId">;
+
 /** A turn as its session sees it. Callers get a `Turn`. */
 export class TurnRecord {
   readonly id: string;
@@ -57,6 +64,10 @@ export class TurnRecord {
   readonly promptKind: PromptKind;
   /** Parses a structured answer. */
   readonly output: z.ZodType | undefined;
+  /** The caller's own data. */
+  metadata: JsonObject | undefined;
+  /** Id of its prompt in the last attempt, once there is one. */
+  promptId: string | undefined;
   timeoutMs: number | undefined;
   queueTimeoutMs: number;
   durable: boolean;
@@ -109,6 +120,8 @@ export class TurnRecord {
     this.origin = request.origin ?? "caller";
     this.promptKind = request.promptKind ?? "text";
     this.output = request.output;
+    this.metadata = request.metadata;
+    this.promptId = request.promptId;
     this.life = request.life ?? "";
     this.timeoutMs = request.timeoutMs;
     this.queueTimeoutMs = request.queueTimeoutMs ?? Number.POSITIVE_INFINITY;
@@ -269,7 +282,7 @@ export class TurnRecord {
   }
 
   /** Becomes a turn that waits in the journal, where another call has put it; that call's options count. */
-  adopt({ durable, position, attempts, ...times }: Required<Adopted> & Pick<TurnRequest, "timeoutMs">): void {
+  adopt({ durable, position, attempts, metadata, promptId, ...times }: Required<Adopted> & AdoptedOptions): void {
     for (const watch of this.#watches.splice(0)) watch.cancel();
     this.durable ||= durable;
     this.position = position;
@@ -278,6 +291,8 @@ export class TurnRecord {
     this.acceptedAt = times.acceptedAt;
     this.since = times.since;
     this.attempts = attempts;
+    this.metadata = metadata;
+    this.promptId = promptId;
     this.#before = attempts;
     this.submitted = true;
     this.enqueued();

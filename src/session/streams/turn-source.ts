@@ -1,5 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { ShownPiece } from "../../claude/messages/shown.ts";
+import type { TurnOrigin } from "../../events.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { EventPosition } from "./event-id.ts";
 import type { Reply } from "./reply.ts";
 import type { TurnState } from "./turn-state.ts";
@@ -8,6 +10,11 @@ import type { TurnState } from "./turn-state.ts";
 export interface TurnSource {
   readonly id: string;
   readonly state: TurnState;
+  readonly origin: TurnOrigin;
+  /** The caller's own data, if there is any. */
+  readonly metadata: JsonObject | undefined;
+  /** Id of the prompt in the last attempt, once it is known. */
+  readonly promptId: string | undefined;
   readonly recalled: boolean;
   /** The known output of a recalled turn, once its outcome is known. */
   readonly shown: readonly ShownPiece[] | undefined;

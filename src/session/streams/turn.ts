@@ -1,6 +1,8 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Delta, ToolUse } from "../../claude/messages/shown.ts";
 import { CastellanError } from "../../errors.ts";
+import type { TurnOrigin } from "../../events.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { formatName, type SessionName } from "../../names.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
@@ -59,6 +61,25 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   get state(): TurnState {
     return this.#record.state;
+  }
+
+  /** Who began the turn: a caller, or Claude Code by itself, after a background task or on a schedule. */
+  get origin(): TurnOrigin {
+    return this.#record.origin;
+  }
+
+  /** The caller's own data, as given with the option `metadata`. */
+  get metadata(): JsonObject | undefined {
+    return this.#record.metadata;
+  }
+
+  /**
+   * The id of the prompt in the conversation, for `session.rewindFiles`. Each attempt has another one. `undefined` while
+   * the turn waits for its first attempt, and for a turn that Claude Code began by itself; of a global session, until
+   * the first message or the end has arrived here.
+   */
+  get promptId(): string | undefined {
+    return this.#record.promptId;
   }
 
   /**

@@ -356,6 +356,7 @@ export class Dispatcher {
       displaced: undefined,
       end: undefined,
     });
+    record.promptId = uuid;
     record.started();
     this.#signal({ type: "turn_started" });
     publish("castellan:turn:begin", () => this.#beginningOf(record, uuid));

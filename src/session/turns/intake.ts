@@ -1,5 +1,6 @@
 import { CastellanError } from "../../errors.ts";
 import { publish } from "../../events.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
@@ -122,6 +123,7 @@ export class Intake {
   /** Returns the record of a journal's turn. A caller may have asked for it by its key before it was loaded. */
   #recordOf(entry: TurnEntry): TurnRecord {
     const { id, prompt, promptKind = "text", position, durable, timeoutMs, acceptedAt, attempts } = entry;
+    const { metadata, promptId } = entry;
     const { clock, settings } = this.#context;
     const { output, queueTimeout: usual } = settings;
     // The clock may have been set back; a turn cannot have waited for a negative time.
@@ -131,13 +133,14 @@ export class Intake {
     if (early !== undefined) {
       this.#mailbox.remove(early);
       if (!early.ended && early.prompt === prompt && early.promptKind === promptKind) {
-        early.adopt({ durable, position, attempts, ...times });
+        early.adopt({ durable, position, attempts, metadata, promptId, ...times });
         return early;
       }
       this.#kept.forget(early);
       if (!early.ended) early.leave(this.#otherPrompt());
     }
-    const record = this.#record(id, prompt, { output, promptKind, position, durable, attempts, ...times });
+    const request = { output, promptKind, position, durable, attempts, metadata, promptId, ...times };
+    const record = this.#record(id, prompt, request);
     this.#kept.add(record);
     return record;
   }
@@ -160,8 +163,8 @@ export class Intake {
   /** Restores a turn that ended before it was asked for. */
   recall(entry: TurnEntry): TurnRecord | undefined {
     if (entry.state === "queued" || entry.state === "running") return undefined;
-    const { id, prompt, promptKind, attempts } = entry;
-    const record = this.#record(id, prompt, { promptKind, attempts });
+    const { id, prompt, promptKind, attempts, origin } = entry;
+    const record = this.#record(id, prompt, { promptKind, attempts, ...withoutUndefined({ origin }) });
     this.#recall(record, entry, entry.state, this.#context.settings.output);
     return record;
   }
@@ -234,8 +237,15 @@ export class Intake {
     return true;
   }
 
-  #recall(record: TurnRecord, { outcome }: TurnEntry, as: EndedTurnState, output: TurnRecord["output"]): void {
+  #recall(
+    record: TurnRecord,
+    { outcome, metadata, promptId }: TurnEntry,
+    as: EndedTurnState,
+    output: TurnRecord["output"],
+  ): void {
     const end = endOf(outcome, this.#context.who, output);
+    record.metadata = metadata;
+    record.promptId = promptId;
     record.recall(as, end, shownIn(outcome, end));
   }
 
