@@ -130,6 +130,12 @@ export type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } f
 export type { Json, JsonObject, SessionEntry } from "./journal/model/session-entry.ts";
 export type { ModelSpending, Spending, Usage } from "./journal/model/spending.ts";
 export type {
+  TranscriptHead,
+  TranscriptKey,
+  TranscriptPart,
+  TranscriptStore,
+} from "./journal/model/transcript-entry.ts";
+export type {
   AcceptedTurn,
   EndedTurnState,
   PromptKind,

@@ -67,7 +67,7 @@ describe("ClusterJournal", () => {
   let where: Place | undefined;
   const NODE_TABLES = [
     ...["nodes", "globals", "batches", "sessions", "turns", "spent", "approvals"],
-    ...["event_logs", "events", "contents", "event_contents"],
+    ...["event_logs", "events", "contents", "event_contents", "journal_transcripts", "journal_transcript_parts"],
   ];
 
   /** Returns an empty journal whose node owns every session that is written. */

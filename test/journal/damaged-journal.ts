@@ -50,6 +50,13 @@ function ofSession(session: string): Change[] {
     ...[1, 2, 3].map((number) =>
       appendingWith(event(number, { session, turn: `turn of ${session}` }), content(`of ${session} in ${number % 2}`)),
     ),
+    ...[1, 2, 3].map((number): Change => {
+      const lines = `{"uuid":"line ${number} of ${session.slice(1, -1)}"}\n`;
+      return {
+        type: "transcript_appended",
+        part: { session, conversationId: `of ${session}`, lines, lastUuid: `${number}` },
+      };
+    }),
   ];
 }
 
@@ -108,6 +115,9 @@ const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
     (journal: Journal) => allEvents(journal, { session, turn: `turn of ${session}` }),
     (journal: Journal) => journal.eventExtent(session),
     (journal: Journal) => journal.content(content(`of ${session} in 1`).hash),
+    (journal: Journal) => journal.transcripts?.of(`of ${session}`) ?? Promise.resolve([]),
+    (journal: Journal) => journal.transcripts?.writtenBy(session) ?? Promise.resolve([]),
+    (journal: Journal) => Array.fromAsync(journal.transcripts?.lines({ conversationId: `of ${session}` }) ?? []),
   ]),
   ...TURNS.map(
     ({ id }) =>

@@ -88,6 +88,26 @@ describe("SQLite journal with a flipped bit", () => {
     await journal.close();
   });
 
+  it("refuses a transcript with a damaged part, and tells of a damaged owner", async () => {
+    const path = await written();
+    const [one = "", other = ""] = SESSIONS;
+    alter(path, "UPDATE transcript_parts SET lines = replace(lines, 'line 2', 'line 9') WHERE lines LIKE '%user 0%'");
+    alter(path, `UPDATE transcripts SET session = 'another' WHERE session = '${other}'`);
+    const heard = warnings();
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    expect(journal.damage).toContain("damaged rows in transcripts: 1");
+    const { transcripts } = journal;
+    const read = Array.fromAsync(transcripts?.lines({ conversationId: `of ${one}` }) ?? []);
+    const error = await errorOf(read);
+    expect([error.code, error.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: "damaged" }]);
+    expect(error.message).toContain(`a part of the transcript of conversation of ${one} differs from what was written`);
+    expect((await errorOf(transcripts?.of(`of ${other}`) ?? Promise.resolve())).details).toEqual({ reason: "damaged" });
+    expect((await transcripts?.of(`of ${one}`))?.[0]?.lastUuid).toBe("3");
+    await journal.close();
+    await expect.poll(() => heard.some((message) => message.includes("rows in transcripts"))).toBe(true);
+  });
+
   it("refuses the damaged costs, also after more was spent", async () => {
     const path = await written();
     alter(path, `UPDATE spending SET cost_usd = 5 WHERE session = '"user 1"'`);

@@ -58,7 +58,10 @@ const ELSEWHERE = expect.objectContaining({ what: "files" });
 /** Returns the rows of a SQLite journal as text. */
 function contentsOf(path: string): string {
   using database = new DatabaseSync(path, { readOnly: true });
-  const tables = ["sessions", "turns", "approvals", "spending", "conversations", "event_logs", "events", "contents"];
+  const tables = [
+    ...["sessions", "turns", "approvals", "spending", "conversations", "event_logs", "events", "contents"],
+    ...["transcripts", "transcript_parts"],
+  ];
   return JSON.stringify(tables.map((table) => database.prepare(`SELECT * FROM ${table}`).all()));
 }
 

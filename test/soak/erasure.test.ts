@@ -202,7 +202,7 @@ describe("Supervisor.eraseSession with transcripts in PostgreSQL", () => {
     expect(await supervisor.eraseSession(name)).toMatchObject({ turns: 3, transcripts: 2, left: [] });
     const tables = [
       ...["sessions", "turns", "approvals", "spent", "conversations", "event_logs", "events", "contents"],
-      ...["transcripts", "transcript_entries"],
+      ...["transcripts", "transcript_entries", "journal_transcripts", "journal_transcript_parts"],
     ];
     for (const table of tables) {
       const rows = await server.sql(`select * from ${place.schema}.${table}`);

@@ -14,9 +14,11 @@ import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } f
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { sumOf } from "../model/spending.ts";
+import type { TranscriptStore } from "../model/transcript-entry.ts";
 import { type TurnEntry, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { MemoryEvents } from "./memory-events.ts";
+import { MemoryTranscripts } from "./memory-transcripts.ts";
 
 /** Spending on one model by one session on one day. */
 type Spent = UsageEntry & { readonly [Dimension in UsageDimension]: string };
@@ -41,8 +43,13 @@ class MemoryJournal implements Journal {
   /** By session, in order. */
   readonly #left = new Map<string, ConversationEntry[]>();
   readonly #events = new MemoryEvents();
+  readonly #transcripts = new MemoryTranscripts(() => this.#refuseIfClosed());
   #owner: JournalOwner | undefined;
   #written = 0;
+
+  get transcripts(): TranscriptStore {
+    return this.#transcripts;
+  }
 
   async open(owner: JournalOwner): Promise<void> {
     if (this.#owner !== undefined && this.#owner.id !== owner.id) throw inUse(this.location, this.#owner);
@@ -206,6 +213,7 @@ class MemoryJournal implements Journal {
         const others = left.filter(({ conversationId }) => conversationId !== change.conversationId);
         if (others.length > 0) this.#left.set(change.session, others);
         else this.#left.delete(change.session);
+        this.#transcripts.forget(change.session, change.conversationId);
         break;
       }
       case "turn_accepted": {
@@ -262,6 +270,9 @@ class MemoryJournal implements Journal {
       case "event_appended":
         this.#events.append(change);
         break;
+      case "transcript_appended":
+        this.#transcripts.append(change.part);
+        break;
     }
   }
 
@@ -299,6 +310,7 @@ class MemoryJournal implements Journal {
     this.#unfinished.delete(key);
     this.#left.delete(key);
     this.#events.forget(key);
+    this.#transcripts.forget(key);
     for (const { id, session } of this.#turns.values()) if (session === key) this.#turns.delete(id);
     for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
   }

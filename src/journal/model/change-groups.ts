@@ -53,6 +53,7 @@ function subjectOf(change: Change): string | undefined {
     case "spent":
     case "conversation_left":
     case "event_appended":
+    case "transcript_appended":
       return undefined;
     case "approval_requested":
       return `approval ${change.approval.id}`;

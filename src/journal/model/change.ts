@@ -3,13 +3,17 @@ import type { ConversationEntry } from "./conversation-entry.ts";
 import type { ContentEntry, EventEntry } from "./event-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import type { ModelSpending } from "./spending.ts";
+import type { TranscriptPart } from "./transcript-entry.ts";
 import type { AcceptedTurn, EndedTurnState } from "./turn-entry.ts";
 
 /** A change of a journal. A change of an unknown or ended turn or approval has no effect: a turn ends once. */
 export type Change =
   /** Replaces the entry of the session. */
   | { readonly type: "session_saved"; readonly session: SessionEntry }
-  /** Deletes everything about the session except its spending. Its next event has the number 1. */
+  /**
+   * Deletes everything about the session, with the transcripts that belong to it, except its spending. Its next event
+   * has the number 1.
+   */
   | { readonly type: "session_forgotten"; readonly session: string }
   /**
    * As `session_forgotten`, and moves the session's spending to the key `as`, which is no session's, so that the name
@@ -17,7 +21,7 @@ export type Change =
    */
   | { readonly type: "session_erased"; readonly session: string; readonly as: string }
   | { readonly type: "conversation_left"; readonly conversation: ConversationEntry }
-  /** Nothing remains of a conversation that the session had left. */
+  /** Nothing remains of a conversation that the session had left. Deletes its transcripts, if they are the session's. */
   | { readonly type: "conversation_erased"; readonly session: string; readonly conversationId: string }
   /** Has no effect if the turn exists. */
   | { readonly type: "turn_accepted"; readonly turn: AcceptedTurn }
@@ -61,7 +65,9 @@ export type Change =
    * `contents` brings what the event refers to; a content that is stored already is ignored, and so is one that the
    * event does not name. A content that was stored only by deleted events is gone, so bring each content always.
    */
-  | { readonly type: "event_appended"; readonly event: EventEntry; readonly contents?: readonly ContentEntry[] };
+  | { readonly type: "event_appended"; readonly event: EventEntry; readonly contents?: readonly ContentEntry[] }
+  /** Appends to a transcript, and begins it if needed. Only for a journal with `transcripts`. */
+  | { readonly type: "transcript_appended"; readonly part: TranscriptPart };
 
 /** Changes that are applied together or not at all. */
 export interface Batch {

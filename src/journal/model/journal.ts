@@ -4,6 +4,7 @@ import type { Batch } from "./change.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery, EventRetention } from "./event-entry.ts";
 import type { SessionEntry } from "./session-entry.ts";
+import type { TranscriptStore } from "./transcript-entry.ts";
 import type { TurnEntry, TurnQuery } from "./turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "./usage-entry.ts";
 
@@ -62,6 +63,11 @@ export interface Journal {
    * outcome is then reported only after it is written. Default `false`.
    */
   readonly shared?: boolean;
+  /**
+   * The transcripts of the sessions' conversations. Optional: without it the journal receives no `transcript_appended`,
+   * and conversations exist only where Claude Code keeps them.
+   */
+  readonly transcripts?: TranscriptStore;
   /** Releases the journal. Idempotent. */
   close(): Promise<void>;
   /**

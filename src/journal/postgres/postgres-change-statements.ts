@@ -17,6 +17,9 @@ const NOTHING_OF_IT = `
       no_logs as (delete from event_logs using forgotten where event_logs.session = forgotten.session),
       no_turns as (delete from turns using forgotten where turns.session = forgotten.session),
       no_approvals as (delete from approvals using forgotten where approvals.session = forgotten.session),
+      no_transcripts as (
+        delete from journal_transcripts using forgotten where journal_transcripts.session = forgotten.session
+      ),
       no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
 
 /* Only the owner of a session appends to its log. The limits keep the planner from reading all logs. */
@@ -65,8 +68,13 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
       as row (session text, conversation_id text, memory text, left_at double precision)`,
 
   conversation_erased: `
-    delete from conversations using json_to_recordset($1) as row (session text, conversation_id text)
-    where conversations.session = row.session and conversations.conversation_id = row.conversation_id`,
+    with erased as (select * from json_to_recordset($1) as row (session text, conversation_id text)),
+      no_transcripts as (
+        delete from journal_transcripts using erased where journal_transcripts.session = erased.session
+          and journal_transcripts.conversation_id = erased.conversation_id
+      )
+    delete from conversations using erased
+    where conversations.session = erased.session and conversations.conversation_id = erased.conversation_id`,
 
   turn_accepted: `
     insert into turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
@@ -127,7 +135,25 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
 
   /* The logs exist. */
   event_appended: APPEND,
+
+  /* The transcripts exist. */
+  transcript_appended: `
+    insert into journal_transcript_parts (transcript, number, last_uuid, lines)
+    select id, last + row_number() over (partition by id order by row.ordinal), last_uuid, lines
+    from json_to_recordset($1)
+      as row (ordinal integer, conversation_id text, subpath text, last_uuid text, lines text)
+      join journal_transcripts using (conversation_id, subpath)
+      cross join lateral (
+        select coalesce(max(number), 0) as last from journal_transcript_parts where transcript = id
+      ) as parts`,
 };
+
+/** Creates the transcripts that do not exist, and assigns them to their sessions. */
+export const BEGIN_TRANSCRIPTS = `
+  insert into journal_transcripts (conversation_id, subpath, session)
+  select conversation_id, subpath, session
+    from json_to_recordset($1) as row (conversation_id text, subpath text, session text)
+  on conflict (conversation_id, subpath) do update set session = excluded.session`;
 
 /** Creates the logs of sessions that have none. */
 export const BEGIN_LOGS = `

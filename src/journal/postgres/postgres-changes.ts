@@ -7,6 +7,7 @@ import { toText } from "../model/stored-text.ts";
 import {
   APPEND_WITH_CONTENTS,
   BEGIN_LOGS,
+  BEGIN_TRANSCRIPTS,
   CHANGE_STATEMENTS,
   DROP_UNUSED_CONTENTS,
   LOCK_CONTENTS,
@@ -37,6 +38,7 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
   try {
     return changeGroups(changes).flatMap((group) => {
       if (group.type === "event_appended") return appending(group.changes);
+      if (group.type === "transcript_appended") return appendingParts(group.changes);
       const statement = { text: CHANGE_STATEMENTS[group.type], rows: JSON.stringify(changeRows(group)) };
       const deletes = group.type === "session_forgotten" || group.type === "session_erased";
       const locks = deletes ? [LOCK_LOGS, LOCK_CONTENTS] : [];
@@ -49,7 +51,9 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
 }
 
 /** Returns the changes of a group as rows for their statement, see postgres-change-statements.ts. */
-function changeRows(group: Exclude<ChangeGroup, { readonly type: "event_appended" }>): object[] {
+function changeRows(
+  group: Exclude<ChangeGroup, { readonly type: "event_appended" | "transcript_appended" }>,
+): object[] {
   switch (group.type) {
     case "session_saved":
       return group.changes.map(({ session }) => ({
@@ -169,6 +173,29 @@ function appending(changes: readonly ChangeOf<"event_appended">[]): ChangeStatem
     ...stored.map(({ row, data }) => ({ text: STORE_CONTENT, rows: JSON.stringify([row]), data })),
     { text: APPEND_WITH_CONTENTS, rows: events },
     { text: DROP_UNUSED_CONTENTS, rows: JSON.stringify(stored.map(({ row }) => ({ hash: row.hash }))) },
+  ];
+}
+
+/** Creates the transcripts before their parts. */
+function appendingParts(changes: readonly ChangeOf<"transcript_appended">[]): ChangeStatement[] {
+  const rows = changes.map(({ part }, ordinal) => ({
+    ordinal,
+    conversation_id: toText(part.conversationId),
+    subpath: toText(part.subpath ?? ""),
+    session: toText(part.session),
+    last_uuid: part.lastUuid === undefined ? null : toText(part.lastUuid),
+    lines: toText(part.lines),
+  }));
+  // The statement can update a row only once.
+  const transcripts = new Map(
+    rows.map(({ conversation_id, subpath, session }) => [
+      JSON.stringify([conversation_id, subpath]),
+      { conversation_id, subpath, session },
+    ]),
+  );
+  return [
+    { text: BEGIN_TRANSCRIPTS, rows: JSON.stringify([...transcripts.values()]) },
+    { text: CHANGE_STATEMENTS.transcript_appended, rows: JSON.stringify(rows) },
   ];
 }
 

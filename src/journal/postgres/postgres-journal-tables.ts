@@ -128,6 +128,27 @@ const TURN_DETAILS = `
   create index turns_by_number on turns (session, seq);
 `;
 
+/* The transcripts of conversations, and, with a subpath, of their subagents. The names `transcripts` and
+ * `transcript_entries` belong to the session store, which may be in the same schema.
+ */
+const TRANSCRIPTS = `
+  create table journal_transcripts (
+    id bigint generated always as identity primary key,
+    conversation_id text not null,
+    subpath text not null,
+    session text not null,
+    unique (conversation_id, subpath)
+  );
+  create index journal_transcripts_by_session on journal_transcripts (session);
+  create table journal_transcript_parts (
+    transcript bigint not null references journal_transcripts on delete cascade,
+    number bigint not null,
+    last_uuid text,
+    lines text not null,
+    primary key (transcript, number)
+  );
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -136,5 +157,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: CONVERSATIONS, additive: true },
     { sql: EVENTS, additive: true },
     { sql: TURN_DETAILS, additive: true },
+    { sql: TRANSCRIPTS, additive: true },
   ],
 };

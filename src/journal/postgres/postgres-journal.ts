@@ -9,6 +9,7 @@ import { pruneEvents } from "../model/event-pruning.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { fromText, toText } from "../model/stored-text.ts";
+import type { TranscriptStore } from "../model/transcript-entry.ts";
 import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { type ChangeStatement, parametersOf, statementsOf } from "./postgres-changes.ts";
@@ -28,6 +29,7 @@ import {
 } from "./postgres-events.ts";
 import { notOpen, subjectOf } from "./postgres-fault.ts";
 import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
+import { journalTranscripts } from "./postgres-journal-transcripts.ts";
 import { type PostgresLocation, type PostgresOptions, postgresLocation } from "./postgres-location.ts";
 import { PostgresOwnership } from "./postgres-ownership.ts";
 import {
@@ -113,6 +115,7 @@ interface OpenJournal {
 /** A journal in PostgreSQL. `JournalFencing` decides who may write it. */
 export class PostgresJournal implements Journal {
   readonly location: string;
+  readonly transcripts: TranscriptStore = journalTranscripts((text, values) => this.#read(text, values));
   readonly #where: PostgresLocation;
   readonly #clock: Clock;
   readonly #fencing: JournalFencing;

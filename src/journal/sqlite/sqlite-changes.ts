@@ -5,6 +5,7 @@ import { checksumOf, NO_OUTCOME } from "./sqlite-checksum.ts";
 import type { EventBatch } from "./sqlite-event-heads.ts";
 import type { Step } from "./sqlite-messages.ts";
 import { SQL } from "./sqlite-statements.ts";
+import { appendingPart, deletingConversation, deletingTranscripts } from "./sqlite-transcripts.ts";
 
 type Value = string | number | null;
 
@@ -28,7 +29,10 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
       return [inserting("leaveConversation", toText(session), toText(conversationId), JSON.stringify(memory), leftAt)];
     }
     case "conversation_erased":
-      return [step("eraseConversation", toText(change.session), toText(change.conversationId))];
+      return [
+        step("eraseConversation", toText(change.session), toText(change.conversationId)),
+        ...deletingConversation(change.session, change.conversationId),
+      ];
     case "turn_accepted": {
       const { id, session, prompt, promptKind = null, position, durable, acceptedAt, origin = null } = change.turn;
       const metadata = change.turn.metadata === undefined ? null : JSON.stringify(change.turn.metadata);
@@ -72,6 +76,8 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
       return [changing("settleApproval", [change.outcome, change.at], toText(change.approval))];
     case "event_appended":
       return events.append(change);
+    case "transcript_appended":
+      return appendingPart(change.part);
     default:
       return change satisfies never;
   }
@@ -79,7 +85,12 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
 
 function forgetting(session: string, events: EventBatch): Step[] {
   const names = ["forgetSession", "forgetTurns", "forgetApprovals", "forgetConversations"] as const;
-  return [step("leaveResidue"), ...names.map((name) => step(name, toText(session))), ...events.forget(session)];
+  return [
+    step("leaveResidue"),
+    ...names.map((name) => step(name, toText(session))),
+    ...events.forget(session),
+    ...deletingTranscripts(session),
+  ];
 }
 
 /** Inserts a row with a checksum over its values. */

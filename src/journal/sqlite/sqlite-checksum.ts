@@ -55,7 +55,9 @@ export type Checked =
   | "spending"
   | "event_logs"
   | "events"
-  | "contents";
+  | "contents"
+  | "transcripts"
+  | "transcript_parts";
 
 /** The columns of each checksum, in order. */
 const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
@@ -79,14 +81,21 @@ const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
   event_logs: ["id", "session", "pruned_number", "pruned_offset"],
   events: ["log", "number", "at", "type", "turn", "end_offset", "contents", "body"],
   contents: ["hash", "media_type", "data"],
+  transcripts: ["conversation_id", "subpath", "session"],
+  transcript_parts: ["transcript", "number", "last_uuid", "lines"],
 };
 
 /** The last column of these can be long; its checksum stands for it in the checksum of the row. */
-const LAST_IS_LONG: { readonly [Of in Checked]?: string } = { progress: "outcome", events: "body" };
+const LAST_IS_LONG: { readonly [Of in Checked]?: string } = {
+  progress: "outcome",
+  events: "body",
+  transcript_parts: "lines",
+};
 
 /** Columns of a checksum that the table has in another form. */
 const COMPUTED: { readonly [Of in Checked]?: { readonly [column: string]: string } } = {
   events: { log: "position >> 32", number: "position & 4294967295" },
+  transcript_parts: { transcript: "position >> 32", number: "position & 4294967295" },
 };
 
 /** The checksum of no outcome, in the checksum of a turn. */

@@ -15,7 +15,7 @@ const MOST = 10;
 const OF_INDEX = /^row \d+ missing from index /;
 
 /** Rows that are found by their own columns: a row with a changed key is not found, and so never read. */
-const FOUND_BY_KEY = ["sessions", "spending", "event_logs"] as const;
+const FOUND_BY_KEY = ["sessions", "spending", "event_logs", "transcripts"] as const;
 
 const FOUND_BY_INDEX = [
   `SELECT count(*) AS damaged FROM turns WHERE accepted_checksum IS NOT ${checksumIn("accepted")}
@@ -24,6 +24,7 @@ const FOUND_BY_INDEX = [
   `SELECT count(*) AS damaged FROM conversations WHERE checksum IS NOT ${checksumIn("conversations")}`,
   `SELECT count(*) AS damaged FROM events WHERE checksum IS NOT ${checksumIn("events")}`,
   `SELECT count(*) AS damaged FROM contents WHERE checksum IS NOT ${checksumIn("contents")}`,
+  `SELECT count(*) AS damaged FROM transcript_parts WHERE checksum IS NOT ${checksumIn("transcript_parts")}`,
 ];
 
 /**

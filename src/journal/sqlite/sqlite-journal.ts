@@ -11,6 +11,7 @@ import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } f
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { fromText, toText } from "../model/stored-text.ts";
+import type { TranscriptStore } from "../model/transcript-entry.ts";
 import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { stepsOf } from "./sqlite-changes.ts";
@@ -47,6 +48,7 @@ import {
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { SQL, turnsQuestion, usageQuestion } from "./sqlite-statements.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
+import { sqliteTranscripts } from "./sqlite-transcripts.ts";
 
 /** Location of a journal in a SQLite file. */
 export interface SqliteOptions {
@@ -88,6 +90,9 @@ class SqliteJournal implements Journal {
   #expunging: SqliteExpunging | undefined;
   #damage: string | undefined;
   readonly #heads = new EventHeads();
+  readonly transcripts: TranscriptStore = sqliteTranscripts((entryOf, sql, ...parameters) =>
+    this.#entries(entryOf, sql, ...parameters),
+  );
   /** Pending while the file is reopened; all calls wait for it. */
   #opening: Promise<void> | undefined;
 

@@ -5,6 +5,7 @@ import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent } from "../model/event-entry.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
 import { fromText } from "../model/stored-text.ts";
+import type { TranscriptHead } from "../model/transcript-entry.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
 import type { UsageEntry } from "../model/usage-entry.ts";
 import { type Checked, expectedOf } from "./sqlite-checksum.ts";
@@ -22,6 +23,8 @@ const NOUNS: { readonly [Of in Checked]: string } = {
   event_logs: "the events of session",
   events: "event",
   contents: "content",
+  transcripts: "the transcript of conversation",
+  transcript_parts: "a part of the transcript of conversation",
 };
 
 /** A damaged row: it differs from what was written, by a flipped bit or another program's change. */
@@ -121,6 +124,22 @@ export function contentOf(row: Row): ContentEntry {
     ...(row["media_type"] === null ? {} : { mediaType: text(row["media_type"]) }),
     data: data instanceof Uint8Array ? data : new Uint8Array(),
   };
+}
+
+export function transcriptHeadOf(row: Row): TranscriptHead {
+  verify("transcripts", row, "checksum", text(row["conversation_id"]));
+  return {
+    session: text(row["session"]),
+    conversationId: text(row["conversation_id"]),
+    ...(row["subpath"] === "" ? {} : { subpath: text(row["subpath"]) }),
+    ...(row["last_uuid"] === null ? {} : { lastUuid: text(row["last_uuid"]) }),
+  };
+}
+
+/** @param conversationId as in the query; the row has only a number for it */
+export function linesOf(conversationId: string, row: Row): string {
+  verify("transcript_parts", row, "checksum", conversationId);
+  return text(row["lines"]);
 }
 
 export function usageOf(row: Row): UsageEntry {

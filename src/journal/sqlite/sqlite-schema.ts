@@ -165,6 +165,27 @@ const TURN_DETAILS = `
   CREATE INDEX turns_by_number ON turns (session);
 `;
 
+const TRANSCRIPTS = `
+  -- The transcripts of conversations, and, with a subpath, of their subagents. They belong to a session.
+  CREATE TABLE transcripts (
+    id INTEGER PRIMARY KEY,
+    conversation_id TEXT NOT NULL,
+    subpath TEXT NOT NULL,
+    session TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    UNIQUE (conversation_id, subpath)
+  ) STRICT;
+  CREATE INDEX transcripts_of_session ON transcripts (session);
+
+  -- The position is the id of the transcript, shifted by 32 bits, plus a number that rises with each part.
+  CREATE TABLE transcript_parts (
+    position INTEGER PRIMARY KEY,
+    last_uuid TEXT,
+    checksum INTEGER NOT NULL,
+    lines TEXT NOT NULL
+  ) STRICT;
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -174,6 +195,7 @@ export const MIGRATIONS: readonly string[] = [
   OPENINGS,
   EVENTS,
   TURN_DETAILS,
+  TRANSCRIPTS,
 ];
 
 /**

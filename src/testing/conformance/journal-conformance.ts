@@ -4,6 +4,7 @@ import { type JournalCases, OTHER, OWNER } from "./journal-case.ts";
 import { EVENT_CASES } from "./journal-event-cases.ts";
 import { SESSION_CASES } from "./journal-session-cases.ts";
 import { STORAGE_CASES } from "./journal-storage-cases.ts";
+import { TRANSCRIPT_CASES } from "./journal-transcript-cases.ts";
 import { TURN_CASES } from "./journal-turn-cases.ts";
 import { USAGE_CASES } from "./journal-usage-cases.ts";
 
@@ -14,7 +15,14 @@ export interface ConformanceCase {
   run(): Promise<void>;
 }
 
-const CASES: JournalCases = { ...STORAGE_CASES, ...SESSION_CASES, ...TURN_CASES, ...USAGE_CASES, ...EVENT_CASES };
+const CASES: JournalCases = {
+  ...STORAGE_CASES,
+  ...SESSION_CASES,
+  ...TURN_CASES,
+  ...USAGE_CASES,
+  ...EVENT_CASES,
+  ...TRANSCRIPT_CASES,
+};
 
 /**
  * Returns the rules of the `Journal` interface as cases for any test runner.
