@@ -56,6 +56,8 @@ export class SessionCore {
   readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
   /** Why the next process starts. */
   #starting: "start" | "restart" | "wake" | "replace" = "start";
+  /** The exit that was recorded last. */
+  #lastExit: ExitRecord | undefined;
   /** How many control requests need a process at this moment. */
   #requests = 0;
   /** Resolves when a turn or a background task has ended. */
@@ -174,6 +176,7 @@ export class SessionCore {
   quarantine(lastExits: readonly ExitRecord[]): void {
     this.process.resetFailedStarts();
     this.recovery.pause();
+    this.journal.append({ type: "quarantined" });
     this.#apply({ type: "quarantine", lastExits });
     publish("castellan:session:quarantine", () => ({ ...factsOf(this.#context), lastExits }));
     this.#dismissIfRefused();
@@ -187,7 +190,7 @@ export class SessionCore {
     if (this.process.activation === undefined) this.#endEvents();
   }
 
-  /** The exit of the process is the last event of a session. */
+  /** What follows from the exit of the process is the last of a session. */
   #endEvents(): void {
     if (this.#state.name === "stopped" && this.#state.as !== "child") this.journal.endRecord();
   }
@@ -255,6 +258,7 @@ export class SessionCore {
         this.#apply({ type: "hibernate" });
         break;
       case "life_over":
+        this.#exited(signal.exit);
         if (signal.exit !== undefined) this.#apply({ type: "exited" });
         // The next life may begin much later; until then there is no process.
         else if (this.#state.name !== "stopped" && this.#state.name !== "quarantined") this.#apply({ type: "begin" });
@@ -352,14 +356,22 @@ export class SessionCore {
   }
 
   #processGone(exit: ExitRecord): void {
+    // First, because everything else follows from it.
+    this.#exited(exit);
     this.output.detach();
     // A stopped session reports it once it is started again.
     if (this.#state.name !== "stopped") this.output.wakeupsLost();
     this.dispatcher.detach(exit);
     this.#settleWork();
     this.conversation.clearIfDue();
-    this.journal.append({ type: "exit", exit });
     this.#endEvents();
+  }
+
+  /** Records the exit of a process, or a failed start, once. */
+  #exited(exit: ExitRecord | undefined): void {
+    if (exit === undefined || exit === this.#lastExit) return;
+    this.#lastExit = exit;
+    this.journal.append({ type: "exit", exit });
   }
 
   #receive(message: SDKMessage): void {

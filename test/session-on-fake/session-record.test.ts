@@ -228,8 +228,8 @@ test("session.events(): tells starts after a crash, a hibernation and a restart 
   expect(types).toEqual([
     "start",
     "turn_started",
-    "retried: process_ended",
     "exit",
+    "retried: process_ended",
     "restart",
     "turn_started",
     "turn_ended",

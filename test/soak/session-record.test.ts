@@ -70,7 +70,7 @@ it("session.events(): records the real process over an interrupt, SIGKILL and a 
     ...["turn_accepted", "tool_use", "tool_result", "text", "ended: completed"],
     // Claude Code sends what an interrupt has cut as a whole block, and so it is in the conversation.
     ...["turn_accepted", "text", "ended: interrupted"],
-    ...["turn_accepted", "cut text", "ended: interrupted", "exit"],
+    ...["turn_accepted", "exit", "cut text", "ended: interrupted"],
     "started: restart",
     "exit",
     "started: start",

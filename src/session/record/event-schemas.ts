@@ -110,6 +110,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
       stderr: z.string().exactOptional(),
     }),
   }),
+  quarantined: z.looseObject({}),
   hibernated: z.looseObject({}),
   conversation: z.looseObject({
     conversationId: z.string(),

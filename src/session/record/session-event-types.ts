@@ -98,8 +98,10 @@ export interface RecordedEventFields {
     readonly conversationId: string;
     readonly pid?: number;
   };
-  /** The process ended, expectedly or not. */
+  /** The process ended, expectedly or not, or could not be started. */
   exit: { readonly exit: ExitRecord };
+  /** The supervisor gave up on the session until somebody restarts it. The `exit` events before it tell why. */
+  quarantined: Record<never, never>;
   /** The session continues without a process until one is needed. */
   hibernated: Record<never, never>;
   /**

@@ -19,6 +19,7 @@ const ALWAYS: ReadonlySet<RecordedEventType> = new Set([
   "approval_settled",
   "started",
   "exit",
+  "quarantined",
   "hibernated",
   "conversation",
   "spent",

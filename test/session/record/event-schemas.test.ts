@@ -40,6 +40,7 @@ const DRAFTS: readonly EventDraft[] = [
   { type: "approval_settled", id: "ap", outcome: "denied", message: "no" },
   { type: "started", reason: "wake", conversationId: "c", pid: 4 },
   { type: "exit", exit: { class: "crash", message: "it died", at: 3, pid: 4, code: 1, stderr: "oh" } },
+  { type: "quarantined" },
   { type: "hibernated" },
   { type: "conversation", conversationId: "c", change: "cleared" },
   { type: "compacted", trigger: "auto", tokensBefore: 100 },

@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
+import type { Session } from "../../src/session/session.ts";
+import { collect, eventually, failure, Scene, ticks } from "./scene.ts";
+
+async function recordOf(of: Session): Promise<SessionEvent[]> {
+  return await collect(of.events({ live: false }));
+}
+
+/** What happened to the processes of a session. */
+function processes(events: readonly SessionEvent[]): string[] {
+  return events.flatMap((event) => {
+    if (event.type === "started") return `started: ${event.reason}`;
+    if (event.type === "exit") return `exit: ${event.exit.class}`;
+    return event.type === "quarantined" ? event.type : [];
+  });
+}
+
+test("session.events(): tells of failed starts and a quarantine, and of the restart that ends it", async () => {
+  let broken = true;
+  await using scene = await Scene.open({
+    fake: { startup: (process) => (broken ? process.crash({ code: 7, stderr: "no such flag" }) : undefined) },
+  });
+  await eventually(() => scene.session.status().state === "quarantined");
+  broken = false;
+  await scene.session.restart();
+  await scene.session.query("hi");
+  const told = processes(await recordOf(scene.session));
+  const exits = told.filter((line) => line.startsWith("exit")).length;
+  expect(exits).toBe(scene.session.status().restarts);
+  expect(told.slice(exits)).toEqual(["quarantined", "started: start"]);
+  expect(told.slice(0, exits).every((line) => line.startsWith("exit"))).toBe(true);
+});
+
+test("session.events(): tells the exit of a process before what follows from it, once", async () => {
+  const task = { task_id: "t", task_type: "local_bash", description: "watch" };
+  await using scene = await Scene.open({
+    session: { approvals: true, onInterruptedTurn: "fail" },
+    script: async (turn) => {
+      await turn.emit({ type: "system", subtype: "background_tasks_changed", tasks: [task] });
+      await turn.toolUse("Bash", { command: "ls" }, { ask: true });
+    },
+  });
+  const turn = scene.session.stream("hi");
+  await eventually(() => scene.session.approvals().length > 0);
+  scene.fake.processes[0]?.crash();
+  await failure(turn.result(), "TURN_INTERRUPTED");
+  await ticks(5);
+  const types = (await recordOf(scene.session)).map(({ type }) => type);
+  expect(types.filter((type) => type === "exit")).toHaveLength(1);
+  expect(types).toContain("approval_settled");
+  expect(types.slice(types.indexOf("exit")).slice(0, 3)).toEqual(["exit", "task_ended", "turn_ended"]);
+});
