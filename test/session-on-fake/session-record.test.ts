@@ -256,7 +256,7 @@ test("session.events(): keeps what a cut turn had shown of an unfinished block",
   ]);
 });
 
-test("session.events(): a restart ends a turn of Claude Code's own that the death of the application cut", async () => {
+test("session.events(): a restart ends a turn of Claude Code's own that the death of the application cut, also one during which many waiting turns were cancelled", async () => {
   const both = { fake: fakeClaude(), journal: memoryJournal() };
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -270,6 +270,9 @@ test("session.events(): a restart ends a turn of Claude Code's own that the deat
   both.fake.processes[0]?.beginTurn(own);
   await begun.promise;
   await eventually(() => first.session(name).status().turn?.origin === "task");
+  const waiting = Array.from({ length: 20 }, (_, index) => session(name).stream(`wait ${index}`));
+  await eventually(() => waiting.every(({ state }) => state === "queued"));
+  for (const turn of waiting) await turn.interrupt();
   await ticks(5);
   const written = await recordOf(session(name));
   // As if the application had died here: its later writes are lost.

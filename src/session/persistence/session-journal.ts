@@ -31,8 +31,11 @@ const NEVER: Promise<never> = new Promise(() => {});
  */
 const PATIENCE_MS = 5_000;
 
-/** How many of the latest events about running turns to search for a turn without an end. Few turns run at a time. */
-const MOST_RUNNING = 16;
+/** How many of the latest starts of turns to search for a turn without an end. Few turns run at a time. */
+const MOST_RUNNING = 4;
+
+/** How many of the latest ends to compare them to at once. */
+const MOST_ENDED = 16;
 
 /**
  * What one session writes to the journal and reads from it. Before the journal is open, the session has accepted
@@ -300,18 +303,23 @@ export class SessionJournal {
       const [accepted] = isNew ? [] : await this.events(query);
       if (accepted === undefined) missing.push(turnAccepted(turn));
     }
-    const types = ["turn_started", "turn_retried", "turn_ended"];
-    const latest = isNew ? [] : await this.events({ before: this.record.last + 1, types, limit: MOST_RUNNING });
-    const seen = new Set<string>();
-    for (const { turn, type } of latest) {
-      if (turn === undefined || seen.has(turn)) continue;
-      seen.add(turn);
-      if (type !== "turn_started" || isUnfinished.has(turn)) continue;
+    for (const turn of isNew ? [] : await this.#startedLast(this.record.last + 1)) {
+      if (isUnfinished.has(turn)) continue;
+      const [end] = await this.events({ turn, types: ["turn_ended"], limit: 1 });
+      if (end !== undefined) continue;
       const error = { code: "TURN_INTERRUPTED", message: "the application ended during the turn" };
       missing.push({ type: "turn_ended", turnId: turn, state: "interrupted", error });
     }
     this.#isComplete = true;
     this.append(...missing);
+  }
+
+  /** Returns the turns that were started last, without those that were among the last to end. */
+  async #startedLast(before: number): Promise<string[]> {
+    const last = async (type: string, limit: number): Promise<Set<string | undefined>> =>
+      new Set((await this.events({ before, types: [type], limit })).map(({ turn }) => turn));
+    const [started, ended] = await Promise.all([last("turn_started", MOST_RUNNING), last("turn_ended", MOST_ENDED)]);
+    return [...started].flatMap((turn) => (turn === undefined || ended.has(turn) ? [] : turn));
   }
 
   /**
