@@ -1,5 +1,5 @@
 import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
-import { type Approval, type SessionOptions, session } from "castellan";
+import { type Approval, type ApprovalQuestion, type SessionOptions, session } from "castellan";
 
 // #region options
 export const OPTIONS: Omit<SessionOptions, "name"> = { approvals: { timeout: "1h" }, permissionMode: "default" };
@@ -28,6 +28,18 @@ function forSession(suggestions: readonly PermissionUpdate[]): PermissionUpdate[
   return suggestions
     .filter(({ type }) => type === "addRules" || type === "addDirectories")
     .map((update) => ({ ...update, destination: "session" }));
+}
+// #endregion
+
+// #region questions
+/** Passes the questions of an approval to `ask` one by one, and Claude the answers. */
+export async function answerQuestions(
+  approval: Approval,
+  ask: (question: ApprovalQuestion) => Promise<string | readonly string[]>,
+): Promise<boolean> {
+  const answers: Record<string, string | readonly string[]> = {};
+  for (const question of approval.questions ?? []) answers[question.question] = await ask(question);
+  return approval.answer(answers, { by: "ann@example.com" });
 }
 // #endregion
 

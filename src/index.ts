@@ -174,6 +174,7 @@ export type {
   ApprovalChanges,
   ApprovalOutcome,
 } from "./session/conversation/approval.ts";
+export type { ApprovalQuestion, QuestionAnswers, QuestionOption } from "./session/conversation/approval-questions.ts";
 export type { HistoryOptions } from "./session/conversation/history.ts";
 export type { Budget, BudgetStatus } from "./session/options/budget.ts";
 export { type Command, command } from "./session/options/command.ts";

@@ -10,6 +10,7 @@ import type { PoolServer } from "../pool/pool-server.ts";
 import { submitToPool } from "../pool/pool-turn.ts";
 import { isRemoteControl, type RemoteControl, readControlArguments } from "../session/controls.ts";
 import type { Approval } from "../session/conversation/approval.ts";
+import type { QuestionAnswers } from "../session/conversation/approval-questions.ts";
 import { command } from "../session/options/command.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import type { Prompt } from "../session/options/prompt.ts";
@@ -49,9 +50,15 @@ type Answer = (context: CallContext, first: unknown, second: unknown, third: unk
 const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
   status: ({ session, node }) => ({ ...session.status(), node }),
   inspect: ({ supervisor, session }) => inspectionOf(supervisor, session),
-  approvals: ({ session }) => session.approvals().map(({ approve: _, deny: _1, ...approval }) => approval),
+  approvals: ({ session }) => session.approvals().map(({ approve: _, answer: _1, deny: _2, ...approval }) => approval),
   approve: ({ session }, id, changes) =>
     pending(session, id)?.approve(validate(approvalChanges, changes ?? {}, labelOf(session), "approve")) ?? false,
+  // The approval itself checks the answers.
+  answer: ({ session }, id, answers, options) =>
+    pending(session, id)?.answer(
+      (answers ?? {}) as QuestionAnswers,
+      validate(answerer, options ?? {}, labelOf(session), "answer"),
+    ) ?? false,
   deny: ({ session }, id, message, options) =>
     pending(session, id)?.deny(
       validate(text.optional(), message ?? undefined, labelOf(session), "deny"),

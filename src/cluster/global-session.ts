@@ -8,6 +8,7 @@ import {
   type RemoteControls,
 } from "../session/controls.ts";
 import type { Approval, ApprovalAnswerer, ApprovalChanges } from "../session/conversation/approval.ts";
+import type { QuestionAnswers } from "../session/conversation/approval-questions.ts";
 import { command } from "../session/options/command.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
@@ -24,9 +25,11 @@ import type { GlobalTurn, GlobalTurnRequest } from "./global-turn.ts";
 import type { CallMethod } from "./protocol/call-methods.ts";
 
 /** A permission request of Claude on any node; as {@link Approval}, but answered remotely. */
-export interface GlobalApproval extends Omit<Approval, "approve" | "deny"> {
+export interface GlobalApproval extends Omit<Approval, "approve" | "answer" | "deny"> {
   /** As {@link Approval.approve}. */
   approve(changes?: ApprovalChanges): Promise<boolean>;
+  /** As {@link Approval.answer}. */
+  answer(answers: QuestionAnswers, options?: ApprovalAnswerer): Promise<boolean>;
   /** As {@link Approval.deny}. */
   deny(message?: string, options?: ApprovalAnswerer): Promise<boolean>;
 }
@@ -231,11 +234,12 @@ export class GlobalSession extends RemoteSessionControls {
     });
   }
 
-  #approval(approval: Omit<Approval, "approve" | "deny">): GlobalApproval {
+  #approval(approval: Omit<Approval, "approve" | "answer" | "deny">): GlobalApproval {
     const { id } = approval;
     return {
       ...approval,
       approve: async (changes = {}) => (await this.#call("approve", id, changes)) === true,
+      answer: async (answers, options = {}) => (await this.#call("answer", id, answers, options)) === true,
       deny: async (message, options) => {
         const args = options === undefined ? (message === undefined ? [] : [message]) : [message ?? null, options];
         return (await this.#call("deny", id, ...args)) === true;

@@ -156,7 +156,7 @@ describe("GlobalSession calls", () => {
       ["content", "hash"],
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];
-    const others = ["cancel", "release", "approvals", "approve", "deny", ...erasing];
+    const others = ["cancel", "release", "approvals", "approve", "answer", "deny", ...erasing];
     // The table of controls may have more. Its own test covers them.
     const own = CALL_METHODS.filter((method) => !isRemoteControl(method) && !others.includes(method));
     expect(calls.map(([method]) => method)).toEqual(expect.arrayContaining(own));
@@ -174,7 +174,7 @@ describe("GlobalSession calls", () => {
 });
 
 describe("GlobalSession approvals", () => {
-  const approval: Omit<Approval, "approve" | "deny"> = {
+  const approval: Omit<Approval, "approve" | "answer" | "deny"> = {
     id: "a1",
     session: NAME,
     tool: "Bash",
@@ -185,7 +185,12 @@ describe("GlobalSession approvals", () => {
   };
 
   test("are approved and denied on the node", async () => {
-    const answers: Partial<Record<CallMethod, unknown>> = { approvals: [approval], approve: true, deny: false };
+    const answers: Partial<Record<CallMethod, unknown>> = {
+      approvals: [approval],
+      approve: true,
+      answer: true,
+      deny: false,
+    };
     const { session, calls } = scene((method) => answers[method] ?? null);
     const [first] = await session.approvals();
     expect(first).toMatchObject(approval);
@@ -194,6 +199,7 @@ describe("GlobalSession approvals", () => {
     expect(await first?.deny("not today")).toBe(false);
     expect(await first?.deny()).toBe(false);
     expect(await first?.approve({ by: "ann" })).toBe(true);
+    expect(await first?.answer({ "Why?": ["a", "b"] }, { by: "ann" })).toBe(true);
     expect(await first?.deny("no", { by: "ann" })).toBe(false);
     expect(await first?.deny(undefined, { by: "ann" })).toBe(false);
     expect(calls.slice(1)).toEqual([
@@ -202,6 +208,7 @@ describe("GlobalSession approvals", () => {
       ["deny", "a1", "not today"],
       ["deny", "a1"],
       ["approve", "a1", { by: "ann" }],
+      ["answer", "a1", { "Why?": ["a", "b"] }, { by: "ann" }],
       ["deny", "a1", "no", { by: "ann" }],
       ["deny", "a1", null, { by: "ann" }],
     ]);

@@ -4,6 +4,7 @@ import { query, stream } from "../../src/castellan.ts";
 import { pool } from "../../src/index.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Approval } from "../../src/session/conversation/approval.ts";
+import type { QuestionAnswers } from "../../src/session/conversation/approval-questions.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { serverOf } from "../../src/session/session.ts";
 import type { Turn } from "../../src/session/streams/turn.ts";
@@ -290,6 +291,84 @@ test("turn.events(): tells who answered an approval and what the answer changed"
     ["denied", "bob"],
     ["approved", "ann@example.com"],
   ]);
+});
+
+const QUESTIONS = [
+  {
+    question: "Which library?",
+    header: "Library",
+    options: [
+      { label: "date-fns", description: "small" },
+      { label: "luxon", description: "complete", preview: "DateTime.now()" },
+    ],
+    multiSelect: false,
+  },
+  {
+    question: "Which tests?",
+    header: "Tests",
+    options: [
+      { label: "unit", description: "fast" },
+      { label: "end to end", description: "slow" },
+    ],
+    multiSelect: true,
+  },
+];
+
+/** Asks questions and replies with the decision. */
+const questioning: FakeScript = async (turn) => {
+  await turn.text(JSON.stringify(await turn.askPermission("AskUserQuestion", { questions: QUESTIONS })));
+};
+
+test("approval.answer(): gives Claude the answers to its questions, and the record who answered", async () => {
+  await using scene = await Scene.open({ script: questioning, session: { approvals: true } });
+  const turn = stream(scene.name, "hi");
+  const approval = await requested(scene);
+  expect(approval.questions).toEqual(QUESTIONS);
+  expect(approval.answer({ "Which library?": "my own", "Which tests?": ["unit", "end to end"] }, { by: "ann" })).toBe(
+    true,
+  );
+  expect(approval.answer({ "Which library?": "luxon" })).toBe(false);
+  const answers = { "Which library?": "my own", "Which tests?": "unit, end to end" };
+  const { text } = await turn.result();
+  expect(JSON.parse(text)).toMatchObject({ behavior: "allow", updatedInput: { questions: QUESTIONS, answers } });
+  expect(await told(turn)).toMatchObject([
+    { type: "approval_requested", input: { questions: QUESTIONS } },
+    { type: "approval_settled", outcome: "approved", by: "ann", answers },
+    { type: "turn_ended" },
+  ]);
+});
+
+test.each<[string, QuestionAnswers, string]>([
+  ["no answer", {}, "answers"],
+  ["an unknown question", { "Which one?": "a" }, 'answers["Which one?"]'],
+  [
+    "several answers to a question that takes one",
+    { "Which library?": ["luxon", "date-fns"] },
+    'answers["Which library?"]',
+  ],
+  ["an empty answer", { "Which library?": " " }, 'answers["Which library?"]'],
+  ["an empty list", { "Which tests?": [] }, 'answers["Which tests?"]'],
+  ["an answer that is not a text", { "Which tests?": 7 as unknown as string }, "answers"],
+])("approval.answer(): rejects %s, and the request stays pending", async (_what, answers, field) => {
+  await using scene = await Scene.open({ script: questioning, session: { approvals: true } });
+  const reply = query(scene.name, "hi");
+  const approval = await requested(scene);
+  const error = await failure((async () => approval.answer(answers))(), "INVALID_OPTIONS");
+  expect(error.details.problems.map((problem) => problem.field)).toEqual([field]);
+  expect(scene.session.approvals()).toEqual([approval]);
+  expect(approval.answer({ "Which tests?": "unit" })).toBe(true);
+  expect(JSON.parse((await reply).text)).toMatchObject({ updatedInput: { answers: { "Which tests?": "unit" } } });
+});
+
+test("approval.answer(): is rejected for a tool that asks no question", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const reply = query(scene.name, "ask");
+  const approval = await requested(scene);
+  expect(approval.questions).toBeUndefined();
+  const { message } = await failure((async () => approval.answer({ "Why?": "because" }))(), "INVALID_OPTIONS");
+  expect(message).toContain("approve or deny");
+  approval.deny();
+  await reply;
 });
 
 test("Approval: rejects an answer by nobody in particular, and stays pending", async () => {

@@ -8,6 +8,7 @@ export type HostMethod =
   | "approve"
   | "deny"
   | "content"
+  | "answer"
   | "conversations"
   | "erase"
   | "export";
@@ -26,6 +27,7 @@ const ONCE: Readonly<Record<HostMethod | NodeMethod, boolean>> = {
   inspect: false,
   approvals: false,
   approve: true,
+  answer: true,
   deny: true,
   content: false,
   conversations: false,

@@ -3,6 +3,7 @@ import type { Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
 import { type Approval, type ApprovalOutcome, type ApprovalSettlement, answererOf } from "../conversation/approval.ts";
+import { questionsIn, readAnswers } from "../conversation/approval-questions.ts";
 import type { ApprovalWithdrawal } from "../record/session-event-types.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { SessionContext } from "./session-context.ts";
@@ -66,12 +67,13 @@ export class Approvals {
     const requestedAt = clock.now();
     const turnId = this.#events.turn()?.record.id;
     const what = `approval of ${who}`;
+    const questions = questionsIn(tool, input);
     const approval: Approval = {
       id,
       session: settings.name,
       tool,
       input,
-      ...withoutUndefined({ title, reason: decisionReason, toolUseId: rest.toolUseID, turnId }),
+      ...withoutUndefined({ questions, title, reason: decisionReason, toolUseId: rest.toolUseID, turnId }),
       suggestions,
       requestedAt,
       expiresAt: requestedAt + timeoutMs,
@@ -85,6 +87,14 @@ export class Approvals {
             updatedInput: changed ?? input,
             ...(rules === undefined ? {} : { updatedPermissions: [...rules] }),
           },
+        );
+      },
+      answer: (given, options = {}) => {
+        const answers = readAnswers(questions, given, what);
+        const by = answererOf(options, what);
+        return answer(
+          { outcome: "approved", answers, ...withoutUndefined({ by }) },
+          { behavior: "allow", updatedInput: { ...input, answers } },
         );
       },
       deny: (message = "The user does not want this.", options = {}) =>

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { SessionName } from "../../names.ts";
 import { validate } from "../options/validation.ts";
 import type { ApprovalWithdrawal } from "../record/session-event-types.ts";
+import type { ApprovalQuestion, QuestionAnswers } from "./approval-questions.ts";
 
 /** How an approval ended. */
 export type ApprovalOutcome = "approved" | "denied" | "expired" | "withdrawn";
@@ -13,6 +14,8 @@ export interface ApprovalSettlement {
   readonly by?: string;
   readonly input?: Readonly<Record<string, unknown>>;
   readonly rules?: readonly PermissionUpdate[];
+  /** The answers to Claude's questions, by question. */
+  readonly answers?: Readonly<Record<string, string>>;
   /** What Claude is told of a denial, or why it is told nothing. */
   readonly message?: string;
   readonly cause?: ApprovalWithdrawal;
@@ -46,6 +49,8 @@ export interface Approval {
   readonly session: SessionName;
   readonly tool: string;
   readonly input: Readonly<Record<string, unknown>>;
+  /** The questions that Claude asks, if it asks any: with the tool `AskUserQuestion`. */
+  readonly questions?: readonly ApprovalQuestion[];
   /** The question as a sentence, if Claude Code provides one. */
   readonly title?: string;
   /** The reason for asking, if Claude Code provides one. */
@@ -67,6 +72,16 @@ export interface Approval {
    * @throws CastellanError `INVALID_OPTIONS` if `by` is not a text of up to 256 characters
    */
   approve(changes?: ApprovalChanges): boolean;
+  /**
+   * Answers Claude's `questions`. A question without an answer is left out of what Claude is told; if you approve the
+   * tool instead, Claude is told that the user did not answer. Returns whether this was the first answer.
+   *
+   * @throws CastellanError `INVALID_OPTIONS` if Claude asks no questions, if an answer is empty, names no question, or
+   * chooses several options of a question without `multiSelect`, or as {@link Approval.approve}
+   * @example
+   * approval.answer({ "Which library should I use?": "date-fns", "Which tests?": ["unit", "end to end"] });
+   */
+  answer(answers: QuestionAnswers, options?: ApprovalAnswerer): boolean;
   /**
    * Denies the tool and tells Claude why; it continues without the tool. Returns whether this was the first answer.
    *

@@ -23,7 +23,7 @@ export function approvalRequested(approval: Approval): DraftOf<"approval_request
 /** Returns the event of a permission request's end. */
 export function approvalSettled(
   { id, tool, toolUseId, turnId }: Pick<Approval, "id" | "tool" | "toolUseId" | "turnId">,
-  { outcome, by, message, cause, ...given }: ApprovalSettlement,
+  { outcome, by, message, cause, answers, ...given }: ApprovalSettlement,
 ): DraftOf<"approval_settled"> {
   const { input, rules } = jsonOf(given);
   return {
@@ -31,6 +31,6 @@ export function approvalSettled(
     id,
     tool,
     outcome,
-    ...withoutUndefined({ toolUseId, turnId, by, input, rules, message, cause }),
+    ...withoutUndefined({ toolUseId, turnId, by, input, rules, answers, message, cause }),
   };
 }

@@ -78,6 +78,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
     by: z.string().exactOptional(),
     input: json.exactOptional(),
     rules: json.exactOptional(),
+    answers: z.record(z.string(), z.string()).exactOptional(),
     message: z.string().exactOptional(),
     cause: z
       .enum(["turn_stopped", "taken_back", "process_ended", "session_stopped", "moved", "application_ended"])

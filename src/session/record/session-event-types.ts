@@ -84,6 +84,8 @@ export interface RecordedEventFields {
     readonly input?: EventJson;
     /** The permission updates of the answer, as in the Agent SDK. */
     readonly rules?: EventJson;
+    /** The answers to Claude's questions, by question. */
+    readonly answers?: Readonly<Record<string, string>>;
     /** What Claude was told of a denial, or why it was told nothing. */
     readonly message?: string;
     /** Why the request was withdrawn. */
