@@ -83,7 +83,8 @@ export class Erasing {
       });
       const spent = (await journal.usage({ session: key, by: [] })).length > 0;
       const spentBy = [ERASED, newId()] as const;
-      const isStored = spent || hasLog || isKnown(known) || extent.turns + extent.approvals > 0;
+      const isStored =
+        spent || hasLog || isKnown(known) || extent.turns + extent.approvals > 0 || (await journal.hasJobs(key));
       if (isStored) await journal.erase(key, nameKey(spentBy));
       await journal.expunge(true);
       return { name, ...extent, ...removed, ...(spent ? { spentBy } : {}) };

@@ -41,6 +41,13 @@ const anyChange: fc.Arbitrary<Change> = fc.oneof(
     .tuple(id, number)
     .map(([turn, attempt]): Change => ({ type: "turn_begun", turn, promptId: `p${attempt}`, attempt })),
   id.map((turn): Change => ({ type: "turn_touched", turn })),
+  fc.tuple(id, session, number).map(
+    ([job, key, dueAt]): Change => ({
+      type: "job_saved",
+      job: { id: job, session: key, prompt: "p", dueAt, createdAt: 0, terms: {} },
+    }),
+  ),
+  id.map((job): Change => ({ type: "job_dropped", job })),
   fc.tuple(id, number).map(([turn, position]): Change => ({ type: "turn_requeued", turn, position })),
   fc
     .tuple(id, number)
@@ -83,6 +90,7 @@ async function knownAfter(changes: readonly Change[]): Promise<unknown> {
     events: await Promise.all(["a", "b"].map((key) => journal.events({ session: key, limit: 99 }))),
     extents: await Promise.all(["a", "b"].map((key) => journal.eventExtent(key))),
     left: await Promise.all(["a", "b"].map((key) => journal.conversations(key))),
+    jobs: await Promise.all(["1", "2", "3"].map((job) => journal.job(job))),
     usage: (await journal.usage({ by: ["session"] })).toSorted((one, other) =>
       (one.session ?? "") < (other.session ?? "") ? -1 : 1,
     ),
@@ -106,7 +114,12 @@ describe("changeGroups", () => {
       fc.property(fc.array(anyChange, { maxLength: 30 }), (changes) => {
         for (const group of changeGroups(changes)) {
           const things = group.changes.flatMap((change) => ("turn" in change ? [JSON.stringify(change.turn)] : []));
-          const ids = group.type === "turn_accepted" ? group.changes.map(({ turn }) => turn.id) : things;
+          const ids =
+            group.type === "turn_accepted"
+              ? group.changes.map(({ turn }) => turn.id)
+              : group.type === "job_saved"
+                ? group.changes.map(({ job }) => job.id)
+                : things;
           expect(new Set(ids).size).toBe(ids.length);
         }
       }),

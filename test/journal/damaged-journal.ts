@@ -5,7 +5,7 @@ import type { EventEntry, EventQuery } from "../../src/journal/model/event-entry
 import type { Journal } from "../../src/journal/model/journal.ts";
 import type { TurnEntry, TurnQuery } from "../../src/journal/model/turn-entry.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
-import { appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
+import { appendingWith, content, event, job } from "../../src/testing/conformance/journal-case.ts";
 import { newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 /* A journal that a test damages, and every question that it can be asked. */
@@ -47,6 +47,7 @@ function ofSession(session: string): Change[] {
       approval: { id: `of ${session}`, session, tool: "Bash", input: { command: "ls" }, requestedAt: 4 },
     },
     { type: "approval_settled", approval: `of ${session}`, outcome: "approved", at: 5 },
+    { type: "job_saved", job: job(`job of ${session}`, { session, prompt: "Please do it later. ".repeat(9) }) },
     ...[1, 2, 3].map((number) =>
       appendingWith(event(number, { session, turn: `turn of ${session}` }), content(`of ${session} in ${number % 2}`)),
     ),
@@ -99,6 +100,7 @@ async function allTurns(journal: Journal, query: Omit<TurnQuery, "limit">): Prom
 const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
   async (journal) => (await journal.sessions(SESSIONS)).toSorted((a, b) => (a.key < b.key ? -1 : 1)),
   (journal) => journal.unfinishedBeginning('"user'),
+  (journal) => journal.dueBeginning('"user', 1_000),
   async (journal) => (await journal.usage({ by: ["session"] })).toSorted((a, b) => Number(a.costUsd - b.costUsd)),
   ...SESSIONS.flatMap((session) => [
     (journal: Journal) => journal.unfinishedTurns([session]),
@@ -107,6 +109,8 @@ const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
     (journal: Journal) => allTurns(journal, { session, states: ["queued", "running"] }),
     (journal: Journal) => journal.approvals(session, 9),
     (journal: Journal) => journal.conversations(session),
+    (journal: Journal) => journal.job(`job of ${session}`),
+    (journal: Journal) => Array.fromAsync(journal.jobs(session)),
     (journal: Journal) => Array.fromAsync(journal.records(session)),
     (journal: Journal) => journal.extent(session),
     (journal: Journal) => journal.usage({ session, by: ["day", "model"] }),

@@ -10,6 +10,7 @@ import {
   type EventQuery,
   requireNumber,
 } from "../model/event-entry.ts";
+import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
@@ -42,6 +43,8 @@ class MemoryJournal implements Journal {
   readonly #spent = new Map<string, Spent>();
   /** By session, in order. */
   readonly #left = new Map<string, ConversationEntry[]>();
+  /** In the order of their first writes. */
+  readonly #jobs = new Map<string, JobEntry>();
   readonly #events = new MemoryEvents();
   readonly #transcripts = new MemoryTranscripts(() => this.#refuseIfClosed());
   #owner: JournalOwner | undefined;
@@ -126,6 +129,25 @@ class MemoryJournal implements Journal {
     for (const approval of this.#approvals.values()) {
       if (approval.session === session) yield { type: "approval", approval };
     }
+    for await (const job of this.jobs(session)) yield { type: "job", job };
+  }
+
+  async job(id: string): Promise<JobEntry | undefined> {
+    this.#refuseIfClosed();
+    return this.#jobs.get(id);
+  }
+
+  async *jobs(session: string): AsyncGenerator<JobEntry, void, undefined> {
+    this.#refuseIfClosed();
+    for (const job of this.#jobs.values()) if (job.session === session) yield job;
+  }
+
+  async dueBeginning(keyPrefix: string, until: number): Promise<string[]> {
+    this.#refuseIfClosed();
+    const due = [...this.#jobs.values()].filter(
+      ({ session, dueAt }) => session.startsWith(keyPrefix) && dueAt <= until,
+    );
+    return [...new Set(due.map(({ session }) => session))].toSorted();
   }
 
   async extent(session: string): Promise<SessionExtent> {
@@ -252,6 +274,12 @@ class MemoryJournal implements Journal {
         this.#changeTurn(change.turn, { state, endedAt: at, outcome: copy(outcome) });
         break;
       }
+      case "job_saved":
+        this.#jobs.set(change.job.id, copy(change.job));
+        break;
+      case "job_dropped":
+        this.#jobs.delete(change.job);
+        break;
       case "spent":
         for (const spending of change.models) {
           const { supervisor, session, day } = change;
@@ -313,6 +341,7 @@ class MemoryJournal implements Journal {
     this.#transcripts.forget(key);
     for (const { id, session } of this.#turns.values()) if (session === key) this.#turns.delete(id);
     for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
+    for (const { id, session } of this.#jobs.values()) if (session === key) this.#jobs.delete(id);
   }
 
   #refuseIfClosed(): void {

@@ -33,7 +33,7 @@ export function changeGroups(changes: readonly Change[]): ChangeGroup[] {
   return groups.map(({ group }) => group);
 }
 
-/** Returns the subject of a change. Sessions, turns and approvals have separate ids. */
+/** Returns the subject of a change. Sessions, turns, jobs and approvals have separate ids. */
 function subjectOf(change: Change): string | undefined {
   switch (change.type) {
     case "session_saved":
@@ -50,6 +50,10 @@ function subjectOf(change: Change): string | undefined {
     case "turn_requeued":
     case "turn_ended":
       return `turn ${change.turn}`;
+    case "job_saved":
+      return `job ${change.job.id}`;
+    case "job_dropped":
+      return `job ${change.job}`;
     case "spent":
     case "conversation_left":
     case "event_appended":

@@ -1,6 +1,7 @@
 import type { ApprovalEntry, RequestedApproval } from "./approval-entry.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { ContentEntry, EventEntry } from "./event-entry.ts";
+import type { JobEntry } from "./job-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import type { ModelSpending } from "./spending.ts";
 import type { TranscriptPart } from "./transcript-entry.ts";
@@ -44,6 +45,9 @@ export type Change =
       readonly at: number;
       readonly outcome: JsonObject;
     }
+  /** Adds the job, or replaces the one with its id, which keeps its place among the others. */
+  | { readonly type: "job_saved"; readonly job: JobEntry }
+  | { readonly type: "job_dropped"; readonly job: string }
   /** Adds to the spending of that day. */
   | {
       readonly type: "spent";

@@ -3,6 +3,7 @@ import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery, EventRetention } from "./event-entry.ts";
+import type { JobEntry } from "./job-entry.ts";
 import type { SessionEntry } from "./session-entry.ts";
 import type { TranscriptStore } from "./transcript-entry.ts";
 import type { TurnEntry, TurnQuery } from "./turn-entry.ts";
@@ -103,10 +104,16 @@ export interface Journal {
   /** Returns the conversations that a session has left, in the order of their writes. */
   conversations(session: string): Promise<ConversationEntry[]>;
   /**
-   * Yields the turns of a session, then its approvals, each in the order of their writes. Reads in pages, so that few
-   * entries are in memory; concurrent writes may be included or not.
+   * Yields the turns of a session, then its approvals, then its jobs, each in the order of their first writes. Reads in
+   * pages, so that few entries are in memory; concurrent writes may be included or not.
    */
   records(session: string): AsyncIterable<SessionRecord>;
+  /** Returns the job with this id, or undefined. */
+  job(id: string): Promise<JobEntry | undefined>;
+  /** Yields the jobs of a session or a pool, in the order of their first writes, in pages as {@link Journal.records}. */
+  jobs(session: string): AsyncIterable<JobEntry>;
+  /** Returns the keys of sessions and pools that start with `keyPrefix` and have a job due by `until`, each once, in order. */
+  dueBeginning(keyPrefix: string, until: number): Promise<string[]>;
   /**
    * Returns a page of a session's events. A page of large events, above 1 MB in all, has fewer than `limit`: only an
    * empty page is past the last event.
@@ -137,10 +144,11 @@ export interface Journal {
   expunge?(urgent: boolean): Promise<void>;
 }
 
-/** A turn or an approval of a session. */
+/** A turn, an approval or a job of a session. */
 export type SessionRecord =
   | { readonly type: "turn"; readonly turn: TurnEntry }
-  | { readonly type: "approval"; readonly approval: ApprovalEntry };
+  | { readonly type: "approval"; readonly approval: ApprovalEntry }
+  | { readonly type: "job"; readonly job: JobEntry };
 
 /** The number of a session's records. */
 export interface SessionExtent {

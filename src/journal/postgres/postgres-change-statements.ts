@@ -20,6 +20,7 @@ const NOTHING_OF_IT = `
       no_transcripts as (
         delete from journal_transcripts using forgotten where journal_transcripts.session = forgotten.session
       ),
+      no_jobs as (delete from jobs using forgotten where jobs.session = forgotten.session),
       no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
 
 /* Only the owner of a session appends to its log. The limits keep the planner from reading all logs. */
@@ -108,6 +109,17 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     update turns set state = row.state, ended_at = row.ended_at, outcome = row.outcome::json
     from json_to_recordset($1) as row (id text, state text, ended_at double precision, outcome text)
     where turns.id = row.id and turns.ended_at is null`,
+
+  job_saved: `
+    insert into jobs (id, session, prompt, prompt_kind, due_at, created_at, terms)
+    select id, session, prompt, prompt_kind, due_at, created_at, terms::json from json_to_recordset($1)
+      as row (id text, session text, prompt text, prompt_kind text, due_at double precision,
+        created_at double precision, terms text)
+    on conflict (id) do update set session = excluded.session, prompt = excluded.prompt,
+      prompt_kind = excluded.prompt_kind, due_at = excluded.due_at, created_at = excluded.created_at,
+      terms = excluded.terms`,
+
+  job_dropped: "delete from jobs using json_to_recordset($1) as row (id text) where jobs.id = row.id",
 
   spent: `
     insert into spent

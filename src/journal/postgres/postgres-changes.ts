@@ -111,6 +111,18 @@ function changeRows(
         ended_at: at,
         outcome: JSON.stringify(outcome),
       }));
+    case "job_saved":
+      return group.changes.map(({ job }) => ({
+        id: toText(job.id),
+        session: toText(job.session),
+        prompt: toText(job.prompt),
+        prompt_kind: job.promptKind,
+        due_at: job.dueAt,
+        created_at: job.createdAt,
+        terms: JSON.stringify(job.terms),
+      }));
+    case "job_dropped":
+      return group.changes.map(({ job }) => ({ id: toText(job) }));
     case "spent":
       return spentRows(group.changes);
     case "approval_requested":

@@ -149,6 +149,22 @@ const TRANSCRIPTS = `
   );
 `;
 
+/* Prompts that wait for a session or a member of a pool. */
+const JOBS = `
+  create table jobs (
+    id text primary key,
+    seq bigint generated always as identity,
+    session text collate "C" not null,
+    prompt text not null,
+    prompt_kind text,
+    due_at double precision not null,
+    created_at double precision not null,
+    terms json not null
+  );
+  create index jobs_by_session on jobs (session, seq);
+  create index due_jobs on jobs (due_at);
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -158,5 +174,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: EVENTS, additive: true },
     { sql: TURN_DETAILS, additive: true },
     { sql: TRANSCRIPTS, additive: true },
+    { sql: JOBS, additive: true },
   ],
 };

@@ -6,6 +6,7 @@ import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
 import { pruneEvents } from "../model/event-pruning.ts";
+import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import { fromText, toText } from "../model/stored-text.ts";
@@ -39,6 +40,9 @@ import {
   CONVERSATION_COLUMNS,
   type ConversationRow,
   conversationOf,
+  JOB_COLUMNS,
+  type JobRow,
+  jobOf,
   SESSION_COLUMNS,
   type SessionRow,
   SPENT_SUMS,
@@ -233,6 +237,22 @@ export class PostgresJournal implements Journal {
     for await (const row of this.#pages<ApprovalRow>("approvals", APPROVAL_COLUMNS, session)) {
       yield { type: "approval", approval: approvalOf(row) };
     }
+    for await (const job of this.jobs(session)) yield { type: "job", job };
+  }
+
+  async job(id: string): Promise<JobEntry | undefined> {
+    const [row] = await this.#read<JobRow>(`select ${JOB_COLUMNS} from jobs where id = $1`, [toText(id)]);
+    return row && jobOf(row);
+  }
+
+  async *jobs(session: string): AsyncGenerator<JobEntry, void, undefined> {
+    for await (const row of this.#pages<JobRow>("jobs", JOB_COLUMNS, session)) yield jobOf(row);
+  }
+
+  async dueBeginning(keyPrefix: string, until: number): Promise<string[]> {
+    const text = "select distinct session from jobs where due_at <= $1 and starts_with(session, $2)";
+    const rows = await this.#read<{ readonly session: string }>(text, [until, toText(keyPrefix)]);
+    return rows.map(({ session }) => fromText(session)).toSorted();
   }
 
   async extent(session: string): Promise<SessionExtent> {
@@ -284,7 +304,7 @@ export class PostgresJournal implements Journal {
 
   /** Yields the rows of a session in a table, in the order of their writes. */
   async *#pages<Row extends object>(
-    table: "turns" | "approvals",
+    table: "turns" | "approvals" | "jobs",
     columns: string,
     session: string,
   ): AsyncGenerator<Row & Numbered, void, undefined> {

@@ -1,6 +1,7 @@
 import type { TurnOrigin } from "../../events.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { JobEntry } from "../model/job-entry.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
 import { fromText } from "../model/stored-text.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
@@ -94,6 +95,30 @@ export function approvalOf(row: ApprovalRow): ApprovalEntry {
     requestedAt: row.requested_at,
     ...(row.outcome !== null && { outcome: row.outcome }),
     ...(row.settled_at !== null && { settledAt: row.settled_at }),
+  };
+}
+
+export const JOB_COLUMNS: string = "id, session, prompt, prompt_kind, due_at, created_at, terms";
+
+export interface JobRow {
+  readonly id: string;
+  readonly session: string;
+  readonly prompt: string;
+  readonly prompt_kind: PromptKind | null;
+  readonly due_at: number;
+  readonly created_at: number;
+  readonly terms: JsonObject;
+}
+
+export function jobOf(row: JobRow): JobEntry {
+  return {
+    id: fromText(row.id),
+    session: fromText(row.session),
+    prompt: fromText(row.prompt),
+    ...(row.prompt_kind !== null && { promptKind: row.prompt_kind }),
+    dueAt: row.due_at,
+    createdAt: row.created_at,
+    terms: row.terms,
   };
 }
 

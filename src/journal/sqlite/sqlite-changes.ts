@@ -60,6 +60,13 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
       const values = [change.state, change.at];
       return [step("endTurn", ...values, outcome, ...values, checksumOf(outcome), id)];
     }
+    case "job_saved": {
+      const { id, session, prompt, promptKind = null, dueAt, createdAt, terms } = change.job;
+      const texts = [toText(id), toText(session), toText(prompt), promptKind];
+      return [inserting("saveJob", ...texts, dueAt, createdAt, JSON.stringify(terms))];
+    }
+    case "job_dropped":
+      return [step("dropJob", toText(change.job))];
     case "spent":
       return change.models.map(({ model, costUsd, usage }) => {
         const texts = [change.supervisor, change.session, model, change.day].map(toText);
@@ -84,7 +91,7 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
 }
 
 function forgetting(session: string, events: EventBatch): Step[] {
-  const names = ["forgetSession", "forgetTurns", "forgetApprovals", "forgetConversations"] as const;
+  const names = ["forgetSession", "forgetTurns", "forgetApprovals", "forgetConversations", "forgetJobs"] as const;
   return [
     step("leaveResidue"),
     ...names.map((name) => step(name, toText(session))),

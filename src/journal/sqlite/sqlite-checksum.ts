@@ -51,6 +51,7 @@ export type Checked =
   | "details"
   | "progress"
   | "approvals"
+  | "jobs"
   | "conversations"
   | "spending"
   | "event_logs"
@@ -66,6 +67,7 @@ const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
   details: ["id", "origin", "metadata"],
   progress: ["id", "position", "state", "attempts", "prompt_id", "touched", "ended_at", "outcome"],
   approvals: ["id", "session", "tool", "input", "requested_at", "outcome", "settled_at"],
+  jobs: ["id", "session", "prompt", "prompt_kind", "due_at", "created_at", "terms"],
   conversations: ["session", "conversation_id", "memory", "left_at"],
   spending: [
     "supervisor",

@@ -7,6 +7,7 @@ import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
 import { type PrunableEvent, type PrunableLog, pruneEvents } from "../model/event-pruning.ts";
+import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
@@ -41,6 +42,7 @@ import {
   DamagedRow,
   eventExtentOf,
   eventOf,
+  jobOf,
   sessionOf,
   turnOf,
   usageOf,
@@ -206,6 +208,24 @@ class SqliteJournal implements Journal {
       const [approval] = await this.#entries(approvalOf, SQL.approvalAt, seq ?? 0);
       if (approval !== undefined) yield { type: "approval", approval };
     }
+    for await (const job of this.jobs(session)) yield { type: "job", job };
+  }
+
+  async job(id: string): Promise<JobEntry | undefined> {
+    return (await this.#entries(jobOf, SQL.job, toText(id)))[0];
+  }
+
+  async *jobs(session: string): AsyncGenerator<JobEntry, void, undefined> {
+    for (const { seq } of await this.#all(SQL.jobsOf, toText(session))) {
+      const [job] = await this.#entries(jobOf, SQL.jobAt, seq ?? 0);
+      if (job !== undefined) yield job;
+    }
+  }
+
+  async dueBeginning(keyPrefix: string, until: number): Promise<string[]> {
+    const prefix = toText(keyPrefix);
+    const rows = await this.#all(SQL.dueBeginning, prefix, prefix, until);
+    return rows.map(({ session }) => fromText(String(session))).toSorted();
   }
 
   async extent(session: string): Promise<SessionExtent> {

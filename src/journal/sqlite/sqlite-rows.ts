@@ -3,6 +3,7 @@ import type { TurnOrigin } from "../../events.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent } from "../model/event-entry.ts";
+import type { JobEntry } from "../model/job-entry.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
 import { fromText } from "../model/stored-text.ts";
 import type { TranscriptHead } from "../model/transcript-entry.ts";
@@ -18,6 +19,7 @@ const NOUNS: { readonly [Of in Checked]: string } = {
   details: "turn",
   progress: "turn",
   approvals: "approval",
+  jobs: "job",
   conversations: "conversation",
   spending: "spending",
   event_logs: "the events of session",
@@ -81,6 +83,19 @@ export function approvalOf(row: Row): ApprovalEntry {
   if (row["settled_at"] === null) return asked;
   const outcome = text(row["outcome"]) as NonNullable<ApprovalEntry["outcome"]>;
   return { ...asked, outcome, settledAt: Number(row["settled_at"]) };
+}
+
+export function jobOf(row: Row): JobEntry {
+  verify("jobs", row, "checksum", text(row["id"]));
+  return {
+    id: text(row["id"]),
+    session: text(row["session"]),
+    prompt: text(row["prompt"]),
+    ...(row["prompt_kind"] === null ? {} : { promptKind: text(row["prompt_kind"]) as PromptKind }),
+    dueAt: Number(row["due_at"]),
+    createdAt: Number(row["created_at"]),
+    terms: json(row["terms"]),
+  };
 }
 
 export function conversationOf(row: Row): ConversationEntry {

@@ -186,6 +186,22 @@ const TRANSCRIPTS = `
   ) STRICT;
 `;
 
+/* Prompts that wait for a session or a member of a pool. */
+const JOBS = `
+  CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    session TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    prompt_kind TEXT,
+    due_at REAL NOT NULL,
+    created_at REAL NOT NULL,
+    terms TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX jobs_of_session ON jobs (session, due_at);
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -196,6 +212,7 @@ export const MIGRATIONS: readonly string[] = [
   EVENTS,
   TURN_DETAILS,
   TRANSCRIPTS,
+  JOBS,
 ];
 
 /**

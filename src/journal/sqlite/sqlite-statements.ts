@@ -71,8 +71,21 @@ const statements = {
     WHERE id = ? AND settled_at IS NULL`,
   approvals: "SELECT * FROM approvals WHERE session = ? ORDER BY requested_at DESC, seq DESC LIMIT ?",
 
+  saveJob: `INSERT INTO jobs (id, session, prompt, prompt_kind, due_at, created_at, terms, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET session = excluded.session, prompt = excluded.prompt,
+      prompt_kind = excluded.prompt_kind, due_at = excluded.due_at, created_at = excluded.created_at,
+      terms = excluded.terms, checksum = excluded.checksum`,
+  dropJob: "DELETE FROM jobs WHERE id = ?",
+  forgetJobs: "DELETE FROM jobs WHERE session = ?",
+  job: "SELECT * FROM jobs WHERE id = ?",
+  dueBeginning: `SELECT DISTINCT session FROM jobs
+    WHERE session >= ? AND session < ? || CAST(x'ff' AS TEXT) AND due_at <= ?`,
+
   /* Selects only numbers, so that rows are then read one at a time. */
   turnsOf: "SELECT seq FROM turns WHERE session = ? ORDER BY seq",
+  jobsOf: "SELECT seq FROM jobs WHERE session = ? ORDER BY seq",
+  jobAt: "SELECT * FROM jobs WHERE seq = ?",
   approvalsOf: "SELECT seq FROM approvals WHERE session = ? ORDER BY seq",
   turnAt: "SELECT * FROM turns WHERE seq = ?",
   approvalAt: "SELECT * FROM approvals WHERE seq = ?",

@@ -5,6 +5,7 @@ import { filesAt, linesOf } from "../../claude/conversation-files.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { EventEntry } from "../../journal/model/event-entry.ts";
+import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
 import type { Spending } from "../../journal/model/spending.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
@@ -29,6 +30,8 @@ export type ExportedLine =
     }
   | ({ readonly type: "turn" } & Omit<TurnEntry, "session">)
   | ({ readonly type: "approval" } & Omit<ApprovalEntry, "session">)
+  /** A prompt that becomes a turn later. */
+  | ({ readonly type: "job" } & Omit<JobEntry, "session">)
   /** An event of the session, in the order of their numbers. */
   | { readonly type: "event"; readonly event: Omit<EventEntry, "session"> }
   /** A content that the event before it is the first to refer to. Content that is not UTF-8 is in `base64`. */
@@ -80,9 +83,12 @@ async function* exported({
     if (record.type === "turn") {
       const { session: _, ...turn } = record.turn;
       yield { type: "turn", ...turn };
-    } else {
+    } else if (record.type === "approval") {
       const { session: _, ...approval } = record.approval;
       yield { type: "approval", ...approval };
+    } else {
+      const { session: _, ...job } = record.job;
+      yield { type: "job", ...job };
     }
   }
   yield* eventLines(key, supervisorJournal);

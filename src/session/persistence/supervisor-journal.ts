@@ -6,6 +6,7 @@ import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import { Erasures } from "../../journal/model/erasures.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
+import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { Journal, SessionExtent, SessionRecord } from "../../journal/model/journal.ts";
 import { readFault } from "../../journal/model/journal-errors.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
@@ -101,8 +102,20 @@ export class SupervisorJournal {
     return await this.journal.extent(key);
   }
 
+  /** Whether a session or a pool has jobs. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async hasJobs(key: string): Promise<boolean> {
+    for await (const _ of this.jobs(key)) return true;
+    return false;
+  }
+
+  /** Yields the jobs of a session or a pool, see `Journal.jobs`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async *jobs(key: string): AsyncGenerator<JobEntry, void, undefined> {
+    await this.writer?.settled();
+    yield* this.journal.jobs(key);
+  }
+
   /**
-   * Yields the turns and approvals of a session, see `Journal.records`.
+   * Yields the turns, approvals and jobs of a session, see `Journal.records`.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */

@@ -4,6 +4,7 @@ import type { CastellanError, ErrorCode } from "../../errors.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventRetention } from "../../journal/model/event-entry.ts";
+import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { Journal, JournalOwner } from "../../journal/model/journal.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { AcceptedTurn } from "../../journal/model/turn-entry.ts";
@@ -90,6 +91,10 @@ export function ordered<Value>(values: readonly Value[]): Value[] {
 
 export function turn(id: string, changed: Partial<AcceptedTurn> = {}): AcceptedTurn {
   return { id, session: '"a"', prompt: "hello", position: 0, durable: true, acceptedAt: 1, ...changed };
+}
+
+export function job(id: string, changed: Partial<JobEntry> = {}): JobEntry {
+  return { id, session: '"a"', prompt: "hello", dueAt: 10, createdAt: 1, terms: {}, ...changed };
 }
 
 export async function refuses(code: ErrorCode, work: () => Promise<unknown>, details?: object): Promise<void> {

@@ -2,6 +2,7 @@ import type { Change } from "../../journal/model/change.ts";
 import type { Journal } from "../../journal/model/journal.ts";
 import { type JournalCases, OTHER, OWNER } from "./journal-case.ts";
 import { EVENT_CASES } from "./journal-event-cases.ts";
+import { JOB_CASES } from "./journal-job-cases.ts";
 import { SESSION_CASES } from "./journal-session-cases.ts";
 import { STORAGE_CASES } from "./journal-storage-cases.ts";
 import { TRANSCRIPT_CASES } from "./journal-transcript-cases.ts";
@@ -22,6 +23,7 @@ const CASES: JournalCases = {
   ...USAGE_CASES,
   ...EVENT_CASES,
   ...TRANSCRIPT_CASES,
+  ...JOB_CASES,
 };
 
 /**

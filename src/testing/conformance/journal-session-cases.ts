@@ -115,7 +115,9 @@ export const SESSION_CASES: JournalCases = {
     await write(...asked.map((approval): Change => ({ type: "approval_requested", approval })));
     await write({ type: "approval_settled", approval: "a1", outcome: "denied", at: 2 });
     const records = await Array.fromAsync(journal.records('"a"'));
-    const found = records.map((record) => (record.type === "turn" ? record.turn.id : record.approval.id));
+    const found = records.map((record) =>
+      record.type === "turn" ? record.turn.id : record.type === "approval" ? record.approval.id : record.job.id,
+    );
     deepEqual(found, [...ids.filter((id) => id !== "t8"), "a2", "a1"]);
     deepEqual(records[7], { type: "turn", turn: await journal.turn("t7") });
     deepEqual(records.slice(-2), [
