@@ -102,16 +102,14 @@ describe("migration of a SQLite journal", () => {
 
   it("lets turns of a release without metadata be read and listed", async () => {
     const sqlite = join(newFolder(), "castellan.db");
-    const earlier = sqliteJournal({ sqlite }, { migrations: MIGRATIONS.slice(0, BEFORE_METADATA) });
-    await earlier.open(OWNER);
-    await earlier.close();
+    const thread = new SqliteThread();
+    const old = await thread.connect(sqlite);
+    await migrate(old, 0, MIGRATIONS.slice(0, BEFORE_METADATA));
     const accepted = checksumOf("old", '"a"', "hello", null, 1, null, null, 1);
     const progress = checksumOf("old", 0, "queued", 0, null, 0, null, checksumOf(null));
-    {
-      using tool = new DatabaseSync(sqlite);
-      tool.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched,
-        accepted_checksum, progress_checksum) VALUES ('old', '"a"', 'hello', 0, 1, 1, 'queued', 0, 0, ${accepted}, ${progress})`);
-    }
+    await old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched,
+      accepted_checksum, progress_checksum) VALUES ('old', '"a"', 'hello', 0, 1, 1, 'queued', 0, 0, ${accepted}, ${progress})`);
+    await thread.end();
     const journal = sqliteJournal({ sqlite });
     await journal.open(OWNER);
     await journal.write(accepting(1, turn("new", { metadata: { user: 1 } })));
