@@ -18,11 +18,11 @@ import { type GlobalReach, GlobalSession } from "./global-session.ts";
 import { GlobalTurn } from "./global-turn.ts";
 import { covers, poolNameOf } from "./placement.ts";
 import type { Engine, NodeEntry } from "./protocol/engine.ts";
-import type { ExportPage } from "./protocol/frames.ts";
+import { type EventFrame, type ExportPage, errorOf } from "./protocol/frames.ts";
 import { RETRY } from "./protocol/retry.ts";
-import { type Transport, Unreachable } from "./protocol/transport.ts";
+import type { Transport } from "./protocol/transport.ts";
 import { RemoteReading } from "./remote-reading.ts";
-import { destinationOf, Router } from "./router.ts";
+import { destinationOf, type FailedRoute, Router } from "./router.ts";
 
 /** A node, in lists. */
 export interface NodeInfo {
@@ -278,26 +278,37 @@ export class Cluster implements AsyncDisposable {
     options: EventOptions,
     leaving: AbortController,
   ): AsyncGenerator<SessionEvent, void, undefined> {
-    const { transport, clock } = this.#deps;
+    const { transport, clock, patienceMs } = this.#deps;
     const signal = AbortSignal.any([this.#closed.signal, leaving.signal]);
-    const reading = new RemoteReading(options);
+    const reading = new RemoteReading(options, clock, patienceMs);
+    let failed: FailedRoute | undefined;
     try {
       while (!signal.aborted) {
+        let failure: unknown;
         try {
-          const { to } = await this.#router.locate(key);
-          for await (const sent of transport.events(to, { key, options: reading.next }, signal)) {
-            // Every event of a session's node is a `SessionEvent`.
-            const event = sent as SessionEvent;
-            if (reading.take(event)) yield event;
+          const { to } = await this.#router.locate(key, failed);
+          failed = { boot: to.boot, answered: false };
+          let other: Exclude<EventFrame, { readonly type: "event" }> | undefined;
+          for await (const frame of transport.events(to, { key, options: reading.next }, signal)) {
+            if (frame.type !== "event") other = frame;
+            else {
+              // Every event of a session's node is a `SessionEvent`.
+              const event = frame.event as SessionEvent;
+              if (reading.take(event)) yield event;
+            }
           }
-          if (reading.isOver) return;
+          if (other?.type === "refused") throw errorOf(other.error);
+          if (other === undefined && reading.isOver) return;
+          failed = { boot: to.boot, answered: other !== undefined };
           this.#router.forget(key, to.boot);
         } catch (error) {
-          if (signal.aborted) return;
-          if (!(error instanceof Unreachable) && !CastellanError.is(error)) throw error;
+          failure = error;
         }
+        if (signal.aborted) break;
+        reading.failed(key, failure);
         await pause(clock, EVENTS_RETRY_MS, { signal });
       }
+      if (options.live === false) this.#closed.signal.throwIfAborted();
     } finally {
       leaving.abort();
     }

@@ -13,7 +13,7 @@ import { NodeRequestHandler } from "./node-request-handler.ts";
 import { JOIN, joinValues } from "./postgres/node-rows.ts";
 import { postgresEngine } from "./postgres/postgres-engine.ts";
 import type { Engine, Hosted } from "./protocol/engine.ts";
-import type { CallAnswer, CallRequest, EventsRequest, TurnFrame, TurnRequest } from "./protocol/frames.ts";
+import type { CallAnswer, CallRequest, EventFrame, EventsRequest, TurnFrame, TurnRequest } from "./protocol/frames.ts";
 import { PROTOCOLS } from "./protocol/protocol.ts";
 import type { Destination, RequestHandler, Transport } from "./protocol/transport.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
@@ -207,7 +207,7 @@ class OwnTransport implements Transport {
     return await (this.#isOwn(to) ? this.#handler.call(request) : this.#network.call(to, request, signal));
   }
 
-  events(to: Destination, request: EventsRequest, signal: AbortSignal): AsyncIterable<unknown> {
+  events(to: Destination, request: EventsRequest, signal: AbortSignal): AsyncIterable<EventFrame> {
     return this.#isOwn(to) ? this.#handler.events(request, signal) : this.#network.events(to, request, signal);
   }
 

@@ -2,7 +2,6 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError, type ErrorCode } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
-import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { TurnEnd } from "../session/streams/reply.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
@@ -13,6 +12,7 @@ import type { CallMethod } from "./protocol/call-methods.ts";
 import {
   type CallAnswer,
   type CallRequest,
+  type EventFrame,
   type EventsRequest,
   sentErrorOf,
   type TurnAsked,
@@ -79,15 +79,23 @@ export class NodeRequestHandler implements RequestHandler {
     }
   }
 
-  async *events({ key, options }: EventsRequest, signal: AbortSignal): AsyncGenerator<SessionEvent, void, undefined> {
+  async *events({ key, options }: EventsRequest, signal: AbortSignal): AsyncGenerator<EventFrame, void, undefined> {
     const found = await this.#find(key, true);
-    if (!("session" in found)) return;
+    if (!("session" in found)) {
+      yield found;
+      return;
+    }
     const events = found.session.events(options);
     const leave = (): void => void events.return();
     signal.addEventListener("abort", leave, { once: true });
     if (signal.aborted) leave();
     try {
-      yield* events;
+      for await (const event of events) yield { type: "event", event };
+    } catch (error) {
+      if (!CastellanError.is(error)) throw error;
+      yield CONTINUES_ELSEWHERE.has(error.code)
+        ? { type: "not_owner" }
+        : { type: "refused", error: sentErrorOf(error) };
     } finally {
       signal.removeEventListener("abort", leave);
     }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Caller } from "../../src/cluster/caller.ts";
 import { Cluster } from "../../src/cluster/cluster.ts";
 import type { Engine, NodeEntry } from "../../src/cluster/protocol/engine.ts";
-import type { CallAnswer, CallRequest } from "../../src/cluster/protocol/frames.ts";
+import type { CallAnswer, CallRequest, EventFrame } from "../../src/cluster/protocol/frames.ts";
 import { type Destination, type Transport, Unreachable } from "../../src/cluster/protocol/transport.ts";
 import { Router } from "../../src/cluster/router.ts";
 import { CastellanError } from "../../src/errors.ts";
@@ -25,13 +25,14 @@ function entry(boot: string, changed: Partial<NodeEntry> = {}): NodeEntry {
 
 type Answering = (to: Destination, request: CallRequest, signal: AbortSignal) => CallAnswer | Promise<CallAnswer>;
 
+const never = (): never => {
+  throw new Error("is not to be called");
+};
+
 /** Returns a caller in a cluster of two nodes whose answers the test gives. */
 function scene(answer: Answering, nodes: () => Promise<readonly NodeEntry[]> = async () => [entry("a"), entry("b")]) {
   const clock = new SimulatedClock();
   const calls: { readonly boot: string; readonly method: string; readonly claim: boolean; readonly at: number }[] = [];
-  const never = (): never => {
-    throw new Error("is not to be called");
-  };
   const transport: Transport = {
     turn: never,
     events: never,
@@ -225,7 +226,7 @@ describe("Caller.close", () => {
 
 describe("Cluster over several nodes", () => {
   /** Returns a cluster of two nodes. `calls` records each call and its node. */
-  function clusterOf(answer: Answering, owner: () => string | undefined) {
+  function clusterOf(answer: Answering, owner: () => string | undefined, events: Transport["events"] = never) {
     const clock = new SimulatedClock();
     const nodes = ["a", "b"].map((boot) => entry(boot, { hosts: { ...HOSTS, pools: ["crew"] } }));
     const calls: string[] = [];
@@ -235,9 +236,7 @@ describe("Cluster over several nodes", () => {
         yield { type: "accepted" };
         await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
       },
-      events: () => {
-        throw new Error("is not to be called");
-      },
+      events,
       call: async (to, request, signal) => {
         calls.push(`${request.method} at ${to.boot}`);
         return await answer(to, request, signal);
@@ -269,6 +268,52 @@ describe("Cluster over several nodes", () => {
     expect(calls.toSorted()).toEqual(["cancel at a", "cancel at b"]);
     await cluster.close();
     await expect(turn.result()).rejects.toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
+  });
+
+  const event = (number: number): EventFrame => ({
+    type: "event",
+    event: { v: 1, number, at: 0, type: "text", text: "a", block: "b" },
+  });
+
+  test("events() without waiting asks again until a node that owns the session has returned all of them", async () => {
+    const asked: unknown[] = [];
+    const { cluster, clock } = clusterOf(
+      never,
+      () => (asked.length === 0 ? "a" : "b"),
+      async function* (to, { options }) {
+        asked.push([to.boot, options.after]);
+        if (asked.length === 1) yield* [event(1), event(2), { type: "not_owner" }] satisfies EventFrame[];
+        else if (asked.length === 2) throw new Unreachable("it went away", { unsent: false });
+        else yield event(3);
+      },
+    );
+    const read = Array.fromAsync(cluster.session(global(["support", 42])).events({ live: false }));
+    await clock.advance(2_000);
+    expect((await read).map(({ number }) => number)).toEqual([1, 2, 3]);
+    expect(asked).toEqual([
+      ["a", undefined],
+      ["b", 2],
+      ["b", 2],
+    ]);
+    await cluster.close();
+  });
+
+  test("events() without waiting fails if no node owns the session, and if the client closes", async () => {
+    const refusing = clusterOf(
+      never,
+      () => "a",
+      async function* () {
+        yield { type: "not_owner" };
+      },
+    );
+    const { cluster, clock } = refusing;
+    const session = cluster.session(global(["support", 42]));
+    const read = endOf(Array.fromAsync(session.events({ live: false })), clock, PATIENCE_MS + 500);
+    expect(await read).toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
+    const other = Array.fromAsync(session.events({ live: false }));
+    await ticks(3);
+    void cluster.close();
+    await expect(other).rejects.toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
   });
 
   test("move releases the session again when another node claims it in between", async () => {

@@ -5,12 +5,13 @@ import { GlobalTurn } from "../../src/cluster/global-turn.ts";
 import type { ClusterNode } from "../../src/cluster/node.ts";
 import { NodeRequestHandler } from "../../src/cluster/node-request-handler.ts";
 import type { Engine } from "../../src/cluster/protocol/engine.ts";
-import type { TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.ts";
+import type { EventFrame, TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.ts";
 import { type Transport, Unreachable } from "../../src/cluster/protocol/transport.ts";
 import { Router } from "../../src/cluster/router.ts";
 import type { HostedSession } from "../../src/cluster/session-host.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { nameKey } from "../../src/names.ts";
+import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { Turn } from "../../src/session/streams/turn.ts";
 import { outcomeOf } from "../../src/session/streams/turn-end.ts";
 import { TurnRecord } from "../../src/session/streams/turn-record.ts";
@@ -291,6 +292,43 @@ describe("NodeRequestHandler", () => {
     // An older node does not say which life its numbers are of.
     expect(await sent({ boot: "a", number: 1 })).toEqual([1, ["x", 1, 1]]);
     expect(await sent({ boot: "b", number: 1 })).toEqual([0, ["x", 0, 2]]);
+  });
+});
+
+describe("NodeRequestHandler.events", () => {
+  async function framesOf(node: Pick<ClusterNode, "find" | "pool"> | undefined): Promise<EventFrame[]> {
+    const handler = new NodeRequestHandler(() => node as ClusterNode | undefined, systemClock);
+    return await Array.fromAsync(handler.events({ key: KEY, options: { live: false } }, new AbortController().signal));
+  }
+
+  function nodeWith(read: () => AsyncGenerator<SessionEvent, void, undefined>): Pick<ClusterNode, "find" | "pool"> {
+    const session: Pick<HostedSession, "events"> = { events: read };
+    return {
+      pool: () => undefined,
+      find: async () => ({ owned: true, session: session as HostedSession, boot: "a" }),
+    };
+  }
+
+  const event: SessionEvent = { at: 0, after: 3, type: "text_delta", text: "a", block: "b" };
+
+  test("does not look complete on a node that does not own the session, or loses it in between", async () => {
+    expect(await framesOf(undefined)).toEqual([{ type: "not_owner" }]);
+    expect(await framesOf({ pool: () => undefined, find: async () => ({ owned: false }) })).toEqual([
+      { type: "not_owner" },
+    ]);
+    const moving = nodeWith(async function* () {
+      yield event;
+      throw new CastellanError("NOT_OWNER", "it has moved");
+    });
+    expect(await framesOf(moving)).toEqual([{ type: "event", event }, { type: "not_owner" }]);
+  });
+
+  test("tells why the record cannot be read", async () => {
+    const damaged = nodeWith(async function* () {
+      yield event;
+      throw new CastellanError("JOURNAL_UNAVAILABLE", "row 3 is damaged", { details: { reason: "damaged" } });
+    });
+    expect((await framesOf(damaged))[1]).toMatchObject({ type: "refused", error: { code: "JOURNAL_UNAVAILABLE" } });
   });
 });
 

@@ -271,7 +271,9 @@ describe("two releases side by side", () => {
     expect(read).toEqual([{ type: "accepted", extra: { a: [1] } }]);
     const events = ['{"type":"later"}', '{"type":"event","event":1}', '{"type":"over"}'];
     const other = await scene.serveRaw((response) => void response.end(`${events.join("\n")}\n`));
-    expect(await Array.fromAsync(scene.transport().events(at(other), { key: "key", options: {} }, never))).toEqual([1]);
+    expect(await Array.fromAsync(scene.transport().events(at(other), { key: "key", options: {} }, never))).toEqual([
+      { type: "event", event: 1 },
+    ]);
   });
 
   it("ignore unknown fields of requests", async () => {

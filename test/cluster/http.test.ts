@@ -87,15 +87,22 @@ describe("httpTransport and serveRequests", () => {
 
   it("carry events of any kind until the session ends", async () => {
     await using scene = new HttpScene();
-    const events = [{ type: "over" }, { type: "ping" }, null, "text"];
+    const events = [{ type: "over" }, { type: "ping" }, null, "text"].map(
+      (event) => ({ type: "event", event }) as const,
+    );
     const { port } = await scene.serve({
       async *events(request) {
-        yield request;
+        yield { type: "event", event: request };
         yield* events;
+        yield { type: "not_owner", owner: { boot: "two", address: "http://127.0.0.1:2" } };
       },
     });
     const request = { key: '"key"', options: { after: 3, types: ["text" as const], turn: "t", live: false } };
-    expect(await Array.fromAsync(scene.transport().events(at(port), request, never))).toEqual([request, ...events]);
+    expect(await Array.fromAsync(scene.transport().events(at(port), request, never))).toEqual([
+      { type: "event", event: request },
+      ...events,
+      { type: "not_owner", owner: { boot: "two", address: "http://127.0.0.1:2" } },
+    ]);
   });
 
   it("carry any text unchanged, also 5 MB", async () => {

@@ -4,12 +4,11 @@ import { EMPTY_LINE, JsonLines, jsonLine } from "../../src/cluster/http/json-lin
 import { CALL_METHODS, isCallMethod } from "../../src/cluster/protocol/call-methods.ts";
 import { commonProtocol, PROTOCOLS, speaks } from "../../src/cluster/protocol/protocol.ts";
 import {
-  eventLineOf,
   isOver,
   OVER,
   readCallAnswer,
   readCallRequest,
-  readEventLine,
+  readEventFrame,
   readEventsRequest,
   readTurnFrame,
   readTurnRequest,
@@ -115,9 +114,10 @@ describe("wire format", () => {
 
   it("round-trips events of any kind", () => {
     const comesThrough = fc.property(fc.array(json), cuts, (events, cuts) => {
-      const lines = sent([...events.map(eventLineOf), OVER], cuts);
+      const frames = events.map((event) => ({ type: "event", event }));
+      const lines = sent([...frames, OVER], cuts);
       expect(lines.map(isOver)).toEqual([...events.map(() => false), true]);
-      expect(lines.slice(0, -1).map((line) => readEventLine(line)?.event)).toEqual(events);
+      expect(lines.slice(0, -1).map(readEventFrame)).toEqual(frames);
     });
     fc.assert(comesThrough, { numRuns: 200 });
   });
@@ -150,7 +150,7 @@ describe("wire format", () => {
 
   it("returns undefined for an unknown type", () => {
     expect(readTurnFrame({ type: "later" })).toBeUndefined();
-    expect(readEventLine({ type: "later" })).toBeUndefined();
+    expect(readEventFrame({ type: "later" })).toBeUndefined();
     expect([isCallMethod("status"), isCallMethod("later")]).toEqual([true, false]);
   });
 });

@@ -6,7 +6,7 @@ import { withDeadline } from "../../deadline.ts";
 import { isCallMethod } from "../protocol/call-methods.ts";
 import type { CallAnswer, CallRequest } from "../protocol/frames.ts";
 import type { RequestHandler } from "../protocol/transport.ts";
-import { eventLineOf, readCallRequest, readEventsRequest, readTurnRequest } from "../protocol/wire.ts";
+import { readCallRequest, readEventsRequest, readTurnRequest } from "../protocol/wire.ts";
 import { Admission } from "./http-admission.ts";
 import { HEADERS, ROOT } from "./http-headers.ts";
 import { lineStream } from "./http-stream.ts";
@@ -93,7 +93,7 @@ class HttpRequestServer implements RequestServer {
     // Tells nothing that would help an attacker.
     this.#app.get(`${ROOT}/live`, (c) => c.json({ live: true }));
     this.#route("turn", readTurnRequest, (request, signal) => handler.turn(request, signal));
-    this.#route("events", readEventsRequest, (request, signal) => mapped(handler.events(request, signal), eventLineOf));
+    this.#route("events", readEventsRequest, (request, signal) => handler.events(request, signal));
     this.#route("call", readCallRequest, (request) => this.#call(request));
     // The connection broke before the request was complete; nobody gets the answer.
     this.#app.onError((_, c) => c.body(null, 400));
@@ -213,13 +213,6 @@ class HttpRequestServer implements RequestServer {
     this.#answers.delete(outgoing);
     if (this.#answers.size === 0) this.#idle?.resolve();
   }
-}
-
-async function* mapped<From, To>(
-  values: AsyncIterable<From>,
-  to: (value: From) => To,
-): AsyncGenerator<To, void, undefined> {
-  for await (const value of values) yield to(value);
 }
 
 function parsed<Value>(read: () => Value): { readonly value: Value } | { readonly problem: string } {

@@ -1,10 +1,10 @@
 import { Agent, type IncomingMessage } from "node:http";
 import { Agent as SecureAgent } from "node:https";
 import type { Clock } from "../../clock.ts";
-import type { CallAnswer, CallRequest, EventsRequest, TurnFrame, TurnRequest } from "../protocol/frames.ts";
+import type { CallAnswer, CallRequest, EventFrame, EventsRequest, TurnFrame, TurnRequest } from "../protocol/frames.ts";
 import { PROTOCOLS, speaks } from "../protocol/protocol.ts";
 import { type Destination, type Transport, Unreachable } from "../protocol/transport.ts";
-import { isOver, readCallAnswer, readEventLine, readTurnFrame } from "../protocol/wire.ts";
+import { isOver, readCallAnswer, readEventFrame, readTurnFrame } from "../protocol/wire.ts";
 import { HttpConnection, type HttpConnectionDeps } from "./http-connection.ts";
 import { HEADERS, ROOT } from "./http-headers.ts";
 import { noCommonProtocol, nodeAt, readRefusal, refused, unproven } from "./http-refusal.ts";
@@ -70,10 +70,10 @@ class HttpTransport implements Transport {
     to: Destination,
     request: EventsRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<unknown, void, undefined> {
+  ): AsyncGenerator<EventFrame, void, undefined> {
     for await (const line of this.#lines(to, `${ROOT}/events`, request, signal)) {
-      const read = parsed(to, () => readEventLine(line));
-      if (read !== undefined) yield read.event;
+      const frame = parsed(to, () => readEventFrame(line));
+      if (frame !== undefined) yield frame;
     }
   }
 

@@ -116,6 +116,14 @@ export interface EventsRequest {
   readonly options: EventOptions;
 }
 
+/** What answers an {@link EventsRequest}. Events alone are a complete answer; any other frame tells that they are not. */
+export type EventFrame =
+  | { readonly type: "event"; readonly event: unknown }
+  /** Reading failed. */
+  | { readonly type: "refused"; readonly error: SentError }
+  /** Another node owns the session, if known which. */
+  | { readonly type: "not_owner"; readonly owner?: { readonly boot: string; readonly address: string } };
+
 /** A page of an export, and the cursor of the next one, if any. */
 export interface ExportPage {
   readonly lines: readonly string[];

@@ -1,4 +1,4 @@
-import type { CallAnswer, CallRequest, EventsRequest, TurnFrame, TurnRequest } from "./frames.ts";
+import type { CallAnswer, CallRequest, EventFrame, EventsRequest, TurnFrame, TurnRequest } from "./frames.ts";
 
 /** A node, and how to reach it. */
 export interface Destination {
@@ -17,7 +17,7 @@ export interface Transport {
   turn(to: Destination, request: TurnRequest, signal: AbortSignal): AsyncIterable<TurnFrame>;
   call(to: Destination, request: CallRequest, signal: AbortSignal): Promise<CallAnswer>;
   /** Yields the session's events, see `Session.events`. Ends when they do, or the session moves. */
-  events(to: Destination, request: EventsRequest, signal: AbortSignal): AsyncIterable<unknown>;
+  events(to: Destination, request: EventsRequest, signal: AbortSignal): AsyncIterable<EventFrame>;
   close(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export interface Transport {
 export interface RequestHandler {
   turn(request: TurnRequest, signal: AbortSignal): AsyncIterable<TurnFrame>;
   call(request: CallRequest): Promise<CallAnswer>;
-  events(request: EventsRequest, signal: AbortSignal): AsyncIterable<unknown>;
+  events(request: EventsRequest, signal: AbortSignal): AsyncIterable<EventFrame>;
 }
 
 /** A node that could not be reached, or went away during a request: the request may have taken effect. */

@@ -5,7 +5,7 @@ import { pick, withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { nameProblem } from "../../names.ts";
 import { isEventType } from "../../session/record/event-options.ts";
-import type { CallAnswer, CallRequest, EventsRequest, TurnFrame, TurnRequest } from "./frames.ts";
+import type { CallAnswer, CallRequest, EventFrame, EventsRequest, TurnFrame, TurnRequest } from "./frames.ts";
 
 /*
  * Parses what nodes send. Unknown fields pass, so that two releases can talk to each other. Values that are only passed
@@ -107,9 +107,14 @@ const callAnswer = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("not_owner"), owner: owner.exactOptional() }),
 ]);
 
-const eventLine = z.looseObject({ type: z.literal("event"), event: z.unknown() });
+const eventFrame = z.discriminatedUnion("type", [
+  z.looseObject({ type: z.literal("event"), event: z.unknown() }),
+  z.looseObject({ type: z.literal("refused"), error: sentError }),
+  z.looseObject({ type: z.literal("not_owner"), owner: owner.exactOptional() }),
+]);
 
 const FRAME_TYPES: ReadonlySet<unknown> = new Set(turnFrame.options.map(({ shape }) => shape.type.value));
+const EVENT_FRAME_TYPES: ReadonlySet<unknown> = new Set(eventFrame.options.map(({ shape }) => shape.type.value));
 
 /** The last line of a complete stream. */
 export const OVER: { readonly type: "over" } = { type: "over" };
@@ -147,17 +152,10 @@ export function readCallAnswer(line: unknown): CallAnswer {
   return read(callAnswer, "an answer", line);
 }
 
-/** Wraps an event in a line, so that lines of other types can be added later. */
-export function eventLineOf(event: unknown): { readonly type: "event"; readonly event: unknown } {
-  return { type: "event", event };
+/** Returns undefined for a frame type of a later release. @throws Error as {@link readTurnRequest} */
+export function readEventFrame(line: unknown): EventFrame | undefined {
+  return isUnknownType(line, EVENT_FRAME_TYPES) ? undefined : read(eventFrame, "an event", line);
 }
-
-/** Returns undefined for a line type of a later release. @throws Error as {@link readTurnRequest} */
-export function readEventLine(line: unknown): { readonly event: unknown } | undefined {
-  return isUnknownType(line, EVENT_TYPES) ? undefined : read(eventLine, "an event", line);
-}
-
-const EVENT_TYPES: ReadonlySet<unknown> = new Set(["event"]);
 
 function isUnknownType(line: unknown, known: ReadonlySet<unknown>): boolean {
   return isObject(line) && typeof line["type"] === "string" && !known.has(line["type"]);
