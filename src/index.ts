@@ -174,7 +174,6 @@ export type {
   ApprovalChanges,
   ApprovalOutcome,
 } from "./session/conversation/approval.ts";
-export type { ApprovalQuestion, QuestionAnswers, QuestionOption } from "./session/conversation/approval-questions.ts";
 export type { HistoryOptions } from "./session/conversation/history.ts";
 export type { Budget, BudgetStatus } from "./session/options/budget.ts";
 export { type Command, command } from "./session/options/command.ts";
@@ -188,6 +187,7 @@ export type { TurnOptions } from "./session/options/turn-options.ts";
 export type { EraseOptions, ErasureReport, LeftBehind } from "./session/persistence/erasure.ts";
 export type { ExportedLine, ExportOptions, FileContent } from "./session/persistence/session-export.ts";
 export type { UsageOptions, UsageReport } from "./session/persistence/usage.ts";
+export type { ApprovalQuestion, QuestionAnswers, QuestionOption } from "./session/record/approval-questions.ts";
 export type { ContentReference, EventContent } from "./session/record/content.ts";
 export type { EventOptions, EventPageOptions } from "./session/record/event-readers.ts";
 export type {
@@ -211,11 +211,12 @@ export type { SessionStatus, Waiting } from "./session/status/session-status.ts"
 export type { EventStreamOptions } from "./session/streams/event-stream-response.ts";
 export type { Reply } from "./session/streams/reply.ts";
 export { publicError, type ResponseView, type ShownError, type ShownReply } from "./session/streams/response-view.ts";
+export type { ShownApproval, ShownApprovalEnd } from "./session/streams/shown-approval.ts";
 export type { SseOptions, TurnEvents } from "./session/streams/sse.ts";
 export type { Turn, TurnDelta } from "./session/streams/turn.ts";
 export type { NumberedMessage } from "./session/streams/turn-reader.ts";
 export type { TurnState } from "./session/streams/turn-state.ts";
-export type { TurnMetadata } from "./session/streams/ui-message-chunk.ts";
+export type { TurnMetadata, UIApproval } from "./session/streams/ui-message-chunk.ts";
 export type {
   Child,
   ChildExit,

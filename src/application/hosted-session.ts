@@ -10,7 +10,7 @@ import type { PoolServer } from "../pool/pool-server.ts";
 import { submitToPool } from "../pool/pool-turn.ts";
 import { isRemoteControl, type RemoteControl, readControlArguments } from "../session/controls.ts";
 import type { Approval } from "../session/conversation/approval.ts";
-import type { QuestionAnswers } from "../session/conversation/approval-questions.ts";
+import type { QuestionAnswers } from "../session/record/approval-questions.ts";
 import { command } from "../session/options/command.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import type { Prompt } from "../session/options/prompt.ts";

@@ -8,7 +8,7 @@ import {
   type RemoteControls,
 } from "../session/controls.ts";
 import type { Approval, ApprovalAnswerer, ApprovalChanges } from "../session/conversation/approval.ts";
-import type { QuestionAnswers } from "../session/conversation/approval-questions.ts";
+import type { QuestionAnswers } from "../session/record/approval-questions.ts";
 import { command } from "../session/options/command.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
@@ -233,6 +233,7 @@ export class GlobalSession extends RemoteSessionControls {
     return new Turn<Structured>(turn, this.name, {
       interrupt: () => turn.interrupt(),
       events: (options) => this.#reach.events(this.#key, options),
+      asks: true,
     });
   }
 

@@ -71,6 +71,7 @@ function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Pro
     turn.assign(record, {
       interrupt: () => server.interrupt(record),
       events: (options) => server.reading.events(options),
+      asks: server.settings.approvals !== false,
     });
     record.result.then(done, done);
   } catch (error) {

@@ -125,6 +125,7 @@ export class Pool {
     return new Turn<Structured>(turn, this.name, {
       interrupt: () => turn.interrupt(),
       events: (options) => turn.events(options),
+      asks: this.#server.common.approvals !== false,
     });
   }
 }

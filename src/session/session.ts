@@ -226,6 +226,7 @@ export class Session extends Controls implements AsyncDisposable {
     return new Turn<Structured>(record, this.name, {
       interrupt: () => server.interrupt(record),
       events: (options) => server.reading.events(options),
+      asks: server.settings.approvals !== false,
     });
   }
 }

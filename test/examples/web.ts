@@ -3,7 +3,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { Supervisor } from "castellan";
+import { createParser } from "eventsource-parser";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { createApp as approvalsApp } from "../../examples/web/approvals.ts";
 import { startAssistants } from "../../examples/web/assistants.ts";
 import { createApp as expressApp } from "../../examples/web/express.ts";
 import { createApp as fastifyApp } from "../../examples/web/fastify.ts";
@@ -90,6 +92,46 @@ test.each(frameworks)("web/%s: finishes the turn of a client that leaves", async
   const again = post(url, "again");
   rest.resolve();
   expect(await (await again).json()).toMatchObject({ text: "1 before" });
+});
+
+test("web/approvals.ts: a page sees approvals and questions, and answers them", async () => {
+  const questions = [{ question: "Which?", header: "", options: [{ label: "a", description: "" }], multiSelect: true }];
+  const { options } = onFake(async (turn) => {
+    await turn.toolUse("Bash", { command: "ls" }, { ask: true });
+    await turn.toolUse("Bash", { command: "rm" }, { ask: true });
+    await turn.askPermission("AskUserQuestion", { questions });
+    await turn.text("done");
+  });
+  await using _supervisor = await Supervisor.start([{ name: "worker", approvals: true }], options);
+  const url = await served(getRequestListener(approvalsApp("worker").fetch));
+  expect(await (await fetch(url)).text()).toContain("EventSource");
+  const asked = await fetch(`${url}/turns`, { method: "POST", body: "go" });
+  const { id } = (await asked.json()) as { readonly id: string };
+  const answer = async (approval: string, body: object): Promise<unknown> => {
+    const headers = { "x-user": "ann" };
+    const request = { method: "POST", headers, body: JSON.stringify(body) };
+    return await (await fetch(`${url}/approvals/${approval}`, request)).json();
+  };
+  const answers = [{ approve: true }, { approve: false }, { answers: { "Which?": ["a"] } }];
+  const told: unknown[] = [];
+  const parser = createParser({
+    onEvent: ({ event, data }) => {
+      if (event?.startsWith("approval_") === true) told.push(JSON.parse(data));
+      if (event === "approval_requested") void answer(JSON.parse(data).id, answers.shift() ?? {});
+    },
+  });
+  const page = await fetch(`${url}/turns/${id}`);
+  for await (const piece of page.body?.pipeThrough(new TextDecoderStream()) ?? []) parser.feed(piece);
+  expect(told).toMatchObject([
+    { tool: "Bash", input: { command: "ls" } },
+    { outcome: "approved", by: "ann" },
+    { input: { command: "rm" } },
+    { outcome: "denied", by: "ann" },
+    { questions },
+    { outcome: "approved", answers: { "Which?": "a" }, by: "ann" },
+  ]);
+  expect(await answer("unknown", { approve: true })).toEqual({ isFirst: false });
+  expect((await fetch(`${url}/turns/unknown`)).status).toBe(404);
 });
 
 describe("web/next", () => {

@@ -4,7 +4,7 @@ import { query, stream } from "../../src/castellan.ts";
 import { pool } from "../../src/index.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Approval } from "../../src/session/conversation/approval.ts";
-import type { QuestionAnswers } from "../../src/session/conversation/approval-questions.ts";
+import type { QuestionAnswers } from "../../src/session/record/approval-questions.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { serverOf } from "../../src/session/session.ts";
 import type { Turn } from "../../src/session/streams/turn.ts";

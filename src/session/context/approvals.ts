@@ -3,7 +3,7 @@ import type { Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
 import { type Approval, type ApprovalOutcome, type ApprovalSettlement, answererOf } from "../conversation/approval.ts";
-import { questionsIn, readAnswers } from "../conversation/approval-questions.ts";
+import { questionsIn, readAnswers } from "../record/approval-questions.ts";
 import type { ApprovalWithdrawal } from "../record/session-event-types.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { SessionContext } from "./session-context.ts";

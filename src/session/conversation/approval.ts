@@ -2,8 +2,8 @@ import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 import type { SessionName } from "../../names.ts";
 import { validate } from "../options/validation.ts";
+import type { ApprovalQuestion, QuestionAnswers } from "../record/approval-questions.ts";
 import type { ApprovalWithdrawal } from "../record/session-event-types.ts";
-import type { ApprovalQuestion, QuestionAnswers } from "./approval-questions.ts";
 
 /** How an approval ended. */
 export type ApprovalOutcome = "approved" | "denied" | "expired" | "withdrawn";

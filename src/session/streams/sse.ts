@@ -1,7 +1,11 @@
 import type { ShownPiece, ToolUse } from "../../claude/messages/shown.ts";
+import { systemClock } from "../../clock.ts";
+import type { SessionEvent } from "../record/session-event-types.ts";
 import { eventId, Resumption } from "./event-id.ts";
 import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
+import { interleaved } from "./interleaved.ts";
 import { type ResponseView, type ShownError, type ShownReply, shownError, shownReply } from "./response-view.ts";
+import { type ShownApproval, type ShownApprovalEnd, shownApproval, shownApprovalEnd } from "./shown-approval.ts";
 import { shownBy } from "./turn-reader.ts";
 import type { TurnSource } from "./turn-source.ts";
 
@@ -10,6 +14,13 @@ export interface TurnEvents {
   text: { readonly text: string };
   thinking: { readonly text: string };
   tool_use: ToolUse;
+  /**
+   * Claude requests a permission, or asks questions. A client that reconnects gets the turn's approvals again, from the
+   * first; they have the same `id`.
+   */
+  approval_requested: ShownApproval;
+  /** A permission request was answered, expired or was withdrawn. */
+  approval_settled: ShownApprovalEnd;
   /** Discards everything sent before: the turn runs again, or everything is sent anew. */
   retry: { readonly attempt: number };
   /** A part of the output that is no longer kept; see {@link Turn.recalled}. */
@@ -32,25 +43,47 @@ export interface SseOptions extends EventStreamOptions {
  * Returns a turn as a response of server-sent events. A client that leaves only detaches its reader; the turn
  * continues.
  */
-export function turnResponse(turn: TurnSource, options: SseOptions): Response {
-  return eventStreamResponse(eventsOf(turn, new Resumption(options.lastEventId), options.view ?? "user"), options);
+export function turnResponse(turn: TurnSource, options: SseOptions, approvals?: TurnApprovals): Response {
+  const client = new Resumption(options.lastEventId);
+  const { clock = systemClock, view = "user" } = options;
+  const output = outputOf(turn, client);
+  const shown = approvals === undefined ? output : interleaved(output, approvalsOf(approvals()), clock);
+  return eventStreamResponse(eventsOf(turn, shown, client, view), options);
+}
+
+/** Reads the events of a turn's approvals. */
+export type TurnApprovals = () => AsyncGenerator<SessionEvent, void, undefined>;
+
+async function* outputOf(turn: TurnSource, client: Resumption): AsyncGenerator<string, void, undefined> {
+  for await (const batch of shownBy(turn)) {
+    for (const { position, pieces } of batch) {
+      const admission = client.admit(position);
+      if (admission === "seen") continue;
+      const retry = admission === "anew" ? [event("retry", { attempt: position.attempt })] : [];
+      // Only the last event of a message has an id, so a client that has the id has the whole message.
+      yield `${[...retry, ...pieces.map(pieceEvent)].join("\n\n")}\nid: ${eventId(position)}\n\n`;
+    }
+  }
+}
+
+async function* approvalsOf(
+  events: AsyncGenerator<SessionEvent, void, undefined>,
+): AsyncGenerator<string, void, undefined> {
+  for await (const told of events) {
+    const [requested, settled] = [shownApproval(told), shownApprovalEnd(told)];
+    if (requested !== undefined) yield `${event("approval_requested", requested)}\n\n`;
+    if (settled !== undefined) yield `${event("approval_settled", settled)}\n\n`;
+  }
 }
 
 async function* eventsOf(
   turn: TurnSource,
+  shown: AsyncGenerator<string, void, undefined>,
   client: Resumption,
   view: ResponseView,
 ): AsyncGenerator<string, void, undefined> {
   try {
-    for await (const batch of shownBy(turn)) {
-      for (const { position, pieces } of batch) {
-        const admission = client.admit(position);
-        if (admission === "seen") continue;
-        const retry = admission === "anew" ? [event("retry", { attempt: position.attempt })] : [];
-        // Only the last event of a message has an id, so a client that has the id has the whole message.
-        yield `${[...retry, ...pieces.map(pieceEvent)].join("\n\n")}\nid: ${eventId(position)}\n\n`;
-      }
-    }
+    yield* shown;
     yield ended(client, turn.attempts, event("result", shownReply(await turn.result, view)), true);
   } catch (error) {
     yield ended(client, turn.attempts, event("error", shownError(error, view)), false);

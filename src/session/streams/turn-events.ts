@@ -1,3 +1,4 @@
+import { withoutUndefined } from "../../fields.ts";
 import type { EventOptions } from "../record/event-readers.ts";
 import { leavable } from "../record/leavable.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
@@ -10,13 +11,16 @@ export type ReadEvents = (options: EventOptions) => AsyncGenerator<SessionEvent,
  * Yields a turn's events until the turn has ended here, with or without an event: it may continue after the next start, or may not have
  * been accepted.
  *
+ * @param types only events of these types; default: all
  * @throws CastellanError why the turn was not accepted
  */
 export function turnEvents(
   { id: turn, accepted, result }: Pick<TurnSource, "id" | "accepted" | "result">,
   read: ReadEvents,
+  types?: readonly SessionEvent["type"][],
 ): AsyncGenerator<SessionEvent, void, undefined> {
-  const live = read({ after: 0, turn });
+  const wanted = { turn, ...withoutUndefined({ types }) };
+  const live = read({ after: 0, ...wanted });
   return leavable(events(), () => void live.return());
 
   async function* events(): AsyncGenerator<SessionEvent, void, undefined> {
@@ -30,7 +34,7 @@ export function turnEvents(
     }
     if (over === undefined) return;
     if ("error" in over) throw over.error;
-    for await (const event of read({ after, turn, live: false })) {
+    for await (const event of read({ after, ...wanted, live: false })) {
       after = event.number ?? after;
       yield event;
     }

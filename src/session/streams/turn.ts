@@ -7,7 +7,8 @@ import { formatName, type SessionName } from "../../names.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
-import { type SseOptions, turnResponse } from "./sse.ts";
+import { APPROVAL_EVENTS } from "./shown-approval.ts";
+import { type SseOptions, type TurnApprovals, turnResponse } from "./sse.ts";
 import { type ReadEvents, turnEvents } from "./turn-events.ts";
 import type { NumberedMessage } from "./turn-reader.ts";
 import { piecesOf, type TriedPiece } from "./turn-reader.ts";
@@ -24,6 +25,8 @@ export interface TurnDelta extends Delta {
 export interface TurnCalls {
   interrupt(): Promise<void>;
   readonly events: ReadEvents;
+  /** Whether its session asks for approvals, as far as known. */
+  readonly asks: boolean;
 }
 
 /**
@@ -214,12 +217,12 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
    * app.post("/ask", async (c) => stream("assistant", await c.req.text()).toResponse());
    */
   toResponse(options: SseOptions = {}): Response {
-    return turnResponse(this.#record, options);
+    return turnResponse(this.#record, options, this.#approvals);
   }
 
   /**
    * The turn as a UI message stream of the Vercel AI SDK (`ai` 7), for `useChat` and similar: one assistant message
-   * with text, thinking and tools, in steps, under the turn's id and with {@link TurnMetadata}. Excludes subagents. A
+   * with text, thinking, tools and approvals, in steps, under the turn's id and with {@link TurnMetadata}. Excludes subagents. A
    * turn that a caller stopped ends with `abort`, any other turn that does not complete with `error`. When an
    * interrupted turn runs again, its current step is taken back.
    *
@@ -232,6 +235,11 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
    * });
    */
   toUIMessageStreamResponse(options: EventStreamOptions = {}): Response {
-    return uiMessageStreamResponse(this.#record, this.session, options);
+    return uiMessageStreamResponse(this.#record, this.session, options, this.#approvals);
+  }
+
+  get #approvals(): TurnApprovals | undefined {
+    if (!this.#calls.asks) return undefined;
+    return () => turnEvents(this.#record, this.#calls.events, APPROVAL_EVENTS);
   }
 }

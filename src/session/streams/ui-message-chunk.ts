@@ -1,5 +1,6 @@
 import type { SessionName } from "../../names.ts";
 import type { Reply } from "./reply.ts";
+import type { ShownApproval, ShownApprovalEnd } from "./shown-approval.ts";
 
 /**
  * The `metadata` of a message from {@link Turn.toUIMessageStreamResponse}.
@@ -12,6 +13,9 @@ export interface TurnMetadata extends Partial<Pick<Reply, "usage" | "costUsd" | 
   readonly turnId: string;
 }
 
+/** A permission request of the turn, with its outcome once it has one: the `data` of a part of the type `data-approval`. */
+export type UIApproval = ShownApproval & Partial<ShownApprovalEnd>;
+
 /** A chunk of the AI SDK's UI message stream; the kinds that a turn needs. */
 export type UIMessageChunk =
   | { readonly type: "start"; readonly messageId: string; readonly messageMetadata: TurnMetadata }
@@ -21,6 +25,9 @@ export type UIMessageChunk =
   | { readonly type: "reasoning-start" | "reasoning-end"; readonly id: string }
   | { readonly type: "reasoning-delta"; readonly id: string; readonly delta: string }
   | ToolChunk
+  | { readonly type: "tool-approval-request"; readonly approvalId: string; readonly toolCallId: string }
+  /** A permission request; a later chunk with the same id adds how it ended. */
+  | { readonly type: "data-approval"; readonly id: string; readonly data: UIApproval }
   | { readonly type: "finish-step" }
   /** A part of the output that is no longer kept; see {@link Turn.recalled}. */
   | { readonly type: "data-lost"; readonly data: { readonly code: "EVENTS_LOST" } }

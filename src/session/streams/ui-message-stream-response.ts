@@ -1,6 +1,9 @@
+import { systemClock } from "../../clock.ts";
 import type { SessionName } from "../../names.ts";
+import type { SessionEvent } from "../record/session-event-types.ts";
 import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
-import type { ResponseView } from "./response-view.ts";
+import { interleaved } from "./interleaved.ts";
+import type { TurnApprovals } from "./sse.ts";
 import type { TurnSource } from "./turn-source.ts";
 import type { UIMessageChunk } from "./ui-message-chunk.ts";
 import { UIMessageStream } from "./ui-message-stream.ts";
@@ -9,21 +12,37 @@ import { UIMessageStream } from "./ui-message-stream.ts";
  * Returns a turn as a UI message stream of the AI SDK. A client that leaves only detaches its reader; the turn
  * continues.
  */
-export function uiMessageStreamResponse(turn: TurnSource, session: SessionName, options: EventStreamOptions): Response {
-  return eventStreamResponse(eventsOf(turn, session, options.view ?? "user"), options, {
-    "x-vercel-ai-ui-message-stream": "v1",
-  });
+export function uiMessageStreamResponse(
+  turn: TurnSource,
+  session: SessionName,
+  options: EventStreamOptions,
+  approvals?: TurnApprovals,
+): Response {
+  const { clock = systemClock, view = "user" } = options;
+  const stream = new UIMessageStream({ id: turn.id, session }, view);
+  const output = turn.recalled ? recalledEvents(turn, stream) : liveEvents(turn, stream);
+  const shown = approvals === undefined ? output : interleaved(output, approvalsOf(approvals(), stream), clock);
+  return eventStreamResponse(eventsOf(turn, shown, stream), options, { "x-vercel-ai-ui-message-stream": "v1" });
+}
+
+async function* approvalsOf(
+  from: AsyncGenerator<SessionEvent, void, undefined>,
+  stream: UIMessageStream,
+): AsyncGenerator<string, void, undefined> {
+  for await (const event of from) {
+    const told = events(stream.approval(event));
+    if (told !== "") yield told;
+  }
 }
 
 async function* eventsOf(
   turn: TurnSource,
-  session: SessionName,
-  view: ResponseView,
+  shown: AsyncGenerator<string, void, undefined>,
+  stream: UIMessageStream,
 ): AsyncGenerator<string, void, undefined> {
-  const stream = new UIMessageStream({ id: turn.id, session }, view);
   yield events(stream.start());
   try {
-    yield* turn.recalled ? recalledEvents(turn, stream) : liveEvents(turn, stream);
+    yield* shown;
     yield events(stream.complete(await turn.result));
   } catch (error) {
     yield events(stream.fail(error));

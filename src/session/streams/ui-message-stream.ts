@@ -4,8 +4,10 @@ import { type ToolResult, textOfOutput } from "../../claude/messages/tools.ts";
 import { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { SessionName } from "../../names.ts";
+import type { SessionEvent } from "../record/session-event-types.ts";
 import type { Reply } from "./reply.ts";
 import { isStop, type ResponseView, shownError, shownReply } from "./response-view.ts";
+import { type ShownApproval, shownApproval, shownApprovalEnd } from "./shown-approval.ts";
 import type { NumberedMessage } from "./turn-reader.ts";
 import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
 import { finishReasonOf } from "./ui-message-chunk.ts";
@@ -30,6 +32,10 @@ export class UIMessageStream {
   readonly #reader = new PartReader();
   /** The ids of called tools without an output. */
   readonly #called = new Set<string>();
+  /** The turn's approvals, by their ids. */
+  readonly #approvals = new Map<string, ShownApproval>();
+  /** The ids of the pending approvals of tools that the page does not know of yet, by tool. */
+  readonly #asked = new Map<string, string>();
   /** The attempt being read. */
   #attempt = 1;
   /** The API message being read. Its step begins with its first chunk, so that no step is empty. */
@@ -51,6 +57,24 @@ export class UIMessageStream {
   *read({ message, attempt }: Pick<NumberedMessage, "message" | "attempt">): Chunks {
     if (attempt !== this.#attempt) yield* this.#retry(attempt);
     for (const part of this.#reader.read(message)) yield* this.#tell(part);
+  }
+
+  /** Yields what an event says of an approval. */
+  *approval(event: SessionEvent): Chunks {
+    const requested = shownApproval(event);
+    if (requested !== undefined) {
+      const { id, toolUseId } = requested;
+      this.#approvals.set(id, requested);
+      yield { type: "data-approval", id, data: requested };
+      if (toolUseId === undefined) return;
+      this.#asked.set(toolUseId, id);
+      if (this.#called.has(toolUseId)) yield* this.#ask(toolUseId);
+    }
+    const settled = shownApprovalEnd(event);
+    const known = settled === undefined ? undefined : this.#approvals.get(settled.id);
+    if (settled === undefined || known === undefined) return;
+    if (known.toolUseId !== undefined) this.#asked.delete(known.toolUseId);
+    yield { type: "data-approval", id: known.id, data: { ...known, ...settled } };
   }
 
   /** Yields a recalled turn with this known output. The outputs of its tools are not known. */
@@ -116,11 +140,20 @@ export class UIMessageStream {
       case "tool_use": {
         const { id, name, input } = part;
         this.#called.add(id);
-        return yield* this.#inStep({ type: "tool-input-available", ...tool(id), toolName: name, input });
+        yield* this.#inStep({ type: "tool-input-available", ...tool(id), toolName: name, input });
+        return yield* this.#ask(id);
       }
       case "tool_result":
         return yield* this.#answer(part);
     }
+  }
+
+  /** Marks a tool that waits for an approval. A page fails on the mark of a tool whose call it has not seen. */
+  *#ask(toolCallId: string): Chunks {
+    const approvalId = this.#asked.get(toolCallId);
+    if (approvalId === undefined) return;
+    this.#asked.delete(toolCallId);
+    yield { type: "tool-approval-request", approvalId, toolCallId };
   }
 
   *#turnTo(message: string): Chunks {
