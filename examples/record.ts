@@ -34,3 +34,16 @@ export async function commandsOf(name: string): Promise<string[]> {
   return commands;
 }
 // #endregion
+
+// #region turns
+/** Returns the questions of a user, the newest first, and their costs. */
+export async function questionsOf(of: Session, user: string): Promise<string[]> {
+  const questions: string[] = [];
+  let page = await of.turns();
+  for (; page.length > 0; page = await of.turns({ before: page.at(-1)?.id })) {
+    const own = page.filter(({ metadata }) => metadata?.["user"] === user);
+    questions.push(...own.map(({ prompt, state, costUsd = 0 }) => `${prompt}: ${state}, $${costUsd}`));
+  }
+  return questions;
+}
+// #endregion

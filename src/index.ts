@@ -217,6 +217,7 @@ export type { Turn, TurnDelta } from "./session/streams/turn.ts";
 export type { NumberedMessage } from "./session/streams/turn-reader.ts";
 export type { TurnState } from "./session/streams/turn-state.ts";
 export type { TurnMetadata, UIApproval } from "./session/streams/ui-message-chunk.ts";
+export type { TurnListOptions, TurnSummary } from "./session/turns/turn-summary.ts";
 export type {
   Child,
   ChildExit,

@@ -139,6 +139,12 @@ export class GlobalSession extends RemoteSessionControls {
     return (await turn.found) ? this.#turnOf(turn) : undefined;
   }
 
+  /** As `Session.current`. */
+  async current(): Promise<Turn | undefined> {
+    const { turn } = await this.status();
+    return turn === undefined ? undefined : await this.turn(turn.id);
+  }
+
   /** Returns the session's status, as its node knows it now. */
   async status(): Promise<GlobalSessionStatus> {
     return (await this.#call("status")) as GlobalSessionStatus;

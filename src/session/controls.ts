@@ -23,6 +23,7 @@ import type { EventPageOptions } from "./record/event-readers.ts";
 import type { RecordedEvent } from "./record/session-event-types.ts";
 import { healthOfSession, type SessionHealth } from "./session-health.ts";
 import type { SessionServer } from "./session-server.ts";
+import { type TurnListOptions, type TurnSummary, turnListQuery } from "./turns/turn-summary.ts";
 
 /** A permission request and its answer, if it was answered. */
 export interface PastApproval extends Omit<ApprovalEntry, "session">, ApprovalAnswerer {}
@@ -96,6 +97,17 @@ export interface RemoteControls {
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
    */
   approvalHistory(options?: { readonly limit?: number }): Promise<PastApproval[]>;
+
+  /**
+   * Returns a page of the session's turns, the newest first: those that wait, run or have ended, as long as the journal
+   * keeps them. A turn that Claude Code began by itself counts from its end. For the next page, pass the last id as
+   * `before`. A page of large turns has fewer than `limit`; only an empty page has nothing before it.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, also if `before` is no turn that is kept; `JOURNAL_UNAVAILABLE`
+   * @example
+   * const waiting = await session("assistant").turns({ state: ["queued", "running"] });
+   */
+  turns(options?: TurnListOptions): Promise<TurnSummary[]>;
 
   /**
    * Returns a page of the recorded events, the last one first. For the page before it, pass the lowest number as
@@ -254,6 +266,14 @@ export const CONTROLS: ControlTable = {
         ...approval,
         ...withoutUndefined({ by: by?.get(approval.id) }),
       }));
+    },
+  },
+  turns: {
+    arguments: [options()],
+    once: false,
+    run: ({ server }, options = {}) => {
+      const query = turnListQuery(options);
+      return server.fromJournal(() => server.turns.page(query));
     },
   },
   pastEvents: {

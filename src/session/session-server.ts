@@ -25,12 +25,15 @@ import type { SessionState, Stopped } from "./status/session-state.ts";
 import type { SessionStatus } from "./status/session-status.ts";
 import { statusOf } from "./status-of.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
+import { TurnList } from "./turn-list.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 
 /** A session as supervisors, handles and pools see it. The parts of its core do the work. */
 export class SessionServer {
   /** Reads what the session saw and did. Fails as {@link SessionServer.fromJournal}. */
   readonly reading: RecordReading;
+  /** Lists its turns. */
+  readonly turns: TurnList;
   readonly #core: SessionCore;
   readonly #errors: RecentErrors;
   /** The settings as last configured, without later changes by calls. */
@@ -44,6 +47,7 @@ export class SessionServer {
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     this.#core = new SessionCore(settings, journal, resources, deps);
     this.reading = new RecordReading(this.#core.journal, () => this.fromJournal((own) => own.whenReadable()));
+    this.turns = new TurnList(this.#core.context.who, this.#core.journal, this.#core.dispatcher);
     this.#errors = new RecentErrors(deps.clock);
     this.#configured = settings;
   }

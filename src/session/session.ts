@@ -159,6 +159,12 @@ export class Session extends Controls implements AsyncDisposable {
     return record === undefined ? undefined : this.#turn(record);
   }
 
+  /** The running turn, if any. Claude Code also begins turns by itself, see {@link Turn.origin}. */
+  get current(): Turn | undefined {
+    const record = this.#source.server.turns.current;
+    return record === undefined ? undefined : this.#turn(record);
+  }
+
   /**
    * Yields what the session sees and does: by default from now on, until the session ends.
    *

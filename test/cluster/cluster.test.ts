@@ -66,6 +66,24 @@ describe("two nodes and a client", () => {
     expect(found?.promptId).toBe(turn.promptId);
   });
 
+  it("list the turns of a session, and the running one", async () => {
+    const session = cluster.client.session(global(["chat", "turns"]));
+    const first = await session.query("hello", { metadata: { n: 1 } });
+    expect(await session.current()).toBeUndefined();
+    const running = session.stream("hang");
+    for await (const text of running.text()) if (text === "begun") break;
+    expect((await session.current())?.id).toBe(running.id);
+    const turns = await session.turns();
+    expect(turns.map(({ id, state, metadata }) => [id, state, metadata])).toEqual([
+      [running.id, "running", undefined],
+      [first.turnId, "completed", { n: 1 }],
+    ]);
+    expect(await session.turns({ before: running.id, limit: 1 })).toEqual(turns.slice(1));
+    await expect(session.turns({ before: "unknown" })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    await session.interrupt();
+    expect((await session.turns({ state: "interrupted" })).map(({ id }) => id)).toEqual([running.id]);
+  });
+
   it("list nodes, sessions and status", async () => {
     const { client } = cluster;
     await client.query(global(["chat", "b"]), "hello");

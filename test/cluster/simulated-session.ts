@@ -384,5 +384,5 @@ function recall(record: TurnRecord, entry: TurnEntry): boolean {
 }
 
 function replyOf(turnId: string, text: string): Reply {
-  return { text, ...NOTHING_SPENT, sessionId: "simulated", turnId, stopReason: "end_turn", durationMs: 0 };
+  return { text, ...NOTHING_SPENT, models: [], sessionId: "simulated", turnId, stopReason: "end_turn", durationMs: 0 };
 }

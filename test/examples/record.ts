@@ -1,6 +1,6 @@
 import { query, type SessionEvent, Supervisor, session } from "castellan";
 import { expect, test } from "vitest";
-import { answerOf, commandsOf, follow } from "../../examples/record.ts";
+import { answerOf, commandsOf, follow, questionsOf } from "../../examples/record.ts";
 import { onFake } from "./on-fake.ts";
 
 test("record.ts: follows a session from any number, and reads a turn and the tools of the past", async () => {
@@ -20,4 +20,17 @@ test("record.ts: follows a session from any number, and reads a turn and the too
   expect(seen.map(({ type }) => type)).toEqual(
     expect.arrayContaining(["turn_accepted", "tool_use", "turn_ended", "exit"]),
   );
+});
+
+test("record.ts: lists the questions of a user", async () => {
+  const { options } = onFake(async (turn) => {
+    await turn.text("yes");
+  });
+  await using supervisor = await Supervisor.start([{ name: "shared" }], options);
+  const shared = supervisor.session("shared");
+  for (const user of ["ann", "bob", "ann"]) await shared.query(`Question of ${user}?`, { metadata: { user } });
+  expect(await questionsOf(shared, "ann")).toEqual([
+    "Question of ann?: completed, $0.01",
+    "Question of ann?: completed, $0.01",
+  ]);
 });

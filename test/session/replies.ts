@@ -6,6 +6,7 @@ export function replyOf(fields: Partial<Reply> = {}): Reply {
   return {
     text: "Done.",
     ...NOTHING_SPENT,
+    models: [],
     sessionId: "s",
     turnId: "turn",
     stopReason: "end_turn",

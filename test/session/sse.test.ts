@@ -24,6 +24,7 @@ const reply: Reply = {
   text: "Hello",
   usage: { inputTokens: 1, outputTokens: 1, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
   costUsd: 0.1,
+  models: [],
   sessionId: "s",
   turnId: "t",
   stopReason: "end_turn",

@@ -8,6 +8,7 @@ const reply: Reply = {
   text: "done",
   usage: { inputTokens: 1, outputTokens: 1, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
   costUsd: 0,
+  models: [],
   sessionId: "s",
   turnId: "t",
   stopReason: "end_turn",

@@ -35,7 +35,8 @@ function replyTo(result: SDKResultSuccess, turn: Parameters<typeof replyOf>[1]):
   return replyOf(answer, turn);
 }
 
-const SPENT = { id: "t", spent: NOTHING_SPENT, durationMs: 5, structured: undefined };
+const MODELS = [{ model: "m", ...NOTHING_SPENT, costUsd: 0.5 }];
+const SPENT = { id: "t", model: "m", models: MODELS, durationMs: 5, structured: undefined };
 
 function running(): { turn: Turn; record: TurnRecord } {
   const record = new TurnRecord("t", "prompt", 'session "a"', { queueTimeoutMs: 600_000 });
@@ -163,6 +164,9 @@ describe("replyOf", () => {
     expect(replyTo(result, SPENT)).toStrictEqual({
       text: "Done.",
       ...NOTHING_SPENT,
+      costUsd: 0.5,
+      model: "m",
+      models: MODELS,
       sessionId: SESSION,
       turnId: "t",
       stopReason: "max_tokens",

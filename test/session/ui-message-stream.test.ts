@@ -33,6 +33,7 @@ const reply: Reply = {
   text: "Done.",
   usage: { inputTokens: 1, outputTokens: 2, cacheReadInputTokens: 3, cacheCreationInputTokens: 4 },
   costUsd: 0.1,
+  models: [],
   sessionId: "s",
   turnId: "t",
   stopReason: "end_turn",

@@ -119,10 +119,13 @@ describe("Session controls", () => {
     api.reply("read", { toolUses: [{ name: "Read", input: { file_path } }] }, { times: 1 });
     api.reply("write", { toolUses: [{ name: "Write", input: { file_path, content: "after" } }] }, { times: 1 });
     await session.query("Please read it.");
-    await session.query("Please write it.");
+    const turn = session.stream("Please write it.");
+    await turn.result();
     expect(await readFile(file_path, "utf8")).toBe("after");
+    const uuid = turn.promptId ?? "";
     const prompts = (await session.history()).filter(({ message }) => JSON.stringify(message).includes("Please write"));
-    const uuid = prompts[0]?.uuid ?? "";
+    expect(prompts.map((prompt) => prompt.uuid)).toEqual([uuid]);
+    expect((await session.turns({ limit: 1 }))[0]?.promptId).toBe(uuid);
     expect(await session.rewindFiles(uuid, { dryRun: true })).toMatchObject({
       canRewind: true,
       filesChanged: [file_path],

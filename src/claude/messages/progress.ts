@@ -3,7 +3,7 @@ import { type Compaction, compactionAfter } from "./compaction.ts";
 import { DeltaReader } from "./deltas.ts";
 import { commandRefused } from "./local-command.ts";
 import { type ShownPiece, ShownPieces, type ToolUse } from "./shown.ts";
-import { isFailureReport, parentToolOf, toolResultsOf, toolUsesOf } from "./tools.ts";
+import { answerIdOf, isFailureReport, parentToolOf, toolResultsOf, toolUsesOf } from "./tools.ts";
 
 /** What the messages of a turn have shown so far. The error of a turn that does not complete reports it. */
 export class Progress {
@@ -17,6 +17,7 @@ export class Progress {
   #touched = false;
   #compaction: Compaction | undefined;
   #lastUuid: string | undefined;
+  #model: string | undefined;
   #error: SDKAssistantMessageError | undefined;
   #compacted = false;
   #commandRefused = false;
@@ -39,7 +40,10 @@ export class Progress {
       const isOfMain = message.parent_tool_use_id === null && message.uuid !== undefined;
       if (isOfMain && this.#open.size === 0) this.#lastUuid = message.uuid;
     }
-    if (message.type === "assistant" && message.parent_tool_use_id === null) this.#error = message.error;
+    if (message.type === "assistant" && message.parent_tool_use_id === null) {
+      this.#error = message.error;
+      if (answerIdOf(message) !== undefined) this.#model = message.message.model;
+    }
     this.#compacted ||= message.type === "system" && message.subtype === "compact_boundary";
     this.#commandRefused ||= commandRefused(message) && !this.#deltas.isRepeated(message);
   }
@@ -83,6 +87,11 @@ export class Progress {
   /** The compaction that Claude Code began because a request of this turn was too long. */
   get compaction(): Compaction | undefined {
     return this.#compaction;
+  }
+
+  /** The model of the last message in the main conversation, or undefined if no model has written any. */
+  get model(): string | undefined {
+    return this.#model;
   }
 
   /** The error that Claude's last message reports. */

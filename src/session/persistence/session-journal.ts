@@ -10,7 +10,7 @@ import type { ConversationEntry } from "../../journal/model/conversation-entry.t
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
-import type { EndedTurnState, TurnEntry } from "../../journal/model/turn-entry.ts";
+import type { EndedTurnState, TurnEntry, TurnQuery } from "../../journal/model/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
 import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
 import { type LeftConversation, type SessionMemory, writeMemory } from "../conversation/session-memory.ts";
@@ -21,7 +21,7 @@ import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
-import { turnAccepted, turnEnded } from "./turn-events.ts";
+import { ownTurn, turnAccepted, turnEnded } from "./turn-events.ts";
 
 const NEVER: Promise<never> = new Promise(() => {});
 
@@ -95,6 +95,16 @@ export class SessionJournal {
     await this.#supervisorJournal.writer?.caughtUp();
     const turn = await this.#supervisorJournal.journal.turn(id);
     return turn?.session === this.#session ? turn : undefined;
+  }
+
+  /**
+   * Returns a page of the session's turns, without waiting for writes that the journal does not accept.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async turns(query: Omit<TurnQuery, "session">): Promise<TurnEntry[]> {
+    await this.#supervisorJournal.writer?.caughtUp();
+    return await this.#supervisorJournal.journal.turns({ ...query, session: this.#session });
   }
 
   /** Resolves once the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
@@ -250,7 +260,7 @@ export class SessionJournal {
     void this.#put([{ type: "approval_settled", approval: id, outcome, at: this.#clock.now() }], [settled]);
   }
 
-  /** Records a turn that Claude Code began by itself, which only the session's record has. */
+  /** Records a turn that Claude Code began by itself. The journal's turns have it once it has ended. */
   unpromptedBegan(record: TurnRecord): void {
     record.isInRecord = true;
     record.submitted = true;
@@ -258,7 +268,13 @@ export class SessionJournal {
   }
 
   async unpromptedEnded(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
-    void this.#put([], turnEnded(record, state, end));
+    const { id, origin, acceptedAt } = record;
+    const at = this.#clock.now();
+    const changes = ownTurn(
+      { id, session: this.#session, origin, acceptedAt },
+      { state, at, outcome: outcomeOf(end, record.known) },
+    );
+    void this.#put(changes, turnEnded(record, state, end));
   }
 
   /** Appends events to the session's record. */
@@ -296,6 +312,7 @@ export class SessionJournal {
     if (this.record.last === undefined || this.#isComplete) return;
     const isUnfinished = new Set(unfinished.map(({ id }) => id));
     const missing: EventDraft[] = [];
+    const ended: Change[] = [];
     // A name without events has nothing to read, which matters at the start of many names.
     const isNew = this.record.tail.opened === 0;
     for (const turn of unfinished) {
@@ -309,9 +326,20 @@ export class SessionJournal {
       if (end !== undefined) continue;
       const error = { code: "TURN_INTERRUPTED", message: "the application ended during the turn" };
       missing.push({ type: "turn_ended", turnId: turn, state: "interrupted", error });
+      const [accepted] = await this.events({ turn, types: ["turn_accepted"], limit: 1 });
+      ended.push(...this.#cutOwnTurn(turn, accepted, error));
     }
     this.#isComplete = true;
-    this.append(...missing);
+    void this.#put(ended, missing);
+  }
+
+  /** Returns the changes for a turn that Claude Code had begun by itself when the application died. */
+  #cutOwnTurn(id: string, accepted: EventEntry | undefined, error: { code: string; message: string }): Change[] {
+    const at = this.#clock.now();
+    const origin = accepted?.body["origin"] === "schedule" ? "schedule" : "task";
+    const details = { turnId: id, partialText: "", toolUses: [] };
+    const turn = { id, session: this.#session, origin, acceptedAt: accepted?.at ?? at } as const;
+    return ownTurn(turn, { state: "interrupted", at, outcome: { error: { ...error, details } } });
   }
 
   /** Returns the turns that were started last, without those that were among the last to end. */

@@ -1,7 +1,8 @@
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
+import type { Change } from "../../journal/model/change.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
-import type { EndedTurnState, PromptKind } from "../../journal/model/turn-entry.ts";
+import type { AcceptedTurn, EndedTurnState, PromptKind } from "../../journal/model/turn-entry.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf } from "../streams/turn-end.ts";
@@ -40,5 +41,19 @@ export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEn
   return [
     ...cut,
     { type: "turn_ended", turnId, state, stopReason, usage, costUsd: end.reply.costUsd, durationMs, ...rest },
+  ];
+}
+
+/**
+ * Returns the changes for a turn that Claude Code began by itself and that has ended. Earlier changes about it would make
+ * the next start of the application run it again, which only Claude Code can do.
+ */
+export function ownTurn(
+  turn: Pick<AcceptedTurn, "id" | "session" | "acceptedAt"> & { readonly origin: TurnOrigin },
+  { state, at, outcome }: { readonly state: EndedTurnState; readonly at: number; readonly outcome: JsonObject },
+): Change[] {
+  return [
+    { type: "turn_accepted", turn: { ...turn, prompt: "", position: 0, durable: false } },
+    { type: "turn_ended", turn: turn.id, state, at, outcome },
   ];
 }

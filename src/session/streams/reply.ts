@@ -1,7 +1,7 @@
 import type { Answer } from "../../claude/messages/turn-result.ts";
 import type { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
-import type { Spending, Usage } from "../../journal/model/spending.ts";
+import { type ModelSpending, sumOf, type Usage } from "../../journal/model/spending.ts";
 
 /** A turn's end: its reply or its error. */
 export type TurnEnd =
@@ -27,6 +27,12 @@ export interface Reply<Structured = unknown> {
   readonly usage: Usage;
   /** The cost of this turn in US dollars, as Claude Code estimates it. Not a bill. */
   readonly costUsd: number;
+  /**
+   * The model that wrote the answer, by the name that the API gave. Left out if a command answered instead of a model.
+   */
+  readonly model?: string;
+  /** The tokens and the cost of this turn by model, by Claude Code's names. Subagents and summaries may use others. */
+  readonly models: readonly ModelSpending[];
   /** Claude's id of the conversation. */
   readonly sessionId: string;
   readonly turnId: string;
@@ -38,12 +44,19 @@ export interface Reply<Structured = unknown> {
 
 export function replyOf(
   { text, command, conversationId, stopReason }: Answer,
-  turn: { readonly id: string; readonly spent: Spending; readonly durationMs: number; readonly structured: unknown },
+  turn: {
+    readonly id: string;
+    readonly model: string | undefined;
+    readonly models: readonly ModelSpending[];
+    readonly durationMs: number;
+    readonly structured: unknown;
+  },
 ): Reply {
   return {
     text,
-    ...withoutUndefined({ command, structured: turn.structured }),
-    ...turn.spent,
+    ...withoutUndefined({ command, structured: turn.structured, model: turn.model }),
+    ...sumOf(turn.models),
+    models: turn.models,
     sessionId: conversationId,
     turnId: turn.id,
     stopReason,

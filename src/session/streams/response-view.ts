@@ -7,10 +7,10 @@ import type { Reply } from "./reply.ts";
  */
 export type ResponseView = "user" | "operator";
 
-/** A reply as a response sends it. Only operators get `usage`, `costUsd` and `sessionId`. */
-export interface ShownReply
-  extends Omit<Reply, "usage" | "costUsd" | "sessionId">,
-    Partial<Pick<Reply, "usage" | "costUsd" | "sessionId">> {}
+type ForOperators = "usage" | "costUsd" | "model" | "models" | "sessionId";
+
+/** A reply as a response sends it. Only operators get `usage`, `costUsd`, `model`, `models` and `sessionId`. */
+export interface ShownReply extends Omit<Reply, ForOperators>, Partial<Pick<Reply, ForOperators>> {}
 
 /** An error as a response sends it. */
 export interface ShownError {
@@ -22,7 +22,7 @@ export interface ShownError {
 
 export function shownReply(reply: Reply, view: ResponseView): ShownReply {
   if (view === "operator") return reply;
-  const { usage: _, costUsd: _1, sessionId: _2, ...shown } = reply;
+  const { usage: _, costUsd: _1, model: _2, models: _3, sessionId: _4, ...shown } = reply;
   return shown;
 }
 

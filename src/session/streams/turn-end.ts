@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ShownPiece } from "../../claude/messages/shown.ts";
 import { CastellanError, type ErrorDetails } from "../../errors.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
+import type { ModelSpending } from "../../journal/model/spending.ts";
 import { readOutput } from "../options/output-schema.ts";
 import { keptOf } from "./kept-shown.ts";
 import type { Reply, TurnEnd } from "./reply.ts";
@@ -20,10 +21,14 @@ export function outcomeOf(end: TurnEnd, shown?: readonly ShownPiece[]): JsonObje
     const { code, message, details } = end.error;
     return jsonOf({ error: { code, message, details }, ...kept });
   }
-  const { structured: _, usage, ...reply } = end.reply;
+  const { structured: _, usage, models, ...reply } = end.reply;
   // Copy it, because the caller may change the reply before a late write.
-  const own = { ...reply, usage: { ...usage } };
+  const own = { ...reply, usage: { ...usage }, models: models.map(copyOf) };
   return { reply: end.output === undefined ? own : jsonOf({ ...own, structured: end.output }), ...kept };
+}
+
+function copyOf({ model, costUsd, usage }: ModelSpending): JsonObject {
+  return { model, costUsd, usage: { ...usage } };
 }
 
 /** Reads a turn's end from its outcome; `reader` parses a structured answer. */
@@ -40,7 +45,8 @@ export function endOf(outcome: JsonObject | undefined, who: string, reader: z.Zo
     const known = { code: code as "TURN_CANCELLED", details: details as ErrorDetails["TURN_CANCELLED"] };
     return { error: new CastellanError(known.code, message, { details: known.details }) };
   }
-  const { structured: output, ...reply } = read.data.reply;
+  // Replies of earlier releases have no `models`.
+  const { structured: output, ...reply } = { ...read.data.reply, models: read.data.reply.models ?? [] };
   if (output === undefined) return { reply, output };
   const again = readOutput(output, reader);
   return { reply: { ...reply, structured: "structured" in again ? again.structured : output }, output };

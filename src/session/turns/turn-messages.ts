@@ -5,7 +5,7 @@ import { isAbout, isAboutOtherPrompt, lifecycleOf } from "../../claude/messages/
 import { type TurnResult, turnResultOf } from "../../claude/messages/turn-result.ts";
 import type { ConversationFate } from "../../errors.ts";
 import { publish } from "../../events.ts";
-import { type Spending, sumOf } from "../../journal/model/spending.ts";
+import { type ModelSpending, sumOf } from "../../journal/model/spending.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
 import type { Signal } from "../context/session-signal.ts";
@@ -131,8 +131,8 @@ export class TurnMessages {
   #finish(current: CurrentTurn, result: TurnResult): void {
     const { conversation, work, undoing } = this.#parts;
     const { record } = current;
-    const spent = this.#spent(result, record);
-    record.costUsd = spent.costUsd;
+    const models = this.#spent(result, record);
+    record.costUsd = sumOf(models).costUsd;
     const undoneCommand = result.commandFailure(record.progress);
     const failure = result.failure(record.progress) ?? undoneCommand;
     // A stopped command reports a failure.
@@ -140,7 +140,7 @@ export class TurnMessages {
     const outcome = { result, failure, interrupted };
     const end = (fate: ConversationFate): void => {
       record.conversation = fate;
-      this.#end(current, outcome, spent);
+      this.#end(current, outcome, models);
       if (fate === "cut_back") this.#signal({ type: "cut_back", why: withoutStop(failure?.message ?? "") });
     };
     const decision = decide(current, outcome);
@@ -156,7 +156,7 @@ export class TurnMessages {
   }
 
   /** Ends a caller's turn with its result. */
-  #end(current: CurrentTurn, { result, failure, interrupted }: Outcome, spent: Spending): void {
+  #end(current: CurrentTurn, { result, failure, interrupted }: Outcome, models: readonly ModelSpending[]): void {
     const { hold, failures } = this.#parts;
     const { record, since } = current;
     const { answer } = result;
@@ -170,7 +170,8 @@ export class TurnMessages {
     const reader = answer.command === undefined ? record.output : undefined;
     const read = readOutput(answer.data, reader);
     if ("structured" in read) {
-      record.complete(replyOf(answer, { id: record.id, spent, durationMs, ...read }), answer.data);
+      const { model } = record.progress;
+      record.complete(replyOf(answer, { id: record.id, model, models, durationMs, ...read }), answer.data);
     }
     if ("problem" in read)
       failures.fail(current, { class: "turn", message: `the answer does not match the schema: ${read.problem}` });
@@ -180,12 +181,12 @@ export class TurnMessages {
   #finishUnprompted(result: TurnResult): void {
     const { conversation, hold, work, failures } = this.#parts;
     const { current } = work.unprompted;
-    const spent = this.#spent(result, current?.record);
+    const models = this.#spent(result, current?.record);
     if (current === undefined) return;
     const { record, since } = current;
-    record.costUsd = spent.costUsd;
+    record.costUsd = sumOf(models).costUsd;
     const failure = result.failure(record.progress);
-    const { touched, lastUuid, compaction } = record.progress;
+    const { touched, lastUuid, compaction, model } = record.progress;
     // The event that began it stays in the conversation, even if Claude had not begun to answer, because Claude has to
     // know it.
     const { interrupted } = result;
@@ -202,7 +203,7 @@ export class TurnMessages {
     } else {
       hold.succeeded();
       const durationMs = this.#context.clock.monotonic() - since;
-      record.complete(replyOf(answer, { id: record.id, spent, durationMs, structured: undefined }));
+      record.complete(replyOf(answer, { id: record.id, model, models, durationMs, structured: undefined }));
     }
     work.unprompted.end();
   }
@@ -228,12 +229,12 @@ export class TurnMessages {
   }
 
   /** Returns what a result adds to the costs, and records it. */
-  #spent(result: TurnResult, record: TurnRecord | undefined): Spending {
+  #spent(result: TurnResult, record: TurnRecord | undefined): readonly ModelSpending[] {
     const { conversation } = this.#parts;
     const models = result.spentSince(conversation.totals);
     conversation.totals = result.totals;
     this.#context.journal.spent(models, record?.id);
     this.#signal({ type: "spent", models });
-    return sumOf(models);
+    return models;
   }
 }
