@@ -8,10 +8,10 @@ import {
   type RemoteControls,
 } from "../session/controls.ts";
 import type { Approval, ApprovalAnswerer, ApprovalChanges } from "../session/conversation/approval.ts";
-import type { QuestionAnswers } from "../session/record/approval-questions.ts";
 import { command } from "../session/options/command.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
+import type { QuestionAnswers } from "../session/record/approval-questions.ts";
 import type { ContentReference, EventContent } from "../session/record/content.ts";
 import { checkEventOptions } from "../session/record/event-options.ts";
 import type { EventOptions } from "../session/record/event-readers.ts";
@@ -240,6 +240,7 @@ export class GlobalSession extends RemoteSessionControls {
       interrupt: () => turn.interrupt(),
       events: (options) => this.#reach.events(this.#key, options),
       asks: true,
+      content: (reference) => this.content(reference),
     });
   }
 

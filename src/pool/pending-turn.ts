@@ -1,5 +1,6 @@
 import { CastellanError } from "../errors.ts";
 import type { JsonObject } from "../journal/model/session-entry.ts";
+import type { ContentReference, EventContent } from "../session/record/content.ts";
 import type { EventOptions } from "../session/record/event-readers.ts";
 import { leavable } from "../session/record/leavable.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
@@ -99,6 +100,12 @@ export class PendingTurn implements TurnSource {
     if (events === undefined) return;
     void left.then(() => events.return());
     yield* events;
+  }
+
+  /** Returns a content of an event of the turn's session. */
+  async content(reference: ContentReference): Promise<EventContent | undefined> {
+    await this.#assigned.promise;
+    return await this.#turn?.content(reference);
   }
 
   async *#batches(from: number | undefined): ReturnType<TurnRecord["log"]["batches"]> {

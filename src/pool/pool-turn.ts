@@ -72,6 +72,7 @@ function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Pro
       interrupt: () => server.interrupt(record),
       events: (options) => server.reading.events(options),
       asks: server.settings.approvals !== false,
+      content: ({ $content }) => server.reading.content($content),
     });
     record.result.then(done, done);
   } catch (error) {

@@ -126,6 +126,7 @@ export class Pool {
       interrupt: () => turn.interrupt(),
       events: (options) => turn.events(options),
       asks: this.#server.common.approvals !== false,
+      content: (reference) => turn.content(reference),
     });
   }
 }

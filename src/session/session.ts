@@ -233,6 +233,7 @@ export class Session extends Controls implements AsyncDisposable {
       interrupt: () => server.interrupt(record),
       events: (options) => server.reading.events(options),
       asks: server.settings.approvals !== false,
+      content: ({ $content }) => server.reading.content($content),
     });
   }
 }

@@ -73,7 +73,7 @@ test("BlockReader: reads each block once, after its deltas, as Claude Code sends
     { type: "text", text: "Let me see.", block: "m1.1" },
     { type: "tool_input_delta", json: '{"command":', toolUseId: "u1" },
     { type: "tool_input_delta", json: '"ls"}', toolUseId: "u1" },
-    { type: "tool_use", id: "u1", name: "Bash", input },
+    { type: "tool_use", id: "u1", name: "Bash", input, message: "m1" },
     { type: "tool_result", toolUseId: "u1", output: "a b", failed: false },
   ]);
 });
@@ -122,7 +122,7 @@ test("BlockReader: keeps the interleaved blocks of subagents apart, and names th
     { type: "text_delta", text: "sub", block: "s1.0", parent: "u9" },
     { type: "text", text: "sub", block: "s1.0", parent: "u9" },
     { type: "text_delta", text: "text", block: "m1.0" },
-    { type: "tool_use", id: "u10", name: "Read", input: {}, parent: "u9" },
+    { type: "tool_use", id: "u10", name: "Read", input: {}, message: "s2", parent: "u9" },
     { type: "tool_result", toolUseId: "u10", output: "x", failed: true, parent: "u9" },
     { type: "text", text: "main text", block: "m1.0" },
   ]);

@@ -228,7 +228,7 @@ describe("a page that follows a GlobalTurn", () => {
     const recalled = { ...FOUND, boot: "b", recalled: true };
     const { turn } = scene([[recalled, ACCEPTED, done(1, shown)]]);
     const known = ["text one", "lost EVENTS_LOST", "text two", "result"];
-    expect(await pageOf(turn)).toEqual([known, ["turn-1.1.0", "turn-1.1.1", "turn-1.1.2"]]);
+    expect(await pageOf(turn)).toEqual([known, ["turn-1-outcome.1.0", "turn-1-outcome.1.1", "turn-1-outcome.1.2"]]);
     expect((await pageOf(turn, "x.1.7"))[0]).toEqual(["retry", ...known]);
     const late = scene([
       [FOUND, ACCEPTED, said("x", 0, 1, "one")],

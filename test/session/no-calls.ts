@@ -1,4 +1,9 @@
 import type { TurnCalls } from "../../src/session/streams/turn.ts";
 
 /** The calls of a turn whose session does not matter. */
-export const NO_CALLS: TurnCalls = { async interrupt() {}, async *events() {}, asks: false };
+export const NO_CALLS: TurnCalls = {
+  async interrupt() {},
+  async *events() {},
+  content: async () => undefined,
+  asks: false,
+};

@@ -16,7 +16,14 @@ export type WholeBlock = {
       /** The block is incomplete. */
       readonly cut?: true;
     }
-  | { readonly type: "tool_use"; readonly id: string; readonly name: string; readonly input: Json }
+  | {
+      readonly type: "tool_use";
+      readonly id: string;
+      readonly name: string;
+      readonly input: Json;
+      /** The API message with the call. */
+      readonly message: string;
+    }
   | { readonly type: "tool_result"; readonly toolUseId: string; readonly output: Json; readonly failed: boolean }
 );
 
@@ -156,7 +163,16 @@ export class BlockReader {
         return block.thinking === "" ? [] : [{ type: "thinking", text: block.thinking, block: id, ...rest }];
       }
       if (isToolUse(block))
-        return [{ type: "tool_use", id: block.id, name: block.name, input: parsed(block.input), ...rest }];
+        return [
+          {
+            type: "tool_use",
+            id: block.id,
+            name: block.name,
+            input: parsed(block.input),
+            message: message.id,
+            ...rest,
+          },
+        ];
       return resultOf(block, rest);
     });
     if (parent === null) this.#given ||= blocks.some(({ type }) => type === "text" || type === "thinking");
@@ -198,6 +214,11 @@ function keyOf(parent: string | null, index: number): string {
 
 function blockId(message: string, index: number): string {
   return `${message}.${index}`;
+}
+
+/** Returns the id of the API message that a block belongs to. */
+export function messageOf(block: string): string {
+  return block.slice(0, block.lastIndexOf("."));
 }
 
 function parentOf(parent: string | null | undefined): { readonly parent?: string } {

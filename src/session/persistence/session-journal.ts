@@ -325,7 +325,7 @@ export class SessionJournal {
       const [end] = await this.events({ turn, types: ["turn_ended"], limit: 1 });
       if (end !== undefined) continue;
       const error = { code: "TURN_INTERRUPTED", message: "the application ended during the turn" };
-      missing.push({ type: "turn_ended", turnId: turn, state: "interrupted", error });
+      missing.push({ type: "turn_ended", turnId: turn, state: "interrupted", error, cut: true });
       const [accepted] = await this.events({ turn, types: ["turn_accepted"], limit: 1 });
       ended.push(...this.#cutOwnTurn(turn, accepted, error));
     }

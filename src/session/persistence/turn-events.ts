@@ -28,11 +28,11 @@ export function turnAccepted({
 
 /** Returns the events of a turn's end: what it had shown of unfinished blocks, and the end. */
 export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEnd): EventDraft[] {
-  const { id: turnId, costUsd, conversation } = record;
+  const { id: turnId, costUsd, conversation, recalled } = record;
   const cut = record.blocks.cut().map((draft): EventDraft => ({ ...draft, turnId }));
   if ("error" in end) {
     const { code, message } = end.error;
-    const rest = withoutUndefined({ costUsd, conversation });
+    const rest = withoutUndefined({ costUsd, conversation, cut: recalled ? (true as const) : undefined });
     return [...cut, { type: "turn_ended", turnId, state, error: { code, message }, ...rest }];
   }
   const { stopReason, command, usage, durationMs } = end.reply;

@@ -55,10 +55,16 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
     costUsd: z.number().exactOptional(),
     durationMs: z.number().exactOptional(),
     conversation: z.enum(["kept", "undone", "cut_back"]).exactOptional(),
+    cut: z.literal(true).exactOptional(),
   }),
   text: z.looseObject(block),
   thinking: z.looseObject(block),
-  tool_use: z.looseObject({ id: z.string(), name: z.string(), input: json }),
+  tool_use: z.looseObject({
+    id: z.string(),
+    name: z.string(),
+    input: json,
+    message: z.string().exactOptional(),
+  }),
   tool_result: z.looseObject({ toolUseId: z.string(), output: json, failed: z.boolean() }),
   approval_requested: z.looseObject({
     id: z.string(),

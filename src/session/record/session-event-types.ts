@@ -49,6 +49,8 @@ export interface RecordedEventFields {
     readonly durationMs?: number;
     /** What became of the turn in the conversation, if it did not complete and that is known. */
     readonly conversation?: ConversationFate;
+    /** The application ended during the turn, so events before this one may be missing. */
+    readonly cut?: true;
   };
   /**
    * A block of what Claude wrote or thought. `block` is unique in the session, and equal to that of the block's deltas.
@@ -56,7 +58,8 @@ export interface RecordedEventFields {
    */
   text: { readonly text: EventText; readonly block: string; readonly cut?: true };
   thinking: { readonly text: EventText; readonly block: string; readonly cut?: true };
-  tool_use: { readonly id: string; readonly name: string; readonly input: EventJson };
+  /** `message` is the id of the API message with the call; the `block` of a text begins with that of its message. */
+  tool_use: { readonly id: string; readonly name: string; readonly input: EventJson; readonly message?: string };
   /** `output` is text, or blocks of the Messages API. */
   tool_result: { readonly toolUseId: string; readonly output: EventJson; readonly failed: boolean };
   /** Claude requests a permission; `session.approvals()` has the request as long as it is pending. */
@@ -148,7 +151,7 @@ export interface RecordedEventFields {
   wakeup_fired: { readonly id: string };
   /** A scheduled turn will not come: Claude or a control cancelled it, or its process is gone. */
   wakeup_cancelled: { readonly id: string };
-  /** The journal accepted no writes for so long that this many events could not be kept. */
+  /** The journal accepted no writes for so long that this many events, of a turn if one is named, could not be kept. */
   lost: { readonly events: number };
 }
 

@@ -43,9 +43,10 @@ export class SessionRecord {
   readonly #now: () => number;
   /** The highest number given, once it is known. */
   #last: number | undefined;
-  /** The events before that, and how many more there were. */
+  /** The events before that. */
   #early: Dated[] = [];
-  #lost = 0;
+  /** How many events were dropped since the last one that was kept, by turn. */
+  readonly #lost = new Map<string | undefined, number>();
   /** How many readers there are. */
   readers = 0;
 
@@ -88,7 +89,7 @@ export class SessionRecord {
     return drafts.flatMap((draft) => {
       if (this.#last !== undefined) return this.#append(draft, at) ?? [];
       if (this.#early.length < MOST_EARLY) this.#early.push({ draft, at });
-      else this.#lost++;
+      else this.#lose(draft);
       return [];
     });
   }
@@ -110,7 +111,7 @@ export class SessionRecord {
    */
   replacing(rejected: readonly EventAppended[]): EventAppended[] {
     return rejected.map(({ event }) => {
-      const { change } = this.#change({ type: "lost", events: 1 }, event.at, event.number);
+      const { change } = this.#change(lostEvents(1, event.turn), event.at, event.number);
       this.tail.replace(eventOf(change.event));
       return change;
     });
@@ -131,17 +132,21 @@ export class SessionRecord {
 
   #append(draft: EventDraft, at: number): EventAppended[] | undefined {
     if (this.tail.isFull && !ALWAYS.has(draft.type)) {
-      this.#lost++;
+      this.#lose(draft);
       return undefined;
     }
-    const lost: Dated[] = this.#lost === 0 ? [] : [{ draft: { type: "lost", events: this.#lost }, at }];
-    this.#lost = 0;
+    const lost = [...this.#lost].map(([turnId, events]): Dated => ({ draft: lostEvents(events, turnId), at }));
+    this.#lost.clear();
     return [...lost, { draft, at }].map((dated) => {
       this.#last = (this.#last ?? 0) + 1;
       const { change, size } = this.#change(dated.draft, dated.at, this.#last);
       this.tail.add(eventOf(change.event), size);
       return change;
     });
+  }
+
+  #lose({ turnId }: EventDraft): void {
+    this.#lost.set(turnId, (this.#lost.get(turnId) ?? 0) + 1);
   }
 
   #change(draft: EventDraft, at: number, number: number): { readonly change: EventAppended; readonly size: number } {
@@ -152,4 +157,8 @@ export class SessionRecord {
     const hashes = contents.map(({ hash }) => hash);
     return { change: { type: "event_appended", event: { ...event, contents: hashes }, contents }, size };
   }
+}
+
+function lostEvents(events: number, turnId: string | undefined): EventDraft {
+  return { type: "lost", events, ...withoutUndefined({ turnId }) };
 }

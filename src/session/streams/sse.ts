@@ -4,6 +4,7 @@ import type { SessionEvent } from "../record/session-event-types.ts";
 import { eventId, Resumption } from "./event-id.ts";
 import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
 import { interleaved } from "./interleaved.ts";
+import type { RecordReads } from "./recorded-output.ts";
 import { type ResponseView, type ShownError, type ShownReply, shownError, shownReply } from "./response-view.ts";
 import { type ShownApproval, type ShownApprovalEnd, shownApproval, shownApprovalEnd } from "./shown-approval.ts";
 import { shownBy } from "./turn-reader.ts";
@@ -43,10 +44,15 @@ export interface SseOptions extends EventStreamOptions {
  * Returns a turn as a response of server-sent events. A client that leaves only detaches its reader; the turn
  * continues.
  */
-export function turnResponse(turn: TurnSource, options: SseOptions, approvals?: TurnApprovals): Response {
+export function turnResponse(
+  turn: TurnSource,
+  reads: RecordReads,
+  options: SseOptions,
+  approvals?: TurnApprovals,
+): Response {
   const client = new Resumption(options.lastEventId);
   const { clock = systemClock, view = "user" } = options;
-  const output = outputOf(turn, client);
+  const output = outputOf(turn, reads, client);
   const shown = approvals === undefined ? output : interleaved(output, approvalsOf(approvals()), clock);
   return eventStreamResponse(eventsOf(turn, shown, client, view), options);
 }
@@ -54,8 +60,12 @@ export function turnResponse(turn: TurnSource, options: SseOptions, approvals?: 
 /** Reads the events of a turn's approvals. */
 export type TurnApprovals = () => AsyncGenerator<SessionEvent, void, undefined>;
 
-async function* outputOf(turn: TurnSource, client: Resumption): AsyncGenerator<string, void, undefined> {
-  for await (const batch of shownBy(turn)) {
+async function* outputOf(
+  turn: TurnSource,
+  reads: RecordReads,
+  client: Resumption,
+): AsyncGenerator<string, void, undefined> {
+  for await (const batch of shownBy(turn, reads)) {
     for (const { position, pieces } of batch) {
       const admission = client.admit(position);
       if (admission === "seen") continue;

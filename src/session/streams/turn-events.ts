@@ -1,4 +1,3 @@
-import { withoutUndefined } from "../../fields.ts";
 import type { EventOptions } from "../record/event-readers.ts";
 import { leavable } from "../record/leavable.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
@@ -8,8 +7,8 @@ import type { TurnSource } from "./turn-source.ts";
 export type ReadEvents = (options: EventOptions) => AsyncGenerator<SessionEvent, void, undefined>;
 
 /**
- * Yields a turn's events until the turn has ended here, with or without an event: it may continue after the next start, or may not have
- * been accepted.
+ * Yields a turn's events after number `after` until the turn has ended here, with or without an event: it may continue after the next
+ * start, or may not have been accepted.
  *
  * @param types only events of these types; default: all
  * @throws CastellanError why the turn was not accepted
@@ -17,14 +16,13 @@ export type ReadEvents = (options: EventOptions) => AsyncGenerator<SessionEvent,
 export function turnEvents(
   { id: turn, accepted, result }: Pick<TurnSource, "id" | "accepted" | "result">,
   read: ReadEvents,
-  types?: readonly SessionEvent["type"][],
+  { after: from = 0, ...wanted }: Pick<EventOptions, "after" | "types"> = {},
 ): AsyncGenerator<SessionEvent, void, undefined> {
-  const wanted = { turn, ...withoutUndefined({ types }) };
-  const live = read({ after: 0, ...wanted });
+  const live = read({ after: from, turn, ...wanted });
   return leavable(events(), () => void live.return());
 
   async function* events(): AsyncGenerator<SessionEvent, void, undefined> {
-    let after = 0;
+    let after = from;
     /** Set once the turn has ended and no event says so, or that could not be read. */
     let over: { readonly error?: unknown } | undefined;
     void leaveWithoutEvent();
@@ -34,11 +32,11 @@ export function turnEvents(
     }
     if (over === undefined) return;
     if ("error" in over) throw over.error;
-    for await (const event of read({ after, ...wanted, live: false })) {
+    for await (const event of read({ after, turn, ...wanted, live: false })) {
       after = event.number ?? after;
       yield event;
     }
-    if (after === 0) await accepted;
+    if (after === from) await accepted;
 
     async function leaveWithoutEvent(): Promise<void> {
       await result.catch(() => {});

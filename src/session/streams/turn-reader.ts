@@ -4,6 +4,7 @@ import type { ShownPiece } from "../../claude/messages/shown.ts";
 import { toolUsesOf } from "../../claude/messages/tools.ts";
 import { CastellanError } from "../../errors.ts";
 import type { EventPosition } from "./event-id.ts";
+import { type OutputEvent, type RecordReads, recordedOutput } from "./recorded-output.ts";
 import type { TurnSource } from "./turn-source.ts";
 
 /** A message of a turn and its number, counting from 0. */
@@ -21,13 +22,15 @@ export interface Shown {
 }
 
 /**
- * Yields a turn's output from its beginning, in order and in batches. For a recalled turn, yields what the journal
- * keeps of its last attempt. If the turn turns out to be recalled while it is read, yields everything again, in another
- * life.
+ * Yields a turn's output from its beginning, in order and in batches: from its messages, or, if those are gone, from the record of its
+ * session. If messages are gone when they are to be read, or the turn turns out to be recalled, yields everything again, in another life.
  *
- * @throws CastellanError how the turn ended, if it did not complete
+ * @throws CastellanError how the turn ended, if it did not complete; `JOURNAL_UNAVAILABLE`
  */
-export async function* shownBy(turn: TurnSource): AsyncGenerator<readonly Shown[], void, undefined> {
+export async function* shownBy(
+  turn: TurnSource,
+  reads: RecordReads,
+): AsyncGenerator<readonly Shown[], void, undefined> {
   let isGiven = false;
   try {
     for await (const batch of turn.recalled ? [] : shownInLog(turn)) {
@@ -37,13 +40,66 @@ export async function* shownBy(turn: TurnSource): AsyncGenerator<readonly Shown[
     if (!turn.recalled) return;
   } catch (error) {
     // A failed turn has no more output than this.
-    if (!turn.recalled || (isGiven && !CastellanError.is(error, "EVENTS_LOST"))) throw error;
+    if (!CastellanError.is(error, "EVENTS_LOST") && (!turn.recalled || isGiven)) throw error;
   }
-  // The kept output arrives with the result.
-  await turn.result.catch(() => {});
-  const { id: life, attempts: attempt, shown = [] } = turn;
-  if (shown.length > 0) yield shown.map((piece, number) => ({ position: { life, attempt, number }, pieces: [piece] }));
+  // Whether the turn is in the journal is known with the result.
+  if (turn.recalled) await turn.result.catch(() => {});
+  if (!(yield* shownInRecord(turn, reads))) yield* shownInOutcome(turn);
   await turn.result;
+}
+
+/** The life of positions in the record: they count the events of the session. */
+function recordLife({ id }: TurnSource): string {
+  return id;
+}
+
+/** The life of positions in the outcome of a turn that is not in the record. */
+function outcomeLife({ id }: TurnSource): string {
+  return `${id}-outcome`;
+}
+
+function isOfJournal(turn: TurnSource, life: string | undefined): boolean {
+  return life === recordLife(turn) || life === outcomeLife(turn);
+}
+
+/** Yields the output in the record. Returns whether the record has the turn. */
+async function* shownInRecord(
+  turn: TurnSource,
+  reads: RecordReads,
+): AsyncGenerator<readonly Shown[], boolean, undefined> {
+  const output = recordedOutput(turn, reads);
+  for (;;) {
+    const { done, value } = await output.next();
+    if (done) return value;
+    const piece = pieceOf(value.event);
+    if (piece === undefined) continue;
+    const { attempt, number } = value;
+    yield [{ position: { life: recordLife(turn), attempt, number }, pieces: [piece] }];
+  }
+}
+
+function pieceOf(event: OutputEvent): ShownPiece | undefined {
+  switch (event.type) {
+    case "text":
+    case "thinking":
+      return { type: event.type, text: event.text };
+    case "tool_use": {
+      const { type, id, name, input, parent } = event;
+      return { type, id, name, input, ...(parent === undefined ? {} : { parentToolUseId: parent }) };
+    }
+    case "lost":
+      return event;
+    case "tool_result":
+      return undefined;
+  }
+}
+
+/** Yields what the journal has of a turn that is not in the record. */
+async function* shownInOutcome(turn: TurnSource): AsyncGenerator<readonly Shown[], void, undefined> {
+  await turn.result.catch(() => {});
+  const { attempts: attempt, shown = [] } = turn;
+  const life = outcomeLife(turn);
+  if (shown.length > 0) yield shown.map((piece, number) => ({ position: { life, attempt, number }, pieces: [piece] }));
 }
 
 async function* shownInLog(turn: TurnSource): AsyncGenerator<readonly Shown[], void, undefined> {
@@ -77,12 +133,14 @@ export interface TriedPiece {
  */
 export async function* piecesOf(
   turn: TurnSource,
+  reads: RecordReads,
   lost: () => CastellanError<"EVENTS_LOST">,
 ): AsyncGenerator<readonly TriedPiece[], void, undefined> {
-  let given = false;
-  for await (const batch of shownBy(turn)) {
-    if (given && batch[0]?.position.life === turn.id) throw lost();
-    given = true;
+  let given: "messages" | "journal" | undefined;
+  for await (const batch of shownBy(turn, reads)) {
+    const from = isOfJournal(turn, batch[0]?.position.life) ? "journal" : "messages";
+    if (given === "messages" && from === "journal") throw lost();
+    given = from;
     const tried: TriedPiece[] = [];
     for (const { position, pieces } of batch) {
       for (const piece of pieces) {

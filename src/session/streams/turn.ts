@@ -6,10 +6,11 @@ import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { formatName, type SessionName } from "../../names.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
+import type { RecordReads } from "./recorded-output.ts";
 import type { Reply } from "./reply.ts";
 import { APPROVAL_EVENTS } from "./shown-approval.ts";
 import { type SseOptions, type TurnApprovals, turnResponse } from "./sse.ts";
-import { type ReadEvents, turnEvents } from "./turn-events.ts";
+import { turnEvents } from "./turn-events.ts";
 import type { NumberedMessage } from "./turn-reader.ts";
 import { piecesOf, type TriedPiece } from "./turn-reader.ts";
 import type { TurnSource } from "./turn-source.ts";
@@ -22,9 +23,8 @@ export interface TurnDelta extends Delta {
 }
 
 /** What a turn's session does for it. */
-export interface TurnCalls {
+export interface TurnCalls extends RecordReads {
   interrupt(): Promise<void>;
-  readonly events: ReadEvents;
   /** Whether its session asks for approvals, as far as known. */
   readonly asks: boolean;
 }
@@ -87,9 +87,9 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   /**
    * Whether the turn had ended before this call, and was read back from the journal. Its result is available, and the
-   * text, thinking and tools of its last attempt, in as few pieces as possible. If that is more than 64 kB besides the
-   * answer, the journal keeps the beginning, and readers fail with `EVENTS_LOST` where it ends. Its messages are gone:
-   * reading them fails with `EVENTS_LOST`, or with the error that ended the turn.
+   * text, thinking and tools of its last attempt, block by block, as long as the journal keeps the turn's events. Readers
+   * fail with `EVENTS_LOST` where some are missing. Its messages are gone: reading them fails with `EVENTS_LOST`, or with
+   * the error that ended the turn.
    */
   get recalled(): boolean {
     return this.#record.recalled;
@@ -142,7 +142,7 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   #tried(): AsyncGenerator<readonly TriedPiece[], void, undefined> {
-    return piecesOf(this.#record, () => {
+    return piecesOf(this.#record, this.#calls, () => {
       const message = `turn ${this.id} of session ${formatName(this.session)}: its messages are no longer kept; see \`result()\`.`;
       return new CastellanError("EVENTS_LOST", message, { details: { oldest: 0 } });
     });
@@ -210,14 +210,14 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   /**
    * The turn as a response of server-sent events for a web page; {@link TurnEvents} lists the events. A reconnecting
    * browser sends the id of its last event as `Last-Event-ID`; pass it as `lastEventId`, and the browser gets what came
-   * after that event. If the event belongs to another attempt, to the time before a restart of the application, or to a
-   * turn whose messages are gone, the browser gets `retry` and everything.
+   * after that event. If the event belongs to another attempt, to the time before a restart of the application, or to
+   * messages that are gone, the browser gets `retry` and everything, at any time from the record of the session.
    *
    * @example
    * app.post("/ask", async (c) => stream("assistant", await c.req.text()).toResponse());
    */
   toResponse(options: SseOptions = {}): Response {
-    return turnResponse(this.#record, options, this.#approvals);
+    return turnResponse(this.#record, this.#calls, options, this.#approvals);
   }
 
   /**
@@ -235,11 +235,11 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
    * });
    */
   toUIMessageStreamResponse(options: EventStreamOptions = {}): Response {
-    return uiMessageStreamResponse(this.#record, this.session, options, this.#approvals);
+    return uiMessageStreamResponse(this.#record, this.#calls, this.session, options, this.#approvals);
   }
 
   get #approvals(): TurnApprovals | undefined {
     if (!this.#calls.asks) return undefined;
-    return () => turnEvents(this.#record, this.#calls.events, APPROVAL_EVENTS);
+    return () => turnEvents(this.#record, this.#calls.events, { types: APPROVAL_EVENTS });
   }
 }

@@ -1,8 +1,10 @@
 import { systemClock } from "../../clock.ts";
+import { CastellanError } from "../../errors.ts";
 import type { SessionName } from "../../names.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
 import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
 import { interleaved } from "./interleaved.ts";
+import { type RecordReads, recordedOutput } from "./recorded-output.ts";
 import type { TurnApprovals } from "./sse.ts";
 import type { TurnSource } from "./turn-source.ts";
 import type { UIMessageChunk } from "./ui-message-chunk.ts";
@@ -14,13 +16,14 @@ import { UIMessageStream } from "./ui-message-stream.ts";
  */
 export function uiMessageStreamResponse(
   turn: TurnSource,
+  reads: RecordReads,
   session: SessionName,
   options: EventStreamOptions,
   approvals?: TurnApprovals,
 ): Response {
   const { clock = systemClock, view = "user" } = options;
   const stream = new UIMessageStream({ id: turn.id, session }, view);
-  const output = turn.recalled ? recalledEvents(turn, stream) : liveEvents(turn, stream);
+  const output = turn.recalled ? storedEvents(turn, reads, stream) : liveEvents(turn, reads, stream);
   const shown = approvals === undefined ? output : interleaved(output, approvalsOf(approvals(), stream), clock);
   return eventStreamResponse(eventsOf(turn, shown, stream), options, { "x-vercel-ai-ui-message-stream": "v1" });
 }
@@ -50,7 +53,11 @@ async function* eventsOf(
   yield "data: [DONE]\n\n";
 }
 
-async function* liveEvents(turn: TurnSource, stream: UIMessageStream): AsyncGenerator<string, void, undefined> {
+async function* liveEvents(
+  turn: TurnSource,
+  reads: RecordReads,
+  stream: UIMessageStream,
+): AsyncGenerator<string, void, undefined> {
   let number = 0;
   let isTold = false;
   try {
@@ -62,14 +69,28 @@ async function* liveEvents(turn: TurnSource, stream: UIMessageStream): AsyncGene
       }
     }
   } catch (error) {
-    // The turn may turn out to be recalled while it is read. The AI SDK can take back no more than a step.
-    if (!turn.recalled || isTold) throw error;
-    yield* recalledEvents(turn, stream);
+    // The AI SDK can take back no more than a step. A page that resumes gets everything.
+    if (isTold || !(turn.recalled || CastellanError.is(error, "EVENTS_LOST"))) throw error;
+    yield* storedEvents(turn, reads, stream);
   }
 }
 
-async function* recalledEvents(turn: TurnSource, stream: UIMessageStream): AsyncGenerator<string, void, undefined> {
-  // The kept output arrives with the result.
+/** Yields the turn from the record of its session, or, if that does not have it, from its outcome. */
+async function* storedEvents(
+  turn: TurnSource,
+  reads: RecordReads,
+  stream: UIMessageStream,
+): AsyncGenerator<string, void, undefined> {
+  // Whether the turn is in the journal is known with the result.
+  if (turn.recalled) await turn.result.catch(() => {});
+  const output = recordedOutput(turn, reads);
+  let next = await output.next();
+  for (; !next.done; next = await output.next()) {
+    const { event, attempt } = next.value;
+    const told = events(stream.replay(event, attempt));
+    if (told !== "") yield told;
+  }
+  if (next.value) return;
   await turn.result.catch(() => {});
   const told = events(stream.recall(turn.shown ?? [], turn.state === "completed"));
   if (told !== "") yield told;

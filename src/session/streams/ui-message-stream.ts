@@ -1,3 +1,4 @@
+import { messageOf } from "../../claude/messages/block-reader.ts";
 import { type Part, PartReader } from "../../claude/messages/parts.ts";
 import type { Delta, ShownPiece } from "../../claude/messages/shown.ts";
 import { type ToolResult, textOfOutput } from "../../claude/messages/tools.ts";
@@ -5,6 +6,7 @@ import { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { SessionName } from "../../names.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
+import { NOT_KEPT, type OutputEvent } from "./recorded-output.ts";
 import type { Reply } from "./reply.ts";
 import { isStop, type ResponseView, shownError, shownReply } from "./response-view.ts";
 import { type ShownApproval, shownApproval, shownApprovalEnd } from "./shown-approval.ts";
@@ -13,9 +15,6 @@ import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
 import { finishReasonOf } from "./ui-message-chunk.ts";
 
 type Chunks = Generator<UIMessageChunk, void, undefined>;
-
-/** Replaces the output of a tool in a recalled turn. */
-const NOT_KEPT = "(the answer of this tool is no longer kept)";
 
 /**
  * Converts one turn, from its beginning, to an assistant message of the AI SDK: one step per API message, with its
@@ -38,6 +37,7 @@ export class UIMessageStream {
   readonly #asked = new Map<string, string>();
   /** The attempt being read. */
   #attempt = 1;
+  #isReplayed = false;
   /** The API message being read. Its step begins with its first chunk, so that no step is empty. */
   #message = "";
   #step: "none" | "taken back" | { readonly of: string } = "none";
@@ -75,6 +75,17 @@ export class UIMessageStream {
     if (settled === undefined || known === undefined) return;
     if (known.toolUseId !== undefined) this.#asked.delete(known.toolUseId);
     yield { type: "data-approval", id: known.id, data: { ...known, ...settled } };
+  }
+
+  /** Yields an event of the turn's record. The first one has the last attempt. */
+  *replay(event: OutputEvent, attempt: number): Chunks {
+    if (!this.#isReplayed) this.#attempt = attempt;
+    this.#isReplayed = true;
+    if (attempt !== this.#attempt) yield* this.#retry(attempt);
+    if (event.type === "lost") {
+      yield* this.#endPart();
+      yield { type: "data-lost", data: { code: "EVENTS_LOST" } };
+    } else for (const part of partsOf(event)) yield* this.#tell(part);
   }
 
   /** Yields a recalled turn with this known output. The outputs of its tools are not known. */
@@ -201,6 +212,29 @@ export class UIMessageStream {
 
 function tool(toolCallId: string): Tool {
   return { toolCallId, dynamic: true, providerExecuted: true };
+}
+
+/** Returns the parts of an event of the record. Subagents have none. */
+function partsOf(event: Exclude<OutputEvent, { readonly type: "lost" }>): Part[] {
+  if (event.parent !== undefined) return [];
+  switch (event.type) {
+    case "text":
+    case "thinking": {
+      const { type, text, block } = event;
+      return [{ type: "message", id: messageOf(block) }, { type: "block" }, { type, text }, { type: "block" }];
+    }
+    case "tool_use": {
+      const { type, id, name, input, message } = event;
+      const begun: Part[] = message === undefined ? [] : [{ type: "message", id: message }];
+      return [...begun, { type: "block" }, { type, id, name, input }];
+    }
+    case "tool_result": {
+      const { type, toolUseId: id, failed } = event;
+      // What the process sent was text, or blocks of the Messages API.
+      const output = event.output as ToolResult["output"];
+      return [{ type, id, output, failed, data: undefined }];
+    }
+  }
 }
 
 /** Whether a caller stopped the turn. */
