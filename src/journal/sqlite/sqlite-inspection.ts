@@ -32,7 +32,7 @@ export async function factsOf(connection: SqliteConnection): Promise<FileFacts> 
   try {
     // Reads all in one transaction: another process may be filling the file.
     const { results } = await connection.run([{ sql: "BEGIN" }, ...steps, { sql: "COMMIT" }]);
-    const [, applicationId = 0, version = 0, objects = 0] = results.map((row) => Number(Object.values(row ?? {})[0]));
+    const [applicationId = 0, version = 0, objects = 0] = results.map((row) => Number(Object.values(row ?? {})[0]));
     return { applicationId, version, objects };
   } catch (error) {
     await connection.exec("ROLLBACK").catch(() => {});

@@ -26,7 +26,15 @@ export interface Running {
   readonly durable?: boolean;
 }
 
-/** A question to the thread of a SQLite file. The caller numbers its connections. */
+/** A step in a question: a script, or the number of a statement, and the rest of the step. */
+export type AskedStep = readonly [
+  statement: number | string,
+  parameters?: Step["parameters"],
+  want?: Step["want"],
+  mustChange?: boolean,
+];
+
+/** A question to the thread of a SQLite file. The caller numbers its connections and its statements. */
 export type Question =
   | {
       readonly ask: "open";
@@ -36,7 +44,14 @@ export type Question =
       readonly busyMs: number;
     }
   | { readonly ask: "close"; readonly connection: number }
-  | { readonly ask: "run"; readonly connection: number; readonly steps: readonly Step[]; readonly running: Running }
+  | {
+      readonly ask: "run";
+      readonly connection: number;
+      readonly steps: readonly AskedStep[];
+      /** Statements with the next numbers. Their text is sent once: it is longer than most parameters. */
+      readonly statements: readonly string[];
+      readonly running: Running;
+    }
   /** Watches the connection's files, which are at `path`. */
   | { readonly ask: "watch"; readonly connection: number; readonly path: string }
   /** Reads the files. */
@@ -68,6 +83,7 @@ export interface Found {
 
 /** The result of a script. */
 export interface Run {
+  /** The results of the steps that want one. */
   readonly results: readonly Result[];
   /** A step with `mustChange` changed nothing, and the script was rolled back. */
   readonly stopped?: true;

@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { MessagePort } from "node:worker_threads";
-import type { Answer, Examined, Failure, Question, Result, Run, Step } from "./sqlite-messages.ts";
+import type { Answer, AskedStep, Examined, Failure, Question, Result, Run } from "./sqlite-messages.ts";
 import type { SqliteWatch } from "./sqlite-watch.ts";
 
 /**
@@ -15,7 +15,8 @@ export function serve(
 ): void {
   interface Connection {
     readonly database: DatabaseSync;
-    readonly statements: Map<string, StatementSync>;
+    /** The prepared ones, by number. */
+    readonly statements: StatementSync[];
     watch?: SqliteWatch;
     durable?: boolean;
   }
@@ -23,34 +24,39 @@ export function serve(
   const SQLITE_BUSY = 5;
 
   const connections = new Map<number, Connection>();
+  /** The texts of the statements, by number. */
+  const texts: string[] = [];
   let committing = false;
 
-  function statementOf({ database, statements }: Connection, sql: string): StatementSync {
-    const prepared = statements.get(sql) ?? database.prepare(sql);
-    statements.set(sql, prepared);
-    return prepared;
+  function statementOf({ database, statements }: Connection, number: number): StatementSync {
+    statements[number] ??= database.prepare(texts[number] ?? "");
+    return statements[number];
   }
 
-  function take(connection: Connection, { sql, parameters = [], want, mustChange, script }: Step): Result | "nothing" {
-    if (script === true) {
-      connection.database.exec(sql);
-      return undefined;
+  /** Takes a step. Returns whether the script goes on. */
+  function take(
+    connection: Connection,
+    [of, parameters = [], want, mustChange]: AskedStep,
+    results: Result[],
+  ): boolean {
+    if (typeof of === "string") {
+      connection.database.exec(of);
+      return true;
     }
-    const statement = statementOf(connection, sql);
-    if (want === "rows") return statement.all(...parameters);
-    if (want === "row") return statement.get(...parameters);
-    const changes = Number(statement.run(...parameters).changes);
-    if (mustChange === true && changes === 0) return "nothing";
-    return want === "changes" ? changes : undefined;
+    const statement = statementOf(connection, of);
+    if (want === "rows") results.push(statement.all(...parameters));
+    else if (want === "row") results.push(statement.get(...parameters));
+    else {
+      const changes = Number(statement.run(...parameters).changes);
+      if (want === "changes") results.push(changes);
+      return mustChange !== true || changes > 0;
+    }
+    return true;
   }
 
-  function takeAll(connection: Connection, steps: readonly Step[]): Run {
+  function takeAll(connection: Connection, steps: readonly AskedStep[]): Run {
     const results: Result[] = [];
-    for (const step of steps) {
-      const result = take(connection, step);
-      if (result === "nothing") return { results, stopped: true };
-      results.push(result);
-    }
+    for (const step of steps) if (!take(connection, step, results)) return { results, stopped: true };
     return { results };
   }
 
@@ -127,11 +133,13 @@ export function serve(
   }
 
   function answer(question: Question): Run | Examined | undefined {
+    // Also when the connection is closed: numbers go on.
+    if (question.ask === "run") texts.push(...question.statements);
     if (question.ask === "open") {
       const { connection, location, readOnly, busyMs } = question;
       const database = new Database(location, { readOnly, timeout: busyMs, enableForeignKeyConstraints: false });
       database.function("row_checksum", { deterministic: true, varargs: true }, checksumOf);
-      connections.set(connection, { database, statements: new Map() });
+      connections.set(connection, { database, statements: [] });
       return undefined;
     }
     const connection = connections.get(question.connection);

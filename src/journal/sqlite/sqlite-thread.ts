@@ -2,7 +2,7 @@ import type { SQLInputValue } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { checksumming } from "./sqlite-checksum.ts";
 import { isUncertain, UncertainCommit } from "./sqlite-fault.ts";
-import type { Answer, Examined, Failure, Question, Row, Run, Running, Step } from "./sqlite-messages.ts";
+import type { Answer, AskedStep, Examined, Failure, Question, Row, Run, Running, Step } from "./sqlite-messages.ts";
 import { serve } from "./sqlite-thread-work.ts";
 import { watching } from "./sqlite-watch.ts";
 
@@ -36,6 +36,8 @@ interface ConnectOptions {
 export class SqliteThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, PromiseWithResolvers<Run | Examined | undefined>>();
+  /** The numbers of the statements that the thread knows, by their text. */
+  readonly #statements = new Map<string, number>();
   #questions = 0;
   #connections = 0;
   #ended: Error | undefined;
@@ -66,13 +68,37 @@ export class SqliteThread {
 
   /** @throws Error with the `errcode` of SQLite or the `code` of the system; UncertainCommit */
   async ask(question: Question): Promise<Run | Examined | undefined> {
+    return await this.#post(question);
+  }
+
+  /** As `ask`. Throws at once if the question cannot be sent. */
+  #post(question: Question): Promise<Run | Examined | undefined> {
     if (this.#ended !== undefined) throw this.#ended;
     const id = ++this.#questions;
     const answered = Promise.withResolvers<Run | Examined | undefined>();
     this.#worker.postMessage({ id, question });
     if (this.#waiting.size === 0) this.#worker.ref();
     this.#waiting.set(id, answered);
-    return await answered.promise;
+    return answered.promise;
+  }
+
+  /** Runs a script on a connection. @throws as `ask` */
+  async run(connection: number, steps: readonly Step[], running: Running): Promise<Run> {
+    const statements: string[] = [];
+    const numberOf = (sql: string): number => {
+      const known = this.#statements.get(sql);
+      if (known !== undefined) return known;
+      const at = statements.indexOf(sql);
+      return this.#statements.size + (at === -1 ? statements.push(sql) - 1 : at);
+    };
+    const asked = steps.map(({ sql, parameters, want, mustChange, script }): AskedStep => {
+      if (script === true) return [sql];
+      if (mustChange !== undefined) return [numberOf(sql), parameters, want, mustChange];
+      return want === undefined ? [numberOf(sql), parameters] : [numberOf(sql), parameters, want];
+    });
+    const answered = this.#post({ ask: "run", connection, steps: asked, statements, running });
+    for (const sql of statements) this.#statements.set(sql, this.#statements.size);
+    return (await answered) as Run;
   }
 
   /** Ends the thread and drops its pending work. */
@@ -108,7 +134,7 @@ export class SqliteConnection {
 
   /** Runs a script without interleaving others. @throws as `SqliteThread.ask` */
   async run(steps: readonly Step[], running: Running = {}): Promise<Run> {
-    return (await this.#thread.ask({ ask: "run", connection: this.#number, steps, running })) as Run;
+    return await this.#thread.run(this.#number, steps, running);
   }
 
   /** Runs any number of statements. */
