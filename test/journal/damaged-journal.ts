@@ -48,9 +48,6 @@ function ofSession(session: string): Change[] {
     },
     { type: "approval_settled", approval: `of ${session}`, outcome: "approved", at: 5 },
     { type: "job_saved", job: job(`job of ${session}`, { session, prompt: "Please do it later. ".repeat(9) }) },
-    ...[1, 2, 3].map((number) =>
-      appendingWith(event(number, { session, turn: `turn of ${session}` }), content(`of ${session} in ${number % 2}`)),
-    ),
     ...[1, 2, 3].map((number): Change => {
       const lines = `{"uuid":"line ${number} of ${session.slice(1, -1)}"}\n`;
       return {
@@ -61,13 +58,20 @@ function ofSession(session: string): Change[] {
   ];
 }
 
+/** Each event is written in a batch of its own, which makes it a row. */
+function eventsOf(session: string): Change[][] {
+  return [1, 2, 3].map((number) => [
+    appendingWith(event(number, { session, turn: `turn of ${session}` }), content(`of ${session} in ${number % 2}`)),
+  ]);
+}
+
 /** Writes a file with all of these changes, closes it, and returns its path. */
 export async function written(): Promise<string> {
   const path = join(newFolder(), "castellan.db");
   const journal = sqliteJournal({ sqlite: path });
   await journal.open(OWNER);
   let number = 0;
-  for (const changes of [...SESSIONS.map(ofSession), ...TURNS.map(changesOf)]) {
+  for (const changes of [...SESSIONS.map(ofSession), ...SESSIONS.flatMap(eventsOf), ...TURNS.map(changesOf)]) {
     number += 1;
     await journal.write({ number, changes, durable: false });
   }

@@ -58,7 +58,7 @@ describe("SQLite journal with a flipped bit", () => {
     expect(await numbers({})).toEqual([1]);
     const error = await errorOf(journal.events({ session, after: 1, limit: 9 }));
     expect([error.code, error.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: "damaged" }]);
-    expect(error.message).toContain(`event 2 of session ${session} differs from what was written`);
+    expect(error.message).toContain(`the events from 2 to 2 of session ${session} differs from what was written`);
     expect(await numbers({ after: 2 })).toEqual([3]);
     expect(await numbers({ before: 9 })).toEqual([3]);
     // The log goes on.
@@ -74,14 +74,16 @@ describe("SQLite journal with a flipped bit", () => {
     alter(path, `UPDATE contents SET data = x'00' WHERE hash = '${hash}'`);
     alter(path, `UPDATE event_logs SET pruned_offset = 5 WHERE session = '${other}'`);
     const [, , third = ""] = SESSIONS;
-    alter(path, `UPDATE events SET end_offset = 5 WHERE turn = 'turn of ${third}' AND position & 3 = 3`);
+    alter(path, `UPDATE events SET end_offset = 5 WHERE turn = 'turn of ${third}' AND first = 3`);
     warnings();
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
     expect(journal.damage).toContain("damaged rows in event_logs: 1");
     expect((await errorOf(journal.content(hash))).message).toContain(`content ${hash} differs`);
     expect((await errorOf(journal.eventExtent(other))).message).toContain(`the events of session ${other} differs`);
-    expect((await errorOf(journal.eventExtent(third))).message).toContain(`event 3 of session ${third} differs`);
+    expect((await errorOf(journal.eventExtent(third))).message).toContain(
+      `the events from 3 to 3 of session ${third} differs`,
+    );
     expect((await journal.eventExtent(one))?.last).toBe(3);
     await journal.write({ number: 1, changes: appending(event(4, { session: other })), durable: false });
     expect(await journal.events({ session: other, after: 3, limit: 9 })).toEqual([event(4, { session: other })]);

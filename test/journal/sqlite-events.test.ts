@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import type { Journal, JournalOwner } from "../../src/journal/model/journal.ts";
@@ -61,30 +60,6 @@ describe("events in a SQLite journal", () => {
     }
     for (const session of ['"0"', '"1000"', '"2299"']) expect(await numbers(journal, session)).toEqual([1, 2, 3]);
     expect(await journal.eventExtent('"7"')).toEqual({ first: 1, last: 3, bytes: 54 });
-  });
-
-  it("have positions beyond the integers of JavaScript after millions of sessions", async () => {
-    const sqlite = join(newFolder(), "castellan.db");
-    const before = await opened(sqlite);
-    await before.write(batch(1, ...appending(event(1))));
-    await before.close();
-    using tool = new DatabaseSync(sqlite);
-    tool.exec(`UPDATE sqlite_sequence SET seq = ${2 ** 30} WHERE name = 'event_logs'`);
-    tool.close();
-    await using journal = await opened(sqlite);
-    const b = { session: '"b"' };
-    await journal.write(batch(1, appendingWith(event(1, b), content("one")), ...appending(event(2, b), event(3, b))));
-    await journal.write(batch(2, ...appending(event(4, b), event(2))));
-    expect([await numbers(journal), await numbers(journal, '"b"')]).toEqual([
-      [1, 2],
-      [1, 2, 3, 4],
-    ]);
-    await journal.prune({ endedSince: 0, turnsPerSession: 1, events: { ...ALL_EVENTS, perSession: 2 } });
-    expect(await numbers(journal, '"b"')).toEqual([3, 4]);
-    expect(await journal.content(content("one").hash)).toBeUndefined();
-    expect(await journal.eventExtent('"b"')).toEqual({ first: 3, last: 4, bytes: 36 });
-    await journal.write(batch(3, { type: "session_forgotten", session: '"b"' }));
-    expect([await numbers(journal), await numbers(journal, '"b"')]).toEqual([[1, 2], []]);
   });
 
   it("do not pass to another session after theirs was forgotten while they were being pruned", async () => {

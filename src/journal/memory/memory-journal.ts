@@ -8,7 +8,7 @@ import {
   type EventEntry,
   type EventExtent,
   type EventQuery,
-  requireNumber,
+  requireStorable,
 } from "../model/event-entry.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
@@ -354,7 +354,7 @@ class MemoryJournal implements Journal {
 /** Refuses a batch as a whole, before any of it is applied. */
 function refuseInvalid(changes: readonly Change[]): void {
   try {
-    for (const change of changes) if (change.type === "event_appended") requireNumber(change.event);
+    for (const change of changes) if (change.type === "event_appended") requireStorable(change.event);
   } catch (cause) {
     const message = `The in-memory journal refuses a batch: ${cause instanceof Error ? cause.message : String(cause)}.`;
     throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "refused", applied: false }, cause });

@@ -99,12 +99,14 @@ function clamp(value: number, most: number): number {
   return Math.max(0, Math.min(value, most));
 }
 
-/** @throws RangeError if the event cannot be stored under its number */
-export function requireNumber({ session, number }: EventEntry): void {
-  if (Number.isInteger(number) && number > 0 && number <= MOST_NUMBER) return;
-  throw new RangeError(
-    `an event of session ${session} has the number ${number}; expected an integer from 1 to ${MOST_NUMBER}`,
-  );
+/** @throws RangeError if the event cannot be stored */
+export function requireStorable({ session, number, at }: EventEntry): void {
+  if (!Number.isInteger(number) || number <= 0 || number > MOST_NUMBER) {
+    throw new RangeError(
+      `an event of session ${session} has the number ${number}; expected an integer from 1 to ${MOST_NUMBER}`,
+    );
+  }
+  if (!Number.isFinite(at)) throw new RangeError(`event ${number} of session ${session} has the time ${at}`);
 }
 
 /** Returns the contents that the change brings and its event refers to, each once. */

@@ -23,20 +23,48 @@ const NOTHING_OF_IT = `
       no_jobs as (delete from jobs using forgotten where jobs.session = forgotten.session),
       no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
 
-/* Only the owner of a session appends to its log. The limits keep the planner from reading all logs. */
+/*
+ * Appends segments. Begins the logs that are missing, and leaves out the events that a log has passed. Only the owner of
+ * a session appends to its log. The limit keeps the planner from reading all events of a log.
+ */
+const NEW_EVENTS = `
+    row as (
+      select * from json_to_recordset($1) as row (session text, first double precision, last double precision,
+        earliest double precision, latest double precision, sizes json, bytes double precision, turn text, types text,
+        contents json, body text)
+    ),
+    begun as (
+      insert into event_logs (session)
+      select distinct session from row where not exists (select from event_logs where event_logs.session = row.session)
+      on conflict (session) do update set session = excluded.session
+      returning id, session, pruned_number, pruned_offset
+    ),
+    log as (
+      select id, session, pruned_number, pruned_offset from event_logs where session = any(array(select session from row))
+      union all select id, session, pruned_number, pruned_offset from begun
+    ),
+    new as (
+      select id, greatest(row.first, passed + 1) as first, row.last, earliest, latest, turn, types, contents, passed,
+        coalesce(final.end_offset, pruned_offset) as start_offset,
+        case when row.first > passed then bytes else (
+          select sum(size::double precision) from json_array_elements_text(sizes) with ordinality as of (size, nth)
+          where row.first + nth - 1 > passed
+        ) end as bytes,
+        case when row.first > passed then body::json else (
+          select json_agg(event order by nth) from json_array_elements(body::json) with ordinality as of (event, nth)
+          where row.first + nth - 1 > passed
+        ) end as body
+      from row join log using (session)
+        left join lateral (
+          select last, end_offset from events where events.log = id order by first desc limit 1
+        ) as final on true
+        cross join lateral (select coalesce(final.last, pruned_number) as passed) as before
+      where row.last > passed
+    )`;
 const APPEND = `
-    insert into events (log, number, at, type, turn, size, end_offset, contents, body)
-    select id, row.number, at, type, turn, size,
-      coalesce(end_offset, pruned_offset) + sum(bytes) over (partition by id order by row.number), contents, body::json
-    from json_to_recordset($1) as row (session text, number double precision, at double precision, type text, turn text,
-        size double precision, bytes double precision, contents text, body text)
-      cross join lateral (
-        select id, pruned_number, pruned_offset from event_logs where event_logs.session = row.session limit 1
-      ) as log
-      left join lateral (
-        select number, end_offset from events where events.log = id order by number desc limit 1
-      ) as last on true
-    where row.number > coalesce(last.number, pruned_number)`;
+    insert into events (log, first, last, earliest, latest, end_offset, turn, types, body)
+    select id, first, last, earliest, latest, start_offset + sum(bytes) over (partition by id order by first), turn, types, body
+    from new`;
 
 /**
  * The statements by type of change, for any number of changes at once. The one parameter is the rows as JSON. Nested
@@ -145,8 +173,7 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     from json_to_recordset($1) as row (id text, outcome text, settled_at double precision)
     where approvals.id = row.id and approvals.settled_at is null`,
 
-  /* The logs exist. */
-  event_appended: APPEND,
+  event_appended: `with ${NEW_EVENTS} ${APPEND}`,
 
   /* The transcripts exist. */
   transcript_appended: `
@@ -167,16 +194,12 @@ export const BEGIN_TRANSCRIPTS = `
     from json_to_recordset($1) as row (conversation_id text, subpath text, session text)
   on conflict (conversation_id, subpath) do update set session = excluded.session`;
 
-/** Creates the logs of sessions that have none. */
-export const BEGIN_LOGS = `
-  insert into event_logs (session) select session from json_to_recordset($1) as row (session text)
-  on conflict (session) do nothing`;
-
 /** As `event_appended`, for events that refer to contents. */
 export const APPEND_WITH_CONTENTS: string = `
-  with appended as (${APPEND} returning log, number, contents)
+  with ${NEW_EVENTS}, appended as (${APPEND})
   insert into event_contents (hash, log, number)
-  select hash, log, number from appended, json_array_elements_text(contents::json) as hash`;
+  select reference ->> 1, id, (reference ->> 0)::double precision from new cross join json_array_elements(contents) as reference
+  where (reference ->> 0)::double precision > passed`;
 
 /*
  * A content is deleted with the last event that refers to it, while other sessions may just be about to refer to it. So

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import type { Change } from "../model/change.ts";
 import { type ChangeGroup, type ChangeOf, changeGroups } from "../model/change-groups.ts";
-import { bytesOf, type ContentEntry, contentsOf, namedBy, requireNumber } from "../model/event-entry.ts";
+import { type ContentEntry, contentsOf, namedBy, requireStorable } from "../model/event-entry.ts";
+import { SegmentBuilder } from "../model/event-segment.ts";
 import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
 import {
   APPEND_WITH_CONTENTS,
-  BEGIN_LOGS,
   BEGIN_TRANSCRIPTS,
   CHANGE_STATEMENTS,
   DROP_UNUSED_CONTENTS,
@@ -138,40 +138,49 @@ function changeRows(
   }
 }
 
-/** Returns the rows of the events, without those that an earlier one of their session has passed. */
-function eventRows(changes: readonly ChangeOf<"event_appended">[]): object[] {
-  const last = new Map<string, number>();
-  return changes.flatMap((change) => {
+/** A segment of a batch, the sizes of its events, and the contents that they refer to, by number. */
+interface NewSegment {
+  readonly session: string;
+  readonly builder: SegmentBuilder;
+  readonly sizes: number[];
+  readonly contents: [number: number, hash: string][];
+}
+
+/** Returns the segments of the events, without those that an earlier one of their session has passed. */
+function segmentRows(changes: readonly ChangeOf<"event_appended">[]): object[] {
+  const last = new Map<string, { readonly number: number; readonly segment: NewSegment }>();
+  const segments: NewSegment[] = [];
+  for (const change of changes) {
     const { event } = change;
-    requireNumber(event);
-    if (event.number <= (last.get(event.session) ?? 0)) return [];
-    last.set(event.session, event.number);
-    const [body, names] = [JSON.stringify(event.body), namedBy(event).map(toText)];
-    return [
-      {
-        session: toText(event.session),
-        number: event.number,
-        at: event.at,
-        type: toText(event.type),
-        turn: event.turn === undefined ? null : toText(event.turn),
-        size: Buffer.byteLength(body),
-        bytes: bytesOf(body, contentsOf(change)),
-        contents: names.length === 0 ? null : JSON.stringify(names),
-        body,
-      },
-    ];
+    requireStorable(event);
+    const before = last.get(event.session);
+    if (before !== undefined && event.number <= before.number) continue;
+    let segment = before?.segment;
+    if (segment?.builder.takes(event) !== true) {
+      segment = { session: event.session, builder: new SegmentBuilder(), sizes: [], contents: [] };
+      segments.push(segment);
+    }
+    segment.sizes.push(segment.builder.add(event, contentsOf(change)));
+    segment.contents.push(...namedBy(event).map((hash): [number, string] => [event.number, toText(hash)]));
+    last.set(event.session, { number: event.number, segment });
+  }
+  return segments.map(({ session, builder, sizes, contents }) => {
+    const { turn, ...segment } = builder.build();
+    return {
+      session: toText(session),
+      ...segment,
+      ...(turn !== undefined && { turn: toText(turn) }),
+      sizes,
+      ...(contents.length > 0 && { contents }),
+    };
   });
 }
 
 /** Stores contents before events, ordered so that two batches never wait for each other. */
 function appending(changes: readonly ChangeOf<"event_appended">[]): ChangeStatement[] {
-  const events = JSON.stringify(eventRows(changes));
-  const sessions = [...new Set(changes.map(({ event }) => event.session))].map((session) => ({
-    session: toText(session),
-  }));
-  const begin = { text: BEGIN_LOGS, rows: JSON.stringify(sessions) };
+  const events = JSON.stringify(segmentRows(changes));
   if (changes.every(({ event }) => namedBy(event).length === 0)) {
-    return [begin, { text: CHANGE_STATEMENTS.event_appended, rows: events }];
+    return [{ text: CHANGE_STATEMENTS.event_appended, rows: events }];
   }
   const contents = new Map<string, ContentEntry>();
   for (const content of changes.flatMap(contentsOf)) contents.set(content.hash, content);
@@ -181,7 +190,6 @@ function appending(changes: readonly ChangeOf<"event_appended">[]): ChangeStatem
   }));
   stored.sort((one, other) => (one.row.hash < other.row.hash ? -1 : 1));
   return [
-    begin,
     ...stored.map(({ row, data }) => ({ text: STORE_CONTENT, rows: JSON.stringify([row]), data })),
     { text: APPEND_WITH_CONTENTS, rows: events },
     { text: DROP_UNUSED_CONTENTS, rows: JSON.stringify(stored.map(({ row }) => ({ hash: row.hash }))) },

@@ -1,75 +1,69 @@
-import {
-  type ContentEntry,
-  type EventEntry,
-  type EventExtent,
-  type EventQuery,
-  PAGE_BYTES,
-  rangeOf,
-} from "../model/event-entry.ts";
-import {
-  EVENTS_CHUNK,
-  LOGS_CHUNK,
-  type PrunableEvent,
-  type PrunableEvents,
-  type PrunableLog,
-} from "../model/event-pruning.ts";
-import type { JsonObject } from "../model/session-entry.ts";
+import { type ContentEntry, type EventExtent, PAGE_BYTES } from "../model/event-entry.ts";
+import type { PageSegment, SegmentQuery } from "../model/event-page.ts";
+import { LOGS_CHUNK, type PrunableEvents, type PrunableLog, SEGMENTS_CHUNK } from "../model/event-pruning.ts";
+import { sizedEventsOfSegment } from "../model/event-segment.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { PostgresDatabase, Statement } from "./postgres-database.ts";
 
 /* The questions about events and contents, and their rows. */
 
-export interface EventRow {
-  readonly number: number;
-  readonly at: number;
-  readonly type: string;
+interface SegmentRow {
+  readonly first: number;
+  readonly last: number;
   readonly turn: string | null;
-  readonly contents: string | null;
-  readonly body: JsonObject;
+  readonly body: unknown;
 }
 
-/** Returns the statement that selects a page of events. */
-export function eventsStatement(query: EventQuery): Statement {
-  const { after, before, descending, limit } = rangeOf(query);
+export interface PageRow extends SegmentRow {
+  readonly log: string;
+  readonly size: number;
+}
+
+/** Returns the statement that selects the segments of a page. */
+export function segmentsStatement(query: SegmentQuery): Statement {
+  const { session, log, types, turn, after, before, descending, limit } = query;
   const order = descending ? "desc" : "asc";
-  const types = query.types === undefined ? null : [...new Set(query.types.map(toText))];
-  const turn = query.turn === undefined ? null : toText(query.turn);
-  const columns = "number, at, type, turn, contents, body, size";
-  const inRange = "log = (select id from log) and number > $2 and number < $3";
-  const last = `order by number ${order} limit $4`;
-  // Without a turn, one range of the index per type, each no longer than the page.
-  const found =
-    types === null || turn !== null
-      ? `select ${columns} from events where ${inRange} and ($5::text is null or turn = $5)
-          and ($6::text[] is null or type = any($6)) ${last}`
-      : `select ${columns} from unnest($6::text[]) as wanted (wanted_type) cross join lateral (
-          select ${columns} from events where ${inRange} and type = wanted_type and $5::text is null ${last}
-        ) as of_type ${last}`;
+  const earlier = `over (order by first ${order} rows between unbounded preceding and 1 preceding)`;
   const text = `
-    with log as (select id from event_logs where session = $1), found as (${found}),
-    sums as (select *, sum(size) over (order by number ${order}) as total from found)
-    select number, at, type, turn, contents, body from sums where total <= ${PAGE_BYTES} or total = size
-    order by number ${order}`;
-  return { text, values: [toText(query.session), after, before, limit, turn, types] };
+    with wanted as (select id from event_logs where session = $1 and ($2::bigint is null or id = $2)),
+    found as (
+      select log, first, last, turn, body, octet_length(body::text)::double precision as size from events
+      where log = (select id from wanted)
+        -- The first one may begin before the wanted numbers.
+        and first >= coalesce((select max(first) from events where log = (select id from wanted) and first <= $3::double precision + 1), 0)
+        and last > $3 and first < $4 and ($6::text is null or turn = $6)
+        and ($7::text[] is null or exists (select from unnest($7) as type where strpos(types, type) > 0))
+      order by first ${order} limit $5
+    ),
+    sums as (select *, sum(last - first + 1) ${earlier} as counted, sum(size) ${earlier} as sized from found)
+    select log::text, first, last, turn, body, size from sums
+    where counted is null or (counted < $5 and sized <= ${PAGE_BYTES}) order by first ${order}`;
+  const wantedTypes = types === undefined ? null : types.map((type) => JSON.stringify(type));
+  const values = [
+    toText(session),
+    log ?? null,
+    after,
+    before,
+    limit,
+    turn === undefined ? null : toText(turn),
+    wantedTypes,
+  ];
+  return { text, values };
 }
 
-export function eventOf(session: string, row: EventRow): EventEntry {
-  return {
-    session,
-    number: row.number,
-    at: row.at,
-    type: fromText(row.type),
-    ...(row.turn !== null && { turn: fromText(row.turn) }),
-    body: row.body,
-    ...(row.contents !== null && { contents: (JSON.parse(row.contents) as string[]).map(fromText) }),
-  };
+export function pageSegmentOf({ log, size, body, ...row }: PageRow): PageSegment {
+  return { log, size, ...segmentOf(row), read: () => body };
+}
+
+function segmentOf({ first, last, turn }: Omit<SegmentRow, "body">): Pick<PageSegment, "first" | "last" | "turn"> {
+  return { first, last, turn: turn === null ? undefined : fromText(turn) };
 }
 
 export const EXTENT = `
-  select pruned_number, pruned_offset, first.number as first, last.number as last, last.end_offset
+  select pruned_number, pruned_offset, head.first, final.last, final.end_offset
   from event_logs
-    left join lateral (select number from events where log = id order by number limit 1) as first on true
-    left join lateral (select number, end_offset from events where log = id order by number desc limit 1) as last on true
+    left join lateral (select first from events where log = id order by first limit 1) as head on true
+    left join lateral (select last, end_offset from events where log = id order by first desc limit 1) as final on true
   where session = $1`;
 
 export interface ExtentRow {
@@ -106,50 +100,72 @@ export function contentOf(row: ContentRow): ContentEntry {
 export function prunableEvents(database: PostgresDatabase): PrunableEvents {
   return {
     logs: async (afterId) => (await database.read<LogRow>(LOGS, [afterId])).map(prunableLogOf),
-    oldest: async ({ id }) => await database.read<PrunableEvent & { [column: string]: unknown }>(OLDEST, [id]),
-    deleteUpTo: ({ id }, { number, endOffset }) =>
+    oldest: async ({ id }) => await database.read<PrunableRow>(OLDEST, [id]),
+    events: async ({ id, session }, { first }) => {
+      const [row] = await database.read<SegmentRow & { [column: string]: unknown }>(SEGMENT, [id, first]);
+      return row && sizedEventsOfSegment(session, segmentOf(row), row.body);
+    },
+    cut: ({ id }, { upTo: { number, offset }, after, rest }) =>
       database.transaction(async (query) => {
-        const [mine] = await query(LOCK_LOG, [id, number]);
+        const [mine] = await query(LOCK_LOG, [id, after.number]);
         if (mine === undefined) return false;
+        const { first, last, earliest, latest, turn, types, body } = rest?.segment ?? {};
+        const kept = [first, last, earliest, latest, turn === undefined ? null : toText(turn), types, body];
         await Promise.all([
           query(LOCK_CONTENTS, [id, number]),
           query(DELETE, [id, number]),
-          query(MARK, [id, number, endOffset]),
+          rest === undefined ? undefined : query(CUT, [id, rest.of.first, ...kept]),
+          query(MARK, [id, number, offset]),
         ]);
         return true;
       }),
   };
 }
 
+type PrunableRow = NonNullable<PrunableLog["first"]> & { [column: string]: unknown };
+
 interface LogRow {
   readonly id: string;
+  readonly session: string;
+  readonly pruned_number: number;
   readonly pruned_offset: number;
   readonly first: number | null;
-  readonly at: number | null;
-  readonly last: number | null;
-  readonly end_offset: number | null;
+  readonly last: number;
+  readonly earliest: number;
+  readonly latest: number;
+  readonly endOffset: number;
+  readonly end_number: number;
+  readonly end_offset: number;
 }
 
-function prunableLogOf({ id, pruned_offset, first, at, last, end_offset }: LogRow): PrunableLog {
+function prunableLogOf(row: LogRow): PrunableLog {
+  const { id, session, first, last, earliest, latest, endOffset } = row;
+  const isEmpty = first === null;
   return {
     id,
-    first: first === null ? undefined : { number: first, at: at ?? 0 },
-    startOffset: pruned_offset,
-    number: last ?? 0,
-    endOffset: end_offset ?? pruned_offset,
+    session: fromText(session),
+    pruned: { number: row.pruned_number, offset: row.pruned_offset },
+    first: isEmpty ? undefined : { first, last, earliest, latest, endOffset },
+    end: isEmpty ? undefined : { number: row.end_number, offset: row.end_offset },
   };
 }
 
+const PRUNABLE = `first, last, earliest, latest, end_offset as "endOffset"`;
+
 const LOGS = `
-  select id::text, pruned_offset, first.number as first, first.at, last.number as last, last.end_offset
+  select id::text, session, pruned_number, pruned_offset, head.*, final.*
   from (select * from event_logs where id > $1 order by id limit ${LOGS_CHUNK}) as event_logs
-    left join lateral (select number, at from events where log = id order by number limit 1) as first on true
-    left join lateral (select number, end_offset from events where log = id order by number desc limit 1) as last on true
+    left join lateral (select ${PRUNABLE} from events where log = id order by first limit 1) as head on true
+    left join lateral (
+      select last as end_number, end_offset from events where log = id order by first desc limit 1
+    ) as final on true
   order by event_logs.id`;
 
-const OLDEST = `select number, at, end_offset as "endOffset" from events where log = $1 order by number limit ${EVENTS_CHUNK}`;
+const OLDEST = `select ${PRUNABLE} from events where log = $1 order by first limit ${SEGMENTS_CHUNK}`;
 
-const LOCK_LOG = "select id from event_logs where id = $1 and pruned_number < $2 for update skip locked";
+const SEGMENT = "select first, last, turn, body from events where log = $1 and first = $2";
+
+const LOCK_LOG = "select id from event_logs where id = $1 and pruned_number = $2 for update skip locked";
 
 /* A separate statement, so that the next one sees what others have committed before the lock. */
 const LOCK_CONTENTS = `select from contents
@@ -163,6 +179,10 @@ const DELETE = `
       )
     ),
     no_references as (delete from event_contents where log = $1 and number <= $2)
-  delete from events where log = $1 and number <= $2`;
+  delete from events where log = $1 and first <= $2 and last <= $2`;
+
+const CUT = `
+  update events set first = $3, last = $4, earliest = $5, latest = $6, turn = $7, types = $8, body = $9
+  where log = $1 and first = $2`;
 
 const MARK = "update event_logs set pruned_number = $2, pruned_offset = $3 where id = $1";

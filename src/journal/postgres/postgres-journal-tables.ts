@@ -84,8 +84,9 @@ const CONVERSATIONS = `
 `;
 
 /*
- * A log per session that has ever had an event, with the number and the end offset of its last deleted event. The end
- * offset of an event is the number of bytes of all events of the log up to it; `size` is that of its body alone.
+ * A log per session that has ever had an event, with the number and the end offset of its last deleted event. A row of
+ * `events` has consecutive events, as one batch appended them; the end offset is the number of bytes of all events of the
+ * log up to these. Searches for types read only the index.
  */
 const EVENTS = `
   create table event_logs (
@@ -96,18 +97,17 @@ const EVENTS = `
   );
   create table events (
     log bigint not null,
-    number double precision not null,
-    at double precision not null,
-    type text not null,
-    turn text,
-    size double precision not null,
+    first double precision not null,
+    last double precision not null,
+    earliest double precision not null,
+    latest double precision not null,
     end_offset double precision not null,
-    contents text,
-    body json not null,
-    primary key (log, number)
+    turn text,
+    types text not null,
+    body json not null
   );
-  create index events_by_turn on events (turn, number) where turn is not null;
-  create index events_by_type on events (log, type, number);
+  create unique index events_by_log on events (log, first) include (types);
+  create index events_by_turn on events (turn, log, first) where turn is not null;
   create table contents (
     hash text primary key,
     media_type text,

@@ -5,6 +5,7 @@ import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
+import { readPage } from "../model/event-page.ts";
 import { pruneEvents } from "../model/event-pruning.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
@@ -20,13 +21,13 @@ import {
   CONTENT,
   type ContentRow,
   contentOf,
-  type EventRow,
   EXTENT,
   type ExtentRow,
   eventExtentOf,
-  eventOf,
-  eventsStatement,
+  type PageRow,
+  pageSegmentOf,
   prunableEvents,
+  segmentsStatement,
 } from "./postgres-events.ts";
 import { notOpen, subjectOf } from "./postgres-fault.ts";
 import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
@@ -258,14 +259,16 @@ export class PostgresJournal implements Journal {
   async extent(session: string): Promise<SessionExtent> {
     const text = `select (select count(*)::integer from turns where session = $1) as turns,
       (select count(*)::integer from approvals where session = $1) as approvals,
-      (select count(*)::integer from event_logs join events on log = id where session = $1) as events`;
+      (select coalesce(sum(last - first + 1), 0)::integer from event_logs join events on log = id where session = $1) as events`;
     const [row] = await this.#read<SessionExtent>(text, [toText(session)]);
     return row ?? { turns: 0, approvals: 0, events: 0 };
   }
 
   async events(query: EventQuery): Promise<EventEntry[]> {
-    const { text, values } = eventsStatement(query);
-    return (await this.#read<EventRow>(text, values)).map((row) => eventOf(query.session, row));
+    return await readPage(query, async (wanted) => {
+      const { text, values } = segmentsStatement(wanted);
+      return (await this.#read<PageRow>(text, values)).map(pageSegmentOf);
+    });
   }
 
   async eventExtent(session: string): Promise<EventExtent | undefined> {

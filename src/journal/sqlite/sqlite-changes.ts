@@ -9,7 +9,11 @@ import { appendingPart, deletingConversation, deletingTranscripts } from "./sqli
 
 type Value = string | number | null;
 
-/** Returns the statements for a change. @throws TypeError, RangeError if a value cannot be stored */
+/**
+ * Returns the statements for a change. `events` collects the events, whose statements come last.
+ *
+ * @throws TypeError, RangeError if a value cannot be stored
+ */
 export function stepsOf(change: Change, events: EventBatch): Step[] {
   switch (change.type) {
     case "session_saved": {
@@ -82,7 +86,8 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
     case "approval_settled":
       return [changing("settleApproval", [change.outcome, change.at], toText(change.approval))];
     case "event_appended":
-      return events.append(change);
+      events.append(change);
+      return [];
     case "transcript_appended":
       return appendingPart(change.part);
     default:

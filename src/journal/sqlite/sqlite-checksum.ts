@@ -81,7 +81,7 @@ const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
     "cache_creation_input_tokens",
   ],
   event_logs: ["id", "session", "pruned_number", "pruned_offset"],
-  events: ["log", "number", "at", "type", "turn", "end_offset", "contents", "body"],
+  events: ["log", "first", "last", "earliest", "latest", "turn", "types", "end_offset", "body"],
   contents: ["hash", "media_type", "data"],
   transcripts: ["conversation_id", "subpath", "session"],
   transcript_parts: ["transcript", "number", "last_uuid", "lines"],
@@ -96,7 +96,6 @@ const LAST_IS_LONG: { readonly [Of in Checked]?: string } = {
 
 /** Columns of a checksum that the table has in another form. */
 const COMPUTED: { readonly [Of in Checked]?: { readonly [column: string]: string } } = {
-  events: { log: "position >> 32", number: "position & 4294967295" },
   transcript_parts: { transcript: "position >> 32", number: "position & 4294967295" },
 };
 

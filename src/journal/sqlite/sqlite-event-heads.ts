@@ -1,5 +1,7 @@
+import type { SQLInputValue } from "node:sqlite";
 import type { Change } from "../model/change.ts";
-import { type AppendedEvent, bytesOf, contentsOf, namedBy, requireNumber } from "../model/event-entry.ts";
+import { type AppendedEvent, contentsOf, namedBy, requireStorable } from "../model/event-entry.ts";
+import { type EventSegment, SegmentBuilder } from "../model/event-segment.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import { checksumOf } from "./sqlite-checksum.ts";
 import { EVENT_SQL } from "./sqlite-event-statements.ts";
@@ -50,7 +52,9 @@ export class EventHeads {
   end({ heads }: EventBatch): void {
     for (const [session, head] of heads) {
       this.#heads.delete(session);
-      if (head !== undefined) this.#heads.set(session, head);
+      if (head === undefined) continue;
+      const { id, number, endOffset } = head;
+      this.#heads.set(session, { id, number, endOffset });
     }
     for (const session of this.#heads.keys()) {
       if (this.#heads.size <= MOST_HEADS) break;
@@ -65,11 +69,21 @@ export class EventHeads {
   }
 }
 
-/** The heads during a batch. */
+/** A log that a batch appends to: its end, and the statements for the events so far. */
+interface OpenLog {
+  readonly id: number;
+  number: number;
+  endOffset: number;
+  /** Takes the next event. */
+  segment: SegmentBuilder;
+  readonly steps: Step[];
+}
+
+/** The events of a batch, and the heads that they change. */
 export class EventBatch {
   readonly #before: ReadonlyMap<string, Head>;
-  /** The heads that the batch has changed; undefined if the log is gone. */
-  readonly heads: Map<string, Head | undefined> = new Map();
+  /** The logs that the batch changes; undefined if it deletes them. */
+  readonly #logs = new Map<string, OpenLog | undefined>();
   readonly #newId: () => number;
 
   constructor(before: ReadonlyMap<string, Head>, newId: () => number) {
@@ -77,47 +91,75 @@ export class EventBatch {
     this.#newId = newId;
   }
 
-  /** Returns the statements that append an event. @throws RangeError */
-  append(appended: AppendedEvent): Step[] {
+  /** The ends of the changed logs after the batch; undefined if the log is gone. */
+  get heads(): ReadonlyMap<string, Head | undefined> {
+    return this.#logs;
+  }
+
+  /** Appends an event. @throws RangeError */
+  append(appended: AppendedEvent): void {
     const { event } = appended;
-    requireNumber(event);
-    const [session, body] = [toText(event.session), JSON.stringify(event.body)];
-    const head = this.heads.has(event.session) ? this.heads.get(event.session) : this.#before.get(event.session);
-    const { id, number, endOffset } = head ?? { id: this.#newId(), number: 0, endOffset: 0 };
-    if (event.number <= number) return [];
+    requireStorable(event);
+    const log = this.#logs.get(event.session) ?? this.#open(event.session);
+    if (event.number <= log.number) return;
+    if (!log.segment.takes(event)) endSegment(log);
     const brought = contentsOf(appended);
-    const next = { id, number: event.number, endOffset: endOffset + bytesOf(body, brought) };
-    this.heads.set(event.session, next);
-    const names = namedBy(event).map(toText);
-    const columns = [
-      event.at,
-      toText(event.type),
-      event.turn === undefined ? null : toText(event.turn),
-      next.endOffset,
-      names.length === 0 ? null : JSON.stringify(names),
-    ];
-    const checksum = checksumOf(id, event.number, ...columns, checksumOf(body));
-    return [
-      ...(head === undefined ? [beginning(id, session)] : []),
-      { sql: EVENT_SQL.append, parameters: [id, event.number, ...columns, checksum, body] },
-      ...names.map((hash) => ({ sql: EVENT_SQL.refer, parameters: [hash, id, event.number] })),
-      ...brought.map(({ hash, mediaType, data }) => {
-        const values = [toText(hash), mediaType === undefined ? null : toText(mediaType)];
-        return { sql: EVENT_SQL.storeContent, parameters: [...values, checksumOf(...values, data), data] };
-      }),
-    ];
+    log.number = event.number;
+    log.endOffset += log.segment.add(event, brought);
+    for (const hash of namedBy(event)) {
+      log.steps.push({ sql: EVENT_SQL.refer, parameters: [toText(hash), log.id, event.number] });
+    }
+    for (const { hash, mediaType, data } of brought) {
+      const values = [toText(hash), mediaType === undefined ? null : toText(mediaType)];
+      log.steps.push({ sql: EVENT_SQL.storeContent, parameters: [...values, checksumOf(...values, data), data] });
+    }
   }
 
   /** Returns the statements that delete the log of a session, its events, and the contents of no other events. */
   forget(session: string): Step[] {
-    this.heads.set(session, undefined);
+    this.#logs.set(session, undefined);
     const names = ["forgetContents", "forgetReferences", "forgetEvents", "forgetLog"] as const;
     return names.map((name) => ({ sql: EVENT_SQL[name], parameters: [toText(session)] }));
   }
+
+  /** Returns the statements that append the events. */
+  end(): Step[] {
+    return [...this.#logs.values()].flatMap((log) => {
+      if (log === undefined) return [];
+      endSegment(log);
+      return log.steps;
+    });
+  }
+
+  #open(session: string): OpenLog {
+    const isForgotten = this.#logs.has(session);
+    const head = isForgotten ? undefined : this.#before.get(session);
+    const log: OpenLog = {
+      ...(head ?? { id: this.#newId(), number: 0, endOffset: 0 }),
+      segment: new SegmentBuilder(),
+      steps: [],
+    };
+    if (head === undefined) {
+      const values = [log.id, toText(session)];
+      log.steps.push({ sql: EVENT_SQL.beginLog, parameters: [...values, checksumOf(...values, 0, 0)] });
+    }
+    this.#logs.set(session, log);
+    return log;
+  }
 }
 
-function beginning(id: number, session: string): Step {
-  return { sql: EVENT_SQL.beginLog, parameters: [id, session, checksumOf(id, session, 0, 0)] };
+/** Adds the statement that stores the segment. */
+function endSegment(log: OpenLog): void {
+  if (log.segment.isEmpty) return;
+  log.steps.push({ sql: EVENT_SQL.append, parameters: segmentRow(log.id, log.segment.build(), log.endOffset) });
+  log.segment = new SegmentBuilder();
+}
+
+/** Returns the row of a segment, see `COLUMNS` of the statements. */
+export function segmentRow(log: number, segment: EventSegment, endOffset: number): SQLInputValue[] {
+  const { first, last, earliest, latest, turn, types, body } = segment;
+  const values = [log, first, last, earliest, latest, turn === undefined ? null : toText(turn), types, endOffset];
+  return [...values, checksumOf(...values, checksumOf(body)), body];
 }
 
 /** A damaged log is appended to all the same: reading it reports the damage. */

@@ -6,7 +6,8 @@ import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
-import { type PrunableEvent, type PrunableLog, pruneEvents } from "../model/event-pruning.ts";
+import { readPage } from "../model/event-page.ts";
+import { pruneEvents } from "../model/event-pruning.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
@@ -17,7 +18,8 @@ import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { stepsOf } from "./sqlite-changes.ts";
 import { EventHeads } from "./sqlite-event-heads.ts";
-import { deletingUpTo, EVENT_SQL, eventsQuestion, prunableEventOf, prunableLogOf } from "./sqlite-event-statements.ts";
+import { prunableEvents } from "./sqlite-event-pruning.ts";
+import { EVENT_SQL, segmentsQuestion } from "./sqlite-event-statements.ts";
 import { SqliteExpunging } from "./sqlite-expunging.ts";
 import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
 import { change } from "./sqlite-guard.ts";
@@ -41,8 +43,8 @@ import {
   conversationOf,
   DamagedRow,
   eventExtentOf,
-  eventOf,
   jobOf,
+  segmentOf,
   sessionOf,
   turnOf,
   usageOf,
@@ -152,6 +154,7 @@ class SqliteJournal implements Journal {
       const steps = [
         { sql: SQL.count, parameters: counted, mustChange: true },
         ...changes.flatMap((one) => stepsOf(one, events)),
+        ...events.end(),
       ];
       const last = durable ? number : file.durable;
       const mark = formatMark({ ...file.opening, written: number, durable: last });
@@ -235,11 +238,12 @@ class SqliteJournal implements Journal {
   }
 
   async events(query: EventQuery): Promise<EventEntry[]> {
-    const { sql, parameters } = eventsQuestion(query);
-    return await this.#read(async (connection) => {
-      const rows = await connection.all(sql, ...parameters);
-      return undamaged(rows, (row) => eventOf(query.session, row));
-    });
+    return await this.#read((connection) =>
+      readPage(query, async (wanted) => {
+        const { sql, parameters } = segmentsQuestion(wanted);
+        return (await connection.all(sql, ...parameters)).map((row) => segmentOf(query.session, row));
+      }),
+    );
   }
 
   async eventExtent(session: string): Promise<EventExtent | undefined> {
@@ -274,15 +278,8 @@ class SqliteJournal implements Journal {
     const get = (sql: string, ...parameters: SQLInputValue[]) => this.#get(sql, ...parameters);
     try {
       const turns = await prune({ get, remove }, retention);
-      const events = {
-        logs: (afterId: string) => this.#entries(prunableLogOf, EVENT_SQL.logs, Number(afterId)),
-        oldest: ({ id }: PrunableLog) => this.#entries(prunableEventOf, EVENT_SQL.oldest, Number(id), Number(id)),
-        deleteUpTo: async (log: PrunableLog, last: PrunableEvent) => {
-          await run(deletingUpTo(log, last));
-          return true;
-        },
-      };
-      await pruneEvents(events, retention.events);
+      const all = (sql: string, ...parameters: SQLInputValue[]) => this.#all(sql, ...parameters);
+      await pruneEvents(prunableEvents({ all, change: run }), retention.events);
       return turns;
     } catch (error) {
       throw unavailable(this.location, error);

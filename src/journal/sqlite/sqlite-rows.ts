@@ -2,7 +2,8 @@ import type { SQLOutputValue } from "node:sqlite";
 import type { TurnOrigin } from "../../events.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
-import type { ContentEntry, EventEntry, EventExtent } from "../model/event-entry.ts";
+import type { ContentEntry, EventExtent } from "../model/event-entry.ts";
+import type { PageSegment } from "../model/event-page.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
 import { fromText } from "../model/stored-text.ts";
@@ -23,7 +24,7 @@ const NOUNS: { readonly [Of in Checked]: string } = {
   conversations: "conversation",
   spending: "spending",
   event_logs: "the events of session",
-  events: "event",
+  events: "the events from",
   contents: "content",
   transcripts: "the transcript of conversation",
   transcript_parts: "a part of the transcript of conversation",
@@ -108,26 +109,32 @@ export function conversationOf(row: Row): ConversationEntry {
   };
 }
 
-/** @param session as in the query; the row has only a number for it */
-export function eventOf(session: string, row: Row): EventEntry {
-  verify("events", row, "checksum", `${row["number"]} of session ${session}`);
+/** The segment is verified when it is read. @param session as in the query; the row has only a number for it */
+export function segmentOf(session: string, row: Row): PageSegment {
   return {
-    session,
-    number: Number(row["number"]),
-    at: Number(row["at"]),
-    type: text(row["type"]),
-    ...(row["turn"] === null ? {} : { turn: text(row["turn"]) }),
-    body: json(row["body"]),
-    ...(row["contents"] === null ? {} : { contents: textsOf(row["contents"]) }),
+    log: String(row["log"]),
+    first: Number(row["first"]),
+    last: Number(row["last"]),
+    turn: row["turn"] === null ? undefined : text(row["turn"]),
+    size: Number(row["size"]),
+    read: () => {
+      verify("events", row, "checksum", eventsIn(session, row));
+      return JSON.parse(String(row["body"]));
+    },
   };
 }
 
-/** Returns the range of a log. @param end the row of its last event, if it has any */
+function eventsIn(session: string, { first, last }: Row): string {
+  return `${first} to ${last} of session ${session}`;
+}
+
+/** Returns the range of a log. @param end its last segment, if it has any */
 export function eventExtentOf(session: string, row: Row, end: Row | undefined): EventExtent {
   verify("event_logs", row, "checksum", session);
   const [number, offset] = [Number(row["pruned_number"]), Number(row["pruned_offset"])];
   if (end === undefined) return { first: number + 1, last: number, bytes: 0 };
-  const { number: last } = eventOf(session, end);
+  verify("events", end, "checksum", eventsIn(session, end));
+  const last = Number(end["last"]);
   return { first: Number(row["first_number"]), last, bytes: Number(end["end_offset"]) - offset };
 }
 
@@ -182,10 +189,6 @@ function verify(of: Checked, row: Row, checksum: string, name: string): void {
 
 function text(value: SQLOutputValue | undefined): string {
   return fromText(String(value));
-}
-
-function textsOf(value: SQLOutputValue | undefined): string[] {
-  return (JSON.parse(String(value)) as string[]).map(fromText);
 }
 
 function json(value: SQLOutputValue | undefined): JsonObject {

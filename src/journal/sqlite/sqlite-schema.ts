@@ -125,20 +125,24 @@ const EVENTS = `
     checksum INTEGER NOT NULL
   ) STRICT;
 
-  -- The position is the id of the log, shifted by 32 bits, plus the number, so that the events of a session lie side by
-  -- side. The end offset is the number of bytes of all events of the session up to this one.
+  -- Consecutive events of a session, as one batch appended them. They are only ever inserted at the end of the table, so
+  -- that the events of many sessions share its last page. The end offset is the number of bytes of all events of the
+  -- session up to these. Searches for types read only the first index.
   CREATE TABLE events (
-    position INTEGER PRIMARY KEY,
-    at REAL NOT NULL,
-    type TEXT NOT NULL,
+    id INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    earliest REAL NOT NULL,
+    latest REAL NOT NULL,
     turn TEXT,
+    types TEXT NOT NULL,
     end_offset REAL NOT NULL,
-    contents TEXT,
     checksum INTEGER NOT NULL,
     body TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX events_of_turn ON events (turn) WHERE turn IS NOT NULL;
-  CREATE INDEX events_of_type ON events (type);
+  CREATE INDEX events_of_log ON events (log, first, types);
+  CREATE INDEX events_of_turn ON events (turn, log) WHERE turn IS NOT NULL;
 
   CREATE TABLE contents (
     id INTEGER PRIMARY KEY,
@@ -151,10 +155,11 @@ const EVENTS = `
   -- Which events refer to which contents.
   CREATE TABLE event_contents (
     hash TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    PRIMARY KEY (hash, position)
+    log INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (hash, log, number)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX contents_of_event ON event_contents (position);
+  CREATE INDEX contents_of_event ON event_contents (log, number);
 `;
 
 /* Earlier turns have a caller and no metadata. */

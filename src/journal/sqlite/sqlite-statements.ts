@@ -91,8 +91,7 @@ const statements = {
   approvalAt: "SELECT * FROM approvals WHERE seq = ?",
   extent: `SELECT (SELECT count(*) FROM turns WHERE session = ?) AS turns,
     (SELECT count(*) FROM approvals WHERE session = ?) AS approvals,
-    (SELECT count(*) FROM event_logs JOIN events ON position > id << 32 AND position < (id + 1) << 32
-      WHERE session = ?) AS events`,
+    (SELECT coalesce(sum(last - first + 1), 0) FROM event_logs JOIN events ON log = event_logs.id WHERE session = ?) AS events`,
 
   spend: `INSERT INTO spending (supervisor, session, model, day, cost_usd, input_tokens, output_tokens,
       cache_read_input_tokens, cache_creation_input_tokens, checksum)
