@@ -213,5 +213,8 @@ class HostedPool implements HostedSession {
     throw invalidOptions("pool", [{ field: method, message: "is not a method of a pool" }]);
   }
 
-  async *events(): AsyncGenerator<SessionEvent, void, undefined> {}
+  events(): never {
+    const message = "is not a method of a pool's turn on another node; read its messages, or its result";
+    throw invalidOptions("global pool", [{ field: "events", message }]);
+  }
 }

@@ -2,6 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError, type ErrorCode } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
+import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { TurnEnd } from "../session/streams/reply.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
@@ -85,19 +86,13 @@ export class NodeRequestHandler implements RequestHandler {
       yield found;
       return;
     }
-    const events = found.session.events(options);
-    const leave = (): void => void events.return();
-    signal.addEventListener("abort", leave, { once: true });
-    if (signal.aborted) leave();
     try {
-      for await (const event of events) yield { type: "event", event };
+      yield* framesOfEvents(found.session.events(options), signal);
     } catch (error) {
       if (!CastellanError.is(error)) throw error;
       yield CONTINUES_ELSEWHERE.has(error.code)
         ? { type: "not_owner" }
         : { type: "refused", error: sentErrorOf(error) };
-    } finally {
-      signal.removeEventListener("abort", leave);
     }
   }
 
@@ -296,4 +291,19 @@ function endFrame(source: TurnSource, end: TurnEnd): TurnFrame {
 function refusal(error: unknown): TurnFrame {
   if (CastellanError.is(error) && CONTINUES_ELSEWHERE.has(error.code)) return { type: "left" };
   return { type: "refused", error: sentErrorOf(error) };
+}
+
+/** Wraps events in frames. Leaves the reader when `signal` aborts. */
+async function* framesOfEvents(
+  events: AsyncGenerator<SessionEvent, void, undefined>,
+  signal: AbortSignal,
+): AsyncGenerator<EventFrame, void, undefined> {
+  const leave = (): void => void events.return();
+  signal.addEventListener("abort", leave, { once: true });
+  if (signal.aborted) leave();
+  try {
+    for await (const event of events) yield { type: "event", event };
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
 }

@@ -51,12 +51,12 @@ export class RemoteReading {
   /**
    * Handles an answer that was not complete, for this reason if it failed. Returns if another node may complete it.
    *
-   * @throws CastellanError why not: `JOURNAL_UNAVAILABLE`; `CLUSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE` if the reader
+   * @throws CastellanError why not: `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS`; `CLUSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE` if the reader
    * does not wait for events and no node has answered for too long
    */
   failed(key: string, failure: unknown): void {
     const isOfTheNode = failure === undefined || failure instanceof Unreachable || CastellanError.is(failure);
-    if (!isOfTheNode || isDamage(failure)) throw failure;
+    if (!isOfTheNode || isFinal(failure)) throw failure;
     if (this.#options.live !== false || this.#clock.monotonic() < this.#until) return;
     if (CastellanError.is(failure)) throw failure;
     const who = `global session ${formatName(nameOfKey(key))}`;
@@ -66,6 +66,7 @@ export class RemoteReading {
 }
 
 /** Whether every node would fail in the same way. */
-function isDamage(error: unknown): boolean {
-  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "damaged";
+function isFinal(error: unknown): boolean {
+  const isDamage = CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "damaged";
+  return isDamage || CastellanError.is(error, "INVALID_OPTIONS");
 }

@@ -191,6 +191,14 @@ describe("Supervisor.stop and drain in a cluster", () => {
     expect((await turn?.result())?.text).toBe("You said: later");
   });
 
+  test("reject events of a global pool's turn with INVALID_OPTIONS", async () => {
+    const { start } = place();
+    const supervisor = await start();
+    const turn = supervisor.stream(global("crew"), "hi");
+    await failure(Array.fromAsync(turn.events()), "INVALID_OPTIONS");
+    expect((await turn.result()).text).toBe("You said: hi");
+  });
+
   test("end a reader that waits for an event when it leaves", async () => {
     const { start } = place();
     const supervisor = await start();

@@ -201,7 +201,8 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
    * Works for a turn of any age, as long as the journal keeps its events. Ends without `turn_ended` if the turn ends
    * only here and continues after the next start, see `result()`.
    *
-   * @throws CastellanError as `Session.events`; why the turn was not accepted
+   * @throws CastellanError as `Session.events`; why the turn was not accepted; `INVALID_OPTIONS` for a turn of a global
+   * pool, whose members have the events
    */
   events(): AsyncGenerator<SessionEvent, void, undefined> {
     return turnEvents(this.#record, this.#calls.events);
