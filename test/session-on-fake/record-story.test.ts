@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { command } from "../../src/session/options/command.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import type { Session } from "../../src/session/session.ts";
 import { collect, eventually, failure, Scene, ticks } from "./scene.ts";
@@ -50,4 +51,29 @@ test("session.events(): tells the exit of a process before what follows from it,
   expect(types.filter((type) => type === "exit")).toHaveLength(1);
   const followed = ["exit", "task_ended", "approval_settled", "turn_ended"];
   expect(types.slice(types.indexOf("exit")).slice(0, 4)).toEqual(followed);
+});
+
+test("session.events(): tells the turn of a cleared conversation, a compaction and a background task", async () => {
+  const task = { task_id: "t", task_type: "local_bash", description: "watch" };
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.emit({ type: "system", subtype: "background_tasks_changed", tasks: [task] });
+      await turn.text("ok");
+    },
+  });
+  const { turnId: started } = await scene.session.query("hi");
+  const compacted = scene.session.stream(command("compact"));
+  await compacted.result();
+  const cleared = scene.session.stream(command("clear"));
+  const { sessionId } = await cleared.result();
+  await scene.session.clear();
+  const record = await recordOf(scene.session);
+  const told = record.filter(({ type }) => ["conversation", "compacted", "task_started"].includes(type));
+  expect(told).toMatchObject([
+    { type: "task_started", turnId: started },
+    { type: "compacted", turnId: compacted.id },
+    { type: "conversation", turnId: cleared.id, conversationId: sessionId, change: "cleared" },
+    { type: "conversation", change: "cleared" },
+  ]);
+  expect(told.at(-1)).not.toHaveProperty("turnId");
 });

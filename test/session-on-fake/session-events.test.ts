@@ -54,6 +54,7 @@ function listen(scene: Scene) {
 const typesOf = (seen: readonly SessionEvent[]): string[] =>
   seen.flatMap((event) => {
     if (event.type === "state") return event.state;
+    if (event.type === "task_started") return event.type;
     return "turnId" in event || event.type.endsWith("_changed") || event.type === "message" ? [] : event.type;
   });
 

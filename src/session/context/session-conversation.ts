@@ -156,7 +156,7 @@ export class SessionConversation {
     if (event.type === "behind" && !mayBeUnwritten(before))
       this.#signal({ type: "conversation_behind", broken: isBroken(before) });
     if (after.id !== before.id) {
-      const change = event.type === "copied" ? "copied" : event.type === "moved" ? "moved" : "cleared";
+      const change = event.type === "copied" || after.kind === "fork" ? "copied" : "cleared";
       this.#signal({ type: "conversation_moved", id: after.id, change });
     }
     this.#save(left);

@@ -47,8 +47,8 @@ type TurnSignal =
 
 /** Signals of the conversation. */
 type ConversationSignal =
-  /** The session switched conversations: to an empty one, to another one, or to a copy of the previous one. */
-  | { readonly type: "conversation_moved"; readonly id: string; readonly change: "cleared" | "moved" | "copied" }
+  /** The session switched conversations: to an empty one, or to a copy of the previous one. */
+  | { readonly type: "conversation_moved"; readonly id: string; readonly change: "cleared" | "copied" }
   /** The session left a conversation, or a location of it, whose files may remain. */
   | { readonly type: "conversation_left" }
   /** The transcript lacks something the session knows of; `broken` if a part of it was never written. */

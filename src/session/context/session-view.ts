@@ -4,9 +4,10 @@ import type { McpServer } from "../../claude/mcp-servers.ts";
 import { type BackgroundTask, backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
 import { BlockReader } from "../../claude/messages/block-reader.ts";
 import { writeLossOf } from "../../claude/messages/write-loss.ts";
-import { ProcessReader } from "../../claude/process-reader.ts";
+import { type ProcessChange, ProcessReader } from "../../claude/process-reader.ts";
 import { publish } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
+import type { EventDraft } from "../record/session-event-types.ts";
 import { type SessionFault, serverFaults } from "../status/session-fault.ts";
 import type { SessionState } from "../status/session-state.ts";
 import { visibleState } from "../status/session-status.ts";
@@ -32,6 +33,7 @@ export class SessionView {
   #serverFaults: ReadonlyMap<string, SessionFault> = new Map();
   readonly #context: SessionContext;
   readonly #signal: Signal;
+  readonly #turn: () => CurrentTurn | undefined;
   readonly #process = new ProcessReader();
   /** Reads the process's blocks outside turns, such as those of a subagent in the background, if there are any. */
   #blocks: BlockReader | undefined;
@@ -42,6 +44,7 @@ export class SessionView {
   constructor(context: SessionContext, signal: Signal, turn: () => CurrentTurn | undefined) {
     this.#context = context;
     this.#signal = signal;
+    this.#turn = turn;
     const { journal } = context;
     this.approvals = new Approvals(context, {
       turn,
@@ -101,9 +104,18 @@ export class SessionView {
   /**
    * Records a switch to another conversation. It begins without faults, unless it is a copy of the previous one.
    */
-  moved(conversationId: string, change: "cleared" | "moved" | "copied"): void {
+  moved(conversationId: string, change: "cleared" | "copied"): void {
     if (change !== "copied") this.#faults = [];
-    this.#context.journal.append({ type: "conversation", conversationId, change });
+    this.#context.journal.append({ type: "conversation", conversationId, change, ...this.#subject });
+  }
+
+  /** Adds the running turn to a change that it has caused. */
+  #inTurn(change: ProcessChange): EventDraft {
+    return change.type === "compacted" || change.type === "task_started" ? { ...change, ...this.#subject } : change;
+  }
+
+  get #subject(): { readonly turnId?: string } {
+    return withoutUndefined({ turnId: this.#turn()?.record.id });
   }
 
   /** Records the current state. */
@@ -117,7 +129,7 @@ export class SessionView {
     this.approvals.spoke();
     const tasks = backgroundTasksOf(message);
     if (tasks !== undefined) this.#tasks = tasks;
-    this.#context.journal.append(...this.#process.read(message));
+    this.#context.journal.append(...this.#process.read(message).map((change) => this.#inTurn(change)));
     if (tasks !== undefined) this.#refresh();
     const loss = writeLossOf(message);
     if (loss !== undefined) this.fault({ ...loss, at: this.#context.clock.now() });

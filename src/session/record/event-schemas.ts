@@ -121,7 +121,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
   hibernated: z.looseObject({}),
   conversation: z.looseObject({
     conversationId: z.string(),
-    change: z.enum(["cleared", "moved", "copied", "cut_back"]),
+    change: z.enum(["cleared", "copied", "cut_back"]),
   }),
   compacted: z.looseObject({
     trigger: z.enum(["manual", "auto"]),

@@ -110,12 +110,12 @@ export interface RecordedEventFields {
   /** The session continues without a process until one is needed. */
   hibernated: Record<never, never>;
   /**
-   * The session switched conversations or lost a part of one. `cleared`: it began an empty one; `moved`: it continues
-   * another one; `copied`: it continues a copy; `cut_back`: the conversation continues from an earlier message.
+   * The session switched conversations or lost a part of one. `cleared`: it began an empty one, also by
+   * `/clear`; `copied`: it continues a copy; `cut_back`: the conversation continues from an earlier message.
    */
   conversation: {
     readonly conversationId: string;
-    readonly change: "cleared" | "moved" | "copied" | "cut_back";
+    readonly change: "cleared" | "copied" | "cut_back";
   };
   /** A summary replaced the earlier conversation. */
   compacted: { readonly trigger: "manual" | "auto"; readonly tokensBefore?: number; readonly tokensAfter?: number };
