@@ -180,6 +180,7 @@ export class SessionCore {
     this.#apply({ type: "quarantine", lastExits });
     publish("castellan:session:quarantine", () => ({ ...factsOf(this.#context), lastExits }));
     this.#dismissIfRefused();
+    this.journal.record.rest();
   }
 
   /** Ends the session for its callers. The supervisor ends its process. */
@@ -337,10 +338,12 @@ export class SessionCore {
 
   /** Records that the session hibernates, unless it has had no process since it last did. */
   #hibernated(): void {
+    const hadProcess = this.#starting !== "start" && this.#starting !== "wake";
+    if (hadProcess) {
+      this.#starting = "wake";
+      this.journal.append({ type: "hibernated" });
+    }
     this.journal.record.rest();
-    if (this.#starting === "start" || this.#starting === "wake") return;
-    this.#starting = "wake";
-    this.journal.append({ type: "hibernated" });
   }
 
   /** Records that the conversation continues from an earlier message. */

@@ -110,7 +110,7 @@ class Reading {
 
   async *read(): AsyncGenerator<SessionEvent, void, undefined> {
     const { tail } = this.#record;
-    this.#record.readers++;
+    this.#record.joined();
     try {
       while (!this.#hasEnded) {
         if (this.#position === undefined) {
@@ -130,7 +130,7 @@ class Reading {
         else await tail.more();
       }
     } finally {
-      this.#record.readers--;
+      this.#record.left();
     }
   }
 

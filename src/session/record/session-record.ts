@@ -47,8 +47,8 @@ export class SessionRecord {
   #early: Dated[] = [];
   /** How many events were dropped since the last one that was kept, by turn. */
   readonly #lost = new Map<string | undefined, number>();
-  /** How many readers there are. */
-  readers = 0;
+  #readers = 0;
+  #rests = false;
 
   /** `session` is the canonical name; `now` returns the time in milliseconds since the epoch. */
   constructor(session: string, now: () => number, limits?: TailLimits) {
@@ -103,6 +103,7 @@ export class SessionRecord {
   /** Publishes events, because the journal has them. */
   written(appended: readonly EventAppended[]): void {
     for (const { event } of appended) this.tail.settle(event.number);
+    this.#forgetIfUnused();
   }
 
   /**
@@ -125,9 +126,29 @@ export class SessionRecord {
     this.tail.finish(drop);
   }
 
-  /** Frees memory, because the session rests. */
+  /** How many readers there are. */
+  get readers(): number {
+    return this.#readers;
+  }
+
+  /** Counts a reader, until `left`. */
+  joined(): void {
+    this.#readers++;
+  }
+
+  left(): void {
+    this.#readers--;
+    this.#forgetIfUnused();
+  }
+
+  /** Frees the memory of published events while nobody reads, until the next event, because the session rests. */
   rest(): void {
-    if (this.readers === 0) this.tail.forget();
+    this.#rests = true;
+    this.#forgetIfUnused();
+  }
+
+  #forgetIfUnused(): void {
+    if (this.#rests && this.#readers === 0) this.tail.forget();
   }
 
   #append(draft: EventDraft, at: number): EventAppended[] | undefined {
@@ -135,6 +156,7 @@ export class SessionRecord {
       this.#lose(draft);
       return undefined;
     }
+    this.#rests = false;
     const lost = [...this.#lost].map(([turnId, events]): Dated => ({ draft: lostEvents(events, turnId), at }));
     this.#lost.clear();
     return [...lost, { draft, at }].map((dated) => {
