@@ -45,6 +45,7 @@ function noJournal(): Journal {
     sessions: async () => [],
     unfinishedBeginning: async () => [],
     turn: async () => undefined,
+    listSessions: async () => [],
     turns: async () => [],
     unfinishedTurns: async () => [],
     approvals: async () => [],

@@ -127,7 +127,14 @@ export type {
   EventRetention,
 } from "./journal/model/event-entry.ts";
 export type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "./journal/model/journal.ts";
-export type { Json, JsonObject, SessionEntry } from "./journal/model/session-entry.ts";
+export type {
+  Json,
+  JsonObject,
+  SavedSession,
+  SessionDescription,
+  SessionEntry,
+} from "./journal/model/session-entry.ts";
+export type { SessionListQuery } from "./journal/model/session-list.ts";
 export type { ModelSpending, Spending, Usage } from "./journal/model/spending.ts";
 export type {
   TranscriptHead,

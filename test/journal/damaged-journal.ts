@@ -3,6 +3,8 @@ import { onTestFinished } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import type { EventEntry, EventQuery } from "../../src/journal/model/event-entry.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
+import type { SessionEntry } from "../../src/journal/model/session-entry.ts";
+import { ALL_KEYS, type SessionListQuery } from "../../src/journal/model/session-list.ts";
 import type { TurnEntry, TurnQuery } from "../../src/journal/model/turn-entry.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { appendingWith, content, event, job } from "../../src/testing/conformance/journal-case.ts";
@@ -41,6 +43,15 @@ function ofSession(session: string): Change[] {
   const memory = { words: "remember me", generation: 3 };
   return [
     { type: "session_saved", session: { key: session, supervisor: "app", conversationId: "c", memory, savedAt: 1 } },
+    {
+      type: "session_described",
+      session,
+      description: {
+        createdAt: 3,
+        title: `Title of ${session}`,
+        labels: { user: `label of ${session}`, plan: "free" },
+      },
+    },
     { type: "conversation_left", conversation: { session, conversationId: "old", memory, leftAt: 5 } },
     {
       type: "approval_requested",
@@ -100,10 +111,25 @@ async function allTurns(journal: Journal, query: Omit<TurnQuery, "limit">): Prom
   }
 }
 
+/** As {@link allEvents}. */
+async function allSessions(journal: Journal, query: Pick<SessionListQuery, "labels">): Promise<SessionEntry[]> {
+  const all: SessionEntry[] = [];
+  for (;;) {
+    const after = all.at(-1)?.key;
+    const page = { archived: false, range: ALL_KEYS, limit: 2, ...query, ...(after !== undefined && { after }) };
+    const found = await journal.listSessions(page);
+    if (found.length === 0) return all;
+    all.push(...found);
+  }
+}
+
 /** Every question that a journal can be asked, asked in order. */
 const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
   async (journal) => (await journal.sessions(SESSIONS)).toSorted((a, b) => (a.key < b.key ? -1 : 1)),
   (journal) => journal.unfinishedBeginning('"user'),
+  (journal) => allSessions(journal, {}),
+  (journal) => allSessions(journal, { labels: { plan: "free" } }),
+  async (journal) => (await journal.usage({ label: "user", by: [] })).toSorted((a, b) => Number(a.costUsd - b.costUsd)),
   (journal) => journal.dueBeginning('"user', 1_000),
   async (journal) => (await journal.usage({ by: ["session"] })).toSorted((a, b) => Number(a.costUsd - b.costUsd)),
   ...SESSIONS.flatMap((session) => [

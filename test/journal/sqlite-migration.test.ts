@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
+import { ALL_KEYS } from "../../src/journal/model/session-list.ts";
 import { checksumOf } from "../../src/journal/sqlite/sqlite-checksum.ts";
 import { verdictOn } from "../../src/journal/sqlite/sqlite-inspection.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
@@ -100,7 +101,7 @@ describe("migration of a SQLite journal", () => {
     await journal.close();
   });
 
-  it("lets turns of a release without metadata be read and listed", async () => {
+  it("lets turns and sessions of a release without metadata and descriptions be read and listed", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     const thread = new SqliteThread();
     const old = await thread.connect(sqlite);
@@ -108,7 +109,10 @@ describe("migration of a SQLite journal", () => {
     const accepted = checksumOf("old", '"a"', "hello", null, 1, null, null, 1);
     const progress = checksumOf("old", 0, "queued", 0, null, 0, null, checksumOf(null));
     await old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched,
-      accepted_checksum, progress_checksum) VALUES ('old', '"a"', 'hello', 0, 1, 1, 'queued', 0, 0, ${accepted}, ${progress})`);
+        accepted_checksum, progress_checksum) VALUES ('old', '"a"', 'hello', 0, 1, 1, 'queued', 0, 0, ${accepted}, ${progress});
+      INSERT INTO sessions (key, supervisor, conversation_id, memory, saved_at, checksum) VALUES
+        ('"a"', 's', 'c', '{}', 5, ${checksumOf('"a"', "s", "c", "{}", 5)}),
+        ('"b"', 's', 'c', '{}', 7, ${checksumOf('"b"', "s", "c", "{}", 7)})`);
     await thread.end();
     const journal = sqliteJournal({ sqlite });
     await journal.open(OWNER);
@@ -117,6 +121,12 @@ describe("migration of a SQLite journal", () => {
     expect(await journal.turns({ session: '"a"', limit: 9 })).toEqual([
       { ...turn("new", { metadata: { user: 1 } }), ...queued },
       { ...turn("old"), ...queued },
+    ]);
+    // The earliest time that the file knows of a session.
+    const listed = await journal.listSessions({ archived: false, range: ALL_KEYS, limit: 9 });
+    expect(listed.map(({ key, description }) => [key, description])).toEqual([
+      ['"a"', { createdAt: 1 }],
+      ['"b"', { createdAt: 7 }],
     ]);
     await journal.close();
   });

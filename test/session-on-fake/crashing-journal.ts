@@ -30,6 +30,7 @@ export class CrashingJournal {
       sessions: (keys) => inner.sessions(keys),
       unfinishedBeginning: (prefix) => inner.unfinishedBeginning(prefix),
       turn: (id) => inner.turn(id),
+      listSessions: (query) => inner.listSessions(query),
       turns: (query) => inner.turns(query),
       unfinishedTurns: (keys) => inner.unfinishedTurns(keys),
       approvals: (key, limit) => inner.approvals(key, limit),

@@ -14,6 +14,7 @@ test("SessionServer.handOver(): resolves only after the pending turn-begun write
     sessions: journal.sessions.bind(journal),
     unfinishedBeginning: journal.unfinishedBeginning.bind(journal),
     turn: journal.turn.bind(journal),
+    listSessions: journal.listSessions.bind(journal),
     turns: journal.turns.bind(journal),
     unfinishedTurns: journal.unfinishedTurns.bind(journal),
     approvals: journal.approvals.bind(journal),

@@ -26,6 +26,7 @@ class Faulty {
     sessions: (keys) => this.#read(() => this.inner.sessions(keys)),
     unfinishedBeginning: (prefix) => this.#read(() => this.inner.unfinishedBeginning(prefix)),
     turn: (id) => this.#read(() => this.inner.turn(id)),
+    listSessions: (query) => this.#read(() => this.inner.listSessions(query)),
     turns: (query) => this.#read(() => this.inner.turns(query)),
     unfinishedTurns: (keys) => this.#read(() => this.inner.unfinishedTurns(keys)),
     approvals: (key, limit) => this.#read(() => this.inner.approvals(key, limit)),

@@ -31,6 +31,7 @@ class Gated {
     sessions: (keys) => this.reading.then(() => this.inner.sessions(keys)),
     unfinishedBeginning: (prefix) => this.inner.unfinishedBeginning(prefix),
     turn: (id) => this.inner.turn(id),
+    listSessions: (query) => this.inner.listSessions(query),
     turns: (query) => this.inner.turns(query),
     unfinishedTurns: (keys) => this.inner.unfinishedTurns(keys),
     approvals: (key, limit) => this.inner.approvals(key, limit),

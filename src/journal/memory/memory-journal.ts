@@ -1,5 +1,5 @@
 import { CastellanError } from "../../errors.ts";
-import { withoutUndefined } from "../../fields.ts";
+import { own, withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch, Change } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
@@ -14,6 +14,7 @@ import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
+import { compareKeys, isListed, type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
 import { sumOf } from "../model/spending.ts";
 import type { TranscriptStore } from "../model/transcript-entry.ts";
 import { type TurnEntry, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
@@ -75,6 +76,12 @@ class MemoryJournal implements Journal {
   async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
     this.#refuseIfClosed();
     return [...new Set(keys)].flatMap((key) => this.#sessions.get(key) ?? []);
+  }
+
+  async listSessions(query: SessionListQuery): Promise<SessionEntry[]> {
+    this.#refuseIfClosed();
+    const some = [...this.#sessions.values()].filter((session) => isListed(query, session));
+    return some.toSorted((one, other) => compareKeys(one.key, other.key)).slice(0, sessionLimitOf(query));
   }
 
   async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
@@ -176,7 +183,7 @@ class MemoryJournal implements Journal {
     return this.#events.content(hash);
   }
 
-  async usage({ supervisor, session, since = "", until = "9", by }: UsageQuery): Promise<UsageEntry[]> {
+  async usage({ supervisor, session, since = "", until = "9", label, by }: UsageQuery): Promise<UsageEntry[]> {
     this.#refuseIfClosed();
     const wanted = [...this.#spent.values()].filter(
       (spent) =>
@@ -185,10 +192,15 @@ class MemoryJournal implements Journal {
         spent.day >= since &&
         spent.day <= until,
     );
-    const groups = Map.groupBy(wanted, (spent) => JSON.stringify(by.map((dimension) => spent[dimension])));
+    const labelOf = ({ session }: Spent): string | undefined =>
+      label === undefined ? undefined : own(this.#sessions.get(session)?.description?.labels ?? {}, label);
+    const groups = Map.groupBy(wanted, (spent) =>
+      JSON.stringify([labelOf(spent), ...by.map((dimension) => spent[dimension])]),
+    );
     return [...groups.values()].map((group) => {
       const dimensions = by.map((dimension) => [dimension, group[0]?.[dimension]]);
-      return { ...Object.fromEntries(dimensions), ...sumOf(group) };
+      const value = group[0] && labelOf(group[0]);
+      return { ...Object.fromEntries(dimensions), ...withoutUndefined({ label: value }), ...sumOf(group) };
     });
   }
 
@@ -214,9 +226,18 @@ class MemoryJournal implements Journal {
 
   #make(change: Change): void {
     switch (change.type) {
-      case "session_saved":
-        this.#sessions.set(change.session.key, copy(change.session));
+      case "session_saved": {
+        const { key, supervisor, conversationId, memory, savedAt } = change.session;
+        const { description } = this.#sessions.get(key) ?? {};
+        const saved = copy({ key, supervisor, conversationId, memory, savedAt });
+        this.#sessions.set(key, { ...saved, ...withoutUndefined({ description }) });
         break;
+      }
+      case "session_described": {
+        const saved = this.#sessions.get(change.session);
+        if (saved !== undefined) this.#sessions.set(saved.key, { ...saved, description: copy(change.description) });
+        break;
+      }
       case "session_forgotten":
         this.#forget(change.session);
         break;

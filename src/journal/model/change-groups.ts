@@ -38,6 +38,7 @@ function subjectOf(change: Change): string | undefined {
   switch (change.type) {
     case "session_saved":
       return `session ${change.session.key}`;
+    case "session_described":
     case "session_forgotten":
     case "session_erased":
     case "conversation_erased":

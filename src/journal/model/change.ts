@@ -2,15 +2,17 @@ import type { ApprovalEntry, RequestedApproval } from "./approval-entry.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { ContentEntry, EventEntry } from "./event-entry.ts";
 import type { JobEntry } from "./job-entry.ts";
-import type { JsonObject, SessionEntry } from "./session-entry.ts";
+import type { JsonObject, SavedSession, SessionDescription } from "./session-entry.ts";
 import type { ModelSpending } from "./spending.ts";
 import type { TranscriptPart } from "./transcript-entry.ts";
 import type { AcceptedTurn, EndedTurnState } from "./turn-entry.ts";
 
 /** A change of a journal. A change of an unknown or ended turn or approval has no effect: a turn ends once. */
 export type Change =
-  /** Replaces the entry of the session. */
-  | { readonly type: "session_saved"; readonly session: SessionEntry }
+  /** Replaces the entry of the session, and keeps its description. */
+  | { readonly type: "session_saved"; readonly session: SavedSession }
+  /** Replaces the description of the session. Has no effect if the session has no entry. */
+  | { readonly type: "session_described"; readonly session: string; readonly description: SessionDescription }
   /**
    * Deletes everything about the session, with the transcripts that belong to it, except its spending. Its next event
    * has the number 1.

@@ -5,6 +5,7 @@ import type { ConversationEntry } from "./conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery, EventRetention } from "./event-entry.ts";
 import type { JobEntry } from "./job-entry.ts";
 import type { SessionEntry } from "./session-entry.ts";
+import type { SessionListQuery } from "./session-list.ts";
 import type { TranscriptStore } from "./transcript-entry.ts";
 import type { TurnEntry, TurnQuery } from "./turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "./usage-entry.ts";
@@ -82,6 +83,13 @@ export interface Journal {
   write(batch: Batch): Promise<void>;
   /** Returns the known sessions among at most 500 keys, each once, in any order. */
   sessions(keys: readonly string[]): Promise<SessionEntry[]>;
+  /**
+   * Returns a page of the sessions, by key.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` with the reason `damaged` if the first session of the page is damaged.
+   * Its message names the session; the next page may begin after it
+   */
+  listSessions(query: SessionListQuery): Promise<SessionEntry[]>;
   /** Returns the keys of sessions with unfinished turns that start with `keyPrefix`, each once, in order. */
   unfinishedBeginning(keyPrefix: string): Promise<string[]>;
   /** Returns the turn with this id, or undefined. */

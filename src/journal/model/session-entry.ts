@@ -1,5 +1,5 @@
-/** A session in the journal: what it needs to continue its conversation after a restart of the application. */
-export interface SessionEntry {
+/** What a session needs to continue its conversation after a restart of the application. */
+export interface SavedSession {
   /** Canonical name: JSON of the string or tuple. */
   readonly key: string;
   /** Name of the root supervisor. */
@@ -10,6 +10,24 @@ export interface SessionEntry {
   readonly memory: JsonObject;
   /** When this was written, in milliseconds since the epoch. */
   readonly savedAt: number;
+}
+
+/** A session in the journal. */
+export interface SessionEntry extends SavedSession {
+  /** Left out if nothing describes the session. */
+  readonly description?: SessionDescription;
+}
+
+/** What a session is known by in lists. Times are in milliseconds since the epoch. */
+export interface SessionDescription {
+  /** When the session was first used, as far as that is known. */
+  readonly createdAt?: number;
+  readonly title?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** When the session was archived, if it is. */
+  readonly archivedAt?: number;
+  /** What the session remembers of its description. Opaque JSON. */
+  readonly memory?: JsonObject;
 }
 
 /** A JSON value. */

@@ -12,6 +12,8 @@ export interface UsageQuery {
   /** First and last day, inclusive, in UTC, as `2026-11-24`. */
   readonly since?: string;
   readonly until?: string;
+  /** One entry per value of this label, and one for all sessions without it. */
+  readonly label?: string;
   /** One entry per combination of these dimensions; without any, one in total. */
   readonly by: readonly UsageDimension[];
 }
@@ -22,6 +24,8 @@ export interface UsageEntry extends Spending {
   /** Canonical name of the session. */
   readonly session?: string;
   readonly model?: string;
+  /** The value of the requested label. Left out for sessions without it, and for erased ones. */
+  readonly label?: string;
   /** In UTC, as `2026-11-24`. */
   readonly day?: string;
 }

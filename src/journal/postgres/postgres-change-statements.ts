@@ -78,6 +78,13 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     on conflict (key) do update set supervisor = excluded.supervisor, conversation_id = excluded.conversation_id,
       memory = excluded.memory, saved_at = excluded.saved_at`,
 
+  session_described: `
+    update sessions set created_at = row.created_at, title = row.title, labels = row.labels::json,
+      archived_at = row.archived_at, description_memory = row.memory::json
+    from json_to_recordset($1) as row (key text, created_at double precision, title text, labels text,
+      archived_at double precision, memory text)
+    where sessions.key = row.key`,
+
   session_forgotten: `
     with forgotten as (select session from json_to_recordset($1) as row (session text)), ${NOTHING_OF_IT}
     delete from sessions using forgotten where sessions.key = forgotten.session`,
@@ -228,3 +235,12 @@ export const LOCK_CONTENTS = `
       select id from event_logs where session = any(array(select session from json_to_recordset($1) as row (session text)))
     ))
   )) order by hash for update`;
+
+/** Replace the labels of described sessions. */
+export const FORGET_LABELS = `
+  delete from session_labels using json_to_recordset($1) as row (key text) where session_labels.key = row.key`;
+export const ADD_LABELS = `
+  insert into session_labels (label, value, key)
+  select label, value, sessions.key from json_to_recordset($1) as row (label text, value text, key text)
+    join sessions on sessions.key = row.key
+  on conflict do nothing`;

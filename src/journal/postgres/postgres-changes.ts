@@ -3,13 +3,16 @@ import type { Change } from "../model/change.ts";
 import { type ChangeGroup, type ChangeOf, changeGroups } from "../model/change-groups.ts";
 import { type ContentEntry, contentsOf, namedBy, requireStorable } from "../model/event-entry.ts";
 import { SegmentBuilder } from "../model/event-segment.ts";
+import { storedLabels } from "../model/session-list.ts";
 import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
 import {
+  ADD_LABELS,
   APPEND_WITH_CONTENTS,
   BEGIN_TRANSCRIPTS,
   CHANGE_STATEMENTS,
   DROP_UNUSED_CONTENTS,
+  FORGET_LABELS,
   LOCK_CONTENTS,
   LOCK_LOGS,
   STORE_CONTENT,
@@ -39,6 +42,7 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
     return changeGroups(changes).flatMap((group) => {
       if (group.type === "event_appended") return appending(group.changes);
       if (group.type === "transcript_appended") return appendingParts(group.changes);
+      if (group.type === "session_described") return describing(group.changes);
       const statement = { text: CHANGE_STATEMENTS[group.type], rows: JSON.stringify(changeRows(group)) };
       const deletes = group.type === "session_forgotten" || group.type === "session_erased";
       const locks = deletes ? [LOCK_LOGS, LOCK_CONTENTS] : [];
@@ -52,7 +56,7 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
 
 /** Returns the changes of a group as rows for their statement, see postgres-change-statements.ts. */
 function changeRows(
-  group: Exclude<ChangeGroup, { readonly type: "event_appended" | "transcript_appended" }>,
+  group: Exclude<ChangeGroup, { readonly type: "session_described" | "event_appended" | "transcript_appended" }>,
 ): object[] {
   switch (group.type) {
     case "session_saved":
@@ -136,6 +140,31 @@ function changeRows(
     case "approval_settled":
       return group.changes.map(({ approval, outcome, at }) => ({ id: toText(approval), outcome, settled_at: at }));
   }
+}
+
+/** Replaces the descriptions of sessions, and their labels. */
+function describing(changes: readonly ChangeOf<"session_described">[]): ChangeStatement[] {
+  const rows = changes.map(({ session, description }) => {
+    const { createdAt, title, archivedAt, memory } = description;
+    const labels = storedLabels(description);
+    return {
+      key: toText(session),
+      created_at: createdAt,
+      title: title === undefined ? undefined : toText(title),
+      labels: labels.length === 0 ? undefined : JSON.stringify(Object.fromEntries(labels)),
+      archived_at: archivedAt,
+      memory: memory === undefined ? undefined : JSON.stringify(memory),
+    };
+  });
+  const labels = changes.flatMap(({ session, description }) =>
+    storedLabels(description).map(([label, value]) => ({ label, value, key: toText(session) })),
+  );
+  const described = JSON.stringify(rows);
+  return [
+    { text: CHANGE_STATEMENTS.session_described, rows: described },
+    { text: FORGET_LABELS, rows: described },
+    ...(labels.length === 0 ? [] : [{ text: ADD_LABELS, rows: JSON.stringify(labels) }]),
+  ];
 }
 
 /** A segment of a batch, the sizes of its events, and the contents that they refer to, by number. */

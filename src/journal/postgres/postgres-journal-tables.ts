@@ -165,6 +165,27 @@ const JOBS = `
   create index due_jobs on jobs (due_at);
 `;
 
+/*
+ * The earliest time that is known of an earlier session counts as its creation. Labels go with their session also when an
+ * earlier release deletes it.
+ */
+const DESCRIPTIONS = `
+  alter table sessions add column created_at double precision, add column title text, add column labels json,
+    add column archived_at double precision, add column description_memory json;
+  update sessions set created_at = least(saved_at,
+    (select min(accepted_at) from turns where turns.session = sessions.key),
+    (select min(left_at) from conversations where conversations.session = sessions.key));
+  create index present_sessions on sessions (supervisor, key) where archived_at is null;
+  create index archived_sessions on sessions (supervisor, key) where archived_at is not null;
+  create table session_labels (
+    label text not null,
+    value text not null,
+    key text collate "C" not null references sessions on delete cascade,
+    primary key (label, value, key)
+  );
+  create index labels_by_session on session_labels (key);
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -175,5 +196,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: TURN_DETAILS, additive: true },
     { sql: TRANSCRIPTS, additive: true },
     { sql: JOBS, additive: true },
+    { sql: DESCRIPTIONS, additive: true },
   ],
 };

@@ -10,6 +10,7 @@ import { pruneEvents } from "../model/event-pruning.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
+import type { SessionListQuery } from "../model/session-list.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { TranscriptStore } from "../model/transcript-entry.ts";
 import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
@@ -55,6 +56,7 @@ import {
   usageOf,
 } from "./postgres-rows.ts";
 import { prepare } from "./postgres-schema.ts";
+import { sessionsStatement } from "./postgres-sessions.ts";
 import { turnsStatement } from "./postgres-turns.ts";
 import { type RecentBatch, RecentBatches } from "./recent-batches.ts";
 import type { JournalFencing, WriteFence } from "./write-fence.ts";
@@ -197,6 +199,11 @@ export class PostgresJournal implements Journal {
     return (await this.#read<SessionRow>(text, [keys.map(toText)])).map(sessionOf);
   }
 
+  async listSessions(query: SessionListQuery): Promise<SessionEntry[]> {
+    const { text, values } = sessionsStatement(query);
+    return (await this.#read<SessionRow>(text, values)).map(sessionOf);
+  }
+
   async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
     const text = "select distinct session from turns where ended_at is null and starts_with(session, $1)";
     const rows = await this.#read<{ readonly session: string }>(text, [toText(keyPrefix)]);
@@ -281,14 +288,20 @@ export class PostgresJournal implements Journal {
     return row && contentOf(row);
   }
 
-  async usage({ supervisor, session, since, until, by }: UsageQuery): Promise<UsageEntry[]> {
+  async usage({ supervisor, session, since, until, label, by }: UsageQuery): Promise<UsageEntry[]> {
     const columns = DIMENSIONS.filter((dimension) => by.includes(dimension));
+    const [value, labels] =
+      label === undefined
+        ? [[], ""]
+        : [["labels.value"], "left join session_labels as labels on labels.key = session and labels.label = $5"];
+    const groups = [...columns, ...value].join(", ");
     const text = `
-      select ${[...columns, SPENT_SUMS].join(", ")} from spent
+      select ${[...columns, ...value.map((column) => `${column} as label`), SPENT_SUMS].join(", ")} from spent ${labels}
       where ($1::text is null or supervisor = $1) and ($2::text is null or session = $2)
         and ($3::text is null or day >= $3) and ($4::text is null or day <= $4)
-      group by ${columns.length === 0 ? "()" : columns.join(", ")} having count(*) > 0`;
-    const values = [supervisor, session, since, until].map((value) => (value === undefined ? null : toText(value)));
+      group by ${groups === "" ? "()" : groups} having count(*) > 0`;
+    const asked = [supervisor, session, since, until].map((one) => (one === undefined ? null : toText(one)));
+    const values = label === undefined ? asked : [...asked, toText(label)];
     return (await this.#read<SpentRow>(text, values)).map((row) => usageOf(row, columns));
   }
 

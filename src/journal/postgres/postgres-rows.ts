@@ -1,15 +1,22 @@
 import type { TurnOrigin } from "../../events.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
+import { labelsOf } from "../model/session-list.ts";
 import { fromText } from "../model/stored-text.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry } from "../model/usage-entry.ts";
 
 /* The columns and rows of the journal's tables. A null column is a missing property. */
 
-export const SESSION_COLUMNS: string = "key, supervisor, conversation_id, memory, saved_at";
+export const SESSION_COLUMNS: string = [
+  ...["key", "supervisor", "conversation_id", "memory", "saved_at"],
+  ...["created_at", "title", "labels", "archived_at", "description_memory"],
+]
+  .map((column) => `sessions.${column}`)
+  .join(", ");
 
 export interface SessionRow {
   readonly key: string;
@@ -17,6 +24,11 @@ export interface SessionRow {
   readonly conversation_id: string;
   readonly memory: JsonObject;
   readonly saved_at: number;
+  readonly created_at: number | null;
+  readonly title: string | null;
+  readonly labels: Readonly<Record<string, string>> | null;
+  readonly archived_at: number | null;
+  readonly description_memory: JsonObject | null;
 }
 
 export function sessionOf(row: SessionRow): SessionEntry {
@@ -26,7 +38,19 @@ export function sessionOf(row: SessionRow): SessionEntry {
     conversationId: fromText(row.conversation_id),
     memory: row.memory,
     savedAt: row.saved_at,
+    ...descriptionOf(row),
   };
+}
+
+function descriptionOf(row: SessionRow): Pick<SessionEntry, "description"> {
+  const description = withoutUndefined({
+    createdAt: row.created_at ?? undefined,
+    title: row.title === null ? undefined : fromText(row.title),
+    labels: labelsOf(row.labels),
+    archivedAt: row.archived_at ?? undefined,
+    memory: row.description_memory ?? undefined,
+  });
+  return Object.keys(description).length === 0 ? {} : { description };
 }
 
 export const TURN_COLUMNS: string = `id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms,
@@ -145,6 +169,7 @@ export const SPENT_SUMS: string = `sum(cost_usd) as cost_usd, sum(input_tokens) 
   sum(cache_creation_input_tokens) as cache_creation_input_tokens`;
 
 export interface SpentRow extends Readonly<Partial<Record<UsageDimension, string>>> {
+  readonly label?: string | null;
   readonly cost_usd: number;
   readonly input_tokens: number;
   readonly output_tokens: number;
@@ -156,6 +181,7 @@ export function usageOf(row: SpentRow, by: readonly UsageDimension[]): UsageEntr
   const dimensions = by.map((dimension) => [dimension, fromText(row[dimension] ?? "")]);
   return {
     ...Object.fromEntries(dimensions),
+    ...(row.label !== undefined && row.label !== null && { label: fromText(row.label) }),
     costUsd: row.cost_usd,
     usage: {
       inputTokens: row.input_tokens,

@@ -1,5 +1,7 @@
 import type { SQLInputValue } from "node:sqlite";
 import type { Change } from "../model/change.ts";
+import type { SessionDescription } from "../model/session-entry.ts";
+import { storedLabels } from "../model/session-list.ts";
 import { toText } from "../model/stored-text.ts";
 import { checksumOf, NO_OUTCOME } from "./sqlite-checksum.ts";
 import type { EventBatch } from "./sqlite-event-heads.ts";
@@ -21,6 +23,8 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
       const texts = [toText(key), toText(supervisor), toText(conversationId), JSON.stringify(memory)];
       return [inserting("saveSession", ...texts, savedAt)];
     }
+    case "session_described":
+      return describing(change.session, change.description);
     case "session_forgotten":
       return forgetting(change.session, events);
     case "session_erased":
@@ -95,8 +99,32 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
   }
 }
 
+function describing(session: string, description: SessionDescription): Step[] {
+  const { createdAt = null, title, archivedAt = null, memory } = description;
+  const [key, labels] = [toText(session), storedLabels(description)];
+  const values = [
+    createdAt,
+    title === undefined ? null : toText(title),
+    labels.length === 0 ? null : JSON.stringify(Object.fromEntries(labels)),
+    archivedAt,
+    memory === undefined ? null : JSON.stringify(memory),
+  ];
+  return [
+    step("describeSession", ...values, checksumOf(key, ...values), key),
+    step("forgetLabels", key),
+    ...labels.map(([label, value]) => step("addLabel", label, value, key)),
+  ];
+}
+
 function forgetting(session: string, events: EventBatch): Step[] {
-  const names = ["forgetSession", "forgetTurns", "forgetApprovals", "forgetConversations", "forgetJobs"] as const;
+  const names = [
+    "forgetSession",
+    "forgetLabels",
+    "forgetTurns",
+    "forgetApprovals",
+    "forgetConversations",
+    "forgetJobs",
+  ] as const;
   return [
     step("leaveResidue"),
     ...names.map((name) => step(name, toText(session))),

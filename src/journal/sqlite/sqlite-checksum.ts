@@ -44,9 +44,11 @@ export function checksumming(crc: typeof crc32): (...values: readonly Stored[]) 
 
 export const checksumOf: (...values: readonly Stored[]) => number = checksumming(crc32);
 
-/** What has a checksum. A turn has three: its input can be long and never changes, and most turns have no details. */
+/** What has a checksum. A session and a turn have more than one: a turn's input can be long and
+ * never changes, and most have neither description nor details. */
 export type Checked =
   | "sessions"
+  | "description"
   | "accepted"
   | "details"
   | "progress"
@@ -63,6 +65,7 @@ export type Checked =
 /** The columns of each checksum, in order. */
 const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
   sessions: ["key", "supervisor", "conversation_id", "memory", "saved_at"],
+  description: ["key", "created_at", "title", "labels", "archived_at", "description_memory"],
   accepted: ["id", "session", "prompt", "prompt_kind", "durable", "timeout_ms", "queue_timeout_ms", "accepted_at"],
   details: ["id", "origin", "metadata"],
   progress: ["id", "position", "state", "attempts", "prompt_id", "touched", "ended_at", "outcome"],

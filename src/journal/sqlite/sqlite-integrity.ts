@@ -17,6 +17,11 @@ const OF_INDEX = /^row \d+ missing from index /;
 /** Rows that are found by their own columns: a row with a changed key is not found, and so never read. */
 const FOUND_BY_KEY = ["sessions", "spending", "event_logs", "transcripts"] as const;
 
+/** Labels whose session does not have them. */
+const STRAY_LABELS = `SELECT count(*) AS damaged FROM session_labels AS row WHERE NOT EXISTS (
+  SELECT 1 FROM sessions, json_each(sessions.labels) AS own
+  WHERE sessions.key = row.key AND own.key = row.label AND own.value = row.value)`;
+
 const FOUND_BY_INDEX = [
   `SELECT count(*) AS damaged FROM turns WHERE accepted_checksum IS NOT ${checksumIn("accepted")}
     OR progress_checksum IS NOT ${checksumIn("progress")}`,
@@ -44,6 +49,9 @@ export async function checkIntegrity(connection: SqliteConnection, repairs: bool
     const count = await countOf(connection, sql);
     if (count > 0) damaged.push(`damaged rows in ${table}: ${count}`);
   }
+  // A label that is damaged itself, or in the description of its session, which a read then refuses.
+  const stray = await countOf(connection, STRAY_LABELS).catch(() => 1);
+  if (stray > 0) damaged.push(`damaged rows in session_labels: ${stray}`);
   const wrong = await integrityCheck(connection);
   const damage = [...wrong, ...damaged];
   if (!repairs || wrong.length === 0 || !wrong.every((words) => OF_INDEX.test(words))) return { damage, repaired: [] };

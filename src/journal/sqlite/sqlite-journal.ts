@@ -12,6 +12,7 @@ import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
+import type { SessionListQuery } from "../model/session-list.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { TranscriptStore } from "../model/transcript-entry.ts";
 import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
@@ -50,7 +51,7 @@ import {
   usageOf,
 } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
-import { SQL, turnsQuestion, usageQuestion } from "./sqlite-statements.ts";
+import { SQL, sessionsQuestion, turnsQuestion, usageQuestion } from "./sqlite-statements.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
 import { sqliteTranscripts } from "./sqlite-transcripts.ts";
 
@@ -172,6 +173,11 @@ class SqliteJournal implements Journal {
 
   async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
     return await this.#entries(sessionOf, SQL.sessions, toTexts(keys));
+  }
+
+  async listSessions(query: SessionListQuery): Promise<SessionEntry[]> {
+    const { sql, parameters } = sessionsQuestion(query);
+    return await this.#read(async (connection) => undamaged(await connection.all(sql, ...parameters), sessionOf));
   }
 
   async unfinishedBeginning(keyPrefix: string): Promise<string[]> {

@@ -1,11 +1,13 @@
 import type { SQLOutputValue } from "node:sqlite";
 import type { TurnOrigin } from "../../events.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventExtent } from "../model/event-entry.ts";
 import type { PageSegment } from "../model/event-page.ts";
 import type { JobEntry } from "../model/job-entry.ts";
-import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
+import type { JsonObject, SessionDescription, SessionEntry } from "../model/session-entry.ts";
+import { labelsOf } from "../model/session-list.ts";
 import { fromText } from "../model/stored-text.ts";
 import type { TranscriptHead } from "../model/transcript-entry.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
@@ -16,6 +18,7 @@ import { DIMENSIONS } from "./sqlite-statements.ts";
 
 const NOUNS: { readonly [Of in Checked]: string } = {
   sessions: "session",
+  description: "session",
   accepted: "turn",
   details: "turn",
   progress: "turn",
@@ -43,7 +46,23 @@ export function sessionOf(row: Row): SessionEntry {
     conversationId: text(row["conversation_id"]),
     memory: json(row["memory"]),
     savedAt: Number(row["saved_at"]),
+    ...(DESCRIPTION.some((column) => row[column] !== null) && { description: descriptionOf(row) }),
   };
+}
+
+/** All of these are null if nothing describes the session. */
+const DESCRIPTION = ["created_at", "title", "labels", "archived_at", "description_memory", "description_checksum"];
+
+function descriptionOf(row: Row): SessionDescription {
+  verify("description", row, "description_checksum", text(row["key"]));
+  const labels = row["labels"] === null ? undefined : labelsOf(JSON.parse(String(row["labels"])));
+  return withoutUndefined({
+    createdAt: row["created_at"] === null ? undefined : Number(row["created_at"]),
+    title: row["title"] === null ? undefined : text(row["title"]),
+    labels,
+    archivedAt: row["archived_at"] === null ? undefined : Number(row["archived_at"]),
+    memory: row["description_memory"] === null ? undefined : json(row["description_memory"]),
+  });
 }
 
 export function turnOf(row: Row): TurnEntry {
@@ -168,7 +187,8 @@ export function usageOf(row: Row): UsageEntry {
   if (Number(row["damaged"]) !== 0) {
     throw new DamagedRow(`rows of its spending that differ from what was written: ${row["damaged"]}`);
   }
-  const dimensions = DIMENSIONS.flatMap((name) => (row[name] === undefined ? [] : [[name, text(row[name])]]));
+  const names = [...DIMENSIONS, "label"].filter((name) => row[name] !== undefined && row[name] !== null);
+  const dimensions = names.map((name) => [name, text(row[name])]);
   return {
     ...Object.fromEntries(dimensions),
     costUsd: Number(row["cost_usd"]),

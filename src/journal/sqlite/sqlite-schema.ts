@@ -207,6 +207,32 @@ const JOBS = `
   CREATE INDEX jobs_of_session ON jobs (session, due_at);
 `;
 
+/*
+ * The earliest time that is known of an earlier session counts as its creation. Each session is in one of the two indexes
+ * for lists.
+ */
+const DESCRIPTIONS = `
+  ALTER TABLE sessions ADD COLUMN created_at REAL;
+  ALTER TABLE sessions ADD COLUMN title TEXT;
+  ALTER TABLE sessions ADD COLUMN labels TEXT;
+  ALTER TABLE sessions ADD COLUMN archived_at REAL;
+  ALTER TABLE sessions ADD COLUMN description_memory TEXT;
+  ALTER TABLE sessions ADD COLUMN description_checksum INTEGER;
+  UPDATE sessions SET created_at = min(saved_at,
+    coalesce((SELECT min(accepted_at) FROM turns WHERE session = sessions.key), saved_at),
+    coalesce((SELECT min(left_at) FROM conversations WHERE session = sessions.key), saved_at));
+  UPDATE sessions SET description_checksum = ${checksumIn("description")};
+  CREATE INDEX present_sessions ON sessions (supervisor, key) WHERE archived_at IS NULL;
+  CREATE INDEX archived_sessions ON sessions (supervisor, key) WHERE archived_at IS NOT NULL;
+  CREATE TABLE session_labels (
+    label TEXT NOT NULL,
+    value TEXT NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (label, value, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX labels_of_session ON session_labels (key);
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -218,6 +244,7 @@ export const MIGRATIONS: readonly string[] = [
   TURN_DETAILS,
   TRANSCRIPTS,
   JOBS,
+  DESCRIPTIONS,
 ];
 
 /**

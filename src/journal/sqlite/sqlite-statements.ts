@@ -1,4 +1,5 @@
 import { PAGE_BYTES } from "../model/event-entry.ts";
+import { type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
 import { toText } from "../model/stored-text.ts";
 import { isOfUnfinished, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageQuery } from "../model/usage-entry.ts";
@@ -25,8 +26,15 @@ const statements = {
   count: "UPDATE owner SET written = ? WHERE id = ? AND written < ?",
   isOwner: "SELECT 1 FROM owner WHERE id = ?",
 
-  saveSession: `INSERT OR REPLACE INTO sessions (key, supervisor, conversation_id, memory, saved_at, checksum)
-    VALUES (?, ?, ?, ?, ?, ?)`,
+  saveSession: `INSERT INTO sessions (key, supervisor, conversation_id, memory, saved_at, checksum)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key) DO UPDATE SET supervisor = excluded.supervisor, conversation_id = excluded.conversation_id,
+      memory = excluded.memory, saved_at = excluded.saved_at, checksum = excluded.checksum`,
+  describeSession: `UPDATE sessions SET created_at = ?, title = ?, labels = ?, archived_at = ?, description_memory = ?,
+      description_checksum = ?
+    WHERE key = ?`,
+  forgetLabels: "DELETE FROM session_labels WHERE key = ?",
+  addLabel: "INSERT OR IGNORE INTO session_labels (label, value, key) SELECT ?, ?, key FROM sessions WHERE key = ?",
   forgetSession: "DELETE FROM sessions WHERE key = ?",
   forgetTurns: "DELETE FROM turns WHERE session = ?",
   forgetApprovals: "DELETE FROM approvals WHERE session = ?",
@@ -126,6 +134,34 @@ interface Question {
   readonly parameters: readonly (string | number)[];
 }
 
+/** Returns the query for a page of sessions. */
+export function sessionsQuestion(query: SessionListQuery): Question {
+  const { supervisor, archived, labels = {}, range, after } = query;
+  const [first, ...others] = Object.entries(labels);
+  // The table that is read in order.
+  const table = first === undefined ? "sessions" : "first";
+  const conditions = [`${table}.key >= ?`, `${table}.key <= ?`, `archived_at IS ${archived ? "NOT NULL" : "NULL"}`];
+  const parameters: (string | number)[] = [...(first ?? []).map(toText), ...range.map(toText)];
+  if (after !== undefined) {
+    conditions.push(`${table}.key > ?`);
+    parameters.push(toText(after));
+  }
+  if (supervisor !== undefined) {
+    conditions.push("supervisor = ?");
+    parameters.push(toText(supervisor));
+  }
+  for (const label of others) {
+    conditions.push("EXISTS (SELECT 1 FROM session_labels WHERE label = ? AND value = ? AND key = first.key)");
+    parameters.push(...label.map(toText));
+  }
+  const from =
+    first === undefined
+      ? "sessions WHERE"
+      : "session_labels AS first CROSS JOIN sessions ON sessions.key = first.key WHERE first.label = ? AND first.value = ? AND";
+  const sql = `SELECT sessions.* FROM ${from} ${conditions.join(" AND ")} ORDER BY ${table}.key LIMIT ?`;
+  return { sql, parameters: [...parameters, sessionLimitOf(query)] };
+}
+
 /** Returns the query for a page of turns. */
 export function turnsQuestion(query: TurnQuery): Question {
   const { session, states, before } = query;
@@ -152,7 +188,7 @@ export function turnsQuestion(query: TurnQuery): Question {
 }
 
 /** Returns the query for spending. */
-export function usageQuestion({ supervisor, session, since, until, by }: UsageQuery): Question {
+export function usageQuestion({ supervisor, session, since, until, label, by }: UsageQuery): Question {
   const asked = DIMENSIONS.filter((dimension) => by.includes(dimension));
   const conditions = Object.entries({
     "supervisor = ?": supervisor,
@@ -160,8 +196,10 @@ export function usageQuestion({ supervisor, session, since, until, by }: UsageQu
     "day >= ?": since,
     "day <= ?": until,
   }).flatMap(([sql, value]) => (value === undefined ? [] : [{ sql, value: toText(value) }]));
+  const dimensions = [...asked, ...(label === undefined ? [] : ["labels.value"])];
   const columns = [
     ...asked,
+    ...(label === undefined ? [] : ["labels.value AS label"]),
     "sum(cost_usd) AS cost_usd",
     "sum(input_tokens) AS input_tokens",
     "sum(output_tokens) AS output_tokens",
@@ -170,8 +208,13 @@ export function usageQuestion({ supervisor, session, since, until, by }: UsageQu
     `sum(checksum IS NOT ${checksumIn("spending")}) AS damaged`,
   ];
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}`;
-  const group = asked.length === 0 ? "" : `GROUP BY ${asked.join(", ")}`;
+  const group = dimensions.length === 0 ? "" : `GROUP BY ${dimensions.join(", ")}`;
   // Without a group, SQL returns a row for no spending, too.
-  const sql = `SELECT ${columns.join(", ")} FROM spending ${where} ${group} HAVING count(*) > 0`;
-  return { sql, parameters: conditions.map(({ value }) => value) };
+  const labels =
+    label === undefined
+      ? ""
+      : "LEFT JOIN session_labels AS labels ON labels.key = spending.session AND labels.label = ?";
+  const sql = `SELECT ${columns.join(", ")} FROM spending ${labels} ${where} ${group} HAVING count(*) > 0`;
+  const parameters = [...(label === undefined ? [] : [toText(label)]), ...conditions.map(({ value }) => value)];
+  return { sql, parameters };
 }

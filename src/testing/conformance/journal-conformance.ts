@@ -1,6 +1,7 @@
 import type { Change } from "../../journal/model/change.ts";
 import type { Journal } from "../../journal/model/journal.ts";
 import { type JournalCases, OTHER, OWNER } from "./journal-case.ts";
+import { DESCRIPTION_CASES } from "./journal-description-cases.ts";
 import { EVENT_CASES } from "./journal-event-cases.ts";
 import { JOB_CASES } from "./journal-job-cases.ts";
 import { SESSION_CASES } from "./journal-session-cases.ts";
@@ -19,6 +20,7 @@ export interface ConformanceCase {
 const CASES: JournalCases = {
   ...STORAGE_CASES,
   ...SESSION_CASES,
+  ...DESCRIPTION_CASES,
   ...TURN_CASES,
   ...USAGE_CASES,
   ...EVENT_CASES,

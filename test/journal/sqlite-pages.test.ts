@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
+import { ALL_KEYS, type SessionListQuery } from "../../src/journal/model/session-list.ts";
 import type { TurnQuery } from "../../src/journal/model/turn-entry.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
-import { turnsQuestion } from "../../src/journal/sqlite/sqlite-statements.ts";
+import { sessionsQuestion, turnsQuestion } from "../../src/journal/sqlite/sqlite-statements.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 /** The steps of SQLite's plan for a page of turns. */
@@ -14,6 +15,28 @@ function planOf(database: DatabaseSync, query: Omit<TurnQuery, "session" | "limi
     .all(...parameters)
     .map(({ detail }) => String(detail));
 }
+
+describe("sessions of a SQLite journal", () => {
+  it("are found by an index in their order, so that a page takes constant time", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    await journal.close();
+    using database = new DatabaseSync(sqlite, { readOnly: true });
+    const planOfPage = (query: Partial<SessionListQuery>): string => {
+      const all = { archived: false, range: ALL_KEYS, limit: 10, ...query };
+      const { sql, parameters } = sessionsQuestion(all);
+      const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...parameters);
+      return plan.map(({ detail }) => String(detail)).join("\n");
+    };
+    const present = planOfPage({ supervisor: "s", after: '"a"' });
+    expect(present).toContain("SEARCH sessions USING INDEX present_sessions (supervisor=? AND key>? AND key<?)");
+    expect(planOfPage({ supervisor: "s", archived: true })).toContain("USING INDEX archived_sessions");
+    const labelled = planOfPage({ supervisor: "s", labels: { user: "1", plan: "free" } });
+    expect(labelled).toContain("SEARCH first USING PRIMARY KEY (label=? AND value=? AND key>? AND key<?)");
+    for (const plan of [present, labelled]) expect(plan).not.toContain("TEMP B-TREE");
+  });
+});
 
 describe("turns of a SQLite journal", () => {
   it("are found by an index in their order, so that a page takes constant time", async () => {

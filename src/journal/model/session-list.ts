@@ -1,0 +1,69 @@
+import type { SessionDescription, SessionEntry } from "./session-entry.ts";
+import { fromText, toText } from "./stored-text.ts";
+
+/** Which sessions to list, by key in the order of bytes. */
+export interface SessionListQuery {
+  /** Only sessions of this supervisor. */
+  readonly supervisor?: string;
+  /** Whether to list the archived sessions, or all others. */
+  readonly archived: boolean;
+  /** Only sessions with all of these labels. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Only keys from the first to the second, both included. */
+  readonly range: readonly [from: string, to: string];
+  /** Only keys after this one. */
+  readonly after?: string;
+  /** How many sessions to return at most, up to 1,000. */
+  readonly limit: number;
+}
+
+/** The range of all keys. */
+export const ALL_KEYS: SessionListQuery["range"] = ["", "\u{10FFFF}"];
+
+const MOST_SESSIONS = 1_000;
+
+/** Returns the limit of a query, within that of a page. */
+export function sessionLimitOf({ limit }: SessionListQuery): number {
+  return Math.max(0, Math.min(limit, MOST_SESSIONS));
+}
+
+/** Compares two keys in the order of a list. */
+export function compareKeys(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(toText(one)), Buffer.from(toText(other)));
+}
+
+/** Whether the query includes a session. */
+export function isListed(query: SessionListQuery, { key, supervisor, description = {} }: SessionEntry): boolean {
+  const { range, after, labels = {} } = query;
+  return (
+    (query.supervisor === undefined || query.supervisor === supervisor) &&
+    query.archived === (description.archivedAt !== undefined) &&
+    hasLabels(description.labels, labels) &&
+    compareKeys(key, range[0]) >= 0 &&
+    compareKeys(key, range[1]) <= 0 &&
+    (after === undefined || compareKeys(key, after) > 0)
+  );
+}
+
+/** Whether a session with the labels `own` has all of `labels`. */
+function hasLabels(
+  own: Readonly<Record<string, string>> | undefined,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(labels).every(
+    ([label, value]) => own !== undefined && Object.hasOwn(own, label) && own[label] === value,
+  );
+}
+
+/** Returns the labels of a session in their stored form. */
+export function storedLabels({ labels = {} }: SessionDescription): [label: string, value: string][] {
+  return Object.entries(labels).map(([label, value]) => [toText(label), toText(value)]);
+}
+
+/** Returns labels from their stored form; undefined if there are none. */
+export function labelsOf(
+  stored: Readonly<Record<string, string>> | null,
+): Readonly<Record<string, string>> | undefined {
+  if (stored === null) return undefined;
+  return Object.fromEntries(Object.entries(stored).map(([label, value]) => [fromText(label), fromText(value)]));
+}
