@@ -108,6 +108,10 @@ export class SupervisedSession implements HostedSession {
     await server.interrupt(turn);
   }
 
+  async lastEvent(): Promise<number> {
+    return await this.#server.reading.lastWhenKnown();
+  }
+
   events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
     return this.#context.session.events(options);
   }
@@ -211,6 +215,10 @@ class HostedPool implements HostedSession {
   async call(method: string): Promise<unknown> {
     if (method === "status") return this.#pool.status;
     throw invalidOptions("pool", [{ field: method, message: "is not a method of a pool" }]);
+  }
+
+  async lastEvent(): Promise<number> {
+    return 0;
   }
 
   events(): never {

@@ -288,9 +288,10 @@ export class Cluster implements AsyncDisposable {
         try {
           const { to } = await this.#router.locate(key, failed);
           failed = { boot: to.boot, answered: false };
-          let other: Exclude<EventFrame, { readonly type: "event" }> | undefined;
+          let other: Exclude<EventFrame, { readonly type: "event" | "begins" }> | undefined;
           for await (const frame of transport.events(to, { key, options: reading.next }, signal)) {
-            if (frame.type !== "event") other = frame;
+            if (frame.type === "begins") reading.begins(frame.after);
+            else if (frame.type !== "event") other = frame;
             else {
               // Every event of a session's node is a `SessionEvent`.
               const event = frame.event as SessionEvent;

@@ -168,8 +168,8 @@ export class GlobalSession extends RemoteSessionControls {
   }
 
   /**
-   * As `Session.events`. Continues on the next node when the session moves, after the last recorded event; live events
-   * during the move are missing. So are recorded ones, to a reader that begins with the call, until it has read one.
+   * As `Session.events`, from when the session's node answers. Continues on the next node when the session moves, after
+   * the last recorded event; live events during the move are missing.
    *
    * @throws CastellanError as `Session.events`; with `live: false` also `CLUSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE`
    */

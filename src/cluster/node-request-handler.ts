@@ -87,7 +87,12 @@ export class NodeRequestHandler implements RequestHandler {
       return;
     }
     try {
-      yield* framesOfEvents(found.session.events(options), signal);
+      let { after } = options;
+      if (after === undefined && options.live !== false) {
+        after = await found.session.lastEvent();
+        yield { type: "begins", after };
+      }
+      yield* framesOfEvents(found.session.events({ ...options, ...withoutUndefined({ after }) }), signal);
     } catch (error) {
       if (!CastellanError.is(error)) throw error;
       yield CONTINUES_ELSEWHERE.has(error.code)

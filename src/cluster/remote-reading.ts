@@ -39,6 +39,11 @@ export class RemoteReading {
     return this.#hasEnded || this.#options.live === false;
   }
 
+  /** Records where the first node began. The next one must not begin later. */
+  begins(after: number): void {
+    this.#after ??= after;
+  }
+
   /** Passes an event. Returns whether the reader wants it. */
   take(event: SessionEvent): boolean {
     const { types, turn } = this.#options;

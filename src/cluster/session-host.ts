@@ -18,6 +18,8 @@ export interface HostedSession {
   cancel(id: string): Promise<void>;
   /** @throws CastellanError as the session's method */
   call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown>;
+  /** Resolves with the number of the last event, once it is known. @throws CastellanError as `Session.events` */
+  lastEvent(): Promise<number>;
   events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined>;
 }
 

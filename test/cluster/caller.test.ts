@@ -298,6 +298,29 @@ describe("Cluster over several nodes", () => {
     await cluster.close();
   });
 
+  test("events() misses nothing that is recorded while the session moves before the reader's first event", async () => {
+    const asked: unknown[] = [];
+    const { cluster, clock } = clusterOf(
+      never,
+      () => (asked.length === 0 ? "a" : "b"),
+      async function* (to, { options }) {
+        asked.push([to.boot, options.after]);
+        if (asked.length === 1) yield { type: "begins", after: 5 };
+        else yield event(6);
+      },
+    );
+    const events = cluster.session(global(["support", 42])).events();
+    const first = events.next();
+    await clock.advance(1_000);
+    expect((await first).value).toMatchObject({ number: 6 });
+    expect(asked).toEqual([
+      ["a", undefined],
+      ["b", 5],
+    ]);
+    await events.return();
+    await cluster.close();
+  });
+
   test("events() without waiting fails if no node owns the session, and if the client closes", async () => {
     const refusing = clusterOf(
       never,

@@ -11,6 +11,7 @@ import { Router } from "../../src/cluster/router.ts";
 import type { HostedSession } from "../../src/cluster/session-host.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { nameKey } from "../../src/names.ts";
+import type { EventOptions } from "../../src/session/record/event-readers.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { Turn } from "../../src/session/streams/turn.ts";
 import { outcomeOf } from "../../src/session/streams/turn-end.ts";
@@ -296,9 +297,12 @@ describe("NodeRequestHandler", () => {
 });
 
 describe("NodeRequestHandler.events", () => {
-  async function framesOf(node: Pick<ClusterNode, "find" | "pool"> | undefined): Promise<EventFrame[]> {
+  async function framesOf(
+    node: Pick<ClusterNode, "find" | "pool"> | undefined,
+    options: EventOptions = { live: false },
+  ): Promise<EventFrame[]> {
     const handler = new NodeRequestHandler(() => node as ClusterNode | undefined, systemClock);
-    return await Array.fromAsync(handler.events({ key: KEY, options: { live: false } }, new AbortController().signal));
+    return await Array.fromAsync(handler.events({ key: KEY, options }, new AbortController().signal));
   }
 
   function nodeWith(read: () => AsyncGenerator<SessionEvent, void, undefined>): Pick<ClusterNode, "find" | "pool"> {
@@ -321,6 +325,29 @@ describe("NodeRequestHandler.events", () => {
       throw new CastellanError("NOT_OWNER", "it has moved");
     });
     expect(await framesOf(moving)).toEqual([{ type: "event", event }, { type: "not_owner" }]);
+  });
+
+  test("says where a reader of what follows begins, and begins there", async () => {
+    const asked: EventOptions[] = [];
+    const session: Pick<HostedSession, "events" | "lastEvent"> = {
+      lastEvent: async () => 7,
+      async *events(options) {
+        asked.push(options);
+        yield event;
+      },
+    };
+    const node = {
+      pool: () => undefined,
+      find: async () => ({ owned: true, session: session as HostedSession, boot: "a" }),
+    };
+    expect(await framesOf(node as Pick<ClusterNode, "find" | "pool">, {})).toEqual([
+      { type: "begins", after: 7 },
+      { type: "event", event },
+    ]);
+    expect(await framesOf(node as Pick<ClusterNode, "find" | "pool">, { after: 3 })).toEqual([
+      { type: "event", event },
+    ]);
+    expect(asked).toEqual([{ after: 7 }, { after: 3 }]);
   });
 
   test("tells why the record cannot be read", async () => {

@@ -31,6 +31,14 @@ test("RemoteReading: asks the next node for what follows the last recorded event
   expect(reading.isOver).toBe(false);
 });
 
+test("RemoteReading: asks the next node for what follows where the first one began", () => {
+  const reading = readingOf({ types: ["text"] });
+  reading.begins(7);
+  expect(reading.next).toEqual({ types: ["text"], after: 7 });
+  reading.take(text(8));
+  expect(reading.next.after).toBe(8);
+});
+
 test("RemoteReading: is over with the end of its turn, which it asks for and keeps to itself", () => {
   const reading = readingOf({ types: ["text"], turn: "t", after: 2 });
   expect(reading.next).toEqual({ types: ["text", "turn_ended"], turn: "t", after: 2 });

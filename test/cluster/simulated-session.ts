@@ -121,6 +121,10 @@ export class SimulatedSession implements HostedSession {
     return undefined;
   }
 
+  async lastEvent(): Promise<number> {
+    return 0;
+  }
+
   async *events(): AsyncGenerator<SessionEvent, void, undefined> {}
 
   /** See `SessionHost.release`. */

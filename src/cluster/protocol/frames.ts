@@ -118,6 +118,8 @@ export interface EventsRequest {
 
 /** What answers an {@link EventsRequest}. Events alone are a complete answer; any other frame tells that they are not. */
 export type EventFrame =
+  /** The reader begins after the recorded event with this number. The first frame, unless the reader named a number. */
+  | { readonly type: "begins"; readonly after: number }
   | { readonly type: "event"; readonly event: unknown }
   /** Reading failed. */
   | { readonly type: "refused"; readonly error: SentError }

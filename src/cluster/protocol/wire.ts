@@ -108,6 +108,7 @@ const callAnswer = z.discriminatedUnion("type", [
 ]);
 
 const eventFrame = z.discriminatedUnion("type", [
+  z.looseObject({ type: z.literal("begins"), after: count }),
   z.looseObject({ type: z.literal("event"), event: z.unknown() }),
   z.looseObject({ type: z.literal("refused"), error: sentError }),
   z.looseObject({ type: z.literal("not_owner"), owner: owner.exactOptional() }),

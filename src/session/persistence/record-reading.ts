@@ -32,6 +32,12 @@ export class RecordReading {
     return this.#journal.record.last;
   }
 
+  /** Resolves with the number of the last event once the journal has been read. */
+  async lastWhenKnown(): Promise<number> {
+    await this.#store.ready();
+    return this.last ?? 0;
+  }
+
   /** How many readers there are. */
   get readers(): number {
     return this.#journal.record.readers;
