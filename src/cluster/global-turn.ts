@@ -62,6 +62,7 @@ export class GlobalTurn implements TurnSource {
   readonly result: Promise<Reply>;
   readonly accepted: Promise<void>;
   readonly left = false;
+  continues = false;
   readonly log: EventLog<SDKMessage>;
   readonly #request: GlobalTurnRequest;
   readonly #deps: GlobalTurnDeps;
@@ -344,6 +345,8 @@ export class GlobalTurn implements TurnSource {
 
   #fail(error: CastellanError): void {
     const as = this.#state === "running" ? "interrupted" : "cancelled";
+    // The nodes continue a turn that only this process no longer reaches.
+    this.continues = this.#isKnown && CastellanError.is(error, "CLUSTER_UNAVAILABLE");
     this.#end(as, () => this.#reject(error));
   }
 

@@ -55,6 +55,10 @@ export class PendingTurn implements TurnSource {
     return this.#turn?.record.left ?? false;
   }
 
+  get continues(): boolean {
+    return this.#turn?.record.continues ?? false;
+  }
+
   get attempts(): number {
     return this.#turn?.record.attempts ?? 0;
   }

@@ -42,6 +42,10 @@ export class SimulatedTurn implements TurnSource {
     return this.#record.promptId;
   }
 
+  get continues(): boolean {
+    return this.#record.continues;
+  }
+
   get recalled(): boolean {
     return this.#record.recalled;
   }

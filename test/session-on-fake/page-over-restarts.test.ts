@@ -65,6 +65,57 @@ test("turn.toResponse(): sends a page `retry` after a restart of the application
   expectNothingLeft(both.fake);
 });
 
+/** Returns what a response sent, and why it broke off. */
+async function received(response: Response): Promise<{ readonly text: string; readonly broken: unknown }> {
+  let text = "";
+  try {
+    for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) text += piece;
+    return { text, broken: undefined };
+  } catch (broken) {
+    return { text, broken };
+  }
+}
+
+test("streams of a turn break off, without an error for the user, when the application stops and the next one continues it", async () => {
+  let stops = true;
+  const both = setUp(async (turn) => {
+    await turn.partial("so far");
+    if (stops) await turn.hang();
+  });
+  const name = unique();
+  const first = await run(both, [{ name, onInterruptedTurn: "retry" }]);
+  const [id = "", waiting = ""] = [await first.session(name).enqueue("go"), await first.session(name).enqueue("later")];
+  const turns = await Promise.all([id, waiting].map((one) => first.session(name).turn(one)));
+  const responses = turns.flatMap((turn) => [turn?.toResponse(), turn?.toUIMessageStreamResponse()]);
+  const all = Promise.all(responses.map(async (response) => await received(response ?? new Response())));
+  for await (const _ of turns[0]?.text() ?? []) break;
+  await first.stop();
+  for (const { text, broken } of await all) {
+    expect(broken).toMatchObject({ code: "SUPERVISOR_STOPPED" });
+    expect(text).not.toContain("SUPERVISOR_STOPPED");
+    expect(text).not.toMatch(/"type":"(error|abort|finish)"/);
+  }
+  stops = false;
+  await using second = await run(both, [{ name, onInterruptedTurn: "retry" }]);
+  for (const one of [id, waiting]) {
+    const { text, broken } = await received((await second.session(name).turn(one))?.toResponse() ?? new Response());
+    expect(broken).toBeUndefined();
+    expect(text).toContain("event: result");
+  }
+});
+
+test("streams of a turn that nobody can find again end with an error when the application stops", async () => {
+  const both = setUp((turn) => turn.hang());
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  const turn = first.session(name).stream("go");
+  const [sse, ui] = [received(turn.toResponse()), received(turn.toUIMessageStreamResponse())];
+  await both.fake.prompted(1);
+  await first.stop();
+  expect(await sse).toMatchObject({ text: expect.stringContaining("event: error"), broken: undefined });
+  expect(await ui).toMatchObject({ text: expect.stringContaining('"type":"error"'), broken: undefined });
+});
+
 test("turn.toResponse(): replays a finished turn from the journal, also after `clear()`", async () => {
   const both = setUp(async (turn) => {
     await turn.thinking("hm");

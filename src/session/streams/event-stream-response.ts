@@ -14,7 +14,7 @@ export interface EventStreamOptions {
 
 /**
  * Returns a response of server-sent events. Pulls each event as the client takes it, and calls `return` on `events`
- * when the client leaves. `own` are the headers of the events' protocol.
+ * when the client leaves. An error of `events` breaks the connection. `own` are the headers of the events' protocol.
  */
 export function eventStreamResponse(
   events: AsyncGenerator<string, void, undefined>,
@@ -39,8 +39,7 @@ export function eventStreamResponse(
           );
         };
         rest();
-        const { done, value } = await events.next();
-        beat?.cancel();
+        const { done, value } = await events.next().finally(() => beat?.cancel());
         if (done) controller.close();
         else controller.enqueue(encoder.encode(value));
       },

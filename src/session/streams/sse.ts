@@ -96,6 +96,8 @@ async function* eventsOf(
     yield* shown;
     yield ended(client, turn.attempts, event("result", shownReply(await turn.result, view)), true);
   } catch (error) {
+    // The browser reconnects, and gets the rest from the next application.
+    if (turn.continues) throw error;
     yield ended(client, turn.attempts, event("error", shownError(error, view)), false);
   }
 }

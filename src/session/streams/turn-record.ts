@@ -4,7 +4,7 @@ import { BlockReader } from "../../claude/messages/block-reader.ts";
 import { Progress } from "../../claude/messages/progress.ts";
 import type { ShownPiece } from "../../claude/messages/shown.ts";
 import type { Timer } from "../../clock.ts";
-import { CastellanError, type ConversationFate, type PartialTurn } from "../../errors.ts";
+import { CastellanError, type ConversationFate, type ErrorCode, type PartialTurn } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
@@ -46,6 +46,9 @@ export interface TurnRequest {
    */
   readonly shared?: boolean;
 }
+
+/** Codes with which a turn ends here because another application, or the next one, has the journal. */
+const NEXT_APPLICATION: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "NOT_OWNER"]);
 
 /** What the journal knows of a waiting turn. */
 type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt" | "queueTimeoutMs"> & {
@@ -105,6 +108,7 @@ export class TurnRecord {
   /** The known output of a turn that had ended before this record existed. */
   #recalled: readonly ShownPiece[] | undefined;
   #left = false;
+  #continues = false;
   #recorded: Promise<void> = Promise.resolve();
   #progress = new Progress();
   #blocks = new BlockReader();
@@ -167,6 +171,11 @@ export class TurnRecord {
   /** Whether it has ended only for callers here, see {@link TurnRecord.leave}. */
   get left(): boolean {
     return this.#left;
+  }
+
+  /** Whether the next application with this journal continues it, and its callers have its id. */
+  get continues(): boolean {
+    return this.#continues;
   }
 
   /** Resolves once the end is written, as far as that is waited for. */
@@ -276,8 +285,10 @@ export class TurnRecord {
 
   /** Ends the turn for its callers here. The journal keeps it unchanged, and the next start resumes it. */
   leave(error: CastellanError): void {
+    const isKept = this.durable && this.#state !== "accepted";
     if (!this.#end(this.#state === "running" ? "interrupted" : "cancelled")) return;
     this.#left = true;
+    this.#continues = isKept && NEXT_APPLICATION.has(error.code);
     this.#reject(error);
   }
 
@@ -324,6 +335,7 @@ export class TurnRecord {
     this.#recorded =
       this.#onEnd?.(this, as, end).then(give, (thrown: CastellanError) => {
         this.#left = true;
+        this.#continues = this.durable && NEXT_APPLICATION.has(thrown.code);
         this.#reject(thrown);
       }) ?? Promise.resolve();
   }

@@ -27,6 +27,8 @@ export interface TurnSource {
   readonly accepted: Promise<void>;
   /** Whether it has ended only here, and continues elsewhere or later. */
   readonly left: boolean;
+  /** Whether it has, and its id finds it once the application has started again, or on another node. */
+  readonly continues: boolean;
   readonly log: { batches(from?: number): AsyncIterable<readonly SDKMessage[]> };
   /** Returns the position of the message with this number. */
   positionOf(number: number): EventPosition;

@@ -48,6 +48,8 @@ async function* eventsOf(
     yield* shown;
     yield events(stream.complete(await turn.result));
   } catch (error) {
+    // The AI SDK can resume after a broken connection, and not after an error.
+    if (turn.continues) throw error;
     yield events(stream.fail(error));
   }
   yield "data: [DONE]\n\n";
