@@ -1,4 +1,5 @@
 import type { CanUseTool, PermissionUpdate, SDKMessage, Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import type { MirrorTranscript } from "./transcript-mirror.ts";
 
 /** Receives a process's messages, and answers its questions. */
 export interface ProcessHost {
@@ -12,6 +13,8 @@ export interface ProcessHost {
   advise(advice: string): void;
   /** Called before a tool runs; the tool waits for it. */
   toolBegins(): Promise<void>;
+  /** Called with the entries that the process writes to its transcripts, if it is mirrored. */
+  readonly mirrored: MirrorTranscript;
   /** Decides on tools, if the options do not. */
   readonly canUseTool: CanUseTool;
   /**
@@ -35,6 +38,7 @@ export class ParkedHost implements ProcessHost {
   #host: ProcessHost | undefined;
   #pid: number | undefined;
   #messages: SDKMessage[] = [];
+  #mirrored: Parameters<MirrorTranscript>[] = [];
   readonly #advice = new Set<string>();
 
   get who(): string {
@@ -55,6 +59,11 @@ export class ParkedHost implements ProcessHost {
     else this.#host.advise(advice);
   }
 
+  readonly mirrored: MirrorTranscript = (...written) => {
+    if (this.#host !== undefined) this.#host.mirrored(...written);
+    else if (this.#mirrored.length < MOST_MESSAGES) this.#mirrored.push(written);
+  };
+
   async toolBegins(): Promise<void> {
     await this.#host?.toolBegins();
   }
@@ -74,6 +83,7 @@ export class ParkedHost implements ProcessHost {
     this.#host = host;
     host.spawned(this.#pid);
     for (const advice of this.#advice) host.advise(advice);
+    for (const written of this.#mirrored.splice(0)) host.mirrored(...written);
     for (const message of this.#messages.splice(0)) host.message(message);
   }
 }

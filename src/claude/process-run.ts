@@ -42,6 +42,7 @@ import { hosted, type ProcessHost } from "./process-host.ts";
 import { awaitRequiredServers } from "./required-servers.ts";
 import { hide, hideInMessage, type Secrets, secretsIn } from "./secrets.ts";
 import { giveStanding } from "./standing-permissions.ts";
+import { type MirrorTranscript, mirroring } from "./transcript-mirror.ts";
 
 /** How long a process may take from its start to the end of the handshake. The SDK's own limit. */
 const HANDSHAKE_MS = 60_000;
@@ -102,7 +103,12 @@ export class ProcessRun {
       spawn: (options: SpawnOptions) => this.#spawn(options, prefix),
     };
     const launch = { ...request, options: this.hostCalls.watch(options) };
-    this.query = query({ prompt: this.input, options: { ...sdkBinary(), ...sdkOptions(launch, start) } });
+    const given = { ...sdkBinary(), ...sdkOptions(launch, start) };
+    const mirror: MirrorTranscript = (key, entries) => request.host.mirrored(key, entries);
+    this.query = query({
+      prompt: this.input,
+      options: request.mirrored === true ? mirroring(given, mirror) : given,
+    });
     const { standing } = request;
     this.#standing = Promise.all([
       standing === undefined ? undefined : giveStanding(this.query, request.options, standing),

@@ -9,6 +9,15 @@ const PIECE = 256 * 1_024;
  * @throws Error of the file system
  */
 export async function transcriptHas(file: string, uuids: readonly string[]): Promise<boolean> {
+  return (await positionOf(file, uuids)) !== undefined;
+}
+
+/**
+ * Returns the last position of one of these ids in a transcript, in bytes; undefined if it has none of them.
+ *
+ * @throws Error of the file system
+ */
+export async function positionOf(file: string, uuids: readonly string[]): Promise<number | undefined> {
   // The form in which Claude Code writes it. In a text the quotes would be escaped, and a parent's id has a different
   // key.
   const wanted = uuids.map((uuid) => Buffer.from(`"uuid":${JSON.stringify(uuid)}`));
@@ -16,10 +25,12 @@ export async function transcriptHas(file: string, uuids: readonly string[]): Pro
   const handle = await open(file);
   try {
     for (let end = (await handle.stat()).size; end > 0; end -= PIECE) {
-      const piece = await read(handle, Math.max(0, end - PIECE), end + overlap);
-      if (wanted.some((id) => piece.includes(id))) return true;
+      const from = Math.max(0, end - PIECE);
+      const piece = await read(handle, from, end + overlap);
+      const at = Math.max(-1, ...wanted.map((id) => piece.lastIndexOf(id)));
+      if (at >= 0) return from + at;
     }
-    return false;
+    return undefined;
   } finally {
     await handle.close();
   }

@@ -11,6 +11,9 @@ import { writeFault } from "./model/journal-errors.ts";
 /** How long a revocable change waits for the journal, in milliseconds. */
 const PATIENCE_MS = 5_000;
 
+/** How long lazy changes wait for others, in milliseconds. */
+const LAZY_MS = 200;
+
 /** A timer that is later than this, in milliseconds, shows that the host was suspended, not the journal. */
 const LATE_MS = 250;
 
@@ -32,6 +35,8 @@ interface Item {
   readonly session: string | undefined;
   /** Whether the caller prefers an error over waiting without limit. */
   readonly revocable: boolean;
+  /** Whether it can wait for the next other changes, for {@link LAZY_MS}. */
+  readonly lazy?: boolean;
   /** Set if the caller waits. */
   readonly written?: PromiseWithResolvers<void>;
   timer?: Timer;
@@ -43,6 +48,8 @@ export interface WriteOptions {
   readonly durable?: boolean;
   /** Key of the session that the changes belong to. */
   readonly session?: string;
+  /** Whether the changes wait for the next others, at most 200 ms, to share their batch. Default: `false`. */
+  readonly lazy?: boolean;
 }
 
 export interface JournalWriterDeps {
@@ -75,6 +82,8 @@ export class JournalWriter {
   readonly #whenLost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #closing = false;
   #wake: (() => void) | undefined;
+  /** Set while all changes in the queue are lazy. */
+  #lazyTimer: Timer | undefined;
 
   /** The journal must be freshly opened, with no other writer. */
   constructor(journal: Journal, deps: JournalWriterDeps) {
@@ -108,8 +117,8 @@ export class JournalWriter {
    * @throws CastellanError `JOURNAL_UNAVAILABLE` if that takes more than five seconds; `NOT_OWNER`
    */
   settled(): Promise<void> {
-    if (this.#lost === undefined && (this.#flushing === undefined || (this.#probing && this.#queue.length === 0)))
-      return Promise.resolve();
+    const isIdle = this.#flushing === undefined || this.#probing;
+    if (this.#lost === undefined && isIdle && this.#queue.length === 0) return Promise.resolve();
     return this.#enter([], {}, true);
   }
 
@@ -157,6 +166,7 @@ export class JournalWriter {
 
   /** Resolves once all earlier changes are written, or after `ms`; the rest is then dropped. */
   async close(ms: number): Promise<void> {
+    if (this.#queue.length > 0) this.#flushSoon();
     await withDeadline(this.#deps.clock, ms, this.#flushing);
     this.#closing = true;
     this.#wake?.();
@@ -168,11 +178,15 @@ export class JournalWriter {
     for (const item of left) this.#refuse(item, this.#closed());
   }
 
-  #enter(changes: readonly Change[], { durable = false, session }: WriteOptions, revocable: boolean): Promise<void> {
+  #enter(
+    changes: readonly Change[],
+    { durable = false, session, lazy = false }: WriteOptions,
+    revocable: boolean,
+  ): Promise<void> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     if (this.#closing) return Promise.reject(this.#closed());
     const written = Promise.withResolvers<void>();
-    const item: Item = { changes, durable, session, revocable, written };
+    const item: Item = { changes, durable, session, revocable, lazy, written };
     if (revocable) this.#expireIn(item, PATIENCE_MS);
     this.#push(item);
     return written.promise;
@@ -190,6 +204,13 @@ export class JournalWriter {
   #push(item: Item): void {
     this.#queue.push(item);
     if (this.#probing) this.#wake?.();
+    if (item.lazy !== true || this.#flushing !== undefined) this.#flushSoon();
+    else this.#lazyTimer ??= this.#deps.clock.schedule(LAZY_MS, () => this.#flushSoon(), { background: true });
+  }
+
+  #flushSoon(): void {
+    this.#lazyTimer?.cancel();
+    this.#lazyTimer = undefined;
     // Waits for the next turn of the event loop, so that the changes of many sessions go into one batch.
     this.#flushing ??= nextRound().then(() => this.#flush());
   }

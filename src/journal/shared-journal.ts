@@ -4,6 +4,7 @@ import { CastellanError } from "../errors.ts";
 import { JournalWriter } from "./journal-writer.ts";
 import { Erasures } from "./model/erasures.ts";
 import type { Journal, JournalOwner, Retention } from "./model/journal.ts";
+import type { TranscriptStore } from "./model/transcript-entry.ts";
 
 /** Poll interval for a journal's owner, and interval of pruning, in milliseconds. */
 const OWNER_POLL_MS = 500;
@@ -24,6 +25,8 @@ export interface JournalTerms {
   readonly maxTurns: number;
   readonly maxEvents: number;
   readonly maxEventBytes: number;
+  /** Whether the journal keeps transcripts, if it can. */
+  readonly keepsTranscripts: boolean;
 }
 
 export interface SharedJournalDeps {
@@ -37,6 +40,8 @@ export interface SharedJournalDeps {
 export interface SharedJournal {
   readonly journal: Journal;
   readonly writer: JournalWriter;
+  /** The transcripts in the journal; undefined if it keeps none. */
+  readonly transcripts: TranscriptStore | undefined;
   /** The erasures in progress, by any supervisor. */
   readonly erasures: Erasures;
   /** Releases the journal. The last release closes it. Idempotent. */
@@ -84,7 +89,8 @@ export async function openSharedJournal(
     try {
       const { journal, writer } = await sharing.opened;
       const { erasures } = sharing;
-      return { journal, writer, erasures, release: once(() => release(journals, identity, sharing)) };
+      const transcripts = terms.keepsTranscripts ? journal.transcripts : undefined;
+      return { journal, writer, transcripts, erasures, release: once(() => release(journals, identity, sharing)) };
     } catch (error) {
       if (journals.get(identity) === sharing) journals.delete(identity);
       throw error;

@@ -137,7 +137,11 @@ export class Recovery {
 
   /** Reads what the transcript shows of an interrupted turn. An unreadable transcript may hide anything. */
   async #evidenceOf({ promptId }: TurnEntry): Promise<TranscriptEvidence> {
-    const said = await transcriptOf(this.#conversation.now, this.#process.launch).catch(() => undefined);
+    const { launch } = this.#process;
+    const said = await this.#conversation
+      .bringTranscriptTo(launch)
+      .then(() => transcriptOf(this.#conversation.now, launch))
+      .catch(() => undefined);
     return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
   }
 

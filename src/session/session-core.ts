@@ -1,6 +1,7 @@
-import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { PermissionUpdate, SDKMessage, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Capacity } from "../capacity/capacity.ts";
 import type { Activation } from "../claude/activation.ts";
+import type { MirrorTranscript } from "../claude/transcript-mirror.ts";
 import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
@@ -12,6 +13,7 @@ import { SessionConversation } from "./context/session-conversation.ts";
 import type { SessionSignal, Signal } from "./context/session-signal.ts";
 import { SessionView } from "./context/session-view.ts";
 import type { SharedResources } from "./context/shared-resources.ts";
+import { type HistoryOptions, historyOf } from "./conversation/history.ts";
 import { BudgetMeter } from "./options/budget.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
 import type { BelongingsSource } from "./persistence/belongings.ts";
@@ -80,6 +82,7 @@ export class SessionCore {
       who,
       message: (message: SDKMessage) => this.#receive(message),
       advise: (advice: string) => resources.advise(who, advice),
+      mirrored: (...written: Parameters<MirrorTranscript>) => this.journal.transcripts.append(...written),
       toolBegins: () => this.dispatcher.toolBegins(),
       canUseTool: this.view.approvals.canUseTool,
       granted: (updates: readonly PermissionUpdate[]) => this.output.granted(updates),
@@ -126,6 +129,19 @@ export class SessionCore {
     this.process.reconfigure();
     this.output.relimit();
     this.process.checkIdle(false);
+  }
+
+  /** Returns the messages of the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async history(options: HistoryOptions): Promise<SessionMessage[]> {
+    const { launch, state } = this.process;
+    // A process has its transcript; without one, it may have to be restored.
+    if (state === "down" || state === "hibernated") {
+      await this.conversation.bringTranscriptTo(launch).catch((error: unknown) => {
+        // What the file system has can be read all the same.
+        if (CastellanError.is(error)) throw error;
+      });
+    }
+    return await historyOf(this.conversation.now, launch, options);
   }
 
   /** Resolves once the process has neither a turn nor a background task. */

@@ -8,7 +8,7 @@ import type { SharedResources } from "./context/shared-resources.ts";
 import type { Approval } from "./conversation/approval.ts";
 import { forkOptions } from "./conversation/conversation.ts";
 import { type Granted, isNothing } from "./conversation/granted.ts";
-import { type HistoryOptions, historyOf } from "./conversation/history.ts";
+import type { HistoryOptions } from "./conversation/history.ts";
 import type { BudgetStatus } from "./options/budget.ts";
 import { type Prompt, promptText } from "./options/prompt.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
@@ -227,7 +227,7 @@ export class SessionServer {
   /** Returns the messages of the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   async history(options: HistoryOptions): Promise<SessionMessage[]> {
     // The journal decides which conversation it is.
-    return await this.fromJournal(() => historyOf(this.#core.conversation.now, this.launch, options));
+    return await this.fromJournal(() => this.#core.history(options));
   }
 
   /** What was granted in the conversation. */

@@ -116,6 +116,7 @@ test.each([
   [{ sqlite: "a.db", retention: { maxDays: 3 } }, "journal.retention"],
   [{ sqlite: "a.db", retention: { maxEvents: 1.5 } }, "journal.retention.maxEvents"],
   [{ sqlite: "a.db", retention: { maxEventBytes: "much" } }, "journal.retention.maxEventBytes"],
+  [{ sqlite: "a.db", transcripts: "never" }, "journal.transcripts"],
   [{ sqlite: "a.db", sync: true }, "journal.sync"],
   [{ postgres: "mysql://a" }, "journal.postgres"],
   [{ postgres: "postgres://a", schema: 'a"; drop' }, "journal.schema"],

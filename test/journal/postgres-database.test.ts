@@ -146,7 +146,14 @@ describe("the owner of a PostgreSQL journal", () => {
     const where = server.fresh();
     const clock = new SimulatedClock();
     const [first, second] = [postgresJournal({ ...where, clock }), postgresJournal(where)];
-    const terms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7, maxEvents: 1_000, maxEventBytes: 1e9 };
+    const terms = {
+      waitForOwnerMs: 0,
+      maxAgeMs: 1_000,
+      maxTurns: 7,
+      maxEvents: 1_000,
+      maxEventBytes: 1e9,
+      keepsTranscripts: true,
+    };
     const held = await openSharedJournal({}, () => first, terms, { clock, newId: () => "first", random: () => 0.5 });
     await clock.advance(1_000);
     // The heartbeat is over, and so is the first pruning.

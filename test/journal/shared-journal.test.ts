@@ -6,7 +6,14 @@ import { type JournalTerms, openSharedJournal, type SharedJournal } from "../../
 import { SetClock } from "../set-clock.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 
-const TERMS: JournalTerms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7, maxEvents: 8, maxEventBytes: 9 };
+const TERMS: JournalTerms = {
+  waitForOwnerMs: 0,
+  maxAgeMs: 1_000,
+  maxTurns: 7,
+  maxEvents: 8,
+  maxEventBytes: 9,
+  keepsTranscripts: true,
+};
 const ELSEWHERE: JournalOwner = { id: "elsewhere", pid: 7, host: "there", startedAt: 0 };
 
 function setUp(clock: SimulatedClock = new SimulatedClock()) {
@@ -35,6 +42,17 @@ describe("openSharedJournal", () => {
     expect(await code(journal.open(ELSEWHERE))).toBe("JOURNAL_IN_USE");
     await two.release();
     await journal.open(ELSEWHERE);
+  });
+
+  it("has the journal's transcripts for each holder whose terms keep them", async () => {
+    const { hold } = setUp();
+    const [journal, identity] = [memoryJournal(), {}];
+    const holders = [
+      await hold(identity, journal),
+      await hold(identity, journal, { ...TERMS, keepsTranscripts: false }),
+    ];
+    expect(holders.map(({ transcripts }) => transcripts)).toEqual([journal.transcripts, undefined]);
+    for (const holder of holders) await holder.release();
   });
 
   it("reopens a journal that is being closed", async () => {

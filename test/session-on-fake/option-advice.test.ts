@@ -32,6 +32,7 @@ test("ParkedHost: passes its advice, once each, to the session that takes the sp
     message: () => {},
     spawned: () => {},
     advise: (advice) => told.push(advice),
+    mirrored: () => {},
     toolBegins: async () => {},
     canUseTool: async () => ({ behavior: "deny", message: "no" }),
     granted: async () => {},

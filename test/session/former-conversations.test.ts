@@ -14,7 +14,14 @@ const KEY = '"a"';
 async function scene(fault?: Error) {
   const [journal, clock] = [memoryJournal(), systemClock];
   const deps = { clock, newId: randomUUID, random: () => 0.5 };
-  const terms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 10, maxEvents: 1_000, maxEventBytes: 1e9 };
+  const terms = {
+    waitForOwnerMs: 0,
+    maxAgeMs: 1_000,
+    maxTurns: 10,
+    maxEvents: 1_000,
+    maxEventBytes: 1e9,
+    keepsTranscripts: true,
+  };
   const supervisorJournal = new SupervisorJournal("s", undefined, clock);
   await supervisorJournal.open(await openSharedJournal(journal, () => journal, terms, deps));
   onTestFinished(() => supervisorJournal.close());

@@ -28,6 +28,12 @@ export interface StoredJournalOptions {
   readonly waitForOwner?: Duration;
   /** What is kept of ended turns and of events. Costs are kept for ever. */
   readonly retention?: JournalRetention;
+  /**
+   * Whether the journal keeps the transcripts of conversations. `"journal"`: it does, so that the file or the database
+   * alone brings every session back with its conversation; Claude Code's own files are copies. `"local"`: only Claude
+   * Code's files have them. Default `"journal"`.
+   */
+  readonly transcripts?: "journal" | "local";
 }
 
 /** How much a journal keeps. Per session, it deletes the oldest turns and the events with the lowest numbers first. */
@@ -59,6 +65,7 @@ export const JOURNAL_VARIABLE = "CASTELLAN_JOURNAL";
 
 const storedShape = {
   waitForOwner: durationSchema.optional(),
+  transcripts: z.enum(["journal", "local"]).optional(),
   retention: z
     .strictObject({
       maxAge: durationSchema.optional(),
@@ -120,13 +127,14 @@ function fromEnvironment(value: string | undefined): JournalOptions {
 }
 
 function termsOf(options: StoredJournalOptions): JournalTerms {
-  const { waitForOwner, retention } = z.object(storedShape).parse(options);
+  const { waitForOwner, retention, transcripts = "journal" } = z.object(storedShape).parse(options);
   return {
     waitForOwnerMs: waitForOwner ?? 0,
     maxAgeMs: retention?.maxAge ?? 30 * 24 * 60 * 60_000,
     maxTurns: retention?.maxTurns ?? 1_000,
     maxEvents: retention?.maxEvents ?? 100_000,
     maxEventBytes: retention?.maxEventBytes ?? 256 * 1024 ** 2,
+    keepsTranscripts: transcripts === "journal",
   };
 }
 

@@ -5,7 +5,8 @@ import type { Totals } from "../../claude/messages/cost.ts";
 import type { Wakeup } from "../../claude/messages/wakeups.ts";
 import type { ReportedMode } from "../../claude/permission-mode.ts";
 import type { StoreKey } from "../../claude/steady-store.ts";
-import type { TranscriptLocation } from "../../claude/transcript-location.ts";
+import { type TranscriptLocation, transcriptLocationOf } from "../../claude/transcript-location.ts";
+import type { TranscriptSource } from "../../claude/transcripts.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import {
   type Conversation,
@@ -116,21 +117,37 @@ export class SessionConversation {
   }
 
   /**
-   * Moves the transcript to `location` if an earlier process left it elsewhere. Resolves with the reason if it cannot.
+   * Makes the transcript available to a process with these options and this environment, if Claude Code keeps it on
+   * this machine: moves it from where an earlier process left it, or restores it from the journal. No process may use
+   * the conversation. Resolves with the reason if it cannot.
    *
-   * @throws Error of the file system
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`; Error of the file system
    */
-  async bringTranscriptTo(location: TranscriptLocation): Promise<string | undefined> {
+  async bringTranscriptTo({ sdk, environment }: TranscriptSource): Promise<string | undefined> {
+    if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return undefined;
+    const location = await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment);
     const before = this.#location;
-    if (before !== undefined && isDeepStrictEqual(before, location)) return undefined;
-    if (before !== undefined && this.#now.kind !== "new") {
-      const id = this.#now.kind === "fork" ? this.#now.fork.from : this.#now.id;
-      if ((await bringTranscript(id, before, location)) === "diverged") {
+    const moves = before !== undefined && !isDeepStrictEqual(before, location);
+    const problem = await this.#bringTo(location, moves ? before : undefined);
+    if (problem !== undefined || (before !== undefined && !moves)) return problem;
+    this.#location = location;
+    if (moves) this.#save(this.#mayHaveFiles ? { ...this.#where, place: before } : undefined);
+    return undefined;
+  }
+
+  async #bringTo(location: TranscriptLocation, before: TranscriptLocation | undefined): Promise<string | undefined> {
+    if (this.#now.kind === "new") return undefined;
+    const { transcripts } = this.#context.journal;
+    const isFork = this.#now.kind === "fork";
+    const id = this.#now.kind === "fork" ? this.#now.fork.from : this.#now.id;
+    if (before !== undefined) {
+      const brought = await bringTranscript(id, before, location);
+      // The journal decides which of them is right.
+      if (brought === "diverged" && !(await transcripts.has(id))) {
         return `there are two transcripts of its conversation ${id}, in ${before.config} and in ${location.config}, and each has entries that the other lacks; remove one of them`;
       }
     }
-    this.#location = location;
-    if (before !== undefined) this.#save(this.#mayHaveFiles ? { ...this.#where, place: before } : undefined);
+    await transcripts.settle(id, { from: before, to: location, adopts: !isFork });
     return undefined;
   }
 

@@ -5,6 +5,7 @@ import { keptInOwnDirectory, type OwnDirectory } from "../../claude/own-director
 import { type TranscriptLocation, transcriptFolderOf, transcriptLocationOf } from "../../claude/transcript-location.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
+import type { TranscriptHead } from "../../journal/model/transcript-entry.ts";
 import { readWhere } from "../conversation/session-memory.ts";
 
 /** How a session's processes start, as far as that decides where they leave files. */
@@ -19,6 +20,8 @@ export interface BelongingsSource {
 export interface KnownConversations {
   readonly entry: SessionEntry | undefined;
   readonly left: readonly ConversationEntry[];
+  /** The transcripts in the journal, with those of subagents. */
+  readonly transcripts?: readonly TranscriptHead[] | undefined;
 }
 
 /** The key of a transcript in a session store. */
@@ -39,6 +42,8 @@ export class Belongings {
   readonly store: SessionStore | undefined;
   /** Whether the application spawns the processes itself, perhaps on another machine. */
   readonly elsewhere: boolean;
+  /** The transcripts in the journal, with those of subagents. */
+  readonly journaled: readonly TranscriptHead[];
   /** Whether the journal mentions transcripts in a session store. */
   readonly stored: boolean;
   readonly #projects: ReadonlySet<string>;
@@ -52,7 +57,8 @@ export class Belongings {
       locations,
       store,
       elsewhere,
-    }: Pick<Belongings, "conversations" | "locations" | "store" | "elsewhere">,
+      journaled,
+    }: Pick<Belongings, "conversations" | "locations" | "store" | "elsewhere" | "journaled">,
     projects: ReadonlySet<string>,
     temporary: readonly string[],
     ownDirectory: OwnDirectory | undefined,
@@ -62,13 +68,14 @@ export class Belongings {
     this.locations = locations;
     this.store = store;
     this.elsewhere = elsewhere;
+    this.journaled = journaled;
     this.stored = projects.size > 0;
     this.#projects = projects;
     this.#temporary = temporary;
   }
 
   static async of(
-    { entry, left }: KnownConversations,
+    { entry, left, transcripts = [] }: KnownConversations,
     { sdk, environment, ownDirectory }: BelongingsSource,
   ): Promise<Belongings> {
     const whereabouts = [...left, ...(entry === undefined ? [] : [entry])].map(({ conversationId, memory }) => ({
@@ -79,7 +86,10 @@ export class Belongings {
     const present = elsewhere ? [] : [await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment)];
     const locations = [...whereabouts.flatMap(({ place }) => place ?? []), ...present];
     // Of a repeated id, the last occurrence counts.
-    const ids = whereabouts.map(({ id }) => id).toReversed();
+    const ids = [
+      ...transcripts.map(({ conversationId }) => conversationId),
+      ...whereabouts.map(({ id }) => id),
+    ].toReversed();
     return new Belongings(
       {
         conversations: [...new Set(ids)].toReversed(),
@@ -88,6 +98,7 @@ export class Belongings {
         ],
         store: sdk.sessionStore,
         elsewhere,
+        journaled: transcripts,
       },
       new Set(whereabouts.flatMap(({ projectKey }) => projectKey ?? [])),
       [environment["CLAUDE_CODE_TMPDIR"], environment["TMPDIR"]].filter((folder) => folder !== undefined),

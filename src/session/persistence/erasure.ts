@@ -28,7 +28,7 @@ export interface ErasureReport {
   readonly events: number;
   /** Claude's ids of all the session's conversations, to search backups and the application's own logs by. */
   readonly conversations: readonly string[];
-  /** How many conversations had a transcript, in a file or in a session store. */
+  /** How many conversations had a transcript, in the journal, in a file or in a session store. */
   readonly transcripts: number;
   /** How many files were removed, transcripts included. */
   readonly files: number;
@@ -92,7 +92,7 @@ export async function removeBelongings(belongings: Belongings, { key, memory, id
     const transcribed = found.flatMap(({ path, conversationId }) => (path.endsWith(".jsonl") ? [conversationId] : []));
     return {
       conversations: own,
-      transcripts: new Set([...transcribed, ...stored]).size,
+      transcripts: new Set([...transcribed, ...stored, ...journaledOf(belongings, own)]).size,
       files: files + forgotten,
       left: [...leftOf(belongings, others), ...(memory ? [] : remembered.map(sharedMemory))],
     };
@@ -162,6 +162,11 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** Returns the ids of those conversations that have a transcript in the journal. */
+function journaledOf({ journaled }: Belongings, conversations: readonly string[]): string[] {
+  return journaled.flatMap(({ conversationId }) => (conversations.includes(conversationId) ? [conversationId] : []));
 }
 
 function leftOf({ store, stored, elsewhere }: Belongings, others: readonly string[]): LeftBehind[] {

@@ -8,6 +8,7 @@ import type { EventEntry } from "../../journal/model/event-entry.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
 import type { Spending } from "../../journal/model/spending.ts";
+import type { TranscriptHead } from "../../journal/model/transcript-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { SessionName } from "../../names.ts";
 import type { Belongings, KnownConversations, StoredKey } from "./belongings.ts";
@@ -99,6 +100,10 @@ async function* exported({
     yield { type: "usage", day, model, costUsd, usage };
   }
   const stored = new Set<string>();
+  for (const head of belongings.journaled) {
+    stored.add(head.conversationId);
+    yield* journaledLines(head, supervisorJournal);
+  }
   for (const transcript of belongings.storedKeys(conversations)) {
     for await (const line of storedLines(transcript, belongings.store)) {
       stored.add(transcript.sessionId);
@@ -139,6 +144,17 @@ async function* eventLines(session: string, journal: SupervisorJournal): AsyncGe
     const last = events.at(-1);
     if (last === undefined) return;
     after = last.number;
+  }
+}
+
+/** Yields a transcript in the journal. */
+async function* journaledLines(
+  { conversationId, subpath }: TranscriptHead,
+  journal: SupervisorJournal,
+): AsyncGenerator<ExportedLine, void, undefined> {
+  const key = { conversationId, ...withoutUndefined({ subpath }) };
+  for await (const lines of journal.transcriptLines(key)) {
+    for (const line of lines.split("\n")) if (line !== "") yield lineOf(conversationId, subpath, parsed(line));
   }
 }
 

@@ -20,6 +20,7 @@ import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
+import { SessionTranscripts } from "./session-transcripts.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
 import { ownTurn, turnAccepted, turnEnded } from "./turn-events.ts";
 
@@ -47,6 +48,8 @@ export class SessionJournal {
   readonly #clock: Clock;
   /** What the session sees and does. */
   readonly record: SessionRecord;
+  /** The transcripts of its conversations. */
+  readonly transcripts: SessionTranscripts;
   #sealed = false;
   /** Whether the record has been completed in this application. */
   #isComplete = false;
@@ -56,6 +59,15 @@ export class SessionJournal {
     this.#session = session;
     this.#supervisorJournal = supervisorJournal;
     this.#clock = clock;
+    const journal = this;
+    this.transcripts = new SessionTranscripts(session, {
+      get store() {
+        return supervisorJournal.transcripts;
+      },
+      get writer() {
+        return journal.#writer;
+      },
+    });
   }
 
   /** The name of the session's supervisor. */

@@ -10,6 +10,7 @@ import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { Journal, SessionExtent, SessionRecord } from "../../journal/model/journal.ts";
 import { readFault } from "../../journal/model/journal-errors.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
+import type { TranscriptKey, TranscriptStore } from "../../journal/model/transcript-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
 import type { SharedJournal } from "../../journal/shared-journal.ts";
@@ -88,12 +89,16 @@ export class SupervisorJournal {
   /** Returns the known conversations of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async conversations(key: string): Promise<KnownConversations> {
     await this.writer?.settled();
-    const [[entry], left] = await Promise.all([this.journal.sessions([key]), this.journal.conversations(key)]).catch(
-      (thrown: unknown) => {
-        throw readFault(thrown, this.journal.location);
-      },
-    );
-    return { entry, left };
+    const { journal } = this;
+    const [[entry], left, transcripts] = await Promise.all([
+      journal.sessions([key]),
+      journal.conversations(key),
+      // Also those that it received before an option forbade it.
+      journal.transcripts?.writtenBy(key),
+    ]).catch((thrown: unknown) => {
+      throw readFault(thrown, journal.location);
+    });
+    return { entry, left, transcripts };
   }
 
   /** Returns how much the journal holds of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -134,6 +139,11 @@ export class SupervisorJournal {
   async eventExtent(key: string): Promise<EventExtent | undefined> {
     await this.writer?.settled();
     return await this.journal.eventExtent(key);
+  }
+
+  /** Yields the lines of a transcript, see `TranscriptStore.lines`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async *transcriptLines(key: TranscriptKey): AsyncGenerator<string, void, undefined> {
+    yield* this.journal.transcripts?.lines(key) ?? [];
   }
 
   /** Returns a content of events. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -190,6 +200,11 @@ export class SupervisorJournal {
   get journal(): Journal {
     if (this.#opened === undefined) throw new Error("the journal is read before it is open");
     return this.#opened.journal;
+  }
+
+  /** The transcripts in the journal; undefined if it keeps none, or before it is open. */
+  get transcripts(): TranscriptStore | undefined {
+    return this.#opened?.transcripts;
   }
 
   get writer(): JournalWriter | undefined {

@@ -97,7 +97,10 @@ export class ProcessStarter {
 
   /** Everything that shapes the next process, except the conversation. */
   get shape(): Shape {
-    return { ...shapeOf(this.#context.settings), options: this.launch.sdk };
+    const { journal, settings } = this.#context;
+    const { sessionStore, spawnClaudeCodeProcess } = settings.sdk;
+    const mirrored = journal.transcripts.areKept && sessionStore === undefined && spawnClaudeCodeProcess === undefined;
+    return { ...shapeOf(settings), options: this.launch.sdk, ...(mirrored && { mirrored }) };
   }
 
   /** Claims a matching spare for the next start. @returns its slot, which `holder` now has, or undefined */
@@ -193,7 +196,11 @@ export class ProcessStarter {
       try {
         await this.#bringTranscript();
         if (this.#hasTranscriptHere) await this.#repairTranscript();
-        if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
+        if (isSummarised(this.#conversation.now)) {
+          await this.#copy(this.#conversation.now);
+          // The journal needs the copy, too.
+          await this.#bringTranscript();
+        }
         if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
         if (isBroken(this.#conversation.now) || knownEnd(this.#conversation.now).length > 0) await this.#compareEnd();
         if (isSuspect(this.#conversation.now)) await this.#lookBack();
@@ -221,13 +228,9 @@ export class ProcessStarter {
     return this.#startActivation(request, this.#context.clock);
   }
 
-  /** Moves the transcript to where the process looks for it, if Claude Code keeps it on this machine. */
+  /** Makes the transcript available where the process looks for it, if Claude Code keeps it on this machine. */
   async #bringTranscript(): Promise<void> {
-    const { sdk, environment } = this.launch;
-    if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
-    const message = await this.#conversation.bringTranscriptTo(
-      await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment),
-    );
+    const message = await this.#conversation.bringTranscriptTo(this.launch);
     if (message === undefined) return;
     throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "bad_config", message });
   }

@@ -1,0 +1,203 @@
+import { join } from "node:path";
+import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import { restoreTranscript } from "../../claude/restore-transcript.ts";
+import {
+  descriptionLine,
+  linesAfter,
+  type TranscriptFile,
+  transcriptFile,
+  transcriptFiles,
+} from "../../claude/transcript-files.ts";
+import { type TranscriptLocation, transcriptAt, transcriptFolderOf } from "../../claude/transcript-location.ts";
+import { transcriptHas } from "../../claude/transcript-search.ts";
+import { withoutUndefined } from "../../fields.ts";
+import type { JournalWriter } from "../../journal/journal-writer.ts";
+import type { TranscriptHead, TranscriptKey, TranscriptStore } from "../../journal/model/transcript-entry.ts";
+
+/**
+ * The maximum size of what waits for the journal, in characters. Beyond it, the journal receives the rest of the
+ * conversation from the transcript's file, before the next process starts.
+ */
+const MOST_PENDING = 64 * 1_024 ** 2;
+
+/** What the transcripts of a session need of its journal. */
+export interface TranscriptJournal {
+  /** The stored transcripts; undefined if the journal keeps none, or may not. */
+  readonly store: TranscriptStore | undefined;
+  /** Undefined if nothing of the session is to be written any more. */
+  readonly writer: JournalWriter | undefined;
+}
+
+/**
+ * The transcripts of a session in the journal, and their copies on this machine. A process reads and writes the copies;
+ * the journal receives every entry as it is written. Before a process resumes a conversation, both sides are made equal.
+ */
+export class SessionTranscripts {
+  readonly #session: string;
+  readonly #journal: TranscriptJournal;
+  /** The conversations whose transcript in the journal may lack something. They receive nothing more for now. */
+  readonly #incomplete = new Set<string>();
+  #pending = 0;
+  /** The last settling; they run one after the other. */
+  #settling: Promise<void> = Promise.resolve();
+
+  constructor(session: string, journal: TranscriptJournal) {
+    this.#session = session;
+    this.#journal = journal;
+  }
+
+  /** Whether the journal keeps transcripts. */
+  get areKept(): boolean {
+    return this.#journal.store !== undefined;
+  }
+
+  /** Writes what a process has appended to a transcript, together with the next changes or a moment later. */
+  append(key: TranscriptKey, entries: readonly SessionStoreEntry[]): void {
+    const { store, writer } = this.#journal;
+    if (store === undefined || writer === undefined || entries.length === 0 || this.#incomplete.has(key.conversationId))
+      return;
+    const lines = entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+    const lastUuid = entries.findLast(({ uuid }) => typeof uuid === "string")?.uuid;
+    if (this.#pending > 0 && this.#pending + lines.length > MOST_PENDING) {
+      this.#incomplete.add(key.conversationId);
+      return;
+    }
+    this.#pending += lines.length;
+    const part = { session: this.#session, ...key, lines, ...withoutUndefined({ lastUuid }) };
+    const change = { type: "transcript_appended", part } as const;
+    void writer.record([change], { session: this.#session, lazy: true }).then(
+      () => {
+        this.#pending -= lines.length;
+      },
+      () => {
+        this.#pending -= lines.length;
+        this.#incomplete.add(key.conversationId);
+      },
+    );
+  }
+
+  /** Whether the journal has a transcript of the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async has(conversationId: string): Promise<boolean> {
+    return (await this.#ownHead(conversationId)) !== undefined;
+  }
+
+  /**
+   * Makes the journal and the files at `to` equal: the journal receives what only the files have, and then the files
+   * what only the journal has. If each has something that the other lacks, the journal's are kept. No process may use
+   * the conversation.
+   *
+   * @param from where an earlier process kept the transcript, if elsewhere on this machine
+   * @param adopts whether the journal receives a conversation of which it has nothing
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`; Error of the file system
+   */
+  async settle(
+    conversationId: string,
+    {
+      from,
+      to,
+      adopts,
+    }: { readonly from?: TranscriptLocation | undefined; readonly to: TranscriptLocation; readonly adopts: boolean },
+  ): Promise<void> {
+    const { store } = this.#journal;
+    if (store === undefined) return;
+    const settled = this.#settling.then(() => this.#settle(store, conversationId, { from, to, adopts }));
+    this.#settling = settled.catch(() => {});
+    await settled;
+  }
+
+  async #settle(
+    store: TranscriptStore,
+    conversationId: string,
+    {
+      from,
+      to,
+      adopts,
+    }: { readonly from: TranscriptLocation | undefined; readonly to: TranscriptLocation; readonly adopts: boolean },
+  ): Promise<void> {
+    const { writer } = this.#journal;
+    if (writer === undefined) return;
+    this.#incomplete.add(conversationId);
+    // Without the journal, a session works on with its file; the next settling makes up for it.
+    if (writer.fault !== undefined && (await transcriptAt(conversationId, to)) !== undefined) return;
+    await writer.settled();
+    let heads = await store.of(conversationId);
+    const places = from === undefined ? [to] : [from, to];
+    for (const place of places) {
+      const file = await transcriptAt(conversationId, place);
+      const isKnown = heads.some(({ subpath }) => subpath === undefined);
+      if (file === undefined || !(isKnown || (adopts && place === to))) continue;
+      if (await this.#adopt(conversationId, file, heads)) heads = await store.of(conversationId);
+    }
+    await this.#restore(store, conversationId, to, heads);
+    this.#incomplete.delete(conversationId);
+  }
+
+  /** Writes to the journal what only the files have. Returns whether there was anything. */
+  async #adopt(conversationId: string, main: string, heads: readonly TranscriptHead[]): Promise<boolean> {
+    const own = heads.find(({ subpath }) => subpath === undefined);
+    const missing = linesAfter(main, own?.lastUuid);
+    let adopted = false;
+    const session = own?.session ?? this.#session;
+    for await (const { lines, lastUuid } of missing) {
+      // Without a message among them, they are what Claude Code repeats at each end.
+      if (own !== undefined && lastUuid === undefined && !adopted) continue;
+      await this.#write(session, { conversationId }, lines, lastUuid);
+      adopted = true;
+    }
+    if (!adopted) return false;
+    const subagents = (await transcriptFiles(main)).filter(({ subpath }) => subpath !== undefined);
+    for (const file of subagents) await this.#adoptSubagent(session, conversationId, main, file, heads);
+    return true;
+  }
+
+  async #adoptSubagent(
+    session: string,
+    conversationId: string,
+    main: string,
+    { subpath = "", path }: TranscriptFile,
+    heads: readonly TranscriptHead[],
+  ): Promise<void> {
+    const head = heads.find((one) => one.subpath === subpath);
+    const description = head === undefined ? await descriptionLine(main, subpath) : undefined;
+    if (description !== undefined) await this.#write(session, { conversationId, subpath }, description, undefined);
+    for await (const { lines, lastUuid } of linesAfter(path, head?.lastUuid)) {
+      await this.#write(session, { conversationId, subpath }, lines, lastUuid);
+    }
+  }
+
+  async #write(session: string, key: TranscriptKey, lines: string, lastUuid: string | undefined): Promise<void> {
+    const part = { session, ...key, lines, ...withoutUndefined({ lastUuid }) };
+    await this.#journal.writer?.write([{ type: "transcript_appended", part }], { session: this.#session });
+  }
+
+  /** Writes to the files what only the journal has. */
+  async #restore(
+    store: TranscriptStore,
+    conversationId: string,
+    to: TranscriptLocation,
+    heads: readonly TranscriptHead[],
+  ): Promise<void> {
+    const own = heads.find(({ subpath }) => subpath === undefined);
+    // Without a message, there is no conversation to resume.
+    if (own?.lastUuid === undefined) return;
+    const present = await transcriptAt(conversationId, to);
+    if (present !== undefined && (await transcriptHas(present, [own.lastUuid]))) return;
+    const main = present ?? join(await transcriptFolderOf(to), `${conversationId}.jsonl`);
+    // The conversation's own comes last, so that it always has the others.
+    for (const { subpath, lastUuid } of heads.toReversed()) {
+      if (subpath !== undefined && (await isIn(transcriptFile(main, subpath), lastUuid))) continue;
+      const lines = store.lines({ conversationId, ...withoutUndefined({ subpath }) });
+      await restoreTranscript(main, { lines, ...withoutUndefined({ subpath }) });
+    }
+  }
+
+  async #ownHead(conversationId: string): Promise<TranscriptHead | undefined> {
+    const heads = (await this.#journal.store?.of(conversationId)) ?? [];
+    return heads.find(({ subpath }) => subpath === undefined);
+  }
+}
+
+/** Whether a file, which may be missing, has the message. */
+async function isIn(file: string, uuid: string | undefined): Promise<boolean> {
+  return uuid !== undefined && (await transcriptHas(file, [uuid]).catch(() => false));
+}
