@@ -101,3 +101,22 @@ test("turn.events(): reports deleted events only to readers of turns that lack s
   expect(await typesOf(cut.turnId)).toEqual(["pruned", "text", "spent", "turn_ended"]);
   expect(await typesOf(whole.turnId)).toEqual(["turn_accepted", "turn_started", "text", "spent", "turn_ended"]);
 });
+
+test("session.events(): ends readers of an erased session, which see nothing of the next one of its name", async () => {
+  const fake = fakeClaude(async (turn) => {
+    for (let index = 0; index < 400; index++) await turn.text(`${turn.prompt} ${index}`);
+  });
+  const name = unique();
+  await using supervisor = await run({ fake, journal: memoryJournal() }, [{ name }]);
+  await session(name).query("first");
+  const stored = session(name).events({ after: 0, live: false });
+  const live = session(name).events({ after: 0 });
+  await Promise.all([stored.next(), live.next()]);
+  await supervisor.eraseSession(name);
+  await supervisor.startSession({ name });
+  await session(name).query("second");
+  for (const events of [stored, live]) {
+    const rest = (await collect(events)).filter((event) => event.type === "text");
+    expect(rest.filter(({ text }) => String(text).startsWith("second"))).toEqual([]);
+  }
+});

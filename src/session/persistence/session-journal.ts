@@ -396,7 +396,7 @@ export class SessionJournal {
   /** Stops all further writes, because nothing of the session is to be kept. */
   seal(): void {
     this.#sealed = true;
-    this.record.end({ drop: true });
+    this.record.erase();
   }
 
   /** Returns the latest approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */

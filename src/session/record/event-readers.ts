@@ -115,7 +115,7 @@ class Reading {
       while (!this.#hasEnded) {
         if (this.#position === undefined) {
           for await (const event of this.#stored()) yield event;
-          if (!this.#live) return;
+          if (!this.#live || this.#record.isErased) return;
           continue;
         }
         const batch = tail.read(this.#position);
@@ -159,7 +159,7 @@ class Reading {
       const page = filter === undefined ? [] : await this.#store.events({ after: seen, limit: PAGE, ...filter });
       // Some may have been deleted since the last look.
       oldest = (await this.#store.extent())?.first ?? oldest;
-      if (this.#hasEnded) return;
+      if (this.#hasEnded || this.#record.isErased) return;
       if (seen + 1 < oldest) continue;
       for (const entry of page) {
         if (entry.number > through) break;
@@ -168,7 +168,7 @@ class Reading {
         seen = entry.number;
         const event = readEvent(entry);
         if (this.#take(event)) yield event;
-        if (this.#hasEnded) return;
+        if (this.#hasEnded || this.#record.isErased) return;
       }
       // Only an empty page has nothing after it: a page of large events ends early.
       if (page.length === 0 || (page.at(-1)?.number ?? 0) > through) seen = through;

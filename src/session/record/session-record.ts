@@ -49,6 +49,7 @@ export class SessionRecord {
   readonly #lost = new Map<string | undefined, number>();
   #readers = 0;
   #rests = false;
+  #isErased = false;
 
   /** `session` is the canonical name; `now` returns the time in milliseconds since the epoch. */
   constructor(session: string, now: () => number, limits?: TailLimits) {
@@ -129,6 +130,17 @@ export class SessionRecord {
   /** How many readers there are. */
   get readers(): number {
     return this.#readers;
+  }
+
+  /** Whether the record was erased. What the journal has by now is another session's. */
+  get isErased(): boolean {
+    return this.#isErased;
+  }
+
+  /** Ends the record and its readers, because it is erased. */
+  erase(): void {
+    this.#isErased = true;
+    this.end({ drop: true });
   }
 
   /** Counts a reader, until `left`. */
