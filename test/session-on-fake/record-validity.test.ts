@@ -11,6 +11,24 @@ async function recordOf(scene: Scene, live: AsyncGenerator<SessionEvent, void, u
   return record;
 }
 
+test("session.events(): hides keys in errors and exits, and keeps what Claude saw as it was", async () => {
+  const key = "sk-very-secret-value-1";
+  await using scene = await Scene.open({
+    session: { env: { MY_TOKEN: key } },
+    script: async (turn) => {
+      if (turn.prompt === "fail") await turn.fail({ status: 400, message: `bad ${key}` });
+      else if (turn.prompt === "crash") await turn.crash({ code: 3, stderr: `oops ${key}` });
+      else await turn.toolUse("Bash", { command: "echo $MY_TOKEN" }, { result: key });
+    },
+  });
+  for (const prompt of ["fail", "crash", "show"]) await scene.session.query(prompt).catch(() => {});
+  const record = await collect(scene.session.events({ live: false }));
+  expect(JSON.stringify(record)).toContain("[hidden]");
+  expect(record.filter((event) => JSON.stringify(event).includes(key)).map(({ type }) => type)).toEqual([
+    "tool_result",
+  ]);
+});
+
 test("session.events(): every recorded event can be read again, however long its texts are", async () => {
   const long = "x".repeat(100_000);
   const task = { task_id: "t", task_type: "local_bash", description: long };
