@@ -115,7 +115,9 @@ export class LocalSupervisor {
     const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
     const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
     const turns = new TurnLimiter(settings.capacity.maxConcurrentTurns);
-    const startActivation = deps.startActivation ?? ClaudeActivation.start;
+    const start = deps.startActivation ?? ClaudeActivation.start;
+    const startActivation: StartActivation = (request, clock) =>
+      start({ ...request, mirrored: this.#journal.transcripts !== undefined }, clock);
     const spares = new Spares(settings.capacity.spares, capacity, memory, { ...deps, startActivation });
     this.#resources = {
       capacity,

@@ -14,8 +14,6 @@ export interface Launch extends Partial<ProcessSettings> {
   readonly options: SdkOptions;
   /** Whether the session's approvals decide on tools. */
   readonly approvals?: boolean;
-  /** Whether the host receives the entries of the process's transcripts. */
-  readonly mirrored?: boolean;
   /** The session's own working directory, to which its file tools are confined. */
   readonly ownDirectory?: OwnDirectory | undefined;
   readonly conversation: ConversationStart;

@@ -42,7 +42,7 @@ import { hosted, type ProcessHost } from "./process-host.ts";
 import { awaitRequiredServers } from "./required-servers.ts";
 import { hide, hideInMessage, type Secrets, secretsIn } from "./secrets.ts";
 import { giveStanding } from "./standing-permissions.ts";
-import { type MirrorTranscript, mirroring } from "./transcript-mirror.ts";
+import { isWrittenHere, type MirrorTranscript, mirroring } from "./transcript-mirror.ts";
 
 /** How long a process may take from its start to the end of the handshake. The SDK's own limit. */
 const HANDSHAKE_MS = 60_000;
@@ -57,6 +57,8 @@ export interface RunRequest extends Launch {
   /** A unique id of this activation. */
   readonly id: string;
   readonly host: ProcessHost;
+  /** Whether the host receives what the process writes to transcripts on this machine. */
+  readonly mirrored?: boolean;
   /** Aborts when the activation is no longer needed before it is up. */
   readonly signal: AbortSignal;
 }
@@ -104,11 +106,9 @@ export class ProcessRun {
     };
     const launch = { ...request, options: this.hostCalls.watch(options) };
     const given = { ...sdkBinary(), ...sdkOptions(launch, start) };
+    const isMirrored = request.mirrored === true && isWrittenHere(request.options);
     const mirror: MirrorTranscript = (key, entries) => request.host.mirrored(key, entries);
-    this.query = query({
-      prompt: this.input,
-      options: request.mirrored === true ? mirroring(given, mirror) : given,
-    });
+    this.query = query({ prompt: this.input, options: isMirrored ? mirroring(given, mirror) : given });
     const { standing } = request;
     this.#standing = Promise.all([
       standing === undefined ? undefined : giveStanding(this.query, request.options, standing),

@@ -6,6 +6,14 @@ import { homeOf } from "./transcript-location.ts";
 /** Receives the entries that a process writes to its transcripts, in order and before the result of their turn. */
 export type MirrorTranscript = (key: TranscriptKey, entries: readonly SessionStoreEntry[]) => void;
 
+/** Whether a process with these options keeps its transcripts on this machine, and nowhere else. */
+export function isWrittenHere({
+  sessionStore,
+  spawnClaudeCodeProcess,
+}: Pick<SdkOptions, "sessionStore" | "spawnClaudeCodeProcess">): boolean {
+  return sessionStore === undefined && spawnClaudeCodeProcess === undefined;
+}
+
 /** Tells Claude Code where its files are. The SDK needs it, too. */
 const CONFIG_DIR = "CLAUDE_CONFIG_DIR";
 

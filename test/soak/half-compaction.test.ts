@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { transcriptAt, transcriptLocationOf } from "../../src/claude/transcript-location.ts";
 import { Supervisor } from "../../src/index.ts";
@@ -26,7 +27,8 @@ it.each([
 ])("a compacted turn cut when %s: is resumed with the whole compaction or without it", async (_, lines) => {
   const name = unique();
   await using supervisor = await Supervisor.start([{ name, allowedTools: ["Bash"] }], {
-    journal: "memory",
+    // A journal with transcripts would restore the whole compaction.
+    journal: { sqlite: join(api.cwd, "journal.sqlite"), transcripts: "local" },
     defaults: { env: api.env, cwd: api.cwd },
   });
   const session = supervisor.session(name);

@@ -1,4 +1,4 @@
-import { mkdir, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -19,9 +19,14 @@ afterEach(async () => {
   await api.stop();
 });
 
+/** Returns a journal without transcripts, which would replace those that a test damages. */
+function withoutTranscripts(): NonNullable<SupervisorOptions["journal"]> {
+  return { sqlite: join(api.cwd, "journal.sqlite"), transcripts: "local" };
+}
+
 async function started(
   options: Omit<SessionOptions, "name"> = {},
-  { journal = "memory" }: Pick<SupervisorOptions, "journal"> = {},
+  { journal = withoutTranscripts() }: Pick<SupervisorOptions, "journal"> = {},
 ): Promise<Supervisor> {
   return await Supervisor.start([{ name, ...options }], { journal, defaults: { env: api.env, cwd: api.cwd } });
 }
@@ -53,13 +58,12 @@ async function twoTurns(session: Session): Promise<{ readonly file: string; read
 
 describe("a transcript older than the journal knows", () => {
   it("is reported when the application starts again, and continued", async () => {
-    const journal = { sqlite: join(api.cwd, "journal.sqlite") };
-    const first = await started({}, { journal });
+    const first = await started();
     const { file, before } = await twoTurns(first.session(name));
     await first.stop();
     await truncate(file, before);
 
-    const second = await started({}, { journal });
+    const second = await started();
     const session = second.session(name);
     expect(kinds(session)).toEqual(["conversation_behind"]);
     expect(await second.health()).toMatchObject({ status: "degraded" });
@@ -69,7 +73,7 @@ describe("a transcript older than the journal knows", () => {
     await second.stop();
 
     // The journal has adopted the continued transcript.
-    await using third = await started({}, { journal });
+    await using third = await started();
     expect(await third.health()).toMatchObject({ status: "healthy" });
   });
 
@@ -141,9 +145,37 @@ describe("a transcript older than the journal knows", () => {
   });
 });
 
+describe("a damaged transcript that the journal has, too", () => {
+  it("is written again before the next process reads it", async () => {
+    const journal = { sqlite: join(api.cwd, "journal.sqlite") };
+    const first = await started({}, { journal });
+    const { file, before } = await twoTurns(first.session(name));
+    await first.stop();
+    await truncate(file, before);
+
+    await using second = await started({}, { journal });
+    const session = second.session(name);
+    await session.query("three");
+    await session.hibernate();
+    await truncate(file, before + 100);
+    await session.query("four");
+    const { pid } = session.status();
+    if (pid === undefined) throw new Error("no process");
+    await rm(file);
+    process.kill(pid, "SIGKILL");
+    await session.query("five");
+    await session.hibernate();
+    await writeFile(file, "\0".repeat(4_096));
+    expect(await session.history()).toHaveLength(10);
+    await session.query("six");
+    expect(asked()).toEqual(["one", "two", "three", "four", "five", "six"]);
+    expect(kinds(session)).toEqual([]);
+  });
+});
+
 describe("an intact transcript", () => {
   it("is not reported as older after a crash, a hibernation, a compaction or a cut turn", async () => {
-    await using supervisor = await started();
+    await using supervisor = await started({}, { journal: "memory" });
     const session = supervisor.session(name);
     const crash = async (): Promise<void> => {
       const { pid } = session.status();

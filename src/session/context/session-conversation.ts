@@ -6,6 +6,7 @@ import type { Wakeup } from "../../claude/messages/wakeups.ts";
 import type { ReportedMode } from "../../claude/permission-mode.ts";
 import type { StoreKey } from "../../claude/steady-store.ts";
 import { type TranscriptLocation, transcriptLocationOf } from "../../claude/transcript-location.ts";
+import { isWrittenHere } from "../../claude/transcript-mirror.ts";
 import type { TranscriptSource } from "../../claude/transcripts.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import {
@@ -124,7 +125,7 @@ export class SessionConversation {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`; Error of the file system
    */
   async bringTranscriptTo({ sdk, environment }: TranscriptSource): Promise<string | undefined> {
-    if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return undefined;
+    if (!isWrittenHere(sdk)) return undefined;
     const location = await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment);
     const before = this.#location;
     const moves = before !== undefined && !isDeepStrictEqual(before, location);

@@ -46,11 +46,6 @@ export class SessionTranscripts {
     this.#journal = journal;
   }
 
-  /** Whether the journal keeps transcripts. */
-  get areKept(): boolean {
-    return this.#journal.store !== undefined;
-  }
-
   /** Writes what a process has appended to a transcript, together with the next changes or a moment later. */
   append(key: TranscriptKey, entries: readonly SessionStoreEntry[]): void {
     const { store, writer } = this.#journal;

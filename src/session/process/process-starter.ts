@@ -17,6 +17,7 @@ import { messageOf, startError } from "../../claude/process-run.ts";
 import { nameLeaf, staleLeafOf } from "../../claude/resumed-leaf.ts";
 import { steadyStore } from "../../claude/steady-store.ts";
 import { transcriptAt, transcriptLocationOf } from "../../claude/transcript-location.ts";
+import { isWrittenHere } from "../../claude/transcript-mirror.ts";
 import { transcriptHasOneOf } from "../../claude/transcripts.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
@@ -97,10 +98,7 @@ export class ProcessStarter {
 
   /** Everything that shapes the next process, except the conversation. */
   get shape(): Shape {
-    const { journal, settings } = this.#context;
-    const { sessionStore, spawnClaudeCodeProcess } = settings.sdk;
-    const mirrored = journal.transcripts.areKept && sessionStore === undefined && spawnClaudeCodeProcess === undefined;
-    return { ...shapeOf(settings), options: this.launch.sdk, ...(mirrored && { mirrored }) };
+    return { ...shapeOf(this.#context.settings), options: this.launch.sdk };
   }
 
   /** Claims a matching spare for the next start. @returns its slot, which `holder` now has, or undefined */
@@ -240,9 +238,7 @@ export class ProcessStarter {
    * fork source's.
    */
   get #hasTranscriptHere(): boolean {
-    const { sessionStore, spawnClaudeCodeProcess } = this.#context.settings.sdk;
-    const isHere = sessionStore === undefined && spawnClaudeCodeProcess === undefined;
-    return isHere && this.#conversation.now.kind !== "new";
+    return isWrittenHere(this.#context.settings.sdk) && this.#conversation.now.kind !== "new";
   }
 
   /**
