@@ -146,6 +146,7 @@ export type {
   AcceptedTurn,
   EndedTurnState,
   PromptKind,
+  StoredPromptKind,
   TurnEntry,
   TurnEntryState,
   TurnQuery,
@@ -184,11 +185,25 @@ export type {
 export type { HistoryOptions } from "./session/conversation/history.ts";
 export type { Budget, BudgetStatus } from "./session/options/budget.ts";
 export { type Command, command } from "./session/options/command.ts";
+export { fileBlock } from "./session/options/file-block.ts";
 export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
 export type { Isolate } from "./session/options/isolation.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options/options.ts";
 export type { OutputSchema } from "./session/options/output-schema.ts";
 export type { Prompt } from "./session/options/prompt.ts";
+export type {
+  DocumentBlock,
+  DocumentContent,
+  ImageBlock,
+  ImageData,
+  ImageMediaType,
+  PdfData,
+  PromptBlock,
+  TextBlock,
+  TextData,
+  UploadedSource,
+  UrlSource,
+} from "./session/options/prompt-block.ts";
 export type { RegisteredName } from "./session/options/registered-name.ts";
 export type { TurnOptions } from "./session/options/turn-options.ts";
 export type { EraseOptions, ErasureReport, LeftBehind } from "./session/persistence/erasure.ts";

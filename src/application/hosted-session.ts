@@ -13,6 +13,7 @@ import type { Approval } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import type { Prompt } from "../session/options/prompt.ts";
+import type { PromptBlock } from "../session/options/prompt-block.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
 import type { EraseOptions } from "../session/persistence/erasure.ts";
@@ -146,9 +147,10 @@ function pending(session: Session, id: unknown): Approval | undefined {
   return session.approvals().find((approval) => approval.id === id);
 }
 
-/** Returns the prompt, or the command, of a turn that another node asks for. */
-function promptOf({ prompt, command: call }: TurnAsked): Prompt {
-  return call === undefined ? prompt : command(call.name, call.args);
+/** Returns the prompt of a turn that another node asks for. The session checks it. */
+function promptOf({ prompt, blocks, command: call }: TurnAsked): Prompt {
+  if (call !== undefined) return command(call.name, call.args);
+  return blocks === undefined ? prompt : (blocks as readonly PromptBlock[]);
 }
 
 /** Returns the options of a turn that another node asks for, without its idempotency key, which pools refuse. */

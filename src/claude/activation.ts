@@ -51,10 +51,11 @@ export interface Activation {
    * Sends a prompt to the process.
    *
    * @param uuid the id of the prompt in the transcript, and in the messages that answer it
+   * @param prompt a text, or content blocks of the Messages API
    * @param verbatim whether to send the text as it is; otherwise Claude Code attaches files that it names, and runs
    * commands
    */
-  send(uuid: string, prompt: string, verbatim: boolean): void;
+  send(uuid: string, prompt: string | readonly object[], verbatim: boolean): void;
 
   /** Asks the process to stop its turn. The turn's result follows as a message. @throws CastellanError as `request` */
   interrupt(): Promise<void>;

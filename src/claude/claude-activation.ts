@@ -79,8 +79,10 @@ export class ClaudeActivation implements Activation {
   }
 
   /** With the lowest priority, a prompt that arrives during Claude Code's own work waits instead of joining it. */
-  send(uuid: string, prompt: string, verbatim: boolean): void {
-    const message = { role: "user" as const, content: prompt };
+  send(uuid: string, prompt: string | readonly object[], verbatim: boolean): void {
+    // The session has checked the blocks.
+    const content = prompt as SDKUserMessage["message"]["content"];
+    const message = { role: "user" as const, content };
     this.#run.input.push({
       type: "user",
       message,

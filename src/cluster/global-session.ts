@@ -219,7 +219,7 @@ export class GlobalSession extends RemoteSessionControls {
 
   #ask<Structured>(prompt: Prompt, options: TurnOptions<Structured>, messages: boolean): GlobalTurn {
     // The session's node checks everything else: it knows the options.
-    const { text, command: call } = readPrompt(prompt, this.#who);
+    const { text, command: call, blocks } = readPrompt(prompt, this.#who);
     const checked = checkTurnOptions(options, `turn of ${this.#who}`);
     const { timeout: timeoutMs, queueTimeout: queueTimeoutMs, signal, outputSchema: output } = checked;
     const { whenBusy, verbatimPrompts, metadata } = checked;
@@ -230,8 +230,9 @@ export class GlobalSession extends RemoteSessionControls {
       const message = `${this.#who}: the turn was cancelled before it was sent.`;
       throw new CastellanError("TURN_CANCELLED", message, { details: { turnId }, cause: signal.reason });
     }
+    const content = blocks === undefined ? { prompt: text } : { prompt: "", blocks };
     const own = { timeoutMs, queueTimeoutMs, whenBusy, verbatimPrompts, metadata };
-    const ask = { prompt: text, command: call, idempotencyKey, ...own };
+    const ask = { ...content, command: call, idempotencyKey, ...own };
     return this.#reach.turn({ key: this.#key, turnId, ask, messages, output, signal });
   }
 

@@ -33,7 +33,8 @@ export function submitToPool<Structured>(
   const { key, ...own } = options;
   validate(keyedSchema, { key }, `turn of ${server.who}`);
   const settings = turnSettings(own, server.common);
-  promptText(prompt, settings.verbatimPrompts, server.who);
+  // The caller may change its blocks while the turn waits.
+  const { blocks } = promptText(prompt, settings.verbatimPrompts, server.who);
   const problems = problemsOf(settings);
   if (problems.length > 0) throw invalidOptions(`turn of ${server.who}`, problems);
   const { timeoutMs = Number.POSITIVE_INFINITY, queueTimeoutMs, whenBusy, signal } = settings;
@@ -51,7 +52,7 @@ export function submitToPool<Structured>(
     grant: (member) => {
       const leftMs = Math.max(1, timeoutMs - (clock.monotonic() - since));
       const rest = timeoutMs === Number.POSITIVE_INFINITY ? own : { ...own, timeout: leftMs };
-      assign(server, turn, member, prompt, rest);
+      assign(server, turn, member, blocks ?? prompt, rest);
     },
     refuse: (error) => turn.fail(error),
     cancelled: (reason) => turn.fail(withdrawnError(server.settings.name, id, reason)),

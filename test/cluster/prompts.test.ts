@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { connect } from "../../src/connect.ts";
 import { command, global, pool, Supervisor, template } from "../../src/index.ts";
-import { fakeClaude } from "../../src/testing/index.ts";
+import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
+import { document, image } from "../session/prompt-contents.ts";
 import { failure } from "../session-on-fake/scene.ts";
 
 let server: PostgresServer;
@@ -18,7 +19,12 @@ afterAll(async () => {
 /** Returns a cluster of one node at a time, and a client. `blocked` keeps processes from starting. */
 function place() {
   const state = { blocked: false };
-  const fake = fakeClaude((turn) => turn.text(`${turn.verbatim ? "text" : "typed"}: ${turn.prompt}`), {
+  const sent: unknown[] = [];
+  const tell: FakeScript = async (turn) => {
+    sent.push(turn.message.message.content);
+    await turn.text(`${turn.verbatim ? "text" : "typed"}: ${turn.prompt}`);
+  };
+  const fake = fakeClaude(tell, {
     commands: ["greet"],
     startup: () => (state.blocked ? new Promise(() => {}) : undefined),
   });
@@ -40,7 +46,7 @@ function place() {
   };
   const client = connect({ ...database, secret, patience: "20s" });
   onTestFinished(() => client.close());
-  return { state, fake, client, start };
+  return { state, fake, client, start, sent };
 }
 
 test("global sessions and pools: send prompts verbatim, and run commands by name", async () => {
@@ -94,4 +100,32 @@ test("waiting turns of a global session: keep how their prompts are interpreted 
   const turns = await Promise.all(ids.map((id) => chat.turn(id)));
   const replies = await Promise.all(turns.map((turn) => turn?.result()));
   expect(replies.map((reply) => reply?.text)).toEqual(["text: /one", "typed: /two", "typed: /greet Ada"]);
+});
+
+test("global sessions and pools: send content blocks, also those that wait for the next owner", async () => {
+  const { state, client, start, sent } = place();
+  const first = await start();
+  const chat = client.session(global(["chat", 3]));
+  // The largest prompt: 20 million characters.
+  const text = { type: "text", text: "Compare" } as const;
+  const largest = [text, document(14_900_000)];
+  const blocks = [text, image];
+  expect((await chat.query(largest)).text).toBe("text: Compare");
+  expect((await first.query(global("crew"), largest)).text).toBe("text: Compare");
+  await client.query(global("crew"), blocks, { verbatimPrompts: false });
+  await chat.query(blocks, { idempotencyKey: "k" });
+  await chat.query(blocks, { idempotencyKey: "k" });
+  expect(sent).toEqual([largest, largest, blocks, blocks]);
+  await failure(chat.query([image], { idempotencyKey: "k" }), "INVALID_OPTIONS");
+  const error = await failure(chat.enqueue([image, { type: "text", text: "" }]), "INVALID_OPTIONS");
+  expect(error.details.problems.map(({ field }) => field)).toEqual(["prompt.1.text"]);
+
+  state.blocked = true;
+  const other = client.session(global(["chat", 4]));
+  const ids = [await other.enqueue(blocks), await other.enqueue(blocks.toReversed())];
+  await first.stop();
+  state.blocked = false;
+  await start();
+  for (const id of ids) expect((await (await other.turn(id))?.result())?.text).toBe("text: Compare");
+  expect(sent.slice(4)).toEqual([blocks, blocks.toReversed()]);
 });

@@ -33,8 +33,10 @@ export interface TurnRequest {
 
 /** The input of a turn. The same key means the same turn. */
 export interface TurnAsked {
-  /** For a command: the line that Claude Code receives. */
+  /** For a command: the line that Claude Code receives. Empty for `blocks`, so that an earlier release refuses the turn. */
   readonly prompt: string;
+  /** The content blocks of the prompt, if it is not a text. */
+  readonly blocks?: readonly unknown[] | undefined;
   /** The command, if the turn is one. */
   readonly command?: { readonly name: string; readonly args: string } | undefined;
   readonly verbatimPrompts?: boolean | undefined;

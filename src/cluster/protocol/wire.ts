@@ -32,6 +32,8 @@ const turnRequest = z.looseObject({
   ask: z
     .looseObject({
       prompt: z.string(),
+      /** The session checks them. */
+      blocks: z.array(z.unknown()).exactOptional(),
       command: z.looseObject({ name: z.string(), args: z.string() }).exactOptional(),
       verbatimPrompts: z.boolean().exactOptional(),
       idempotencyKey: z.string(),

@@ -1,5 +1,5 @@
 import type { JsonObject } from "./session-entry.ts";
-import type { PromptKind } from "./turn-entry.ts";
+import type { StoredPromptKind } from "./turn-entry.ts";
 
 /** A prompt that waits outside of any session, and becomes a turn later: of a member of a pool, or of a session. */
 export interface JobEntry {
@@ -9,7 +9,7 @@ export interface JobEntry {
   readonly session: string;
   readonly prompt: string;
   /** Default `"text"`. */
-  readonly promptKind?: PromptKind;
+  readonly promptKind?: StoredPromptKind;
   /** When it may become a turn, in milliseconds since the epoch. */
   readonly dueAt: number;
   /** In milliseconds since the epoch. */

@@ -13,15 +13,19 @@ export type EndedTurnState = "completed" | "failed" | "interrupted" | "cancelled
  */
 export type PromptKind = "text" | "command" | "typed";
 
+/** As {@link PromptKind}; `…_json`: the prompt is JSON, either content blocks or a text. */
+export type StoredPromptKind = PromptKind | `${PromptKind}_json`;
+
 /** A turn as it is accepted. */
 export interface AcceptedTurn {
   /** Unique in the journal. */
   readonly id: string;
   /** Canonical name of the session. */
   readonly session: string;
+  /** Opaque to the journal. */
   readonly prompt: string;
   /** Default `"text"`. */
-  readonly promptKind?: PromptKind;
+  readonly promptKind?: StoredPromptKind;
   /** Position among the queued turns of the session; the lowest runs first. */
   readonly position: number;
   /** Whether a caller was told that the turn is on disk, and will come back for it. */

@@ -6,7 +6,7 @@ import type { JobEntry } from "../model/job-entry.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
 import { labelsOf } from "../model/session-list.ts";
 import { fromText } from "../model/stored-text.ts";
-import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
+import type { StoredPromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry } from "../model/usage-entry.ts";
 
 /* The columns and rows of the journal's tables. A null column is a missing property. */
@@ -60,7 +60,7 @@ export interface TurnRow {
   readonly id: string;
   readonly session: string;
   readonly prompt: string;
-  readonly prompt_kind: PromptKind | null;
+  readonly prompt_kind: StoredPromptKind | null;
   readonly position: number;
   readonly durable: boolean;
   readonly timeout_ms: number | null;
@@ -128,7 +128,7 @@ export interface JobRow {
   readonly id: string;
   readonly session: string;
   readonly prompt: string;
-  readonly prompt_kind: PromptKind | null;
+  readonly prompt_kind: StoredPromptKind | null;
   readonly due_at: number;
   readonly created_at: number;
   readonly terms: JsonObject;

@@ -10,7 +10,7 @@ import type { JsonObject, SessionDescription, SessionEntry } from "../model/sess
 import { labelsOf } from "../model/session-list.ts";
 import { fromText } from "../model/stored-text.ts";
 import type { TranscriptHead } from "../model/transcript-entry.ts";
-import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
+import type { StoredPromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
 import type { UsageEntry } from "../model/usage-entry.ts";
 import { type Checked, expectedOf } from "./sqlite-checksum.ts";
 import type { Row } from "./sqlite-messages.ts";
@@ -74,7 +74,7 @@ export function turnOf(row: Row): TurnEntry {
     id: text(row["id"]),
     session: text(row["session"]),
     prompt: text(row["prompt"]),
-    ...(row["prompt_kind"] === null ? {} : { promptKind: text(row["prompt_kind"]) as PromptKind }),
+    ...(row["prompt_kind"] === null ? {} : { promptKind: text(row["prompt_kind"]) as StoredPromptKind }),
     position: Number(row["position"]),
     durable: row["durable"] === 1,
     ...(row["timeout_ms"] === null ? {} : { timeoutMs: Number(row["timeout_ms"]) }),
@@ -111,7 +111,7 @@ export function jobOf(row: Row): JobEntry {
     id: text(row["id"]),
     session: text(row["session"]),
     prompt: text(row["prompt"]),
-    ...(row["prompt_kind"] === null ? {} : { promptKind: text(row["prompt_kind"]) as PromptKind }),
+    ...(row["prompt_kind"] === null ? {} : { promptKind: text(row["prompt_kind"]) as StoredPromptKind }),
     dueAt: Number(row["due_at"]),
     createdAt: Number(row["created_at"]),
     terms: json(row["terms"]),

@@ -1,31 +1,42 @@
 import type { PromptKind } from "../../journal/model/turn-entry.ts";
 import { type Command, type CommandCall, commandCallOf, commandText, mentionIn, typedCommand } from "./command.ts";
+import type { PromptBlock } from "./prompt-block.ts";
+import { checkBlocks, LONGEST_PROMPT, textOf } from "./prompt-blocks.ts";
 import { invalidOptions } from "./validation.ts";
 
-/** A session's input: text, or a command of Claude Code, see {@link command}. */
-export type Prompt = string | Command;
+/**
+ * A session's input: text, content blocks as in the Messages API, or a command of Claude Code, see {@link command}. It may
+ * have 20 million characters, base64 included.
+ */
+export type Prompt = string | readonly PromptBlock[] | Command;
 
-/** A prompt in the form that its turn stores. */
+/** A prompt in the form that its turn has. */
 export interface PromptText {
-  /** For a command, the line that Claude Code accepts. */
+  /** For a command, the line that Claude Code accepts; for blocks, their texts. */
   readonly text: string;
   readonly kind: PromptKind;
+  /** Frozen. Left out if the prompt is a text or a command. */
+  readonly blocks?: readonly PromptBlock[];
 }
 
-/** The longest prompt, in characters. The API accepts requests up to 32 MB; models read less. */
-const LONGEST_PROMPT = 20_000_000;
+/** A prompt of the right form. */
+interface ReadPrompt extends Omit<PromptText, "kind"> {
+  readonly command: CommandCall | undefined;
+}
 
 /**
- * Returns the text and the command of a prompt without checking what the text contains.
+ * Returns the parts of a prompt without checking what its text contains.
  *
- * @throws CastellanError `INVALID_OPTIONS` if it is not a prompt
+ * @throws CastellanError `INVALID_OPTIONS` if it is not a prompt. Names the block, if one is invalid
  */
-export function readPrompt(
-  prompt: unknown,
-  who: string,
-): { readonly text: string; readonly command: CommandCall | undefined } {
+export function readPrompt(prompt: unknown, who: string): ReadPrompt {
+  if (Array.isArray(prompt)) {
+    const checked = checkBlocks(prompt);
+    if ("problems" in checked) throw invalidOptions(`turn of ${who}`, checked.problems);
+    return { text: textOf(checked.blocks), command: undefined, blocks: checked.blocks };
+  }
   const command = commandCallOf(prompt);
-  return { text: checked(command === undefined ? prompt : commandText(command), who), command };
+  return { text: checkedText(command === undefined ? prompt : commandText(command), who), command };
 }
 
 /**
@@ -35,12 +46,13 @@ export function readPrompt(
  * @throws CastellanError `INVALID_OPTIONS` if it is not a prompt, or uses a feature that prompts may not use
  */
 export function promptText(prompt: unknown, verbatim: boolean, who: string): PromptText {
-  const { text, command: call } = readPrompt(prompt, who);
-  if (call === undefined && verbatim) return { text, kind: "text" };
-  const name = call?.name ?? typedCommand(text);
+  const { command: call, ...content } = readPrompt(prompt, who);
+  const { text } = content;
+  if (call === undefined && verbatim) return { ...content, kind: "text" };
+  const name = call?.name ?? typedCommand(typedText(content));
   const controlled = name === undefined ? undefined : controlledCommand(name);
   if (controlled !== undefined) throw refused(who, controlled);
-  if (call === undefined) return { text, kind: "typed" };
+  if (call === undefined) return { ...content, kind: "typed" };
   const mention = verbatim ? mentionIn(call.args) : undefined;
   if (mention !== undefined) {
     const why = `the arguments of \`/${call.name}\` contain ${JSON.stringify(mention)}, which Claude Code would expand to a file, a resource or an agent`;
@@ -49,11 +61,18 @@ export function promptText(prompt: unknown, verbatim: boolean, who: string): Pro
   return { text, kind: "command" };
 }
 
+/** Returns the part of a prompt in which Claude Code looks for commands and files: the last block, if it is a text. */
+function typedText({ text, blocks }: Pick<PromptText, "text" | "blocks">): string {
+  if (blocks === undefined) return text;
+  const last = blocks.at(-1);
+  return last?.type === "text" ? last.text : "";
+}
+
 /** Returns a text prompt that is neither empty nor too long. @throws CastellanError `INVALID_OPTIONS` */
-function checked(prompt: unknown, who: string): string {
+function checkedText(prompt: unknown, who: string): string {
   if (typeof prompt !== "string") {
-    const given = prompt === null ? "null" : Array.isArray(prompt) ? "an array" : `a value of type ${typeof prompt}`;
-    throw refused(who, `expected text; got ${given}`);
+    const given = prompt === null ? "null" : `a value of type ${typeof prompt}`;
+    throw refused(who, `expected text, or an array of content blocks; got ${given}`);
   }
   // Check the length first: reading the characters of a concatenated string copies it.
   if (prompt.length > LONGEST_PROMPT) {

@@ -21,8 +21,9 @@ import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
 import { SessionTranscripts } from "./session-transcripts.ts";
+import { promptIn, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
-import { ownTurn, turnAccepted, turnEnded } from "./turn-events.ts";
+import { acceptanceOf, ownTurn, turnAccepted, turnEnded } from "./turn-events.ts";
 
 const NEVER: Promise<never> = new Promise(() => {});
 
@@ -121,13 +122,13 @@ export class SessionJournal {
 
   /** Resolves once the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async accept(record: TurnRecord): Promise<void> {
-    const { id, prompt, promptKind, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, metadata } = record;
+    const { id, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, metadata } = record;
     const rest = {
-      ...(promptKind === "text" ? {} : { promptKind }),
+      ...storedPrompt(record),
       ...withoutUndefined({ timeoutMs, metadata }),
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
-    const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...rest };
+    const turn = { id, session: this.#session, position, durable, acceptedAt, ...rest };
     await this.#write({ type: "turn_accepted", turn }, durable);
     // Only now: a number cannot be taken back if the journal rejects the turn.
     if (!record.left) void this.#put([], this.#acceptedOnce(record));
@@ -137,7 +138,7 @@ export class SessionJournal {
   #acceptedOnce(record: TurnRecord): EventDraft[] {
     if (record.isInRecord) return [];
     record.isInRecord = true;
-    return [turnAccepted(record)];
+    return [acceptanceOf(record)];
   }
 
   withdraw({ id }: TurnRecord): void {
@@ -276,7 +277,7 @@ export class SessionJournal {
   unpromptedBegan(record: TurnRecord): void {
     record.isInRecord = true;
     record.submitted = true;
-    void this.#put([], [turnAccepted(record), { type: "turn_started", turnId: record.id, attempt: 1 }]);
+    void this.#put([], [acceptanceOf(record), { type: "turn_started", turnId: record.id, attempt: 1 }]);
   }
 
   async unpromptedEnded(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
@@ -330,7 +331,7 @@ export class SessionJournal {
     for (const turn of unfinished) {
       const query = { turn: turn.id, types: ["turn_accepted"], limit: 1 };
       const [accepted] = isNew ? [] : await this.events(query);
-      if (accepted === undefined) missing.push(turnAccepted(turn));
+      if (accepted === undefined) missing.push(turnAccepted({ ...turn, origin: "caller" }, promptIn(turn)));
     }
     for (const turn of isNew ? [] : await this.#startedLast(this.record.last + 1)) {
       if (isUnfinished.has(turn)) continue;

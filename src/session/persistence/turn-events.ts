@@ -2,28 +2,27 @@ import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
-import type { AcceptedTurn, EndedTurnState, PromptKind } from "../../journal/model/turn-entry.ts";
+import type { AcceptedTurn, EndedTurnState } from "../../journal/model/turn-entry.ts";
+import type { PromptText } from "../options/prompt.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 
 /** Returns the event of an accepted turn. Without a caller there is no prompt. */
-export function turnAccepted({
-  id: turnId,
-  origin = "caller",
-  prompt,
-  promptKind = "text",
-  metadata,
-}: {
-  readonly id: string;
-  readonly origin?: TurnOrigin;
-  readonly prompt: string;
-  readonly promptKind?: PromptKind | undefined;
-  readonly metadata?: JsonObject | undefined;
-}): EventDraft {
-  const asked = origin === "caller" ? { prompt, promptKind } : {};
-  return { type: "turn_accepted", turnId, origin, ...asked, ...withoutUndefined({ metadata }) };
+export function turnAccepted(
+  { id: turnId, origin, metadata }: Pick<TurnRecord, "id" | "origin"> & { readonly metadata?: JsonObject | undefined },
+  { text, kind, blocks }: PromptText,
+): EventDraft {
+  const accepted = { type: "turn_accepted", turnId, origin, ...withoutUndefined({ metadata }) } as const;
+  if (origin !== "caller") return accepted;
+  return { ...accepted, ...(blocks === undefined ? { prompt: text } : jsonOf({ blocks })), promptKind: kind };
+}
+
+/** Returns the event of an accepted turn. */
+export function acceptanceOf(record: TurnRecord): EventDraft {
+  const { prompt: text, promptKind: kind, promptBlocks: blocks } = record;
+  return turnAccepted(record, { text, kind, ...withoutUndefined({ blocks }) });
 }
 
 /** Returns the events of a turn's end: what it had shown of unfinished blocks, and the end. */

@@ -40,6 +40,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
   turn_accepted: z.looseObject({
     origin: z.enum(["caller", "task", "schedule"]),
     prompt: text.exactOptional(),
+    blocks: json.exactOptional(),
     promptKind: z.enum(["text", "command", "typed"]).exactOptional(),
     metadata: z.custom<JsonObject>((value) => typeof value === "object" && value !== null).exactOptional(),
   }),

@@ -19,10 +19,12 @@ export type EventJson = Json;
 
 /** The fields of each type of recorded event, besides those that all have. */
 export interface RecordedEventFields {
-  /** A turn was accepted. `prompt` is left out if Claude Code begins the turn by itself. */
+  /** A turn was accepted. Without `prompt` and `blocks`, Claude Code begins it by itself. */
   turn_accepted: {
     readonly origin: TurnOrigin;
     readonly prompt?: EventText;
+    /** In place of `prompt`, if the prompt has content blocks. */
+    readonly blocks?: EventJson;
     readonly promptKind?: PromptKind;
     /** The caller's own data. */
     readonly metadata?: JsonObject;

@@ -9,6 +9,7 @@ import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/turn-entry.ts";
+import type { PromptBlock } from "../options/prompt-block.ts";
 import type { EventPosition } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply, TurnEnd } from "./reply.ts";
@@ -26,6 +27,8 @@ export interface TurnRequest {
   readonly promptId?: string | undefined;
   /** Default `"text"`. */
   readonly promptKind?: PromptKind | undefined;
+  /** Left out if the prompt is a text. */
+  readonly promptBlocks?: readonly PromptBlock[] | undefined;
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;
   /** Whether a caller may come back for it, also after a restart of the application. */
@@ -61,8 +64,10 @@ type AdoptedOptions = Pick<TurnRequest, "timeoutMs" | "metadata" | "promptId">;
 /** A turn as its session sees it. Callers get a `Turn`. */
 export class TurnRecord {
   readonly id: string;
-  /** Empty if Claude Code began the turn by itself. */
+  /** The texts of a prompt of blocks. Empty if Claude Code began the turn by itself. */
   readonly prompt: string;
+  /** The content of the prompt, if it is more than a text. */
+  readonly promptBlocks: readonly PromptBlock[] | undefined;
   readonly origin: TurnOrigin;
   readonly promptKind: PromptKind;
   /** Parses a structured answer. */
@@ -123,6 +128,7 @@ export class TurnRecord {
     this.prompt = prompt;
     this.origin = request.origin ?? "caller";
     this.promptKind = request.promptKind ?? "text";
+    this.promptBlocks = request.promptBlocks;
     this.output = request.output;
     this.metadata = request.metadata;
     this.promptId = request.promptId;

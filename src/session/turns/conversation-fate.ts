@@ -14,6 +14,8 @@ export interface FinishedTurn {
   readonly refusal: ContentRefusal | undefined;
   readonly compaction: Compaction["state"] | undefined;
   readonly prompt: string;
+  /** Whether the prompt has content besides its text. Default `false`. */
+  readonly hasBlocks?: boolean;
 }
 
 /** The turn's fate, and whether earlier content has to go too. */
@@ -48,10 +50,10 @@ export function fateOf({ answered, touched, displaced, refusal, ...request }: Fi
 /** Whether the rejected content cannot have come with the prompt. */
 function isOfEarlier(
   refusal: ContentRefusal,
-  { compaction, prompt }: Pick<FinishedTurn, "compaction" | "prompt">,
+  { compaction, prompt, hasBlocks = false }: Pick<FinishedTurn, "compaction" | "prompt" | "hasBlocks">,
 ): boolean {
   // A path after an @ may have included a file.
-  const isPlain = prompt.length < SHORT && !prompt.includes("@");
+  const isPlain = !hasBlocks && prompt.length < SHORT && !prompt.includes("@");
   switch (refusal) {
     case "structure":
       return true;

@@ -360,7 +360,11 @@ export class Dispatcher {
     record.started();
     this.#signal({ type: "turn_started" });
     publish("castellan:turn:begin", () => this.#beginningOf(record, uuid));
-    activation.send(uuid, record.prompt, record.promptKind !== "command" && record.promptKind !== "typed");
+    activation.send(
+      uuid,
+      record.promptBlocks ?? record.prompt,
+      record.promptKind !== "command" && record.promptKind !== "typed",
+    );
   }
 
   #beginningOf(record: TurnRecord, promptId: string): CastellanEvents["castellan:turn:begin"] {

@@ -1,7 +1,7 @@
 import { CastellanError } from "../../errors.ts";
 import { publish } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
-import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/turn-entry.ts";
+import type { EndedTurnState, TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
 import type { Signal } from "../context/session-signal.ts";
@@ -10,6 +10,7 @@ import type { TurnCut } from "../conversation/settlement.ts";
 import type { PromptText } from "../options/prompt.ts";
 import type { TurnSettings } from "../options/turn-options.ts";
 import { invalidOptions } from "../options/validation.ts";
+import { isOf, isSame, promptIn } from "../persistence/stored-prompt.ts";
 import { shownIn } from "../streams/kept-shown.ts";
 import type { Reply } from "../streams/reply.ts";
 import { endOf } from "../streams/turn-end.ts";
@@ -66,7 +67,7 @@ export class Intake {
    * turn has its key
    */
   accept(
-    { text: prompt, kind: promptKind }: PromptText,
+    asked: PromptText,
     settings: TurnSettings,
     durable: boolean,
     blocker?: CastellanError,
@@ -76,13 +77,16 @@ export class Intake {
     const keyed = idempotencyKey !== undefined;
     const id = keyed ? keyedTurnId(this.#context.settings.key, idempotencyKey) : freshId;
     const present = this.#kept.find(id);
-    if (present !== undefined) return this.#same(present, prompt, promptKind);
+    if (present !== undefined) {
+      if (isSame(present, asked)) return present;
+      throw this.#otherPrompt();
+    }
     const refusal = blocker ?? this.#refusal(whenBusy);
     if (refusal !== undefined && !keyed) throw refusal;
     const { clock } = this.#context;
     const times = { acceptedAt: clock.now(), since: clock.monotonic() };
-    const request = { ...settings, promptKind, durable: durable || keyed, ...times };
-    const record = this.#record(id, prompt, request);
+    const request = { ...settings, durable: durable || keyed, ...times };
+    const record = this.#record(id, asked, request);
     if (signal?.aborted) throw cancelled(this.#context.who, record, signal.reason);
     if (refusal !== undefined) {
       void this.#recallOr(record, refusal);
@@ -122,7 +126,7 @@ export class Intake {
 
   /** Returns the record of a journal's turn. A caller may have asked for it by its key before it was loaded. */
   #recordOf(entry: TurnEntry): TurnRecord {
-    const { id, prompt, promptKind = "text", position, durable, timeoutMs, acceptedAt, attempts } = entry;
+    const { id, position, durable, timeoutMs, acceptedAt, attempts } = entry;
     const { metadata, promptId } = entry;
     const { clock, settings } = this.#context;
     const { output, queueTimeout: usual } = settings;
@@ -132,15 +136,15 @@ export class Intake {
     const early = this.#kept.find(id);
     if (early !== undefined) {
       this.#mailbox.remove(early);
-      if (!early.ended && early.prompt === prompt && early.promptKind === promptKind) {
+      if (!early.ended && isOf(entry, early)) {
         early.adopt({ durable, position, attempts, metadata, promptId, ...times });
         return early;
       }
       this.#kept.forget(early);
       if (!early.ended) early.leave(this.#otherPrompt());
     }
-    const request = { output, promptKind, position, durable, attempts, metadata, promptId, ...times };
-    const record = this.#record(id, prompt, request);
+    const request = { output, position, durable, attempts, metadata, promptId, ...times };
+    const record = this.#record(id, promptIn(entry), request);
     this.#kept.add(record);
     return record;
   }
@@ -163,8 +167,8 @@ export class Intake {
   /** Restores a turn that ended before it was asked for. */
   recall(entry: TurnEntry): TurnRecord | undefined {
     if (entry.state === "queued" || entry.state === "running") return undefined;
-    const { id, prompt, promptKind, attempts, origin } = entry;
-    const record = this.#record(id, prompt, { promptKind, attempts, ...withoutUndefined({ origin }) });
+    const { attempts, origin } = entry;
+    const record = this.#record(entry.id, promptIn(entry), { attempts, ...withoutUndefined({ origin }) });
     this.#recall(record, entry, entry.state, this.#context.settings.output);
     return record;
   }
@@ -229,7 +233,7 @@ export class Intake {
   async #recalled(record: TurnRecord): Promise<boolean> {
     const entry = await this.#context.journal.find(record.id);
     if (entry === undefined || record.ended) return record.ended;
-    this.#same(entry, record.prompt, record.promptKind);
+    if (!isOf(entry, record)) throw this.#otherPrompt();
     if (entry.state === "queued" || entry.state === "running") return false;
     this.#mailbox.remove(record);
     record.attempts = entry.attempts;
@@ -263,12 +267,6 @@ export class Intake {
     record.leave(error);
   }
 
-  /** Returns the turn with the same key. @throws CastellanError `INVALID_OPTIONS` if its prompt differs */
-  #same<Asked extends Pick<TurnEntry, "prompt" | "promptKind">>(turn: Asked, prompt: string, kind: PromptKind): Asked {
-    if (turn.prompt === prompt && (turn.promptKind ?? "text") === kind) return turn;
-    throw this.#otherPrompt();
-  }
-
   #otherPrompt(): CastellanError<"INVALID_OPTIONS"> {
     const message = "is the key of another turn with a different prompt; use one key per turn";
     return invalidOptions(`turn of ${this.#context.who}`, [{ field: "idempotencyKey", message }]);
@@ -291,9 +289,11 @@ export class Intake {
     );
   }
 
-  #record(id: string, prompt: string, request: TurnRequest): TurnRecord {
-    return new TurnRecord(id, prompt, this.#context.who, {
+  #record(id: string, { text, kind: promptKind, blocks: promptBlocks }: PromptText, request: TurnRequest): TurnRecord {
+    return new TurnRecord(id, text, this.#context.who, {
       life: this.#context.newId().slice(-12),
+      promptKind,
+      promptBlocks,
       ...request,
       onEnd: (record, as, end) => {
         if ("error" in end) this.#signal({ type: "turn_failed", turnId: record.id });

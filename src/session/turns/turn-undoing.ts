@@ -26,6 +26,7 @@ export function decide({ record, displaced }: CurrentTurn, { result, failure, in
     refusal: result.refusal(failure),
     compaction: compaction?.state,
     prompt: record.prompt,
+    hasBlocks: record.promptBlocks !== undefined,
   });
 }
 

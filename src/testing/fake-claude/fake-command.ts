@@ -19,7 +19,7 @@ export function isVerbatim({ client_composed }: SDKUserMessage): boolean {
 
 /** The built-in command in a message, if the fake runs it by itself. */
 export function builtInCommandIn(message: SDKUserMessage): "clear" | "compact" | undefined {
-  const name = isVerbatim(message) ? undefined : /^\/(\S+)/.exec(promptText(message))?.[1];
+  const name = isVerbatim(message) ? undefined : /^\/(\S+)/.exec(typedText(message))?.[1];
   return name !== undefined && Object.hasOwn(BUILT_IN, name) ? BUILT_IN[name] : undefined;
 }
 
@@ -117,4 +117,11 @@ export function promptText(message: SDKUserMessage): string {
   const { content } = message.message;
   if (typeof content === "string") return content;
   return content.map((block) => (block.type === "text" ? block.text : "")).join("");
+}
+
+/** The text of a message that may be a command: of several blocks, the real process reads only the last. */
+export function typedText({ message: { content } }: SDKUserMessage): string {
+  if (typeof content === "string") return content;
+  const last = content.at(-1);
+  return last?.type === "text" ? last.text : "";
 }

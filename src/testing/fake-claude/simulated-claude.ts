@@ -11,6 +11,7 @@ import {
   promptText,
   summaryMessage,
   summaryUsage,
+  typedText,
 } from "./fake-command.ts";
 import { FakeControlRequests } from "./fake-control-requests.ts";
 import type { FakeConversation } from "./fake-conversation.ts";
@@ -340,7 +341,7 @@ export class SimulatedClaude implements TurnContext {
 
   #compactNothing(message: SDKUserMessage, uuid: string, startedAt: number): void {
     const words = "Error: No messages to compact";
-    const args = promptText(message).replace(/^\S+\s*/, "");
+    const args = typedText(message).replace(/^\S+\s*/, "");
     this.send(this.settings.init([uuid]));
     this.#conversation.note(this.send(commandFailedMessage("compact", args, words)), words);
     this.send(localCommandResult("compact", echoOf(uuid), startedAt, this.nextResultIndex()));
