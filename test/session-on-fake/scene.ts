@@ -9,6 +9,7 @@ import { CastellanError, type ErrorCode } from "../../src/errors.ts";
 import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type FakeClaude, type FakeClaudeOptions, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
+import { unreadable } from "./checked-events.ts";
 
 /** Returns a name that no other test uses, since the registry is process-wide. */
 export function unique(word = "session"): string {
@@ -114,6 +115,7 @@ export class RejectionWatch {
     process.off("unhandledRejection", this.#note);
     process.off("uncaughtExceptionMonitor", this.#note);
     expect(this.#seen, "unhandled rejections").toEqual([]);
+    expect(unreadable, "recorded events that cannot be read again").toEqual([]);
   }
 }
 
