@@ -21,7 +21,7 @@ test("docs/guide/options.md: matches the doc comments and the table of options",
 test("docs/guide: shows every example", () => {
   const shown = new Set([...texts.values()].flatMap((text) => blocksOf(text).map(({ file }) => file)));
   const all = readdirSync(join(ROOT, "examples"), { recursive: true, encoding: "utf8" });
-  const examples = all.filter((name) => name.endsWith(".ts")).map((name) => `examples/${name}`);
+  const examples = all.filter((name) => /\.tsx?$/.test(name)).map((name) => `examples/${name}`);
   expect([...shown].toSorted()).toEqual(examples.toSorted());
 });
 

@@ -4,4 +4,5 @@ import "./record.ts";
 import "./health.ts";
 import "./streaming.ts";
 import "./telemetry.ts";
+import "./chat.ts";
 import "./web.ts";

@@ -1,0 +1,93 @@
+import { DefaultChatTransport, readUIMessageStream, type UIMessage } from "ai";
+import { type Session, Supervisor, type SupervisorOptions, session, type Turn, template } from "castellan";
+import { type Context, Hono } from "hono";
+
+// #region start
+/** One session for each user and chat. Its turns run again if the application dies. */
+export async function startChats(options: SupervisorOptions = {}): Promise<Supervisor> {
+  const chat = template("chat", (_user: string, _chat: string) => ({
+    approvals: { timeout: "1h" },
+    permissionMode: "default",
+    onInterruptedTurn: "retry",
+  }));
+  return await Supervisor.start([chat], { ...options, capacity: { maxProcesses: 16 } });
+}
+// #endregion
+
+export function createApp(): Hono {
+  const app = new Hono();
+
+  // #region routes
+  const chatOf = (c: Context, id: string): Session => session(["chat", c.req.header("x-user") ?? "guest", id]);
+
+  app.post("/api/chat", async (c) => {
+    const { id, messages } = (await c.req.json()) as { id: string; messages: readonly UIMessage[] };
+    const [message] = messages.slice(-1);
+    if (message?.role !== "user") return c.json({ code: "INVALID_OPTIONS" }, 400);
+    const prompt = message.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+    // A message that is sent again, after a broken connection, is the same turn.
+    const turnId = await chatOf(c, id).enqueue(prompt, { idempotencyKey: message.id });
+    const turn = await chatOf(c, id).turn(turnId);
+    return turn?.toUIMessageStreamResponse() ?? c.notFound();
+  });
+
+  app.get("/api/chat/:id/stream", async (c) => {
+    const turn = await runningTurn(chatOf(c, c.req.param("id")));
+    return turn?.toUIMessageStreamResponse() ?? c.body(null, 204);
+  });
+
+  app.get("/api/chat/:id/messages", async (c) => c.json(await messagesOf(chatOf(c, c.req.param("id")))));
+
+  app.delete("/api/chat/:id/stream", async (c) => {
+    await (await runningTurn(chatOf(c, c.req.param("id"))))?.interrupt();
+    return c.body(null, 204);
+  });
+
+  app.post("/api/chat/:id/approvals/:approval", async (c) => {
+    const { id, approval } = c.req.param();
+    const pending = chatOf(c, id)
+      .approvals()
+      .find((one) => one.id === approval);
+    const { approved } = (await c.req.json()) as { approved: boolean };
+    const isFirst = approved ? pending?.approve() : pending?.deny("The user does not want this.");
+    return c.body(null, isFirst === true ? 204 : 409);
+  });
+  // #endregion
+
+  return app;
+}
+
+// #region turns
+/** Returns the turn whose answer is being written, or is still to be. */
+async function runningTurn(chat: Session): Promise<Turn | undefined> {
+  const [running] = await chat.turns({ state: ["queued", "running"], limit: 1 });
+  return running === undefined ? undefined : await chat.turn(running.id);
+}
+
+/** Returns the last messages of a chat, without the answer that is being written, which `resume` gets. */
+async function messagesOf(chat: Session): Promise<UIMessage[]> {
+  const messages: UIMessage[] = [];
+  const asked = await chat.pastEvents({ types: ["turn_accepted"], limit: 20 });
+  for (const event of asked.toReversed()) {
+    if (event.type !== "turn_accepted") continue;
+    const { turnId, prompt } = event;
+    if (typeof prompt === "string") {
+      messages.push({ id: `${turnId}-prompt`, role: "user", parts: [{ type: "text", text: prompt }] });
+    }
+    const turn = await chat.turn(turnId);
+    if (turn === undefined || turn.state === "queued" || turn.state === "running") continue;
+    const answer = await answerOf(turn);
+    if (answer !== undefined) messages.push(answer);
+  }
+  return messages;
+}
+
+/** Returns the answer of a turn that has ended as a message, read as a page reads it. */
+async function answerOf(turn: Turn): Promise<UIMessage | undefined> {
+  const transport = new DefaultChatTransport<UIMessage>({ fetch: async () => turn.toUIMessageStreamResponse() });
+  const stream = await transport.reconnectToStream({ chatId: turn.id });
+  let answer: UIMessage | undefined;
+  if (stream !== null) for await (const message of readUIMessageStream({ stream, onError: () => {} })) answer = message;
+  return answer;
+}
+// #endregion
