@@ -1,4 +1,4 @@
-import { session, stream } from "castellan";
+import { session, stream, type Turn } from "castellan";
 import { Hono } from "hono";
 
 // #region deltas
@@ -21,6 +21,14 @@ export async function firstSentence(prompt: string): Promise<string> {
   await turn.interrupt(); // stops it
   await turn.result().catch(() => {}); // TURN_INTERRUPTED, unless the turn had already ended
   return text.split(". ")[0] ?? "";
+}
+// #endregion
+
+// #region steer
+/** Gives a message to the running turn, or asks a new question if that turn has just ended. Returns the turn that has it. */
+export async function steer(turnId: string, message: string, by: string): Promise<Turn | undefined> {
+  const turn = await session("assistant").turn(turnId);
+  return await turn?.steer(message, { by, afterEnd: "enqueue" });
 }
 // #endregion
 

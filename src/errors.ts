@@ -69,6 +69,8 @@ export interface ErrorDetails {
   TURN_TIMEOUT: PartialTurn & { readonly timeoutMs: number };
   TURN_INTERRUPTED: PartialTurn & { readonly exit?: ExitRecord };
   TURN_CANCELLED: { readonly turnId: string };
+  /** The turn, and why it takes no message. */
+  STEER_REFUSED: { readonly turnId: string; readonly reason: SteerRefusal };
   /**
    * A database lost an accepted turn: it failed over to a replica without it, or was restored from a backup. The turn
    * may have run in part.
@@ -152,6 +154,12 @@ export interface ErrorDetails {
  * protocol; or the node went away during the request, which may have taken effect.
  */
 export type ClusterFault = "no_node" | "unreachable" | "protocol" | "uncertain";
+
+/**
+ * Why a turn takes no message: it has ended; it is being stopped; Claude Code began it by itself; Claude Code is too old
+ * to report what it reads; or the turn has got too many.
+ */
+export type SteerRefusal = "ended" | "stopping" | "unprompted" | "unsupported" | "too_many";
 
 /** A key of a registry. */
 type RegisteredKey = string | number | readonly (string | number)[];

@@ -102,6 +102,7 @@ export {
   type JournalFault,
   type OptionProblem,
   type PartialTurn,
+  type SteerRefusal,
 } from "./errors.ts";
 export {
   type BorrowerFacts,
@@ -205,6 +206,7 @@ export type {
   UrlSource,
 } from "./session/options/prompt-block.ts";
 export type { RegisteredName } from "./session/options/registered-name.ts";
+export type { SteerOptions } from "./session/options/steer-options.ts";
 export type { TurnOptions } from "./session/options/turn-options.ts";
 export type { EraseOptions, ErasureReport, LeftBehind } from "./session/persistence/erasure.ts";
 export type { ExportedLine, ExportOptions, FileContent } from "./session/persistence/session-export.ts";

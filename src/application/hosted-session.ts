@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { HostMethod } from "../cluster/protocol/call-methods.ts";
 import type { TurnAsked } from "../cluster/protocol/frames.ts";
 import type { HostedSession } from "../cluster/session-host.ts";
+import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { PendingTurn } from "../pool/pending-turn.ts";
@@ -14,6 +15,7 @@ import { command } from "../session/options/command.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import type { PromptBlock } from "../session/options/prompt-block.ts";
+import type { SteerOptions } from "../session/options/steer-options.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
 import type { EraseOptions } from "../session/persistence/erasure.ts";
@@ -54,6 +56,16 @@ const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
   approvals: ({ session }) => session.approvals().map(({ approve: _, answer: _1, deny: _2, ...approval }) => approval),
   approve: ({ session }, id, changes) =>
     pending(session, id)?.approve(validate(approvalChanges, changes ?? {}, labelOf(session), "approve")) ?? false,
+  steer: async ({ session }, id, message, options) => {
+    const turnId = validate(text, id, labelOf(session), "steer");
+    const turn = await session.turn(turnId);
+    if (turn === undefined) {
+      const problem = `${labelOf(session)}, turn ${turnId}: the turn does not exist.`;
+      throw new CastellanError("STEER_REFUSED", problem, { details: { turnId, reason: "ended" } });
+    }
+    // The turn itself checks text and options.
+    return (await turn.steer(message as string, (options ?? {}) as SteerOptions)).id;
+  },
   // The approval itself checks the answers.
   answer: ({ session }, id, answers, options) =>
     pending(session, id)?.answer(

@@ -57,6 +57,14 @@ export interface Activation {
    */
   send(uuid: string, prompt: string | readonly object[], verbatim: boolean): void;
 
+  /**
+   * Sends a message to the turn of the process: the model gets it together with the next results of tools. After the turn
+   * it begins another one. The text is sent as it is.
+   *
+   * @param uuid the id of the message, as of a prompt
+   */
+  steer(uuid: string, text: string): void;
+
   /** Asks the process to stop its turn. The turn's result follows as a message. @throws CastellanError as `request` */
   interrupt(): Promise<void>;
 

@@ -93,6 +93,17 @@ export class ClaudeActivation implements Activation {
     } satisfies SDKUserMessage);
   }
 
+  steer(uuid: string, text: string): void {
+    this.#run.input.push({
+      type: "user",
+      message: { role: "user", content: text },
+      parent_tool_use_id: null,
+      priority: "next",
+      uuid: uuid as UUID,
+      client_composed: true,
+    } satisfies SDKUserMessage);
+  }
+
   async interrupt(): Promise<void> {
     await this.#request("interrupt", (sdk) => sdk.interrupt());
   }

@@ -239,6 +239,11 @@ export class GlobalSession extends RemoteSessionControls {
   #turnOf<Structured>(turn: GlobalTurn): Turn<Structured> {
     return new Turn<Structured>(turn, this.name, {
       interrupt: () => turn.interrupt(),
+      steer: async (text, options) => {
+        await turn.accepted.catch(() => {});
+        const holder = await this.#call("steer", turn.id, text, options);
+        return typeof holder !== "string" || holder === turn.id ? undefined : await this.turn(holder);
+      },
       events: (options) => this.#reach.events(this.#key, options),
       asks: true,
       content: (reference) => this.content(reference),

@@ -124,6 +124,7 @@ export class Loan implements AsyncDisposable {
         return owner;
       },
       closed: this.#ended.promise,
+      isLent: true,
     };
   }
 

@@ -92,6 +92,12 @@ export class PendingTurn implements TurnSource {
     else this.#withdraw();
   }
 
+  /** Gives a message to the turn once it has a session. */
+  async steer(...message: Parameters<TurnCalls["steer"]>): ReturnType<TurnCalls["steer"]> {
+    await this.#assigned.promise;
+    return await this.#turn?.steer(...message);
+  }
+
   /** Yields events of the turn's session once it has one. */
   events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined> {
     const left = Promise.withResolvers<void>();

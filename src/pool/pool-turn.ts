@@ -3,6 +3,7 @@ import type { OptionProblem } from "../errors.ts";
 import { type Prompt, promptText } from "../session/options/prompt.ts";
 import { type TurnOptions, turnSettings } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
+import { steerTurn } from "../session/steer-turn.ts";
 import type { Member } from "./member.ts";
 import { PendingTurn, withdrawnError } from "./pending-turn.ts";
 import type { PoolServer } from "./pool-server.ts";
@@ -71,6 +72,10 @@ function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Pro
     const record = server.submit(prompt, options, { id: turn.id });
     turn.assign(record, {
       interrupt: () => server.interrupt(record),
+      steer: async (text, options) => {
+        await steerTurn(server, record, text, options, { isLent: true });
+        return undefined;
+      },
       events: (options) => server.reading.events(options),
       asks: server.settings.approvals !== false,
       content: ({ $content }) => server.reading.content($content),

@@ -124,6 +124,7 @@ export class Pool {
     const turn = submitToPool(this.#server, prompt, options);
     return new Turn<Structured>(turn, this.name, {
       interrupt: () => turn.interrupt(),
+      steer: (text, options) => turn.steer(text, options),
       events: (options) => turn.events(options),
       asks: this.#server.common.approvals !== false,
       content: (reference) => turn.content(reference),

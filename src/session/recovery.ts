@@ -11,6 +11,7 @@ import { transcriptOf } from "./conversation/history.ts";
 import { settle, type TurnCut } from "./conversation/settlement.ts";
 import type { BudgetMeter } from "./options/budget.ts";
 import type { KnownSession } from "./persistence/supervisor-journal.ts";
+import { steersOf } from "./persistence/turn-steers.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import { isTemporaryJournalFault } from "./process/session-exit.ts";
 import { readEvent } from "./record/event-schemas.ts";
@@ -131,7 +132,9 @@ export class Recovery {
         if (resumed) this.#conversation.take(end.conversation);
         cut = end.cut;
       }
-      this.#intake.restore(turn, cut);
+      const given = await steersOf(this.#context.journal, turn.id);
+      this.#refuseIfEnded();
+      this.#intake.restore(turn, cut, given);
     }
   }
 

@@ -26,12 +26,14 @@ import type { SessionStatus } from "./status/session-status.ts";
 import { statusOf } from "./status-of.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
 import { TurnList } from "./turn-list.ts";
-import { Dispatcher } from "./turns/dispatcher.ts";
+import type { Dispatcher } from "./turns/dispatcher.ts";
 
 /** A session as supervisors, handles and pools see it. The parts of its core do the work. */
 export class SessionServer {
   /** Reads what the session saw and did. Fails as {@link SessionServer.fromJournal}. */
   readonly reading: RecordReading;
+  /** Gives messages to turns. */
+  readonly steering: Dispatcher["steering"];
   /** Lists its turns. */
   readonly turns: TurnList;
   readonly #core: SessionCore;
@@ -48,6 +50,7 @@ export class SessionServer {
     this.#core = new SessionCore(settings, journal, resources, deps);
     this.reading = new RecordReading(this.#core.journal, () => this.fromJournal((own) => own.whenReadable()));
     this.turns = new TurnList(this.#core.context.who, this.#core.journal, this.#core.dispatcher);
+    this.steering = this.#core.dispatcher.steering;
     this.#errors = new RecentErrors(deps.clock);
     this.#configured = settings;
   }

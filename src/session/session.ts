@@ -13,6 +13,7 @@ import type { EventOptions } from "./record/event-readers.ts";
 import type { SessionEvent } from "./record/session-event-types.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { SessionStatus } from "./status/session-status.ts";
+import { steerTurn } from "./steer-turn.ts";
 import type { Reply } from "./streams/reply.ts";
 import { Turn } from "./streams/turn.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
@@ -41,6 +42,8 @@ export interface FoundSession {
 export interface SessionSource extends FoundSession {
   /** Resolves once the session has ended for good. */
   readonly closed: Promise<void>;
+  /** Whether it is a member of a pool that the handle's owner has borrowed. */
+  readonly isLent?: boolean;
 }
 
 let sourceOf: (session: Session) => SessionSource | undefined;
@@ -228,14 +231,28 @@ export class Session extends Controls implements AsyncDisposable {
 
   #turn<Structured>(record: TurnRecord): Turn<Structured> {
     // Bind the instance that has the turn now: the handle may find another one later.
-    const { server } = this.#source;
-    return new Turn<Structured>(record, this.name, {
-      interrupt: () => server.interrupt(record),
-      events: (options) => server.reading.events(options),
-      asks: server.settings.approvals !== false,
-      content: ({ $content }) => server.reading.content($content),
-    });
+    const { server, isLent = false } = this.#source;
+    return turnOf<Structured>(server, this.name, record, isLent);
   }
+}
+
+/** Returns a turn's handle. It does not refer to the session's handle: a dropped loan may end before its turns. */
+function turnOf<Structured>(
+  server: SessionServer,
+  name: SessionName,
+  record: TurnRecord,
+  isLent: boolean,
+): Turn<Structured> {
+  return new Turn<Structured>(record, name, {
+    interrupt: () => server.interrupt(record),
+    steer: async (text, options) => {
+      const holder = await steerTurn(server, record, text, options, { isLent });
+      return holder === record ? undefined : turnOf(server, name, holder, isLent);
+    },
+    events: (options) => server.reading.events(options),
+    content: ({ $content }) => server.reading.content($content),
+    asks: server.settings.approvals !== false,
+  });
 }
 
 /** Whether a reference to a session is a handle, of any copy of this package, rather than a name. */

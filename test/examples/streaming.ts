@@ -1,8 +1,8 @@
 import { DefaultChatTransport, readUIMessageStream, type UIMessage } from "ai";
-import { query, Supervisor } from "castellan";
+import { stream as askStream, query, Supervisor } from "castellan";
 import { createParser } from "eventsource-parser";
-import { expect, test } from "vitest";
-import { createApp, firstSentence, print } from "../../examples/streaming.ts";
+import { expect, test, vi } from "vitest";
+import { createApp, firstSentence, print, steer } from "../../examples/streaming.ts";
 import { onFake } from "./on-fake.ts";
 
 const ASSISTANT = [{ name: "assistant" }];
@@ -28,6 +28,25 @@ test("streaming.ts: stops a turn, and leaves nothing of it in the next one", asy
   await using _supervisor = await Supervisor.start(ASSISTANT, options);
   expect(await firstSentence("talk")).toBe("First");
   expect(await query("assistant", "next")).toMatchObject({ text: "fresh" });
+});
+
+test("streaming.ts: gives a message to a running turn, and asks it after the turn's end", async () => {
+  const rest = Promise.withResolvers<void>();
+  const { options, fake } = onFake(async (turn) => {
+    if (turn.prompt === "talk") await turn.partial("First, ");
+    if (turn.prompt === "talk") await rest.promise;
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  await using _supervisor = await Supervisor.start(ASSISTANT, options);
+  const turn = askStream("assistant", "talk");
+  await vi.waitUntil(() => turn.state === "running");
+  expect((await steer(turn.id, "be brief", "ann"))?.id).toBe(turn.id);
+  await vi.waitUntil(() => fake.processes[0]?.prompts.length === 2);
+  rest.resolve();
+  expect((await turn.result()).text).toBe("re: be brief");
+  const next = await steer(turn.id, "and now?", "ann");
+  expect(next?.id).not.toBe(turn.id);
+  expect((await next?.result())?.text).toBe("re: and now?");
 });
 
 test("streaming.ts: serves a turn by server-sent events, and resumes after the last event id", async () => {

@@ -61,6 +61,8 @@ export class OtherActivation implements Activation {
     this.#tell({ ...resultMessage(text, { sessionId }), ...about });
   }
 
+  steer(): void {}
+
   async interrupt(): Promise<void> {}
 
   async withdraw(): Promise<boolean> {

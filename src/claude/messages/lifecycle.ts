@@ -31,10 +31,10 @@ export function isAbout(message: SDKMessage, uuid: string): boolean {
   return promptsOf(message)?.includes(uuid) ?? false;
 }
 
-/** Whether `message` answers a different prompt than the one with this id, or none. */
-export function isAboutOtherPrompt(message: SDKMessage, uuid: string): boolean {
+/** Whether `message` answers other prompts than those with these ids, or none. */
+export function isAboutOtherPrompt(message: SDKMessage, uuids: readonly string[]): boolean {
   const named = promptsOf(message);
-  return named === undefined ? isOfTask(message) : !named.includes(uuid);
+  return named === undefined ? isOfTask(message) : !uuids.some((uuid) => named.includes(uuid));
 }
 
 /** What Claude Code reports of work that no caller requested. */

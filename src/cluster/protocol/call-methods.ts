@@ -9,6 +9,7 @@ export type HostMethod =
   | "deny"
   | "content"
   | "answer"
+  | "steer"
   | "conversations"
   | "erase"
   | "export";
@@ -28,6 +29,7 @@ const ONCE: Readonly<Record<HostMethod | NodeMethod, boolean>> = {
   approvals: false,
   approve: true,
   answer: true,
+  steer: true,
   deny: true,
   content: false,
   conversations: false,

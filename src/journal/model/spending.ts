@@ -22,6 +22,12 @@ export const NOTHING_SPENT: Spending = {
   usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
 };
 
+/** Returns the spending by model, each once. */
+export function byModel(spendings: Iterable<ModelSpending>): ModelSpending[] {
+  const groups = Map.groupBy(spendings, ({ model }) => model);
+  return [...groups].map(([model, group]) => ({ model, ...sumOf(group) }));
+}
+
 /** Returns the sum of `spendings`. */
 export function sumOf(spendings: Iterable<Spending>): Spending {
   let { costUsd, usage } = NOTHING_SPENT;

@@ -305,6 +305,15 @@ export class SessionJournal {
   }
 
   /**
+   * Appends an event that a caller relies on. Resolves once it is written, after five seconds at the latest.
+   *
+   * @throws CastellanError `NOT_OWNER`
+   */
+  async appendNow(draft: EventDraft): Promise<void> {
+    await this.#within(this.#put([], [draft], true));
+  }
+
+  /**
    * Begins to number the events after the last one that the journal has.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`

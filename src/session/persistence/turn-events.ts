@@ -25,10 +25,13 @@ export function acceptanceOf(record: TurnRecord): EventDraft {
   return turnAccepted(record, { text, kind, ...withoutUndefined({ blocks }) });
 }
 
-/** Returns the events of a turn's end: what it had shown of unfinished blocks, and the end. */
+/** Returns the events of a turn's end: unfinished blocks, messages that the model did not get, and the end. */
 export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEnd): EventDraft[] {
   const { id: turnId, costUsd, conversation, recalled } = record;
-  const cut = record.blocks.cut().map((draft): EventDraft => ({ ...draft, turnId }));
+  const cut = [
+    ...record.blocks.cut().map((draft): EventDraft => ({ ...draft, turnId })),
+    ...record.steers.unread.map(({ id }): EventDraft => ({ type: "steer_settled", turnId, id, outcome: "unread" })),
+  ];
   if ("error" in end) {
     const { code, message } = end.error;
     const rest = withoutUndefined({ costUsd, conversation, cut: recalled ? (true as const) : undefined });

@@ -58,6 +58,8 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
     conversation: z.enum(["kept", "undone", "cut_back"]).exactOptional(),
     cut: z.literal(true).exactOptional(),
   }),
+  steered: z.looseObject({ id: z.string(), text, by: z.string().exactOptional() }),
+  steer_settled: z.looseObject({ id: z.string(), outcome: z.enum(["read", "unread"]) }),
   text: z.looseObject(block),
   thinking: z.looseObject(block),
   tool_use: z.looseObject({

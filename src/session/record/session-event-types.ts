@@ -37,6 +37,13 @@ export interface RecordedEventFields {
    * `unpaid`: the account still cannot pay.
    */
   turn_retried: { readonly reason: "process_ended" | "restarted" | "not_sent" | "unpaid" };
+  /** The turn was given a message while it waited or ran. `by`: who gave it, in the application's own words. */
+  steered: { readonly id: string; readonly text: EventText; readonly by?: string };
+  /**
+   * The model got a message of the turn (`read`), or did not before the turn ended (`unread`). After `turn_retried` the
+   * model gets all messages of the turn again.
+   */
+  steer_settled: { readonly id: string; readonly outcome: "read" | "unread" };
   /** The turn's end. Its answer is in the turn's `text` events. */
   turn_ended: {
     readonly state: EndedTurnState;

@@ -15,6 +15,8 @@ const ALWAYS: ReadonlySet<RecordedEventType> = new Set([
   "turn_started",
   "turn_retried",
   "turn_ended",
+  "steered",
+  "steer_settled",
   "approval_requested",
   "approval_settled",
   "started",

@@ -1,4 +1,6 @@
+import type { TurnResult } from "../../claude/messages/turn-result.ts";
 import type { Timer } from "../../clock.ts";
+import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
 /** The turn that a process works on. */
@@ -23,6 +25,10 @@ export interface CurrentTurn {
   displaced: "interrupt" | "rollback" | undefined;
   /** Whether its key was refused and a different one is available, so that another process runs it again. */
   rerun: boolean;
+  /** A result that does not end the turn, because the process continues it with a message that it was given. */
+  held: TurnResult | undefined;
+  /** What the turn has cost so far, by model. */
+  readonly spent: ModelSpending[];
   /** Ends the turn; set once its result has arrived and it is being removed from the conversation. */
   end: (() => void) | undefined;
 }

@@ -62,6 +62,7 @@ const SENTENCES: { readonly [Code in ErrorCode]?: string } = {
   POOL_EXHAUSTED: BUSY,
   TEMPLATE_FULL: BUSY,
   TURN_CANCELLED: "The request was cancelled.",
+  STEER_REFUSED: "The assistant has already answered.",
   TURN_TIMEOUT: "The answer took too long.",
   TURN_LOST: "The answer was lost. Check what has been done before you try again.",
   EVENTS_LOST: "A part of the answer is no longer available.",

@@ -13,6 +13,7 @@ import type { PromptBlock } from "../options/prompt-block.ts";
 import type { EventPosition } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply, TurnEnd } from "./reply.ts";
+import { Steers } from "./steers.ts";
 import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
 
 /** The settings that a turn carries along. */
@@ -89,6 +90,8 @@ export class TurnRecord {
   submitted = false;
   /** Whether the session's record has its `turn_accepted`. */
   isInRecord = false;
+  /** The messages that it was given. */
+  readonly steers: Steers = new Steers();
   readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
   /** Resolves once it is in the journal; rejects if it was not accepted, or ended earlier. */
@@ -250,6 +253,7 @@ export class TurnRecord {
     this.#answeredBefore ||= this.#progress.touched;
     this.#progress = new Progress();
     this.#blocks = new BlockReader();
+    this.steers.again();
   }
 
   /** Undoes the current attempt, which showed nothing of the turn. */
@@ -258,6 +262,7 @@ export class TurnRecord {
     this.attempts--;
     this.#progress = new Progress();
     this.#blocks = new BlockReader();
+    this.steers.again();
   }
 
   append(message: SDKMessage): void {

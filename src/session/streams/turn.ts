@@ -4,6 +4,7 @@ import { CastellanError } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { formatName, type SessionName } from "../../names.ts";
+import type { SteerOptions } from "../options/steer-options.ts";
 import type { SessionEvent } from "../record/session-event-types.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { RecordReads } from "./recorded-output.ts";
@@ -25,6 +26,8 @@ export interface TurnDelta extends Delta {
 /** What a turn's session does for it. */
 export interface TurnCalls extends RecordReads {
   interrupt(): Promise<void>;
+  /** Returns the turn that has the message, if it is another one. */
+  steer(text: string, options: SteerOptions): Promise<Turn | undefined>;
   /** Whether its session asks for approvals, as far as known. */
   readonly asks: boolean;
 }
@@ -194,6 +197,25 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
    */
   interrupt(): Promise<void> {
     return this.#calls.interrupt();
+  }
+
+  /**
+   * Gives a message to the turn while it waits or runs. Resolves, once the journal has the message, with the turn that
+   * has it: this one, or with `afterEnd: "enqueue"` possibly a new one.
+   *
+   * If the turn runs, Claude gets the message together with the next results of tools. If it calls no more tools, it
+   * answers first and then continues the same turn with the message; the reply is what it answers last. If the turn
+   * waits, or runs again, its prompt is followed by the message. The text is sent as it is: no command runs, no file is
+   * attached. The events `steered` and `steer_settled` tell whether and when Claude got it. An interrupted turn leaves
+   * messages unread.
+   *
+   * @throws CastellanError `STEER_REFUSED` if the turn takes no message, see `details.reason`, or has got a hundred;
+   * `INVALID_OPTIONS` if the text is empty, and for `afterEnd: "enqueue"` in a pool; why the new turn was not accepted
+   * @example
+   * await turn.steer("Leave the tests alone.", { by: "ann@example.com" });
+   */
+  async steer(text: string, options: SteerOptions = {}): Promise<Turn> {
+    return (await this.#calls.steer(text, options)) ?? this;
   }
 
   /**

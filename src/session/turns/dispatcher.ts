@@ -17,6 +17,7 @@ import { commandProblem } from "./command-problem.ts";
 import { Hold } from "./hold.ts";
 import { Intake } from "./intake.ts";
 import { Mailbox } from "./mailbox.ts";
+import { Steering } from "./steering.ts";
 import { TurnFailures } from "./turn-failures.ts";
 import { TurnMessages } from "./turn-messages.ts";
 import { TurnStopping } from "./turn-stopping.ts";
@@ -33,6 +34,8 @@ export class Dispatcher {
   readonly intake: Intake;
   /** Stops turns. */
   readonly stopping: TurnStopping;
+  /** Gives messages to turns. */
+  readonly steering: Steering;
   readonly #context: SessionContext;
   readonly #conversation: SessionConversation;
   readonly #signal: Signal;
@@ -69,8 +72,9 @@ export class Dispatcher {
     this.intake = new Intake(context, process, this.#mailbox, this.#watches, work, this.stopping, signal);
     const failures = new TurnFailures(context, process, hold, work, signal);
     const undoing = new TurnUndoing(context, conversation, work);
-    const [mailbox, watches, stopping] = [this.#mailbox, this.#watches, this.stopping];
-    const parts = { conversation, hold, work, failures, stopping, undoing, mailbox, watches };
+    this.steering = new Steering(context, work, this.#mailbox);
+    const [mailbox, watches, stopping, steering] = [this.#mailbox, this.#watches, this.stopping, this.steering];
+    const parts = { conversation, hold, work, failures, stopping, undoing, mailbox, watches, steering };
     this.#messages = new TurnMessages(context, parts, signal);
   }
 
@@ -354,6 +358,8 @@ export class Dispatcher {
       touched: false,
       rerun: false,
       displaced: undefined,
+      held: undefined,
+      spent: [],
       end: undefined,
     });
     record.promptId = uuid;
@@ -362,7 +368,7 @@ export class Dispatcher {
     publish("castellan:turn:begin", () => this.#beginningOf(record, uuid));
     activation.send(
       uuid,
-      record.promptBlocks ?? record.prompt,
+      this.steering.promptOf(record, uuid),
       record.promptKind !== "command" && record.promptKind !== "typed",
     );
   }

@@ -11,6 +11,7 @@ import type { PromptText } from "../options/prompt.ts";
 import type { TurnSettings } from "../options/turn-options.ts";
 import { invalidOptions } from "../options/validation.ts";
 import { isOf, isSame, promptIn } from "../persistence/stored-prompt.ts";
+import type { TurnSteers } from "../persistence/turn-steers.ts";
 import { shownIn } from "../streams/kept-shown.ts";
 import type { Reply } from "../streams/reply.ts";
 import { endOf } from "../streams/turn-end.ts";
@@ -103,10 +104,12 @@ export class Intake {
 
   /**
    * Restores a turn that was accepted before the application restarted. A turn that was running waits again, or has
-   * ended as `cut` says.
+   * ended as `cut` says. `steers` are the messages that it was given, and `read` those that the model got.
    */
-  restore(entry: TurnEntry, cut: TurnCut | undefined): void {
+  restore(entry: TurnEntry, cut: TurnCut | undefined, { steers, read }: TurnSteers): void {
     const record = this.#recordOf(entry);
+    for (const steer of steers) record.steers.add(steer);
+    for (const id of cut === undefined ? [] : read) record.steers.read(id);
     record.submitted = true;
     record.isInRecord = true;
     record.enqueued();

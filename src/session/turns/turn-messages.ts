@@ -5,7 +5,7 @@ import { isAbout, isAboutOtherPrompt, lifecycleOf } from "../../claude/messages/
 import { type TurnResult, turnResultOf } from "../../claude/messages/turn-result.ts";
 import type { ConversationFate } from "../../errors.ts";
 import { publish } from "../../events.ts";
-import { type ModelSpending, sumOf } from "../../journal/model/spending.ts";
+import { byModel, type ModelSpending, sumOf } from "../../journal/model/spending.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
 import type { Signal } from "../context/session-signal.ts";
@@ -16,6 +16,7 @@ import { replyOf } from "../streams/reply.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import type { Hold } from "./hold.ts";
 import type { Mailbox } from "./mailbox.ts";
+import type { Steering } from "./steering.ts";
 import type { TurnFailures } from "./turn-failures.ts";
 import type { TurnStopping } from "./turn-stopping.ts";
 import { decide, type Outcome, type TurnUndoing } from "./turn-undoing.ts";
@@ -32,6 +33,7 @@ export interface TurnMessagesParts {
   readonly undoing: TurnUndoing;
   readonly mailbox: Mailbox;
   readonly watches: TurnWatches;
+  readonly steering: Steering;
 }
 
 /** Assigns the messages of a process to its turn, and ends the turn when its result arrives. */
@@ -48,9 +50,10 @@ export class TurnMessages {
 
   /** Takes a message of the process. Returns whether it belongs to the current turn. */
   receive(message: SDKMessage): boolean {
-    const { work, failures } = this.#parts;
+    const { work, failures, steering } = this.#parts;
     if (lifecycleOf(message) !== undefined) work.announced();
     const { current } = work;
+    const isOver = steering.take(message);
     const claimed = current !== undefined && this.#isOf(current, message);
     const unprompted = claimed ? undefined : work.unprompted.take(message, work.stage);
     publish("castellan:session:message", () => ({
@@ -67,6 +70,7 @@ export class TurnMessages {
       else unprompted.record.append(message);
     }
     const result = turnResultOf(message);
+    if (isOver && current?.held !== undefined) this.#finish(current, current.held);
     if (!claimed) {
       if (result !== undefined) this.#finishUnprompted(result);
       return unprompted !== undefined;
@@ -74,6 +78,13 @@ export class TurnMessages {
     const { record } = current;
     const failure = result?.failure(record.progress);
     const rerun = failures.runsAgain(current, failure);
+    if (result !== undefined && !rerun && steering.continues(current, result)) {
+      current.held = result;
+      current.spent.push(...this.#spent(result, record));
+      this.#record(record, message);
+      record.append(message);
+      return true;
+    }
     if (result !== undefined && !rerun && failures.isStillUnpaid(current, failure)) {
       this.#putBack(current, result);
       return true;
@@ -110,8 +121,10 @@ export class TurnMessages {
       if (!initiated && !isAbout(message, current.uuid)) return false;
       current.begun = true;
       if (current.stopping !== undefined) this.#parts.stopping.begun(current);
+      else this.#parts.steering.begun(current);
     }
-    return !isAboutOtherPrompt(message, current.uuid) && !current.record.progress.isForeign(message);
+    const prompts = [current.uuid, ...current.record.steers.uuids];
+    return !isAboutOtherPrompt(message, prompts) && !current.record.progress.isForeign(message);
   }
 
   /** Records the blocks that a message adds to its turn. After the turn's end, only its tools still matter. */
@@ -131,7 +144,8 @@ export class TurnMessages {
   #finish(current: CurrentTurn, result: TurnResult): void {
     const { conversation, work, undoing } = this.#parts;
     const { record } = current;
-    const models = this.#spent(result, record);
+    if (result !== current.held) current.spent.push(...this.#spent(result, record));
+    const models = byModel(current.spent);
     record.costUsd = sumOf(models).costUsd;
     const undoneCommand = result.commandFailure(record.progress);
     const failure = result.failure(record.progress) ?? undoneCommand;

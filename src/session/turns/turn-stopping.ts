@@ -84,6 +84,8 @@ export class TurnStopping {
       const message = `it did not stop its turn within ${formatDuration(YIELD_MS)} of being told to`;
       void this.#work.activation?.kill({ class: "stalled", message });
     });
+    // Otherwise the process would begin a turn with a message that nobody has read.
+    for (const uuid of current.record.steers.outstanding) void this.#work.activation?.withdraw(uuid);
     // If the request fails, the process is dying or hangs; its exit or the timer then ends the turn.
     void this.#work.activation?.interrupt().catch(() => {});
   }

@@ -118,6 +118,8 @@ export class UnpromptedTurns {
       touched: false,
       rerun: false,
       displaced: undefined,
+      held: undefined,
+      spent: [],
       end: undefined,
     };
     this.#signal({ type: "unprompted_began", turn: this.#current });

@@ -14,6 +14,8 @@ const DRAFTS: readonly EventDraft[] = [
   { type: "turn_accepted", origin: "caller", prompt: "x".repeat(70_000), turnId: "c" },
   { type: "turn_started", attempt: 2, promptId: "p", turnId: "a" },
   { type: "turn_retried", reason: "process_ended", turnId: "a" },
+  { type: "steered", id: "s", text: "more", by: "ann", turnId: "a" },
+  { type: "steer_settled", id: "s", outcome: "read", turnId: "a" },
   { type: "turn_ended", state: "completed", stopReason: null, usage, costUsd: 0.1, durationMs: 12, turnId: "a" },
   {
     type: "turn_ended",

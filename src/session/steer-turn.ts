@@ -1,0 +1,40 @@
+import { CastellanError } from "../errors.ts";
+import { formatName } from "../names.ts";
+import { checkSteer, type SteerOptions } from "./options/steer-options.ts";
+import { invalidOptions } from "./options/validation.ts";
+import type { SessionServer } from "./session-server.ts";
+import type { TurnRecord } from "./streams/turn-record.ts";
+
+/**
+ * Gives a message to a turn. Returns the turn that has it: the given one, or a new one if that takes none and the options
+ * say so. Resolves once the journal has the message.
+ *
+ * @param isLent whether the session belongs to a pool, so that a new turn could be another borrower's
+ * @throws CastellanError `STEER_REFUSED`, `INVALID_OPTIONS`; why the turn, or the new one, was not accepted
+ */
+export async function steerTurn(
+  server: SessionServer,
+  record: TurnRecord,
+  text: string,
+  options: SteerOptions,
+  { isLent = false }: { readonly isLent?: boolean } = {},
+): Promise<TurnRecord> {
+  const who = `session ${formatName(server.settings.name)}`;
+  const { by, afterEnd } = checkSteer(text, options, who);
+  if (isLent && afterEnd === "enqueue") {
+    const message =
+      "would give the message to the member's next borrower; send it to the pool, or to the loan's session";
+    throw invalidOptions(`message to a turn of ${who}`, [{ field: "afterEnd", message }]);
+  }
+  // A turn that was not accepted says why.
+  if (record.state === "accepted") await record.accepted;
+  try {
+    await server.steering.steer(record, text, by);
+    return record;
+  } catch (error) {
+    if (!CastellanError.is(error, "STEER_REFUSED") || afterEnd !== "enqueue") throw error;
+    const next = server.submit(text, {}, { durable: true });
+    await next.accepted;
+    return next;
+  }
+}
