@@ -1,8 +1,14 @@
 import { expect, test } from "vitest";
+import { session } from "../../src/castellan.ts";
+import { CastellanError } from "../../src/errors.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
 import { command } from "../../src/session/options/command.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import type { Session } from "../../src/session/session.ts";
-import { collect, eventually, failure, Scene, ticks } from "./scene.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { run } from "./application.ts";
+import { collect, eventually, failure, Scene, ticks, unique } from "./scene.ts";
 
 async function recordOf(of: Session): Promise<SessionEvent[]> {
   return await collect(of.events({ live: false }));
@@ -76,4 +82,39 @@ test("session.events(): tells the turn of a cleared conversation, a compaction a
     { type: "conversation", change: "cleared" },
   ]);
   expect(told.at(-1)).not.toHaveProperty("turnId");
+});
+
+test("session.events(): a damaged event fails its readers with its numbers, and keeps no session from starting", async () => {
+  const inner = memoryJournal();
+  let isDamaged = false;
+  const message = "the row of the events from 2 to 3 differs";
+  const journal: Journal = new Proxy(inner, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property, target);
+      if (property !== "events") return typeof value === "function" ? value.bind(target) : value;
+      const events: Journal["events"] = async (query) => {
+        const read = await target.events(query);
+        const at = isDamaged ? read.findIndex(({ number }) => number === 2 || number === 3) : -1;
+        if (at === 0) throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "damaged" } });
+        return at === -1 ? read : read.slice(0, at);
+      };
+      return events;
+    },
+  });
+  const both = { fake: fakeClaude(), journal };
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  await session(name).query("one");
+  await first.stop();
+  isDamaged = true;
+  await using _ = await run(both, [{ name }], { name: unique() });
+  await session(name).query("two");
+  expect(session(name).status().state).toBe("idle");
+  const error = await failure(collect(session(name).events({ after: 0, live: false })), "JOURNAL_UNAVAILABLE");
+  expect(error.message).toContain(message);
+  const rest = await collect(session(name).events({ after: 3, live: false }));
+  const numbers = rest.map(({ number }) => number);
+  expect(numbers).toEqual(numbers.map((_, index) => index + 4));
+  const ends = rest.filter(({ type }) => type === "turn_ended");
+  expect(ends).toMatchObject([{ state: "completed" }, { state: "completed" }]);
 });

@@ -332,6 +332,16 @@ export class SessionJournal {
    */
   async completeRecord(unfinished: readonly TurnEntry[]): Promise<void> {
     if (this.record.last === undefined || this.#isComplete) return;
+    try {
+      await this.#complete(unfinished, this.record.last);
+      this.#isComplete = true;
+    } catch (error) {
+      // What is missing is unknown. The readers are told of the damage, and the session can do without.
+      if (!isDamage(error)) throw error;
+    }
+  }
+
+  async #complete(unfinished: readonly TurnEntry[], last: number): Promise<void> {
     const isUnfinished = new Set(unfinished.map(({ id }) => id));
     const missing: EventDraft[] = [];
     const ended: Change[] = [];
@@ -342,7 +352,7 @@ export class SessionJournal {
       const [accepted] = isNew ? [] : await this.events(query);
       if (accepted === undefined) missing.push(turnAccepted({ ...turn, origin: "caller" }, promptIn(turn)));
     }
-    for (const turn of isNew ? [] : await this.#startedLast(this.record.last + 1)) {
+    for (const turn of isNew ? [] : await this.#startedLast(last + 1)) {
       if (isUnfinished.has(turn)) continue;
       const [end] = await this.events({ turn, types: ["turn_ended"], limit: 1 });
       if (end !== undefined) continue;
@@ -351,7 +361,6 @@ export class SessionJournal {
       const [accepted] = await this.events({ turn, types: ["turn_accepted"], limit: 1 });
       ended.push(...this.#cutOwnTurn(turn, accepted, error));
     }
-    this.#isComplete = true;
     void this.#put(ended, missing);
   }
 
@@ -489,4 +498,8 @@ export class SessionJournal {
 /** Whether the journal rejects the change for good, for every writer. */
 function isRefused(error: unknown): boolean {
   return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "refused";
+}
+
+function isDamage(error: unknown): boolean {
+  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "damaged";
 }
