@@ -1,4 +1,4 @@
-import { formatInspection, type ReconcileReport, type Supervisor } from "castellan";
+import { formatInspection, type ReconcileReport, type Session, type Supervisor } from "castellan";
 
 // #region list
 export function busySessions(supervisor: Supervisor): string[] {
@@ -6,6 +6,22 @@ export function busySessions(supervisor: Supervisor): string[] {
     .listSessions()
     .filter(({ state }) => state === "busy")
     .map(({ name, pid, mailbox }) => `${JSON.stringify(name)} pid ${pid}, ${mailbox} waiting`);
+}
+// #endregion
+
+// #region find
+/** Returns the titles of a user's conversations, page by page, also of those that are not in memory. */
+export async function conversationsOf(supervisor: Supervisor, user: string): Promise<string[]> {
+  const titles: string[] = [];
+  let page = await supervisor.findSessions({ labels: { user } });
+  for (; page.length > 0; page = await supervisor.findSessions({ labels: { user }, after: page.at(-1)?.name })) {
+    titles.push(...page.map(({ name, title = JSON.stringify(name) }) => title));
+  }
+  return titles;
+}
+
+export async function putAway(conversation: Session): Promise<void> {
+  await conversation.describe({ archived: true });
 }
 // #endregion
 

@@ -8,6 +8,7 @@ import "./required-node.ts";
 
 export { type Balanced, balance } from "./application/balance.ts";
 export { fallback } from "./application/fallback.ts";
+export type { FindOptions, FoundState, SessionInfo } from "./application/finding.ts";
 export type { EffectiveOption, EffectiveOptions, OptionOrigin } from "./application/inspection/effective-options.ts";
 export {
   type Check,
@@ -209,6 +210,7 @@ export type { RegisteredName } from "./session/options/registered-name.ts";
 export type { SteerOptions } from "./session/options/steer-options.ts";
 export type { TurnOptions } from "./session/options/turn-options.ts";
 export type { EraseOptions, ErasureReport, LeftBehind } from "./session/persistence/erasure.ts";
+export type { DescribeOptions } from "./session/persistence/live-description.ts";
 export type { ExportedLine, ExportOptions, FileContent } from "./session/persistence/session-export.ts";
 export type { UsageOptions, UsageReport } from "./session/persistence/usage.ts";
 export type { ApprovalQuestion, QuestionAnswers, QuestionOption } from "./session/record/approval-questions.ts";

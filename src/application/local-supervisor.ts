@@ -31,6 +31,7 @@ import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
+import { Finding, type FindOptions, type SessionInfo } from "./finding.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
 import { resolveRef, type SessionRef, staleHandleError, turnTarget } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
@@ -246,6 +247,13 @@ export class LocalSupervisor {
     const all = [...this.#sessions].map(({ server }) => server);
     const some = prefix === undefined ? all : all.filter(({ settings }) => beginsWith(settings.name, prefix));
     return some.map((server) => server.status());
+  }
+
+  async findSessions(options: FindOptions): Promise<SessionInfo[]> {
+    this.#phase.refuseIfStopped();
+    await this.#tree.opened();
+    this.#phase.refuseIfStopped();
+    return await new Finding(this.#sessions, this.#journal).find(options);
   }
 
   countSessions(): number {

@@ -21,6 +21,7 @@ import type { ChildCounts } from "../supervision/supervisor.ts";
 import { ClusterMembership } from "./cluster-membership.ts";
 import { clusterOf } from "./clusters.ts";
 import { mergeReports } from "./credentials-refresh.ts";
+import type { FindOptions, SessionInfo } from "./finding.ts";
 import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
@@ -164,6 +165,20 @@ export class Supervisor implements AsyncDisposable {
    */
   listSessions(options: { readonly prefix?: SessionName } = {}): SessionStatus[] {
     return this.#local.listSessions(options);
+  }
+
+  /**
+   * Finds sessions by label, state and name, page by page: those of {@link Supervisor.listSessions}, and those that only the
+   * journal knows, because their template has evicted them or they have ended. Returns them by name; archived ones only with
+   * `state: "archived"`. A page takes the same time however many sessions there are, if it selects none or one label. Global
+   * sessions are not among them, see `Cluster.listSessions`.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
+   * @example
+   * const own = await supervisor.findSessions({ prefix: "support", labels: { user: "ann" } });
+   */
+  async findSessions(options: FindOptions = {}): Promise<SessionInfo[]> {
+    return await this.#local.findSessions(options);
   }
 
   /** Returns the number of sessions of the tree in memory. */

@@ -17,6 +17,7 @@ import type { ApprovalEntry } from "../journal/model/approval-entry.ts";
 import type { ApprovalAnswerer } from "./conversation/approval.ts";
 import type { HistoryOptions } from "./conversation/history.ts";
 import { validate } from "./options/validation.ts";
+import { checkDescribeOptions, type DescribeOptions } from "./persistence/live-description.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./persistence/usage.ts";
 import { checkEventPageOptions } from "./record/event-options.ts";
 import type { EventPageOptions } from "./record/event-readers.ts";
@@ -76,6 +77,20 @@ export interface RemoteControls {
 
   /** Ends the session; see `Supervisor.terminateSession`. */
   stop(options?: ConversationOptions): Promise<void>;
+
+  /**
+   * Changes what `supervisor.findSessions` and `status()` show of the session. It is kept in the journal, and wins over
+   * the option `labels` and the Agent SDK's `title`. Labels that are not named stay.
+   *
+   * With `archived: true`, the session has no process and `findSessions` shows it only on request, also after a restart
+   * of the application. The next turn, or whatever else starts its process, ends that, and so does `archived: false`.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`; with `archived: true` what {@link Session.hibernate}
+   * throws of a busy session
+   * @example
+   * await session("assistant").describe({ title: "Invoices", labels: { plan: "paid" } });
+   */
+  describe(options: DescribeOptions): Promise<void>;
 
   /** Returns the messages of the conversation, oldest first, from its transcript. Needs no process. */
   history(options?: HistoryOptions): Promise<SessionMessage[]>;
@@ -242,6 +257,14 @@ export const CONTROLS: ControlTable = {
   restart: { arguments: [options()], once: true, run: ({ owner }, options = {}) => owner.restart(options) },
   clear: { arguments: [], once: true, run: ({ owner }) => owner.restart({ conversation: "clear" }) },
   stop: { arguments: [options()], once: true, run: ({ owner }, options = {}) => owner.terminate(options) },
+  describe: {
+    arguments: [z.custom<DescribeOptions>()],
+    once: false,
+    run: ({ server }, options) => {
+      const checked = checkDescribeOptions(options);
+      return server.fromJournal(() => server.describing.describe(checked));
+    },
+  },
   history: {
     arguments: [options()],
     once: false,

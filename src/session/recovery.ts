@@ -63,7 +63,10 @@ export class Recovery {
   async restore(known: KnownSession, source?: SessionConversation): Promise<void> {
     try {
       this.#refuseIfEnded();
+      this.#context.journal.description.restore(known.entry);
       const resumed = this.#conversation.restore(known.entry, source);
+      // The options may describe the session otherwise than before.
+      if (this.#context.journal.description.isStale) this.#conversation.save();
       this.#output.wakeupsLost();
       await this.#context.journal.openRecord();
       // Before the ends of their turns.

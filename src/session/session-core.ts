@@ -18,6 +18,7 @@ import { BudgetMeter } from "./options/budget.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
 import type { BelongingsSource } from "./persistence/belongings.ts";
 import { FormerConversations } from "./persistence/former-conversations.ts";
+import { LiveDescription } from "./persistence/live-description.ts";
 import { SessionJournal } from "./persistence/session-journal.ts";
 import type { SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import { ProcessOutput } from "./process/process-output.ts";
@@ -67,7 +68,11 @@ export class SessionCore {
 
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     const who = `session ${formatName(settings.name)}`;
-    this.journal = new SessionJournal(settings.key, journal, deps.clock);
+    const description = new LiveDescription(
+      () => ({ title: this.settings.sdk.title, labels: this.settings.labels }),
+      deps.clock.now(),
+    );
+    this.journal = new SessionJournal(settings.key, journal, deps.clock, description);
     this.#context = { ...deps, who, settings, journal: this.journal };
     this.context = this.#context;
     this.#capacity = resources.capacity;
@@ -126,6 +131,7 @@ export class SessionCore {
     this.dispatcher.reconfigure();
     // A new budget counts from now until earlier spending is loaded.
     if (before.budget === undefined) void this.recovery.loadSpending().catch(() => {});
+    if (this.journal.description.isStale) this.conversation.save();
     this.process.reconfigure();
     this.output.relimit();
     this.process.checkIdle(false);
@@ -254,6 +260,8 @@ export class SessionCore {
         break;
       case "process_up":
         this.#started(signal.activation);
+        // A session that is used is no longer archived.
+        if (this.journal.description.unarchive()) this.conversation.save();
         this.#apply({ type: "ready" });
         this.#held();
         this.output.attach(signal.activation);

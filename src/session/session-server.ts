@@ -9,6 +9,7 @@ import type { Approval } from "./conversation/approval.ts";
 import { forkOptions } from "./conversation/conversation.ts";
 import { type Granted, isNothing } from "./conversation/granted.ts";
 import type { HistoryOptions } from "./conversation/history.ts";
+import { Describing } from "./describing.ts";
 import type { BudgetStatus } from "./options/budget.ts";
 import { type Prompt, promptText } from "./options/prompt.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
@@ -34,8 +35,8 @@ export class SessionServer {
   readonly reading: RecordReading;
   /** Gives messages to turns. */
   readonly steering: Dispatcher["steering"];
-  /** Lists its turns. */
   readonly turns: TurnList;
+  readonly describing: Describing;
   readonly #core: SessionCore;
   readonly #errors: RecentErrors;
   /** The settings as last configured, without later changes by calls. */
@@ -51,6 +52,7 @@ export class SessionServer {
     this.reading = new RecordReading(this.#core.journal, () => this.fromJournal((own) => own.whenReadable()));
     this.turns = new TurnList(this.#core.context.who, this.#core.journal, this.#core.dispatcher);
     this.steering = this.#core.dispatcher.steering;
+    this.describing = new Describing(this.#core, () => this.hibernate());
     this.#errors = new RecentErrors(deps.clock);
     this.#configured = settings;
   }

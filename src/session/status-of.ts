@@ -21,6 +21,7 @@ export function statusOf(core: SessionCore): SessionStatus {
     pid,
     startedAt: activation?.startedAt,
     memoryBytes,
+    ...core.journal.description.now,
     conversationId: core.conversation.now.id,
     starts: core.process.starts,
     lastSignOfLife,

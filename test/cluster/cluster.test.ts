@@ -87,6 +87,22 @@ describe("two nodes and a client", () => {
     expect((await session.turns({ state: "interrupted" })).map(({ id }) => id)).toEqual([running.id]);
   });
 
+  it("describe a session, which keeps it on its next node", async () => {
+    const session = cluster.client.session(global(["chat", "described"]));
+    await session.query("hello");
+    await session.describe({ title: "Ours", labels: { user: "ann" } });
+    const { createdAt } = await session.status();
+    expect(await session.status()).toMatchObject({
+      title: "Ours",
+      labels: { user: "ann" },
+      createdAt: expect.any(Number),
+    });
+    await session.stop();
+    await session.turns();
+    expect(await session.status()).toMatchObject({ title: "Ours", labels: { user: "ann" }, createdAt });
+    await expect(session.describe({ labels: { "no spaces": "x" } })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+  });
+
   it("list nodes, sessions and status", async () => {
     const { client } = cluster;
     await client.query(global(["chat", "b"]), "hello");

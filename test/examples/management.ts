@@ -1,9 +1,11 @@
-import { query, Supervisor, session } from "castellan";
+import { query, Supervisor, session, template } from "castellan";
 import { expect, test } from "vitest";
 import {
   apply,
   busySessions,
   close,
+  conversationsOf,
+  putAway,
   reloadFiles,
   show,
   shutDown,
@@ -53,4 +55,18 @@ test("management.ts: lets turns finish before it shuts down", async () => {
   await fake.prompted(1);
   expect(await shutDown(supervisor)).toBe(true);
   expect(await reply).toMatchObject({ text: "You said: one" });
+});
+
+test("management.ts: finds the conversations of a user, and archives one", async () => {
+  const { options } = onFake(async (turn) => {
+    await turn.text("yes");
+  });
+  const chats = template("chat", (user: string, _topic: string) => ({ labels: { user } }));
+  await using supervisor = await Supervisor.start([chats], options);
+  for (const topic of ["a", "b"]) await query(["chat", "ann", topic], "hello");
+  await query(["chat", "bob", "a"], "hello");
+  await session(["chat", "ann", "a"]).describe({ title: "The first" });
+  expect(await conversationsOf(supervisor, "ann")).toEqual(["The first", '["chat","ann","b"]']);
+  await putAway(session(["chat", "ann", "a"]));
+  expect(await conversationsOf(supervisor, "ann")).toEqual(['["chat","ann","b"]']);
 });

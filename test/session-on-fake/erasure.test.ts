@@ -439,7 +439,8 @@ test("exportSession(): returns turns, approvals and costs of a running and a sto
   const lines = await exported(supervisor, name);
   const types = lines.map(({ type }) => type);
   expect([...new Set(types)]).toEqual(["session", "turn", "approval", "event", "usage"]);
-  expect(lines[0]).toEqual({ type: "session", name, conversations: [reply.sessionId] });
+  const description = { createdAt: expect.any(Number) };
+  expect(lines[0]).toEqual({ type: "session", name, conversations: [reply.sessionId], description });
   expect(lines[1]).toMatchObject({
     id: reply.turnId,
     prompt: "may I?",

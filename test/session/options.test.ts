@@ -67,6 +67,7 @@ const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly a
   restart: { values: ["always", 3, true], allowed: ["permanent", "transient", "temporary"] },
   shutdown: { values: ["kill", -1, true, null], allowed: ["brutal_kill", "infinity", "30s"] },
   significant: { values: ["yes", 1, null], allowed: ["boolean"] },
+  labels: { values: ["user", null, ["a"]], allowed: ["expected record"] },
   budget: { values: [5, "5", null, []], allowed: ["expected object"] },
   inheritEnv: { values: ["AWS_*", [1], 1, null], allowed: ["boolean", "array"] },
   isolate: { values: ["yes", 1, null], allowed: ["boolean", "object"] },
@@ -107,6 +108,7 @@ describe("sessionSettings", () => {
     expect(sessionSettings({ name: "a" }, {})).toEqual({
       name: "a",
       key: '"a"',
+      labels: {},
       timeout: undefined,
       queueTimeout: 600_000,
       stallTimeout: expect.any(Number),

@@ -46,7 +46,7 @@ export function isListed(query: SessionListQuery, { key, supervisor, description
 }
 
 /** Whether a session with the labels `own` has all of `labels`. */
-function hasLabels(
+export function hasLabels(
   own: Readonly<Record<string, string>> | undefined,
   labels: Readonly<Record<string, string>>,
 ): boolean {

@@ -3,6 +3,7 @@ import { PROCESS_OPTIONS, type ProcessOptions, type ProcessSettings } from "../.
 import type { Restart, Shutdown } from "../../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
 import { type Isolate, isolateSchema } from "./isolation.ts";
+import { type Labels, labelsSchema } from "./labels.ts";
 import type { OnInterruptedTurn, OwnOptions, WhenBusy } from "./options.ts";
 import { isZodSchema, type OutputSchema } from "./output-schema.ts";
 import { budgetSchema, durationSchema, memorySchema } from "./validation.ts";
@@ -51,6 +52,7 @@ export interface OwnSettings extends ProcessSettings {
   readonly shutdown: Shutdown;
   readonly outputSchema: OutputSchema | undefined;
   readonly budget: Budget | undefined;
+  readonly labels: Labels;
   readonly significant: boolean;
   readonly isolate: Isolate;
 }
@@ -145,6 +147,7 @@ export const OPTION_TABLE: Rows<keyof OwnOptions> = {
     example: { type: "object", properties: { answer: { type: "string" } } },
   },
   budget: { schema: budgetSchema.optional(), applies: "live", forks: true, example: { usd: 5, per: "day" } },
+  labels: { schema: labelsSchema.default({}), applies: "live", forks: true, example: { user: "ann" } },
   // The end of a fork does not count as the end of its source.
   significant: { schema: z.boolean().default(false), applies: "child", forks: false, example: true },
   isolate: {

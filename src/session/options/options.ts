@@ -116,6 +116,14 @@ export interface OwnOptions extends ProcessOptions {
    * { usd: 5, per: "day" }
    */
   budget?: Budget;
+  /**
+   * What the application knows the session by, such as a user or a tenant: at most 16, with names of up to 63 letters,
+   * digits, `_`, `-`, `.` and `/`, and values of up to 200 characters. `supervisor.findSessions` finds sessions by them,
+   * and `supervisor.usage` sums by them. They are no labels of metrics. `session.describe` can add and replace some.
+   * @example
+   * { user: "ann", plan: "free" }
+   */
+  labels?: Readonly<Record<string, string>>;
   /** Whether the end of this session may end its supervisor, see the supervisor's `autoShutdown`. Default `false`. */
   significant?: boolean;
   /**

@@ -6,7 +6,7 @@ import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { EventEntry } from "../../journal/model/event-entry.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
-import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
+import type { Json, JsonObject, SessionDescription } from "../../journal/model/session-entry.ts";
 import type { Spending } from "../../journal/model/spending.ts";
 import type { TranscriptHead } from "../../journal/model/transcript-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
@@ -28,6 +28,8 @@ export type ExportedLine =
       readonly name: SessionName;
       /** Claude's ids of all the session's conversations, the current one last. */
       readonly conversations: readonly string[];
+      /** What lists show of the session; see `session.describe`. */
+      readonly description?: Omit<SessionDescription, "memory">;
     }
   | ({ readonly type: "turn" } & Omit<TurnEntry, "session">)
   | ({ readonly type: "approval" } & Omit<ApprovalEntry, "session">)
@@ -75,11 +77,14 @@ export async function* exportLines(request: ExportRequest): AsyncGenerator<strin
 async function* exported({
   name,
   key,
+  known,
   belongings,
   supervisorJournal,
 }: ExportRequest): AsyncGenerator<ExportedLine, void, undefined> {
   const { conversations } = belongings;
-  yield { type: "session", name, conversations };
+  const { memory: _, ...shown } = known.entry?.description ?? {};
+  const description = Object.keys(shown).length === 0 ? undefined : shown;
+  yield withoutUndefined({ type: "session", name, conversations, description });
   for await (const record of supervisorJournal.records(key)) {
     if (record.type === "turn") {
       const { session: _, ...turn } = record.turn;

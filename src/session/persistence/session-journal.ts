@@ -8,7 +8,7 @@ import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
-import type { SessionEntry } from "../../journal/model/session-entry.ts";
+import type { SavedSession } from "../../journal/model/session-entry.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { EndedTurnState, TurnEntry, TurnQuery } from "../../journal/model/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
@@ -20,6 +20,7 @@ import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
+import type { LiveDescription } from "./live-description.ts";
 import { SessionTranscripts } from "./session-transcripts.ts";
 import { promptIn, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
@@ -49,13 +50,16 @@ export class SessionJournal {
   readonly #clock: Clock;
   /** What the session sees and does. */
   readonly record: SessionRecord;
+  /** What lists show of the session. */
+  readonly description: LiveDescription;
   /** The transcripts of its conversations. */
   readonly transcripts: SessionTranscripts;
   #sealed = false;
   /** Whether the record has been completed in this application. */
   #isComplete = false;
 
-  constructor(session: string, supervisorJournal: SupervisorJournal, clock: Clock) {
+  constructor(session: string, supervisorJournal: SupervisorJournal, clock: Clock, description: LiveDescription) {
+    this.description = description;
     this.record = new SessionRecord(session, () => clock.now());
     this.#session = session;
     this.#supervisorJournal = supervisorJournal;
@@ -129,7 +133,7 @@ export class SessionJournal {
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
     const turn = { id, session: this.#session, position, durable, acceptedAt, ...rest };
-    await this.#write({ type: "turn_accepted", turn }, durable);
+    await this.#write([{ type: "turn_accepted", turn }], durable);
     // Only now: a number cannot be taken back if the journal rejects the turn.
     if (!record.left) void this.#put([], this.#acceptedOnce(record));
   }
@@ -225,23 +229,28 @@ export class SessionJournal {
 
   /** Writes the memory, and the conversation or location that the session just left, if any. */
   save(memory: SessionMemory, left?: LeftConversation): void {
-    this.#note(this.#saved(memory), ...(left === undefined ? [] : [this.#leaving(left)]));
+    this.#note(...this.#saved(memory), ...(left === undefined ? [] : [this.#leaving(left)]));
   }
 
   /** Writes the memory and resolves once it is written. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async saveNow(memory: SessionMemory): Promise<void> {
-    await this.#write(this.#saved(memory));
+    try {
+      await this.#write(this.#saved(memory));
+    } catch (error) {
+      this.description.unwritten();
+      throw error;
+    }
   }
 
-  #saved(memory: SessionMemory): Change {
-    const session: SessionEntry = {
+  #saved(memory: SessionMemory): Change[] {
+    const session: SavedSession = {
       key: this.#session,
       supervisor: this.#supervisorJournal.supervisor,
       conversationId: memory.conversation.id,
       memory: writeMemory(memory),
       savedAt: this.#clock.now(),
     };
-    return { type: "session_saved", session };
+    return [{ type: "session_saved", session }, ...this.description.due(this.#session)];
   }
 
   #leaving({ id, ...where }: LeftConversation): Change {
@@ -457,8 +466,8 @@ export class SessionJournal {
     return this.#sealed ? undefined : this.#supervisorJournal.writer;
   }
 
-  async #write(change: Change, durable = false): Promise<void> {
-    await this.#writer?.write([change], { durable, session: this.#session });
+  async #write(changes: readonly Change[], durable = false): Promise<void> {
+    await this.#writer?.write(changes, { durable, session: this.#session });
   }
 
   /** Writes changes that have happened, together with their events. */

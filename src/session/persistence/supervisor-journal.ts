@@ -10,6 +10,7 @@ import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { Journal, SessionExtent, SessionRecord } from "../../journal/model/journal.ts";
 import { readFault } from "../../journal/model/journal-errors.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
+import type { SessionListQuery } from "../../journal/model/session-list.ts";
 import type { TranscriptKey, TranscriptStore } from "../../journal/model/transcript-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
@@ -84,6 +85,17 @@ export class SupervisorJournal {
   async unfinished(keyPrefix: string): Promise<string[]> {
     await this.writer?.settled();
     return await this.journal.unfinishedBeginning(keyPrefix);
+  }
+
+  /**
+   * Returns a page of the supervisor's sessions, see `Journal.listSessions`. Does not wait for writes that the journal
+   * does not accept.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async listSessions(query: Omit<SessionListQuery, "supervisor">): Promise<SessionEntry[]> {
+    await this.writer?.caughtUp();
+    return await this.journal.listSessions({ ...query, supervisor: this.supervisor });
   }
 
   /** Returns the known conversations of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */

@@ -12,12 +12,16 @@ export interface UsageOptions {
   readonly until?: string;
   /** The dimensions to report by, alone or combined: session, model, day. Default: a single total. */
   readonly by?: readonly ("session" | "model" | "day")[];
+  /** Reports also by the value of this label, as the sessions have it now; see the option `labels`. */
+  readonly label?: string;
 }
 
 /** What was spent, as Claude Code estimates it. Not a bill. */
 export interface UsageReport extends Spending {
   readonly session?: SessionName;
   readonly model?: string;
+  /** The value of the label. Left out for sessions without it, and for erased ones. */
+  readonly label?: string;
   /** In UTC. */
   readonly day?: string;
 }
@@ -28,12 +32,13 @@ const schema = z.strictObject({
   since: day.optional(),
   until: day.optional(),
   by: z.array(z.enum(["session", "model", "day"])).optional(),
+  label: z.string().optional(),
 });
 
 /** Checks the options. @throws CastellanError `INVALID_OPTIONS` */
 export function usageQuery(options: UsageOptions): UsageQuery {
-  const { since, until, by = [] } = validate(schema, options, "usage");
-  return withoutUndefined({ by, since, until });
+  const { since, until, by = [], label } = validate(schema, options, "usage");
+  return withoutUndefined({ by, since, until, label });
 }
 
 /** Converts the entries to reports, by day, then by descending cost. */

@@ -190,7 +190,9 @@ export class SessionProcess implements SlotSession {
     const life: SessionLife = new SessionLife((shutdown) => this.#end(life, shutdown));
     this.#life = life;
     publish("castellan:session:start", () => factsOf(this.#context));
-    if (this.#context.settings.activation === "eager" && this.#takeRoom()) this.#starting = this.#start(life);
+    const { settings, journal } = this.#context;
+    const isEager = settings.activation === "eager" && !journal.description.isArchived;
+    if (isEager && this.#takeRoom()) this.#starting = this.#start(life);
     else this.#hibernated();
     return life;
   }

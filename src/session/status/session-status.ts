@@ -26,6 +26,17 @@ export type Waiting =
 export interface SessionStatus {
   readonly name: SessionName;
   readonly state: SessionState["name"];
+  /** From `session.describe`, or the Agent SDK's option `title`. */
+  readonly title?: string;
+  /** From the option `labels` and `session.describe`. Left out if there are none. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /**
+   * When the name was first used. Of a session from before this was recorded, the earliest time that the journal knows;
+   * left out if there is none, and until the journal has been read.
+   */
+  readonly createdAt?: number;
+  /** When the session was archived, if it is, see `session.describe`. */
+  readonly archivedAt?: number;
   /** The process id of Claude Code, while the process exists. */
   readonly pid?: number;
   /** When the process became ready. */
