@@ -104,7 +104,8 @@ export interface RecordedEventFields {
     readonly cause?: ApprovalWithdrawal;
   };
   /**
-   * A process is up. `start`: the session's first in this run of the application; `restart`: after an unexpected exit or
+   * A process is up. `start`: the session's first since this application loaded it, which it also does after an
+   * eviction; `restart`: after an unexpected exit or
    * a manual restart; `wake`: after a hibernation; `replace`: in place of one that the session ended.
    */
   started: {
@@ -156,7 +157,7 @@ export interface RecordedEventFields {
   task_ended: { readonly taskId: string; readonly status?: string; readonly summary?: EventText };
   /** Claude scheduled a turn for itself, due at `due` if known. */
   wakeup_scheduled: { readonly id: string; readonly due?: number; readonly recurring: boolean };
-  /** A scheduled turn came due. */
+  /** A turn that was scheduled once came due. One that recurs has only its `turn_accepted`, with the origin `schedule`. */
   wakeup_fired: { readonly id: string };
   /** A scheduled turn will not come: Claude or a control cancelled it, or its process is gone. */
   wakeup_cancelled: { readonly id: string };
