@@ -43,9 +43,13 @@ export async function* recordedOutput(
     undefined,
     undefined,
   ];
-  for await (const event of states) {
-    if (event.type === "turn_started") started = event;
-    if (event.type === "turn_ended") ended = event;
+  try {
+    for await (const event of states) {
+      if (event.type === "turn_started") started = event;
+      if (event.type === "turn_ended") ended = event;
+    }
+  } catch (error) {
+    throwUnlessDamaged(error);
   }
   if (started === undefined && ended === undefined) return false;
   let attempt = started?.attempt ?? 1;
@@ -65,10 +69,15 @@ export async function* recordedOutput(
       if (output !== undefined) yield { number, attempt, event: output };
     }
   } catch (error) {
-    if (!CastellanError.is(error, "JOURNAL_UNAVAILABLE") || error.details.reason !== "damaged") throw error;
+    throwUnlessDamaged(error);
     yield { number, attempt, event: { type: "lost" } };
   }
   return true;
+}
+
+/** A damaged event hides what follows it in the record. The turn has a result all the same. */
+function throwUnlessDamaged(error: unknown): void {
+  if (!CastellanError.is(error, "JOURNAL_UNAVAILABLE") || error.details.reason !== "damaged") throw error;
 }
 
 /** Returns what an event adds to the output of its turn, if anything. Leaves out the words of subagents. */
