@@ -1,4 +1,4 @@
-import { session, stream, type Turn } from "castellan";
+import { session, stream, uiMessagePrompt } from "castellan";
 import { Hono } from "hono";
 
 // #region deltas
@@ -57,9 +57,7 @@ export function createApp(): Hono {
   // #region chat
   app.post("/api/chat", async (c) => {
     const { messages } = await c.req.json();
-    const parts: { type: string; text?: string }[] = messages.at(-1).parts;
-    const prompt = parts.flatMap(({ type, text = "" }) => (type === "text" ? [text] : [])).join("");
-    return stream("assistant", prompt).toUIMessageStreamResponse();
+    return stream("assistant", uiMessagePrompt(messages.at(-1))).toUIMessageStreamResponse();
   });
   // #endregion
 

@@ -243,6 +243,7 @@ export type { Turn, TurnDelta } from "./session/streams/turn.ts";
 export type { NumberedMessage } from "./session/streams/turn-reader.ts";
 export type { TurnState } from "./session/streams/turn-state.ts";
 export type { TurnMetadata, UIApproval } from "./session/streams/ui-message-chunk.ts";
+export { uiMessagePrompt } from "./session/streams/ui-message-prompt.ts";
 export type { TurnListOptions, TurnSummary } from "./session/turns/turn-summary.ts";
 export type {
   Child,

@@ -40,8 +40,8 @@ it.each<[string, () => string, string]>([
   ["a folder", folder, "is not a file"],
   ["an empty file", () => file("empty", ""), "is empty"],
   ["a blank file", () => file("blank.txt", "\n \n"), "is empty"],
-  ["a binary file", () => file("a.zip", Buffer.from("PK\x03\x04\xff\xfe", "latin1")), "is neither an image"],
-  ["a text with NUL", () => file("a.bin", "a\0b"), "is neither an image"],
+  ["a binary file", () => file("a.zip", Buffer.from("PK\x03\x04\xff\xfe", "latin1")), "is not JPEG, PNG"],
+  ["a text with NUL", () => file("a.bin", "a\0b"), "is not JPEG, PNG"],
   ["a path with NUL", () => "a\0b", "cannot be read (ERR_INVALID_ARG_VALUE)"],
 ])("fileBlock: rejects %s", async (_, path, words) => {
   const error = await failure(fileBlock(path()), "INVALID_OPTIONS");

@@ -1,9 +1,9 @@
-import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { basename } from "node:path";
+import { DATA_FORMS, dataBlock } from "./data-block.ts";
 import type { DocumentBlock, ImageBlock } from "./prompt-block.ts";
-import { LONGEST_PROMPT, mediaTypeOf } from "./prompt-blocks.ts";
+import { LONGEST_PROMPT } from "./prompt-blocks.ts";
 import { invalidOptions } from "./validation.ts";
 
 /** The most bytes of a file: a prompt has at most this many characters in base64. */
@@ -23,19 +23,10 @@ export async function fileBlock(
   { title }: { readonly title?: string } = {},
 ): Promise<ImageBlock | DocumentBlock> {
   const data = await read(path);
-  const mediaType = mediaTypeOf(data);
-  const named = { title: title ?? basename(path) };
-  if (mediaType === "application/pdf") {
-    const source = { type: "base64", media_type: mediaType, data: data.toString("base64") } as const;
-    return { type: "document", source, ...named };
-  }
-  if (mediaType !== undefined) {
-    return { type: "image", source: { type: "base64", media_type: mediaType, data: data.toString("base64") } };
-  }
-  if (!isUtf8(data) || data.includes(0)) throw unreadable(path, "is neither an image, a PDF nor text in UTF-8");
-  const text = data.toString("utf8");
-  if (text.trim() === "") throw unreadable(path, "is empty");
-  return { type: "document", source: { type: "text", media_type: "text/plain", data: text }, ...named };
+  if (data.toString("latin1").trim() === "") throw unreadable(path, "is empty");
+  const block = dataBlock(data, title ?? basename(path));
+  if (block === undefined) throw unreadable(path, `is not ${DATA_FORMS}`);
+  return block;
 }
 
 async function read(path: string): Promise<Buffer> {
