@@ -1,4 +1,4 @@
-import { session, stream, uiMessagePrompt } from "castellan";
+import { session, stream, type Turn, uiMessagePrompt } from "castellan";
 import { Hono } from "hono";
 
 // #region deltas

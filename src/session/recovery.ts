@@ -135,9 +135,10 @@ export class Recovery {
         if (resumed) this.#conversation.take(end.conversation);
         cut = end.cut;
       }
+      const prompt = await this.#context.journal.promptOf(turn);
       const given = await steersOf(this.#context.journal, turn.id);
       this.#refuseIfEnded();
-      this.#intake.restore(turn, cut, given);
+      this.#intake.restore(turn, prompt, cut, given);
     }
   }
 

@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { expect, test } from "vitest";
 import { once, query, session } from "../../src/castellan.ts";
-import { type Journal, type Prompt, type PromptBlock, pool } from "../../src/index.ts";
+import { type ExportedLine, type Journal, type Prompt, type PromptBlock, pool } from "../../src/index.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
@@ -142,4 +144,35 @@ test("Prompt: without verbatimPrompts the fake runs a command only in the last b
   expect(scene.transcript()).toHaveLength(4);
   await scene.session.query([image, { type: "text", text: "/clear" }]);
   expect(scene.transcript()).toEqual([]);
+});
+
+test("journal: stores a large prompt once, for its turn and its event, and deletes it with both", async () => {
+  const folder = newFolder();
+  const sqlite = `${folder}/castellan.db`;
+  const name = unique();
+  const both = { fake: fakeClaude((turn) => turn.text("seen")), journal: sqliteJournal({ sqlite }) };
+  const supervisor = await run(both, [{ name }]);
+  const large = "A long text. ".repeat(80_000);
+  await supervisor.query(name, large);
+  await supervisor.query(name, [{ type: "text", text: large }, document(1_000_000)]);
+  const content = createHash("sha256").update(large).digest("hex");
+  const [accepted] = await collect(supervisor.session(name).events({ types: ["turn_accepted"], live: false }));
+  expect(accepted).toMatchObject({ prompt: { $content: content, size: large.length, mediaType: "text/plain" } });
+  expect((await supervisor.session(name).content({ $content: content, size: 0, mediaType: "" }))?.data.length).toBe(
+    large.length,
+  );
+  await supervisor.stop();
+  const bytes = statSync(sqlite).size;
+  expect(bytes).toBeGreaterThan(large.length + 1_000_000);
+  expect(bytes).toBeLessThan(1.25 * (large.length + 1_000_000));
+
+  await using second = await run(both, [{ name }]);
+  const exported: ExportedLine[] = [];
+  for await (const line of second.exportSession(name)) exported.push(JSON.parse(line));
+  expect(exported.filter(({ type }) => type === "content")).toHaveLength(2);
+  expect(exported).toContainEqual({ type: "content", hash: content, mediaType: "text/plain", text: large });
+  await second.eraseSession(name);
+  const files = readdirSync(folder).map((file) => readFileSync(`${folder}/${file}`));
+  expect(files.filter((file) => file.includes("A long text. A long text."))).toEqual([]);
+  expect(files.filter((file) => file.includes("%PDF-1.4"))).toEqual([]);
 });

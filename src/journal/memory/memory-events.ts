@@ -1,7 +1,6 @@
 import {
   type AppendedEvent,
   bytesOf,
-  type ContentEntry,
   contentsOf,
   type EventEntry,
   type EventExtent,
@@ -11,6 +10,7 @@ import {
   PAGE_BYTES,
   rangeOf,
 } from "../model/event-entry.ts";
+import type { MemoryContents } from "./memory-contents.ts";
 
 interface StoredEvent {
   readonly event: EventEntry;
@@ -26,12 +26,14 @@ interface EventLog {
   bytes: number;
 }
 
-/** The events of all sessions in memory, and their contents. */
+/** The events of all sessions in memory. */
 export class MemoryEvents {
   readonly #logs = new Map<string, EventLog>();
-  readonly #contents = new Map<string, ContentEntry>();
-  /** How many events refer to a content. */
-  readonly #references = new Map<string, number>();
+  readonly #contents: MemoryContents;
+
+  constructor(contents: MemoryContents) {
+    this.#contents = contents;
+  }
 
   append(appended: AppendedEvent): void {
     const { event } = appended;
@@ -46,10 +48,7 @@ export class MemoryEvents {
     log.last = event.number;
     log.bytes += bytes;
     this.#logs.set(event.session, log);
-    for (const hash of names) this.#references.set(hash, (this.#references.get(hash) ?? 0) + 1);
-    for (const content of contents) {
-      if (!this.#contents.has(content.hash)) this.#contents.set(content.hash, copyOf(content));
-    }
+    this.#contents.add(names, contents);
   }
 
   forget(session: string): void {
@@ -83,11 +82,6 @@ export class MemoryEvents {
     return this.#logs.get(session)?.events.length ?? 0;
   }
 
-  content(hash: string): ContentEntry | undefined {
-    const content = this.#contents.get(hash);
-    return content && copyOf(content);
-  }
-
   prune({ since, perSession, bytesPerSession }: EventRetention): void {
     for (const log of this.#logs.values()) {
       let bytes = log.bytes;
@@ -102,16 +96,8 @@ export class MemoryEvents {
     }
   }
 
-  /** Deletes contents to which no other event refers. */
   #release(events: readonly StoredEvent[]): void {
-    for (const hash of events.flatMap(({ event }) => namedBy(event))) {
-      const left = (this.#references.get(hash) ?? 0) - 1;
-      if (left > 0) this.#references.set(hash, left);
-      else {
-        this.#references.delete(hash);
-        this.#contents.delete(hash);
-      }
-    }
+    this.#contents.release(events.flatMap(({ event }) => namedBy(event)));
   }
 }
 
@@ -124,8 +110,4 @@ function indexAfter(events: readonly StoredEvent[], number: number): number {
     else high = middle;
   }
   return low;
-}
-
-function copyOf(content: ContentEntry): ContentEntry {
-  return { ...content, data: new Uint8Array(content.data) };
 }

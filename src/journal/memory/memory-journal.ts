@@ -19,6 +19,7 @@ import { sumOf } from "../model/spending.ts";
 import type { TranscriptStore } from "../model/transcript-entry.ts";
 import { type TurnEntry, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
+import { MemoryContents } from "./memory-contents.ts";
 import { MemoryEvents } from "./memory-events.ts";
 import { MemoryTranscripts } from "./memory-transcripts.ts";
 
@@ -46,7 +47,10 @@ class MemoryJournal implements Journal {
   readonly #left = new Map<string, ConversationEntry[]>();
   /** In the order of their first writes. */
   readonly #jobs = new Map<string, JobEntry>();
-  readonly #events = new MemoryEvents();
+  readonly #contents = new MemoryContents();
+  readonly #events = new MemoryEvents(this.#contents);
+  /** The hashes of the contents that a turn's prompt refers to, by turn id. */
+  readonly #named = new Map<string, readonly string[]>();
   readonly #transcripts = new MemoryTranscripts(() => this.#refuseIfClosed());
   #owner: JournalOwner | undefined;
   #written = 0;
@@ -180,7 +184,7 @@ class MemoryJournal implements Journal {
 
   async content(hash: string): Promise<ContentEntry | undefined> {
     this.#refuseIfClosed();
-    return this.#events.content(hash);
+    return this.#contents.find(hash);
   }
 
   async usage({ supervisor, session, since = "", until = "9", label, by }: UsageQuery): Promise<UsageEntry[]> {
@@ -217,7 +221,7 @@ class MemoryJournal implements Journal {
         .toSorted((one, other) => other.endedAt - one.endedAt)
         .filter(({ endedAt }, index) => endedAt < endedSince || index >= turnsPerSession),
     );
-    for (const { id } of dropped) this.#turns.delete(id);
+    for (const { id } of dropped) this.#deleteTurn(id);
     for (const { id, settledAt } of this.#approvals.values()) {
       if (settledAt !== undefined && settledAt < endedSince) this.#approvals.delete(id);
     }
@@ -265,12 +269,13 @@ class MemoryJournal implements Journal {
         this.#turns.set(turn.id, { ...copy(turn), state: "queued", attempts: 0, touched: false });
         const unfinished = this.#unfinished.get(turn.session) ?? new Set<string>();
         this.#unfinished.set(turn.session, unfinished.add(turn.id));
+        this.#name(turn.id, change.contents);
         break;
       }
       case "turn_withdrawn": {
         const turn = this.#turns.get(change.turn);
         if (turn?.attempts !== 0 || turn.endedAt !== undefined) break;
-        this.#turns.delete(turn.id);
+        this.#deleteTurn(turn.id);
         this.#finish(turn);
         break;
       }
@@ -348,6 +353,20 @@ class MemoryJournal implements Journal {
     if (changed.endedAt !== undefined) this.#finish(turn);
   }
 
+  /** Stores the contents to which a turn refers. */
+  #name(turn: string, contents: readonly ContentEntry[] = []): void {
+    const hashes = [...new Set(contents.map(({ hash }) => hash))];
+    if (hashes.length === 0) return;
+    this.#named.set(turn, hashes);
+    this.#contents.add(hashes, contents);
+  }
+
+  #deleteTurn(id: string): void {
+    this.#turns.delete(id);
+    this.#contents.release(this.#named.get(id) ?? []);
+    this.#named.delete(id);
+  }
+
   #finish({ id, session }: TurnEntry): void {
     const unfinished = this.#unfinished.get(session);
     unfinished?.delete(id);
@@ -360,7 +379,7 @@ class MemoryJournal implements Journal {
     this.#left.delete(key);
     this.#events.forget(key);
     this.#transcripts.forget(key);
-    for (const { id, session } of this.#turns.values()) if (session === key) this.#turns.delete(id);
+    for (const { id, session } of this.#turns.values()) if (session === key) this.#deleteTurn(id);
     for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
     for (const { id, session } of this.#jobs.values()) if (session === key) this.#jobs.delete(id);
   }

@@ -26,8 +26,8 @@ export type Change =
   | { readonly type: "conversation_left"; readonly conversation: ConversationEntry }
   /** Nothing remains of a conversation that the session had left. Deletes its transcripts, if they are the session's. */
   | { readonly type: "conversation_erased"; readonly session: string; readonly conversationId: string }
-  /** Has no effect if the turn exists. */
-  | { readonly type: "turn_accepted"; readonly turn: AcceptedTurn }
+  /** Has no effect if the turn exists. `contents` is what the prompt refers to; each is kept as long as the turn. */
+  | { readonly type: "turn_accepted"; readonly turn: AcceptedTurn; readonly contents?: readonly ContentEntry[] }
   /** The caller was told that the turn is not accepted. Deletes the turn unless it has begun or ended. */
   | { readonly type: "turn_withdrawn"; readonly turn: string }
   /** The turn is about to go to a process, for the `attempt`-th time, and is untouched. */

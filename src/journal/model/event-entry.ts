@@ -17,7 +17,7 @@ export interface EventEntry {
   readonly contents?: readonly string[];
 }
 
-/** A large or binary part of events. The journal stores it once, however many events refer to it. */
+/** A large or binary part of events and prompts. The journal stores it once, however many refer to it. */
 export interface ContentEntry {
   /** SHA-256 of `data`, in hexadecimal. */
   readonly hash: string;

@@ -132,15 +132,15 @@ export interface Journal {
   events(query: EventQuery): Promise<EventEntry[]>;
   /** Returns the range of a session's events; undefined if it never had any. */
   eventExtent(session: string): Promise<EventExtent | undefined>;
-  /** Returns a content; undefined if no stored event refers to it. */
+  /** Returns a content; undefined if no stored event or turn refers to it. */
   content(hash: string): Promise<ContentEntry | undefined>;
   /** Returns the number of turns, approvals and events of a session. */
   extent(session: string): Promise<SessionExtent>;
   /** Returns the spending, in any order. */
   usage(query: UsageQuery): Promise<UsageEntry[]>;
   /**
-   * Deletes ended turns, settled approvals and events that need not be kept, and contents that no event refers to any
-   * more. Deletes in small portions, so that writes wait only briefly. Resolves with the number of deleted turns.
+   * Deletes ended turns, settled approvals and events that need not be kept, and contents that no event and no turn
+   * refers to any more. Deletes in small portions, so that writes wait only briefly. Resolves with the number of deleted turns.
    */
   prune(retention: Retention): Promise<number>;
   /**

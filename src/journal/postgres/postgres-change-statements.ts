@@ -6,12 +6,20 @@ import type { Change } from "../model/change.ts";
  */
 const NOTHING_OF_IT = `
       logs as (select id from event_logs where session = any(array(select session from forgotten))),
-      named as (select hash from event_contents where log = any(array(select id from logs))),
+      its_turns as (select id from turns where session = any(array(select session from forgotten))),
+      named as (
+        select hash from event_contents where log = any(array(select id from logs))
+        union select hash from turn_contents where turn = any(array(select id from its_turns))
+      ),
       no_contents as (
         delete from contents where hash = any(array(select hash from named)) and not exists (
           select from event_contents as other where other.hash = contents.hash and other.log not in (select id from logs)
+        ) and not exists (
+          select from turn_contents as other
+          where other.hash = contents.hash and other.turn not in (select id from its_turns)
         )
       ),
+      no_turn_contents as (delete from turn_contents where turn = any(array(select id from its_turns))),
       no_references as (delete from event_contents where log = any(array(select id from logs))),
       no_events as (delete from events where log = any(array(select id from logs))),
       no_logs as (delete from event_logs using forgotten where event_logs.session = forgotten.session),
@@ -123,8 +131,18 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     on conflict (id) do nothing`,
 
   turn_withdrawn: `
-    delete from turns using json_to_recordset($1) as row (id text)
-    where turns.id = row.id and attempts = 0 and ended_at is null`,
+    with withdrawn as (
+      delete from turns using json_to_recordset($1) as row (id text)
+      where turns.id = row.id and attempts = 0 and ended_at is null returning turns.id
+    ), released as (
+      delete from turn_contents where turn = any(array(select id from withdrawn)) returning hash
+    )
+    delete from contents where hash = any(array(select hash from released))
+      and not exists (select from event_contents as other where other.hash = contents.hash)
+      and not exists (
+        select from turn_contents as other
+        where other.hash = contents.hash and other.turn not in (select id from withdrawn)
+      )`,
 
   turn_begun: `
     update turns set state = 'running', attempts = row.attempts, prompt_id = row.prompt_id, touched = false
@@ -209,7 +227,7 @@ export const APPEND_WITH_CONTENTS: string = `
   where (reference ->> 0)::double precision > passed`;
 
 /*
- * A content is deleted with the last event that refers to it, while other sessions may just be about to refer to it. So
+ * A content is deleted with the last event or turn that refers to it, while other sessions may just be about to refer to it. So
  * both sides lock it. The deletion locks it in a statement of its own: the next statement sees what others have committed
  * before the lock was granted.
  */
@@ -220,19 +238,32 @@ export const STORE_CONTENT = `
   select hash, media_type, $2::bytea from json_to_recordset($1) as row (hash text, media_type text)
   on conflict (hash) do update set hash = excluded.hash`;
 
-/** Deletes stored contents whose events were not appended. */
+/** Records to which contents turns refer, if they were accepted with this prompt. */
+export const REFER_FROM_TURNS = `
+  insert into turn_contents (hash, turn)
+  select row.hash, turns.id from json_to_recordset($1) as row (hash text, id text, prompt text)
+    join turns on turns.id = row.id and turns.prompt = row.prompt
+  on conflict (hash, turn) do nothing`;
+
+/** Deletes stored contents to which nothing refers, because their events or turns were known already. */
 export const DROP_UNUSED_CONTENTS = `
   delete from contents using json_to_recordset($1) as row (hash text)
-  where contents.hash = row.hash and not exists (select from event_contents as other where other.hash = contents.hash)`;
+  where contents.hash = row.hash
+    and not exists (select from event_contents as other where other.hash = contents.hash)
+    and not exists (select from turn_contents as other where other.hash = contents.hash)`;
 
 /** Lock the logs of sessions, as pruning does, and then their contents. */
 export const LOCK_LOGS = `
   select from event_logs where session = any(array(select session from json_to_recordset($1) as row (session text)))
   order by id for update`;
 export const LOCK_CONTENTS = `
+  with gone as (select session from json_to_recordset($1) as row (session text))
   select from contents where hash = any(array(
     select hash from event_contents where log = any(array(
-      select id from event_logs where session = any(array(select session from json_to_recordset($1) as row (session text)))
+      select id from event_logs where session = any(array(select session from gone))
+    ))
+    union select hash from turn_contents where turn = any(array(
+      select id from turns where session = any(array(select session from gone))
     ))
   )) order by hash for update`;
 
@@ -244,3 +275,9 @@ export const ADD_LABELS = `
   select label, value, sessions.key from json_to_recordset($1) as row (label text, value text, key text)
     join sessions on sessions.key = row.key
   on conflict do nothing`;
+
+/** Locks the contents of turns. */
+export const LOCK_TURN_CONTENTS = `
+  select from contents where hash = any(array(
+    select hash from turn_contents where turn = any(array(select id from json_to_recordset($1) as row (id text)))
+  )) order by hash for update`;

@@ -15,6 +15,8 @@ import {
   FORGET_LABELS,
   LOCK_CONTENTS,
   LOCK_LOGS,
+  LOCK_TURN_CONTENTS,
+  REFER_FROM_TURNS,
   STORE_CONTENT,
 } from "./postgres-change-statements.ts";
 import { messageOf, type PostgresSubject, unavailable } from "./postgres-fault.ts";
@@ -44,15 +46,21 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
       if (group.type === "transcript_appended") return appendingParts(group.changes);
       if (group.type === "session_described") return describing(group.changes);
       const statement = { text: CHANGE_STATEMENTS[group.type], rows: JSON.stringify(changeRows(group)) };
-      const deletes = group.type === "session_forgotten" || group.type === "session_erased";
-      const locks = deletes ? [LOCK_LOGS, LOCK_CONTENTS] : [];
-      return [...locks.map((text) => ({ text, rows: statement.rows })), statement];
+      if (group.type === "turn_accepted") return accepting(group.changes, statement);
+      return [...(LOCKS[group.type] ?? []).map((text) => ({ text, rows: statement.rows })), statement];
     });
   } catch (cause) {
     // A cycle, or a text that is too long.
     throw unavailable(subject, "refused", messageOf(cause), { applied: false, cause });
   }
 }
+
+/** What to lock before deletions that may delete contents. */
+const LOCKS: { readonly [Type in Change["type"]]?: readonly string[] } = {
+  session_forgotten: [LOCK_LOGS, LOCK_CONTENTS],
+  session_erased: [LOCK_LOGS, LOCK_CONTENTS],
+  turn_withdrawn: [LOCK_TURN_CONTENTS],
+};
 
 /** Returns the changes of a group as rows for their statement, see postgres-change-statements.ts. */
 function changeRows(
@@ -211,16 +219,30 @@ function appending(changes: readonly ChangeOf<"event_appended">[]): ChangeStatem
   if (changes.every(({ event }) => namedBy(event).length === 0)) {
     return [{ text: CHANGE_STATEMENTS.event_appended, rows: events }];
   }
-  const contents = new Map<string, ContentEntry>();
-  for (const content of changes.flatMap(contentsOf)) contents.set(content.hash, content);
-  const stored = [...contents.values()].map(({ hash, mediaType, data }) => ({
+  return storing(changes.flatMap(contentsOf), { text: APPEND_WITH_CONTENTS, rows: events });
+}
+
+/** Accepts turns, with the contents to which they refer. */
+function accepting(changes: readonly ChangeOf<"turn_accepted">[], accept: ChangeStatement): ChangeStatement[] {
+  const contents = changes.flatMap((change) => change.contents ?? []);
+  if (contents.length === 0) return [accept];
+  const references = changes.flatMap(({ turn, contents: own = [] }) =>
+    own.map(({ hash }) => ({ hash: toText(hash), id: toText(turn.id), prompt: toText(turn.prompt) })),
+  );
+  return storing(contents, accept, { text: REFER_FROM_TURNS, rows: JSON.stringify(references) });
+}
+
+/** Stores contents, each once and in order, before the statements that refer to them. */
+function storing(contents: readonly ContentEntry[], ...referring: readonly ChangeStatement[]): ChangeStatement[] {
+  const byHash = new Map(contents.map((content) => [content.hash, content]));
+  const stored = [...byHash.values()].map(({ hash, mediaType, data }) => ({
     row: { hash: toText(hash), media_type: mediaType === undefined ? null : toText(mediaType) },
     data,
   }));
   stored.sort((one, other) => (one.row.hash < other.row.hash ? -1 : 1));
   return [
     ...stored.map(({ row, data }) => ({ text: STORE_CONTENT, rows: JSON.stringify([row]), data })),
-    { text: APPEND_WITH_CONTENTS, rows: events },
+    ...referring,
     { text: DROP_UNUSED_CONTENTS, rows: JSON.stringify(stored.map(({ row }) => ({ hash: row.hash }))) },
   ];
 }

@@ -176,7 +176,7 @@ const DELETE = `
     no_contents as (
       delete from contents where hash = any(array(select hash from gone)) and not exists (
         select from event_contents as other where other.hash = contents.hash and not (other.log = $1 and other.number <= $2)
-      )
+      ) and not exists (select from turn_contents where turn_contents.hash = contents.hash)
     ),
     no_references as (delete from event_contents where log = $1 and number <= $2)
   delete from events where log = $1 and first <= $2 and last <= $2`;

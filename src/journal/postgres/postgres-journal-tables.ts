@@ -186,6 +186,16 @@ const DESCRIPTIONS = `
   create index labels_by_session on session_labels (key);
 `;
 
+/* Which turns refer to which contents. */
+const TURN_CONTENTS = `
+  create table turn_contents (
+    hash text not null,
+    turn text not null,
+    primary key (hash, turn)
+  );
+  create index contents_by_turn on turn_contents (turn);
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -197,5 +207,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: TRANSCRIPTS, additive: true },
     { sql: JOBS, additive: true },
     { sql: DESCRIPTIONS, additive: true },
+    { sql: TURN_CONTENTS, additive: true },
   ],
 };

@@ -309,10 +309,12 @@ export class PostgresJournal implements Journal {
     const { common } = this.#opened();
     const turns = await common.transaction(async (query) => {
       const [[turns]] = await Promise.all([
-        query<{ count: number }>(PRUNE_TURNS, [endedSince, turnsPerSession]),
+        query<PrunedTurns>(PRUNE_TURNS, [endedSince, turnsPerSession]),
         query(PRUNE_APPROVALS, [endedSince]),
       ]);
-      return turns?.count ?? 0;
+      const { count = 0, hashes = [] } = turns ?? {};
+      if (hashes.length > 0) await Promise.all([query(LOCK_RELEASED, [hashes]), query(DELETE_RELEASED, [hashes])]);
+      return count;
     });
     await pruneEvents(prunableEvents(common), events);
     return turns;
@@ -419,9 +421,24 @@ const PRUNE_TURNS = `
     select id from turns
     where id in (select id from ended where ended_at < $1 or recency > $2::double precision) for update skip locked
   ), dropped as (
-    delete from turns using old where turns.id = old.id returning 1
+    delete from turns using old where turns.id = old.id returning turns.id
+  ), released as (
+    delete from turn_contents using dropped where turn_contents.turn = dropped.id returning hash
   )
-  select count(*)::integer as count from dropped`;
+  select count(*)::integer as count, array(select distinct hash from released) as hashes from dropped`;
+
+interface PrunedTurns {
+  readonly count: number;
+  /** The contents to which the turns referred. */
+  readonly hashes: readonly string[];
+}
+
+/* Separate statements, so that the second sees what others have committed before the lock. */
+const LOCK_RELEASED = "select from contents where hash = any($1) order by hash for update";
+const DELETE_RELEASED = `
+  delete from contents where hash = any($1)
+    and not exists (select from event_contents as other where other.hash = contents.hash)
+    and not exists (select from turn_contents as other where other.hash = contents.hash)`;
 
 const PRUNE_APPROVALS = `
   with old as (select id from approvals where settled_at < $1 for update skip locked)

@@ -1,5 +1,6 @@
 import type { SQLInputValue } from "node:sqlite";
 import type { Change } from "../model/change.ts";
+import type { ContentEntry } from "../model/event-entry.ts";
 import type { SessionDescription } from "../model/session-entry.ts";
 import { storedLabels } from "../model/session-list.ts";
 import { toText } from "../model/stored-text.ts";
@@ -53,6 +54,7 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
       ];
       return [
         step("acceptTurn", ...texts, position, Number(durable), ...limits, acceptedAt, origin, metadata, ...checksums),
+        ...(change.contents ?? []).flatMap((content) => naming(content, [toText(id), checksums[0] ?? 0])),
       ];
     }
     case "turn_withdrawn":
@@ -113,6 +115,15 @@ function describing(session: string, description: SessionDescription): Step[] {
     step("describeSession", ...values, checksumOf(key, ...values), key),
     step("forgetLabels", key),
     ...labels.map(([label, value]) => step("addLabel", label, value, key)),
+  ];
+}
+
+/** Stores a content to which a turn refers. @param turn its id and its checksum */
+function naming({ hash, mediaType, data }: ContentEntry, turn: readonly [string, number]): Step[] {
+  const values = [toText(hash), mediaType === undefined ? null : toText(mediaType)];
+  return [
+    step("storeTurnContent", ...values, checksumOf(...values, data), data, ...turn),
+    step("referFromTurn", toText(hash), ...turn),
   ];
 }
 

@@ -4,12 +4,13 @@ import { LOGS_CHUNK, SEGMENTS_CHUNK } from "../model/event-pruning.ts";
 import { toText } from "../model/stored-text.ts";
 import { renewedIn } from "./sqlite-checksum.ts";
 
-/** Deletes the contents to which only the events that meet a condition refer. `other` is the name of an event there. */
+/** Deletes the contents to which only the events that meet a condition refer, and no turn. `other` is the name of an event there. */
 function contentsWhere(condition: (of: string) => string): string {
   return `DELETE FROM contents
     WHERE hash IN (SELECT hash FROM event_contents WHERE ${condition("event_contents")})
     AND NOT EXISTS (SELECT 1 FROM event_contents AS other
-      WHERE other.hash = contents.hash AND NOT (${condition("other")}))`;
+      WHERE other.hash = contents.hash AND NOT (${condition("other")}))
+    AND NOT EXISTS (SELECT 1 FROM turn_contents WHERE turn_contents.hash = contents.hash)`;
 }
 
 /** The log of a session, and the events of a log up to a number. */

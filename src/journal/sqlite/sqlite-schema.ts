@@ -233,6 +233,25 @@ const DESCRIPTIONS = `
   CREATE INDEX labels_of_session ON session_labels (key);
 `;
 
+/* Triggers delete the contents with the last turn that refers to them, whatever deletes the turn. */
+const TURN_CONTENTS = `
+  -- Which turns refer to which contents, by the turn's seq.
+  CREATE TABLE turn_contents (
+    hash TEXT NOT NULL,
+    turn INTEGER NOT NULL,
+    PRIMARY KEY (hash, turn)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX contents_of_turn ON turn_contents (turn);
+  CREATE TRIGGER turn_deleted AFTER DELETE ON turns BEGIN
+    DELETE FROM turn_contents WHERE turn = old.seq;
+  END;
+  CREATE TRIGGER turn_content_deleted AFTER DELETE ON turn_contents BEGIN
+    DELETE FROM contents WHERE hash = old.hash
+      AND NOT EXISTS (SELECT 1 FROM turn_contents WHERE hash = old.hash)
+      AND NOT EXISTS (SELECT 1 FROM event_contents WHERE hash = old.hash);
+  END;
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -245,6 +264,7 @@ export const MIGRATIONS: readonly string[] = [
   TRANSCRIPTS,
   JOBS,
   DESCRIPTIONS,
+  TURN_CONTENTS,
 ];
 
 /**

@@ -12,6 +12,7 @@ import type { TranscriptHead } from "../../journal/model/transcript-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { SessionName } from "../../names.ts";
 import type { Belongings, KnownConversations, StoredKey } from "./belongings.ts";
+import { hashesIn } from "./stored-prompt.ts";
 import type { SupervisorJournal } from "./supervisor-journal.ts";
 
 /** How to export a session. */
@@ -37,7 +38,7 @@ export type ExportedLine =
   | ({ readonly type: "job" } & Omit<JobEntry, "session">)
   /** An event of the session, in the order of their numbers. */
   | { readonly type: "event"; readonly event: Omit<EventEntry, "session"> }
-  /** A content that the event before it is the first to refer to. Content that is not UTF-8 is in `base64`. */
+  /** A content that the turn or the event before it is the first to refer to. Content that is not UTF-8 is in `base64`. */
   | ({ readonly type: "content"; readonly hash: string; readonly mediaType?: string } & FileContent)
   /** Spending on one model on one day (UTC). */
   | ({ readonly type: "usage"; readonly day: string; readonly model: string } & Spending)
@@ -85,10 +86,13 @@ async function* exported({
   const { memory: _, ...shown } = known.entry?.description ?? {};
   const description = Object.keys(shown).length === 0 ? undefined : shown;
   yield withoutUndefined({ type: "session", name, conversations, description });
+  const contents = new Set<string>();
   for await (const record of supervisorJournal.records(key)) {
     if (record.type === "turn") {
       const { session: _, ...turn } = record.turn;
       yield { type: "turn", ...turn };
+      const hashes = await hashesIn(turn, (hash) => supervisorJournal.content(hash));
+      yield* contentLines(hashes, contents, supervisorJournal);
     } else if (record.type === "approval") {
       const { session: _, ...approval } = record.approval;
       yield { type: "approval", ...approval };
@@ -97,7 +101,7 @@ async function* exported({
       yield { type: "job", ...job };
     }
   }
-  yield* eventLines(key, supervisorJournal);
+  yield* eventLines(key, contents, supervisorJournal);
   for (const { day = "", model = "", costUsd, usage } of await supervisorJournal.usage({
     session: key,
     by: ["day", "model"],
@@ -131,20 +135,16 @@ async function* exported({
 const EVENTS = 100;
 
 /** Yields the events of a session, each followed by the contents that it is the first to refer to. */
-async function* eventLines(session: string, journal: SupervisorJournal): AsyncGenerator<ExportedLine, void, undefined> {
-  const exported = new Set<string>();
+async function* eventLines(
+  session: string,
+  exported: Set<string>,
+  journal: SupervisorJournal,
+): AsyncGenerator<ExportedLine, void, undefined> {
   for (let after = 0; ; ) {
     const events = await journal.events({ session, after, limit: EVENTS });
     for (const { session: _, ...event } of events) {
       yield { type: "event", event };
-      for (const hash of event.contents ?? []) {
-        if (exported.has(hash)) continue;
-        exported.add(hash);
-        const content = await journal.content(hash);
-        if (content === undefined) continue;
-        const { data, mediaType } = content;
-        yield withoutUndefined({ type: "content", hash, mediaType, ...bytesAsContent(data) });
-      }
+      yield* contentLines(event.contents ?? [], exported, journal);
     }
     const last = events.at(-1);
     if (last === undefined) return;
@@ -160,6 +160,22 @@ async function* journaledLines(
   const key = { conversationId, ...withoutUndefined({ subpath }) };
   for await (const lines of journal.transcriptLines(key)) {
     for (const line of lines.split("\n")) if (line !== "") yield lineOf(conversationId, subpath, parsed(line));
+  }
+}
+
+/** Yields the contents with these hashes that are not among `exported` yet. */
+async function* contentLines(
+  hashes: readonly string[],
+  exported: Set<string>,
+  journal: SupervisorJournal,
+): AsyncGenerator<ExportedLine, void, undefined> {
+  for (const hash of hashes) {
+    if (exported.has(hash)) continue;
+    exported.add(hash);
+    const content = await journal.content(hash);
+    if (content === undefined) continue;
+    const { data, mediaType } = content;
+    yield withoutUndefined({ type: "content", hash, mediaType, ...bytesAsContent(data) });
   }
 }
 

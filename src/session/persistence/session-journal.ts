@@ -14,17 +14,18 @@ import type { EndedTurnState, TurnEntry, TurnQuery } from "../../journal/model/t
 import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
 import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
 import { type LeftConversation, type SessionMemory, writeMemory } from "../conversation/session-memory.ts";
+import type { PromptText } from "../options/prompt.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
-import { type EventAppended, SessionRecord } from "../record/session-record.ts";
+import { type EventAppended, type ExtractedDraft, SessionRecord } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
 import type { LiveDescription } from "./live-description.ts";
 import { SessionTranscripts } from "./session-transcripts.ts";
-import { promptIn, storedPrompt } from "./stored-prompt.ts";
+import { loadPrompt, type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
-import { acceptanceOf, ownTurn, turnAccepted, turnEnded } from "./turn-events.ts";
+import { ownTurn, turnAccepted, turnEnded, unpromptedAccepted } from "./turn-events.ts";
 
 const NEVER: Promise<never> = new Promise(() => {});
 
@@ -127,22 +128,24 @@ export class SessionJournal {
   /** Resolves once the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async accept(record: TurnRecord): Promise<void> {
     const { id, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, metadata } = record;
+    const stored = storedPrompt(record);
     const rest = {
-      ...storedPrompt(record),
+      ...stored.row,
       ...withoutUndefined({ timeoutMs, metadata }),
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
     const turn = { id, session: this.#session, position, durable, acceptedAt, ...rest };
-    await this.#write([{ type: "turn_accepted", turn }], durable);
+    const { contents } = stored;
+    await this.#write([{ type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) }], durable);
     // Only now: a number cannot be taken back if the journal rejects the turn.
-    if (!record.left) void this.#put([], this.#acceptedOnce(record));
+    if (!record.left) void this.#put([], this.#acceptedOnce(record, stored));
   }
 
   /** Returns the event that the turn was accepted, unless there is one. */
-  #acceptedOnce(record: TurnRecord): EventDraft[] {
+  #acceptedOnce(record: TurnRecord, stored?: StoredPrompt): ExtractedDraft[] {
     if (record.isInRecord) return [];
     record.isInRecord = true;
-    return [acceptanceOf(record)];
+    return [turnAccepted(record, stored ?? storedPrompt(record))];
   }
 
   withdraw({ id }: TurnRecord): void {
@@ -286,7 +289,7 @@ export class SessionJournal {
   unpromptedBegan(record: TurnRecord): void {
     record.isInRecord = true;
     record.submitted = true;
-    void this.#put([], [acceptanceOf(record), { type: "turn_started", turnId: record.id, attempt: 1 }]);
+    void this.#put([], [unpromptedAccepted(record), { type: "turn_started", turnId: record.id, attempt: 1 }]);
   }
 
   async unpromptedEnded(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
@@ -352,14 +355,14 @@ export class SessionJournal {
 
   async #complete(unfinished: readonly TurnEntry[], last: number): Promise<void> {
     const isUnfinished = new Set(unfinished.map(({ id }) => id));
-    const missing: EventDraft[] = [];
+    const missing: (EventDraft | ExtractedDraft)[] = [];
     const ended: Change[] = [];
     // A name without events has nothing to read, which matters at the start of many names.
     const isNew = this.record.tail.opened === 0;
     for (const turn of unfinished) {
       const query = { turn: turn.id, types: ["turn_accepted"], limit: 1 };
       const [accepted] = isNew ? [] : await this.events(query);
-      if (accepted === undefined) missing.push(turnAccepted({ ...turn, origin: "caller" }, promptIn(turn)));
+      if (accepted === undefined) missing.push(await this.#acceptanceOf(turn));
     }
     for (const turn of isNew ? [] : await this.#startedLast(last + 1)) {
       if (isUnfinished.has(turn)) continue;
@@ -371,6 +374,17 @@ export class SessionJournal {
       ended.push(...this.#cutOwnTurn(turn, accepted, error));
     }
     void this.#put(ended, missing);
+  }
+
+  async #acceptanceOf(turn: TurnEntry): Promise<ExtractedDraft> {
+    const { text: prompt, kind: promptKind, blocks: promptBlocks } = await this.promptOf(turn);
+    const stored = storedPrompt({ prompt, promptKind, promptBlocks });
+    return turnAccepted({ id: turn.id, promptKind, metadata: turn.metadata }, stored);
+  }
+
+  /** Returns the prompt of a journal's turn. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async promptOf(turn: TurnEntry): Promise<PromptText> {
+    return await loadPrompt(turn, (hash) => this.content(hash));
   }
 
   /** Returns the changes for a turn that Claude Code had begun by itself when the application died. */
@@ -471,7 +485,11 @@ export class SessionJournal {
   }
 
   /** Writes changes that have happened, together with their events. */
-  #put(changes: readonly Change[], drafts: readonly EventDraft[], durable = false): Promise<void> | undefined {
+  #put(
+    changes: readonly Change[],
+    drafts: readonly (EventDraft | ExtractedDraft)[],
+    durable = false,
+  ): Promise<void> | undefined {
     return this.#send(changes, this.record.append(drafts), durable);
   }
 

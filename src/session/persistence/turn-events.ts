@@ -1,28 +1,34 @@
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
-import type { JsonObject } from "../../journal/model/session-entry.ts";
+import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
 import type { AcceptedTurn, EndedTurnState } from "../../journal/model/turn-entry.ts";
-import type { PromptText } from "../options/prompt.ts";
+import { type ContentReference, isReference } from "../record/content.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
+import type { ExtractedDraft } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
+import type { StoredPrompt } from "./stored-prompt.ts";
 
-/** Returns the event of an accepted turn. Without a caller there is no prompt. */
+/** Returns the event of a turn that a caller asked for. */
 export function turnAccepted(
-  { id: turnId, origin, metadata }: Pick<TurnRecord, "id" | "origin"> & { readonly metadata?: JsonObject | undefined },
-  { text, kind, blocks }: PromptText,
-): EventDraft {
-  const accepted = { type: "turn_accepted", turnId, origin, ...withoutUndefined({ metadata }) } as const;
-  if (origin !== "caller") return accepted;
-  return { ...accepted, ...(blocks === undefined ? { prompt: text } : jsonOf({ blocks })), promptKind: kind };
+  { id: turnId, promptKind, metadata }: Pick<TurnRecord, "id" | "promptKind" | "metadata">,
+  { json, contents }: StoredPrompt,
+): ExtractedDraft {
+  const prompt = typeof json === "string" || isText(json) ? { prompt: json } : { blocks: json };
+  const draft = { type: "turn_accepted", turnId, origin: "caller", promptKind, ...prompt } as const;
+  return { draft: { ...draft, ...withoutUndefined({ metadata }) }, contents };
 }
 
-/** Returns the event of an accepted turn. */
-export function acceptanceOf(record: TurnRecord): EventDraft {
-  const { prompt: text, promptKind: kind, promptBlocks: blocks } = record;
-  return turnAccepted(record, { text, kind, ...withoutUndefined({ blocks }) });
+/** Returns the event of a turn that Claude Code began by itself. */
+export function unpromptedAccepted({ id: turnId, origin }: TurnRecord): EventDraft {
+  return { type: "turn_accepted", turnId, origin };
+}
+
+/** Whether JSON in a prompt's place is a text: large blocks are JSON. */
+function isText(json: Json): json is JsonObject & ContentReference {
+  return isReference(json) && json.mediaType === "text/plain";
 }
 
 /** Returns the events of a turn's end: unfinished blocks, messages that the model did not get, and the end. */

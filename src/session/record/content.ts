@@ -36,6 +36,7 @@ export interface Extracted {
 /** The fields whose types allow a reference. */
 const WITH_CONTENTS: ReadonlySet<string> = new Set([
   "prompt",
+  "blocks",
   "text",
   "summary",
   "input",
@@ -50,9 +51,11 @@ const MOST_PLAIN = 16_384;
 /**
  * Takes large and binary contents out of an event's fields: each string over 64 kB, the data of each base64 source, and
  * then each field that is still over 64 kB. Cuts large strings in fields that cannot have a reference. Returns copies.
+ *
+ * @param mostStored the largest content to store, in bytes
  */
-export function extractContents(fields: object): Extracted {
-  const found = new Contents();
+export function extractContents(fields: object, mostStored: number = MOST_STORED): Extracted {
+  const found = new Contents(mostStored);
   const body: Record<string, Json> = {};
   let size = 0;
   for (const [name, value] of Object.entries(fields)) {
@@ -84,6 +87,11 @@ class Contents {
   size = 0;
   /** Whether to cut large strings instead. */
   cuts = false;
+  readonly #mostStored: number;
+
+  constructor(mostStored: number) {
+    this.#mostStored = mostStored;
+  }
 
   /** Returns the value without its large strings and binary data. */
   take(value: unknown, depth = 0): Json {
@@ -138,7 +146,7 @@ class Contents {
 
   #reference(data: Uint8Array, mediaType: string): JsonObject {
     const hash = createHash("sha256").update(data).digest("hex");
-    if (data.length <= MOST_STORED) this.stored.set(hash, { hash, mediaType, data });
+    if (data.length <= this.#mostStored) this.stored.set(hash, { hash, mediaType, data });
     return { $content: hash, size: data.length, mediaType };
   }
 }
@@ -153,4 +161,8 @@ interface Base64Source {
 function isBase64Source(value: object): value is Base64Source {
   const { type, media_type: mediaType, data }: Partial<Record<string, unknown>> = { ...value };
   return type === "base64" && typeof mediaType === "string" && typeof data === "string";
+}
+
+export function isReference(value: unknown): value is ContentReference {
+  return typeof value === "object" && value !== null && "$content" in value;
 }

@@ -1,5 +1,6 @@
 import { withoutUndefined } from "../../fields.ts";
 import type { ChangeOf } from "../../journal/model/change-groups.ts";
+import type { ContentEntry } from "../../journal/model/event-entry.ts";
 import { extractContents } from "./content.ts";
 import { bodyOf, eventOf } from "./event-schemas.ts";
 import { sizeOf } from "./message-size.ts";
@@ -30,10 +31,17 @@ const ALWAYS: ReadonlySet<RecordedEventType> = new Set([
 /** The change that appends an event to the journal. */
 export type EventAppended = ChangeOf<"event_appended">;
 
-interface Dated {
+/** An event whose contents have been taken out already. */
+export interface ExtractedDraft {
   readonly draft: EventDraft;
+  readonly contents: readonly ContentEntry[];
+}
+
+interface Dated extends ExtractedDraft {
   readonly at: number;
 }
+
+const NO_CONTENTS: readonly ContentEntry[] = [];
 
 /**
  * What a session sees and does: gives each event its number, and keeps the last ones for readers. The journal keeps them all; whoever
@@ -80,19 +88,20 @@ export class SessionRecord {
     this.tail.open(last);
     const early = this.#early;
     this.#early = [];
-    return early.flatMap(({ draft, at }) => this.#append(draft, at) ?? []);
+    return early.flatMap((dated) => this.#append(dated) ?? []);
   }
 
   /**
    * Gives these events the next numbers. Returns the changes that append them to the journal: they must be written in
    * this order, before those of any later call.
    */
-  append(drafts: readonly EventDraft[]): EventAppended[] {
+  append(drafts: readonly (EventDraft | ExtractedDraft)[]): EventAppended[] {
     const at = this.#now();
-    return drafts.flatMap((draft) => {
-      if (this.#last !== undefined) return this.#append(draft, at) ?? [];
-      if (this.#early.length < MOST_EARLY) this.#early.push({ draft, at });
-      else this.#lose(draft);
+    return drafts.flatMap((given) => {
+      const dated = { ...("draft" in given ? given : { draft: given, contents: NO_CONTENTS }), at };
+      if (this.#last !== undefined) return this.#append(dated) ?? [];
+      if (this.#early.length < MOST_EARLY) this.#early.push(dated);
+      else this.#lose(dated.draft);
       return [];
     });
   }
@@ -115,7 +124,8 @@ export class SessionRecord {
    */
   replacing(rejected: readonly EventAppended[]): EventAppended[] {
     return rejected.map(({ event }) => {
-      const { change } = this.#change(lostEvents(1, event.turn), event.at, event.number);
+      const lost = { draft: lostEvents(1, event.turn), at: event.at, contents: NO_CONTENTS };
+      const { change } = this.#change(lost, event.number);
       this.tail.replace(eventOf(change.event));
       return change;
     });
@@ -165,17 +175,20 @@ export class SessionRecord {
     if (this.#rests && this.#readers === 0) this.tail.forget();
   }
 
-  #append(draft: EventDraft, at: number): EventAppended[] | undefined {
+  #append(dated: Dated): EventAppended[] | undefined {
+    const { draft, at } = dated;
     if (this.tail.isFull && !ALWAYS.has(draft.type)) {
       this.#lose(draft);
       return undefined;
     }
     this.#rests = false;
-    const lost = [...this.#lost].map(([turnId, events]): Dated => ({ draft: lostEvents(events, turnId), at }));
+    const lost = [...this.#lost].map(([turnId, events]): Dated => {
+      return { draft: lostEvents(events, turnId), at, contents: NO_CONTENTS };
+    });
     this.#lost.clear();
-    return [...lost, { draft, at }].map((dated) => {
+    return [...lost, dated].map((one) => {
       this.#last = (this.#last ?? 0) + 1;
-      const { change, size } = this.#change(dated.draft, dated.at, this.#last);
+      const { change, size } = this.#change(one, this.#last);
       this.tail.add(eventOf(change.event), size);
       return change;
     });
@@ -185,8 +198,12 @@ export class SessionRecord {
     this.#lost.set(turnId, (this.#lost.get(turnId) ?? 0) + 1);
   }
 
-  #change(draft: EventDraft, at: number, number: number): { readonly change: EventAppended; readonly size: number } {
-    const { body, contents, size } = extractContents(bodyOf(draft));
+  #change(
+    { draft, at, contents: known }: Dated,
+    number: number,
+  ): { readonly change: EventAppended; readonly size: number } {
+    const { body, contents: found, size } = extractContents(bodyOf(draft));
+    const contents = [...known, ...found];
     const { turnId: turn } = draft;
     const event = { session: this.#session, number, at, type: draft.type, ...withoutUndefined({ turn }), body };
     if (contents.length === 0) return { change: { type: "event_appended", event }, size };

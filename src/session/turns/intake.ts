@@ -10,7 +10,7 @@ import type { TurnCut } from "../conversation/settlement.ts";
 import type { PromptText } from "../options/prompt.ts";
 import type { TurnSettings } from "../options/turn-options.ts";
 import { invalidOptions } from "../options/validation.ts";
-import { isOf, isSame, promptIn } from "../persistence/stored-prompt.ts";
+import { isOf, isSame, smallPartOf } from "../persistence/stored-prompt.ts";
 import type { TurnSteers } from "../persistence/turn-steers.ts";
 import { shownIn } from "../streams/kept-shown.ts";
 import type { Reply } from "../streams/reply.ts";
@@ -106,8 +106,8 @@ export class Intake {
    * Restores a turn that was accepted before the application restarted. A turn that was running waits again, or has
    * ended as `cut` says. `steers` are the messages that it was given, and `read` those that the model got.
    */
-  restore(entry: TurnEntry, cut: TurnCut | undefined, { steers, read }: TurnSteers): void {
-    const record = this.#recordOf(entry);
+  restore(entry: TurnEntry, prompt: PromptText, cut: TurnCut | undefined, { steers, read }: TurnSteers): void {
+    const record = this.#recordOf(entry, prompt);
     for (const steer of steers) record.steers.add(steer);
     for (const id of cut === undefined ? [] : read) record.steers.read(id);
     record.submitted = true;
@@ -128,9 +128,8 @@ export class Intake {
   }
 
   /** Returns the record of a journal's turn. A caller may have asked for it by its key before it was loaded. */
-  #recordOf(entry: TurnEntry): TurnRecord {
-    const { id, position, durable, timeoutMs, acceptedAt, attempts } = entry;
-    const { metadata, promptId } = entry;
+  #recordOf(entry: TurnEntry, prompt: PromptText): TurnRecord {
+    const { id, position, durable, timeoutMs, acceptedAt, attempts, metadata, promptId } = entry;
     const { clock, settings } = this.#context;
     const { output, queueTimeout: usual } = settings;
     // The clock may have been set back; a turn cannot have waited for a negative time.
@@ -139,7 +138,7 @@ export class Intake {
     const early = this.#kept.find(id);
     if (early !== undefined) {
       this.#mailbox.remove(early);
-      if (!early.ended && isOf(entry, early)) {
+      if (!early.ended && isSame(early, prompt)) {
         early.adopt({ durable, position, attempts, metadata, promptId, ...times });
         return early;
       }
@@ -147,7 +146,7 @@ export class Intake {
       if (!early.ended) early.leave(this.#otherPrompt());
     }
     const request = { output, position, durable, attempts, metadata, promptId, ...times };
-    const record = this.#record(id, promptIn(entry), request);
+    const record = this.#record(id, prompt, request);
     this.#kept.add(record);
     return record;
   }
@@ -170,8 +169,8 @@ export class Intake {
   /** Restores a turn that ended before it was asked for. */
   recall(entry: TurnEntry): TurnRecord | undefined {
     if (entry.state === "queued" || entry.state === "running") return undefined;
-    const { attempts, origin } = entry;
-    const record = this.#record(entry.id, promptIn(entry), { attempts, ...withoutUndefined({ origin }) });
+    const { id, attempts, origin } = entry;
+    const record = this.#record(id, smallPartOf(entry), { attempts, ...withoutUndefined({ origin }) });
     this.#recall(record, entry, entry.state, this.#context.settings.output);
     return record;
   }

@@ -4,6 +4,7 @@ import { withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { TurnEntry, TurnEntryState } from "../../journal/model/turn-entry.ts";
 import { validate } from "../options/validation.ts";
+import { smallPartOf } from "../persistence/stored-prompt.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 
 /** Which turns of a session to list. */
@@ -81,7 +82,7 @@ export function turnListQuery(options: TurnListOptions): TurnListQuery {
 
 /** Returns the summary of the journal's turn. What is known of it in this process goes first. */
 export function summaryOf(entry: TurnEntry, present: TurnRecord | undefined): TurnSummary {
-  const { id, origin = "caller", metadata, prompt, acceptedAt, endedAt, outcome } = entry;
+  const { id, origin = "caller", metadata, acceptedAt, endedAt, outcome } = entry;
   // A turn that has ended only here continues after the next start.
   const now = present?.left === true ? undefined : present;
   const state = now === undefined || now.state === "accepted" ? entry.state : now.state;
@@ -92,7 +93,7 @@ export function summaryOf(entry: TurnEntry, present: TurnRecord | undefined): Tu
     state,
     origin,
     metadata,
-    prompt: beginningOf(prompt),
+    prompt: beginningOf(now?.prompt ?? smallPartOf(entry).text),
     promptId: now?.promptId ?? entry.promptId,
     // The journal has only the end of a turn that Claude Code began by itself.
     attempts: now?.attempts ?? (origin === "caller" ? entry.attempts : 1),
