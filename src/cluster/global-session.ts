@@ -11,6 +11,7 @@ import type { Approval, ApprovalAnswerer, ApprovalChanges } from "../session/con
 import { command } from "../session/options/command.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
+import { invalidOptions } from "../session/options/validation.ts";
 import type { QuestionAnswers } from "../session/record/approval-questions.ts";
 import type { ContentReference, EventContent } from "../session/record/content.ts";
 import { checkEventOptions } from "../session/record/event-options.ts";
@@ -223,6 +224,10 @@ export class GlobalSession extends RemoteSessionControls {
     const checked = checkTurnOptions(options, `turn of ${this.#who}`);
     const { timeout: timeoutMs, queueTimeout: queueTimeoutMs, signal, outputSchema: output } = checked;
     const { whenBusy, verbatimPrompts, metadata } = checked;
+    if (whenBusy === "steer") {
+      const message = "cannot be used with a global session, whose turns all have a key; use `turn.steer`";
+      throw invalidOptions(`turn of ${this.#who}`, [{ field: "whenBusy", message }]);
+    }
     // A key makes retries on any node idempotent.
     const idempotencyKey = checked.idempotencyKey ?? this.#reach.newId();
     const turnId = keyedTurnId(this.#key, idempotencyKey);

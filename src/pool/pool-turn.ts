@@ -94,8 +94,8 @@ function problemsOf({ idempotencyKey, whenBusy }: ReturnType<typeof turnSettings
     const message = "cannot be used with a pool: idempotency keys belong to single members";
     problems.push({ field: "idempotencyKey", message });
   }
-  if (whenBusy === "interrupt" || whenBusy === "rollback") {
-    const message = 'would stop another caller\'s turn; a pool accepts "enqueue" and "reject"';
+  if (whenBusy === "interrupt" || whenBusy === "rollback" || whenBusy === "steer") {
+    const message = 'would affect another caller\'s turn; a pool accepts "enqueue" and "reject"';
     problems.push({ field: "whenBusy", message });
   }
   return problems;

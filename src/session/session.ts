@@ -13,7 +13,7 @@ import type { EventOptions } from "./record/event-readers.ts";
 import type { SessionEvent } from "./record/session-event-types.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { SessionStatus } from "./status/session-status.ts";
-import { steerTurn } from "./steer-turn.ts";
+import { steerTurn, submitOrSteer } from "./steer-turn.ts";
 import type { Reply } from "./streams/reply.ts";
 import { Turn } from "./streams/turn.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
@@ -112,7 +112,7 @@ export class Session extends Controls implements AsyncDisposable {
    * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
-    return this.#turn<Structured>(this.#source.server.submit(prompt, options));
+    return this.#turn<Structured>(submitOrSteer(this.#source.server, prompt, options).record);
   }
 
   /**
@@ -144,8 +144,8 @@ export class Session extends Controls implements AsyncDisposable {
    * const { text } = await (await session("invoices").turn(id))!.result();
    */
   async enqueue(prompt: Prompt, options: TurnOptions = {}): Promise<string> {
-    const record = this.#source.server.submit(prompt, options, { durable: true });
-    await record.accepted;
+    const { record, accepted } = submitOrSteer(this.#source.server, prompt, options, { durable: true });
+    await accepted;
     return record.id;
   }
 

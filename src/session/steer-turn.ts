@@ -1,9 +1,36 @@
 import { CastellanError } from "../errors.ts";
 import { formatName } from "../names.ts";
+import { type Prompt, promptText } from "./options/prompt.ts";
 import { checkSteer, type SteerOptions } from "./options/steer-options.ts";
+import { type TurnOptions, turnSettings } from "./options/turn-options.ts";
 import { invalidOptions } from "./options/validation.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
+
+/**
+ * Accepts a turn, or, with `whenBusy: "steer"`, gives its text to the running turn and returns that.
+ *
+ * @throws CastellanError as {@link SessionServer.submit}
+ */
+export function submitOrSteer<Structured>(
+  server: SessionServer,
+  prompt: Prompt,
+  options: TurnOptions<Structured>,
+  terms: { readonly durable?: boolean } = {},
+): { readonly record: TurnRecord; readonly accepted: Promise<void> } {
+  const { whenBusy, idempotencyKey, verbatimPrompts } = turnSettings(options, server.settings);
+  const isText = typeof prompt === "string" && (verbatimPrompts || !prompt.startsWith("/"));
+  const target = whenBusy === "steer" && idempotencyKey === undefined && isText ? server.steering.target : undefined;
+  if (target === undefined || !isText) {
+    const record = server.submit(prompt, options, terms);
+    return { record, accepted: record.accepted };
+  }
+  promptText(prompt, verbatimPrompts, `session ${formatName(server.settings.name)}`);
+  const accepted = server.steering.steer(target, prompt, undefined);
+  // A caller that does not wait for it reads the turn.
+  accepted.catch(() => {});
+  return { record: target, accepted };
+}
 
 /**
  * Gives a message to a turn. Returns the turn that has it: the given one, or a new one if that takes none and the options

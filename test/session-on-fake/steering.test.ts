@@ -139,6 +139,35 @@ test.each([
   expect((await turn.result()).text).toBe("use a tool");
 });
 
+test('whenBusy: "steer": gives a text to the running turn and returns it, and enqueues everything else', async () => {
+  const work = new Work();
+  const session = { ...work.session, whenBusy: "steer" } as const;
+  await using scene = await Scene.open({ script: work.script, session });
+  const turn = stream(scene.name, "use a tool");
+  await work.tool.promise;
+  expect(stream(scene.name, "be brief").id).toBe(turn.id);
+  expect(await scene.session.enqueue("be kind")).toBe(turn.id);
+  const keyed = await scene.session.enqueue("keyed", { idempotencyKey: "k" });
+  const blocks = stream(scene.name, [{ type: "text", text: "blocks" }]);
+  const asked = stream(scene.name, "asked", { whenBusy: "enqueue" });
+  expect(new Set([turn.id, keyed, blocks.id, asked.id]).size).toBe(4);
+  await failure((async () => stream(scene.name, ""))(), "INVALID_OPTIONS");
+  await eventually(() => scene.fake.processes[0]?.prompts.length === 3);
+  work.release();
+  expect((await turn.result()).text).toBe("use a tool + be brief + be kind");
+  await asked.result();
+  expect(work.begun).toEqual(["use a tool", "keyed", "blocks", "asked"]);
+  expect((await stream(scene.name, "idle").result()).text).toBe("idle");
+});
+
+test('whenBusy: "steer": is rejected in pools', async () => {
+  const name = unique("pool");
+  await using scene = await Scene.open({ children: [pool(name, { size: 1 })] });
+  const lent = scene.supervisor.pool(name);
+  const { details } = await failure((async () => lent.stream("hi", { whenBusy: "steer" }))(), "INVALID_OPTIONS");
+  expect(details.problems.map(({ field }) => field)).toEqual(["whenBusy"]);
+});
+
 test("turn.steer(): accepts a hundred messages", async () => {
   const work = new Work();
   await using scene = await Scene.open({ script: work.script, session: work.session });

@@ -103,7 +103,7 @@ export const OPTION_TABLE: Rows<keyof OwnOptions> = {
   // Replaces the SDK's option of the same name, which applies to all messages of a process.
   verbatimPrompts: { schema: z.boolean().default(true), applies: "live", forks: true, example: false },
   whenBusy: {
-    schema: z.enum(["enqueue", "reject", "interrupt", "rollback"]).default("enqueue"),
+    schema: z.enum(["enqueue", "reject", "interrupt", "rollback", "steer"]).default("enqueue"),
     applies: "live",
     forks: true,
     example: "reject",

@@ -12,7 +12,7 @@ import type { OutputSchema } from "./output-schema.ts";
 import type { RegisteredName } from "./registered-name.ts";
 
 /** What happens to a new turn while another one runs or waits. */
-export type WhenBusy = "enqueue" | "reject" | "interrupt" | "rollback";
+export type WhenBusy = "enqueue" | "reject" | "interrupt" | "rollback" | "steer";
 
 /** What happens to the turn that was running when the process died. */
 export type OnInterruptedTurn = "retry_if_untouched" | "fail" | "retry";
@@ -69,7 +69,10 @@ export interface OwnOptions extends ProcessOptions {
    * `"enqueue"` waits for earlier turns. `"reject"` refuses the turn with `SESSION_BUSY` if another one runs or waits.
    * `"interrupt"` stops the running turn and goes first. `"rollback"` does the same and removes the stopped turn from
    * the conversation. A turn that finishes before it can be stopped keeps its result. A turn that Claude Code began by
-   * itself is not stopped; the new turn goes ahead of the other waiting turns. Default `"enqueue"`.
+   * itself is not stopped; the new turn goes ahead of the other waiting turns. `"steer"` gives a text to the running turn,
+   * as `turn.steer` does, and returns that turn; other options of the new turn then have no effect. It enqueues a turn
+   * with an `idempotencyKey`, content blocks or a command, and any turn while no caller's turn runs that takes messages.
+   * In pools and for global sessions, use `turn.steer`. Default `"enqueue"`.
    */
   whenBusy?: WhenBusy;
   /**

@@ -52,7 +52,7 @@ export interface TurnSettings {
 const turnSchema = z.strictObject({
   timeout: durationSchema.optional(),
   queueTimeout: durationSchema.optional(),
-  whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).optional(),
+  whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback", "steer"]).optional(),
   idempotencyKey: z.string().min(1).max(512).optional(),
   verbatimPrompts: z.boolean().optional(),
   metadata: metadataSchema.optional(),
