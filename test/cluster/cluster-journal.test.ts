@@ -68,6 +68,7 @@ describe("ClusterJournal", () => {
   const NODE_TABLES = [
     ...["nodes", "globals", "batches", "sessions", "turns", "spent", "approvals"],
     ...["event_logs", "events", "contents", "event_contents", "journal_transcripts", "journal_transcript_parts"],
+    ...["session_labels", "jobs"],
   ];
 
   /** Returns an empty journal whose node owns every session that is written. */
@@ -95,6 +96,7 @@ describe("ClusterJournal", () => {
     if (change.type === "turn_accepted") return change.turn.session;
     if (change.type === "approval_requested") return change.approval.session;
     if (change.type === "event_appended") return change.event.session;
+    if (change.type === "transcript_appended") return change.part.session;
     return "session" in change ? change.session : [];
   };
 
