@@ -95,7 +95,11 @@ export interface CastellanEvents {
   /** A process ended. */
   "castellan:activation:end": SessionFacts & { readonly exit: ExitRecord; readonly uptimeMs: number };
   /** A session accepted a turn. `recovered`: it had accepted it before the application restarted. */
-  "castellan:turn:accept": TurnFacts & { readonly prompt: string; readonly recovered: boolean };
+  "castellan:turn:accept": TurnFacts & {
+    /** Of a prompt of content blocks, the texts. */
+    readonly prompt: string;
+    readonly recovered: boolean;
+  };
   /** A session handed a turn to its process. `queuedMs` counts from accepting the turn. */
   "castellan:turn:begin": TurnFacts & {
     /** Claude Code's id of this attempt's prompt. */

@@ -3,11 +3,13 @@ import { expect } from "vitest";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Change } from "../../src/journal/model/change.ts";
 import type { Journal, JournalOwner, Retention } from "../../src/journal/model/journal.ts";
-import { content, event } from "../../src/testing/conformance/journal-case.ts";
+import { content, event, turn } from "../../src/testing/conformance/journal-case.ts";
 
-/* Compares a journal to the one in memory, which is simple, after random changes of events. */
+/* Compares a journal to the one in memory, which is simple, after random changes of events and turns. */
 
 const SESSIONS = ['"a"', '"b"', '"c"'];
+/** Ids of turns, each of one session. */
+const TURNS = SESSIONS.flatMap((session) => [1, 2, 3].map((n) => ({ id: `${session} ${n}`, session })));
 const CONTENTS = ["one", "two", "three"].map((text) => content(text.repeat(200)));
 
 type Append = {
@@ -21,11 +23,25 @@ type Append = {
   readonly names: readonly number[];
 };
 
+interface Accept {
+  readonly do: "accept";
+  readonly turn: (typeof TURNS)[number];
+  readonly names: readonly number[];
+}
+
 type Action =
   | Append
+  | Accept
+  | { readonly do: "end" | "withdraw"; readonly turn: (typeof TURNS)[number]; readonly at: number }
   | { readonly do: "forget" | "erase"; readonly session: string }
   | { readonly do: "end batch" | "write again" | "reopen" }
-  | { readonly do: "prune"; readonly since: number; readonly perSession: number; readonly bytesPerSession: number };
+  | {
+      readonly do: "prune";
+      readonly since: number;
+      readonly perSession: number;
+      readonly bytesPerSession: number;
+      readonly turnsPerSession: number;
+    };
 
 const session = fc.constantFrom(...SESSIONS);
 const append: fc.Arbitrary<Action> = fc.record({
@@ -38,8 +54,19 @@ const append: fc.Arbitrary<Action> = fc.record({
   names: fc.oneof(fc.constant([]), fc.array(fc.nat(CONTENTS.length - 1), { maxLength: 2 })),
 });
 
+const accept: fc.Arbitrary<Action> = fc.record({
+  do: fc.constant("accept"),
+  turn: fc.constantFrom(...TURNS),
+  names: fc.array(fc.nat(CONTENTS.length - 1), { maxLength: 2 }),
+});
+
 const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 30, arbitrary: append },
+  { weight: 10, arbitrary: accept },
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constantFrom("end", "withdraw"), turn: fc.constantFrom(...TURNS), at: fc.nat(100) }),
+  },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("end batch") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("write again", "reopen") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("forget", "erase"), session }) },
@@ -50,6 +77,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       since: fc.constantFrom(0, 0, 30, 101),
       perSession: fc.constantFrom(Number.POSITIVE_INFINITY, 20, 3, 0),
       bytesPerSession: fc.constantFrom(Number.POSITIVE_INFINITY, 5_000, 500, 0),
+      turnsPerSession: fc.constantFrom(Number.POSITIVE_INFINITY, 1, 0),
     }),
   },
 );
@@ -91,7 +119,7 @@ class Written {
     await this.#journal.prune(retention);
   }
 
-  /** Returns everything that the journal says of events. */
+  /** Returns everything that the journal says of events, and which turns and contents it has. */
   async told(): Promise<unknown> {
     const ofSessions = SESSIONS.map(async (key) => ({
       forwards: await this.#pages(key, 7),
@@ -102,7 +130,9 @@ class Written {
       count: (await this.#journal.extent(key)).events,
     }));
     const contents = CONTENTS.map(async ({ hash }) => (await this.#journal.content(hash))?.data.byteLength);
-    return { ofSessions: await Promise.all(ofSessions), contents: await Promise.all(contents) };
+    const turns = TURNS.map(async ({ id }) => (await this.#journal.turn(id))?.prompt);
+    const all = { ofSessions: await Promise.all(ofSessions), contents: await Promise.all(contents) };
+    return { ...all, turns: await Promise.all(turns) };
   }
 
   async #pages(key: string, limit: number): Promise<unknown[]> {
@@ -136,6 +166,12 @@ function appended({ session: key, off, at, size, turn, names }: Append, next: Ma
   };
 }
 
+function accepted({ turn: { id, session: key }, names }: Accept): Change {
+  const contents = names.flatMap((index) => CONTENTS[index] ?? []);
+  const prompt = JSON.stringify(contents.map(({ hash }) => hash));
+  return { type: "turn_accepted", turn: turn(id, { session: key, prompt, promptKind: "text_json" }), contents };
+}
+
 /** Checks that the journals which `make` returns agree with the journal in memory. */
 export async function agreesWithMemory(make: () => Journal, runs: number): Promise<void> {
   await fc.assert(
@@ -153,7 +189,11 @@ export async function agreesWithMemory(make: () => Journal, runs: number): Promi
       };
       for (const step of actions) {
         if (step.do === "append") pending.push(appended(step, next));
-        else if (step.do === "forget" || step.do === "erase") {
+        else if (step.do === "accept") pending.push(accepted(step));
+        else if (step.do === "withdraw") pending.push({ type: "turn_withdrawn", turn: step.turn.id });
+        else if (step.do === "end") {
+          pending.push({ type: "turn_ended", turn: step.turn.id, state: "completed", at: step.at, outcome: {} });
+        } else if (step.do === "forget" || step.do === "erase") {
           next.delete(step.session);
           erased += 1;
           const as = `"erased ${erased}"`;
@@ -163,9 +203,9 @@ export async function agreesWithMemory(make: () => Journal, runs: number): Promi
           await flush(step.do === "write again");
           if (step.do === "reopen") await each((one) => one.reopen());
           if (step.do === "prune") {
-            const { since, perSession, bytesPerSession } = step;
+            const { since, perSession, bytesPerSession, turnsPerSession } = step;
             const events = { since, perSession, bytesPerSession };
-            await each((one) => one.prune({ endedSince: 0, turnsPerSession: 10, events }));
+            await each((one) => one.prune({ endedSince: since, turnsPerSession, events }));
           }
         }
       }

@@ -7,7 +7,7 @@ import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts"
 import { JOURNAL_TABLES } from "../../src/journal/postgres/postgres-journal-tables.ts";
 import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { prepare } from "../../src/journal/postgres/postgres-schema.ts";
-import { ALL_EVENTS, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
+import { ALL_EVENTS, appendingWith, content, event, turn } from "../../src/testing/conformance/journal-case.ts";
 import { waitForLocks } from "../cluster/postgres-scene.ts";
 import { agreesWithMemory } from "./events-model.ts";
 import { PostgresServer } from "./postgres-server.ts";
@@ -113,6 +113,38 @@ describe("a content that two nodes share", () => {
     expect((await journal.eventExtent('"a"'))?.first).toBe(1);
     await forgetting.commit();
     expect(await journal.eventExtent('"a"')).toBeUndefined();
+  });
+
+  it("stays when the turn that refers to it goes while another node is about to refer to it", async () => {
+    const ended: Change = { type: "turn_ended", turn: "t1", state: "completed", at: 1, outcome: {} };
+    const of = (id: string, session: string): Change => {
+      const turnOf = turn(id, { session, prompt: SHARED.hash, promptKind: "text_json" });
+      return { type: "turn_accepted", turn: turnOf, contents: [SHARED] };
+    };
+    const { journal, begin, stored } = await setUp();
+    const prune = (): Promise<unknown> => journal.prune({ endedSince: 0, turnsPerSession: 0, events: ALL_EVENTS });
+    const write = async (number: number, ...changes: Change[]): Promise<void> =>
+      await journal.write({ number, changes, durable: true });
+    const goings: readonly [string, readonly Change[], (number: number) => Promise<unknown>][] = [
+      ["forgotten", [], (number) => write(number, FORGET_A)],
+      ["withdrawn", [], (number) => write(number, { type: "turn_withdrawn", turn: "t1" })],
+      ["pruned", [ended], prune],
+    ];
+    let number = 0;
+    for (const [how, before, go] of goings) {
+      await write(++number, of("t1", '"a"'), ...before);
+      const referring = await begin(of(how, '"b"'));
+      await referring.made;
+      const gone = go(++number);
+      await waitForLocks(server, "for update");
+      await referring.commit();
+      await gone;
+      expect(await journal.turn("t1"), how).toBeUndefined();
+      expect(await journal.content(SHARED.hash), how).toEqual(SHARED);
+      number += 2;
+      await write(number, { type: "session_forgotten", session: '"b"' });
+      expect(await stored(), how).toBe(0);
+    }
   });
 
   it("is not left behind by an event that has no effect", async () => {

@@ -176,3 +176,15 @@ test("journal: stores a large prompt once, for its turn and its event, and delet
   expect(files.filter((file) => file.includes("A long text. A long text."))).toEqual([]);
   expect(files.filter((file) => file.includes("%PDF-1.4"))).toEqual([]);
 });
+
+test("Session.turn(): keeps few ended turns with large prompts in memory; the journal has the others", async () => {
+  await using scene = await Scene.open({ script: (turn) => turn.text("seen") });
+  const ids: string[] = [];
+  for (const prompt of ["x".repeat(9_000_000), [document(7_000_000)], [document(7_000_001)], [look]]) {
+    const turn = scene.session.stream(prompt);
+    await turn.result();
+    ids.push(turn.id);
+  }
+  const turns = await Promise.all(ids.map((id) => scene.session.turn(id)));
+  expect(turns.map((turn) => turn?.recalled)).toEqual([true, true, false, false]);
+});

@@ -47,6 +47,11 @@ export function textOf(blocks: readonly PromptBlock[]): string {
   return blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
 }
 
+/** Returns the number of characters of the blocks, including base64. */
+export function charactersIn(blocks: readonly PromptBlock[]): number {
+  return blocks.flatMap((block) => partsOf(block, [])).reduce((sum, { block }) => sum + charactersOf(block), 0);
+}
+
 /** A block or a block inside a document, and its path in the prompt. */
 interface Part {
   readonly block: PromptBlock;

@@ -25,7 +25,7 @@ import type { LiveDescription } from "./live-description.ts";
 import { SessionTranscripts } from "./session-transcripts.ts";
 import { loadPrompt, type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
-import { ownTurn, turnAccepted, turnEnded, unpromptedAccepted } from "./turn-events.ts";
+import { acceptedBefore, ownTurn, turnAccepted, turnEnded, unpromptedAccepted } from "./turn-events.ts";
 
 const NEVER: Promise<never> = new Promise(() => {});
 
@@ -362,7 +362,7 @@ export class SessionJournal {
     for (const turn of unfinished) {
       const query = { turn: turn.id, types: ["turn_accepted"], limit: 1 };
       const [accepted] = isNew ? [] : await this.events(query);
-      if (accepted === undefined) missing.push(await this.#acceptanceOf(turn));
+      if (accepted === undefined) missing.push(acceptedBefore(turn, await this.promptOf(turn)));
     }
     for (const turn of isNew ? [] : await this.#startedLast(last + 1)) {
       if (isUnfinished.has(turn)) continue;
@@ -374,12 +374,6 @@ export class SessionJournal {
       ended.push(...this.#cutOwnTurn(turn, accepted, error));
     }
     void this.#put(ended, missing);
-  }
-
-  async #acceptanceOf(turn: TurnEntry): Promise<ExtractedDraft> {
-    const { text: prompt, kind: promptKind, blocks: promptBlocks } = await this.promptOf(turn);
-    const stored = storedPrompt({ prompt, promptKind, promptBlocks });
-    return turnAccepted({ id: turn.id, promptKind, metadata: turn.metadata }, stored);
   }
 
   /** Returns the prompt of a journal's turn. @throws CastellanError `JOURNAL_UNAVAILABLE` */

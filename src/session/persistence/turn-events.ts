@@ -2,14 +2,15 @@ import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
-import type { AcceptedTurn, EndedTurnState } from "../../journal/model/turn-entry.ts";
+import type { AcceptedTurn, EndedTurnState, TurnEntry } from "../../journal/model/turn-entry.ts";
+import type { PromptText } from "../options/prompt.ts";
 import { type ContentReference, isReference } from "../record/content.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import type { ExtractedDraft } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
-import type { StoredPrompt } from "./stored-prompt.ts";
+import { type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 
 /** Returns the event of a turn that a caller asked for. */
 export function turnAccepted(
@@ -19,6 +20,12 @@ export function turnAccepted(
   const prompt = typeof json === "string" || isText(json) ? { prompt: json } : { blocks: json };
   const draft = { type: "turn_accepted", turnId, origin: "caller", promptKind, ...prompt } as const;
   return { draft: { ...draft, ...withoutUndefined({ metadata }) }, contents };
+}
+
+/** Returns the event of a turn that the journal has already. */
+export function acceptedBefore({ id, metadata }: TurnEntry, asked: PromptText): ExtractedDraft {
+  const { text: prompt, kind: promptKind, blocks: promptBlocks } = asked;
+  return turnAccepted({ id, promptKind, metadata }, storedPrompt({ prompt, promptKind, promptBlocks }));
 }
 
 /** Returns the event of a turn that Claude Code began by itself. */

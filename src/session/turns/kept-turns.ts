@@ -1,7 +1,11 @@
 import type { Clock, Timer } from "../../clock.ts";
+import { charactersIn } from "../options/prompt-blocks.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 
-/** How many ended turns to keep for readers, how many of their events and characters in total, and for how long. */
+/**
+ * How many ended turns to keep for readers, how many of their events and characters in total, prompts included, and for
+ * how long.
+ */
 const MOST_TURNS = 16;
 const MOST_EVENTS = 5_000;
 const MOST_CHARACTERS = 16 * 1024 * 1024;
@@ -52,7 +56,7 @@ export class KeptTurns {
   #onEnd(turn: TurnRecord): void {
     this.#ended.push({ turn, at: this.#clock.monotonic() });
     this.#events += turn.log.length;
-    this.#characters += turn.log.characters;
+    this.#characters += charactersOf(turn);
     while (this.#ended.length > 1 && this.#tooMany) this.#dropOldest();
     this.#watch();
   }
@@ -79,7 +83,11 @@ export class KeptTurns {
     const turn = this.#ended.shift()?.turn;
     if (turn === undefined) return;
     this.#events -= turn.log.length;
-    this.#characters -= turn.log.characters;
+    this.#characters -= charactersOf(turn);
     this.forget(turn);
   }
+}
+
+function charactersOf({ log, prompt, promptBlocks }: TurnRecord): number {
+  return log.characters + (promptBlocks === undefined ? prompt.length : charactersIn(promptBlocks));
 }

@@ -109,7 +109,7 @@ export interface FakeApiError {
  * `result`, a dead process) they reject, which ends the script. Only `emit` and `raw` then still work, while the process lives.
  */
 export interface FakeTurn {
-  /** The text of the user message. Several queued messages are joined, one per line. */
+  /** The text of the user message; `message` has its content blocks. Several queued messages are joined, one per line. */
   readonly prompt: string;
   /**
    * Whether the prompt is literal text. In any other prompt, the real Claude Code includes the files that it mentions and runs the command
