@@ -13,9 +13,10 @@ import {
 import type { MemoryContents } from "./memory-contents.ts";
 
 interface StoredEvent {
-  readonly event: EventEntry;
-  /** Size of the body, and of the body and the contents. */
-  readonly bodyBytes: number;
+  readonly event: Omit<EventEntry, "body">;
+  /** As JSON. */
+  readonly body: string;
+  /** Size of the body and the contents. */
   readonly bytes: number;
 }
 
@@ -42,9 +43,17 @@ export class MemoryEvents {
     const names = namedBy(event);
     const contents = contentsOf(appended);
     const body = JSON.stringify(event.body);
-    const stored = { ...event, body: JSON.parse(body), ...(names.length > 0 && { contents: names }) };
+    const { session, number, at, type, turn } = event;
+    const stored = {
+      session,
+      number,
+      at,
+      type,
+      ...(turn !== undefined && { turn }),
+      ...(names.length > 0 && { contents: names }),
+    };
     const bytes = bytesOf(body, contents);
-    log.events.push({ event: stored, bodyBytes: Buffer.byteLength(body), bytes });
+    log.events.push({ event: stored, body, bytes });
     log.last = event.number;
     log.bytes += bytes;
     this.#logs.set(event.session, log);
@@ -66,9 +75,9 @@ export class MemoryEvents {
     for (const stored of descending ? range.reverse() : range) {
       if (turn !== undefined && stored.event.turn !== turn) continue;
       if (types !== undefined && !types.includes(stored.event.type)) continue;
-      bytes += stored.bodyBytes;
+      bytes += Buffer.byteLength(stored.body);
       if (page.length === limit || (page.length > 0 && bytes > PAGE_BYTES)) break;
-      page.push(stored.event);
+      page.push({ ...stored.event, body: JSON.parse(stored.body) });
     }
     return page;
   }

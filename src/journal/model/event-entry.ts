@@ -117,7 +117,7 @@ export function contentsOf({ event, contents = [] }: AppendedEvent): readonly Co
 }
 
 /** Returns the hashes of the contents that the event refers to, each once. */
-export function namedBy({ contents }: EventEntry): readonly string[] {
+export function namedBy({ contents }: Pick<EventEntry, "contents">): readonly string[] {
   return contents === undefined ? [] : [...new Set(contents)];
 }
 

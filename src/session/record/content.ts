@@ -55,11 +55,18 @@ const MOST_PLAIN = 16_384;
  * @param mostStored the largest content to store, in bytes
  */
 export function extractContents(fields: object, mostStored: number = MOST_STORED): Extracted {
-  const found = new Contents(mostStored);
   const body: Record<string, Json> = {};
+  let found: Contents | undefined;
   let size = 0;
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
+    // Most fields are short, and a look at them is enough.
+    if (typeof value === "number" || (typeof value === "string" && value.length <= SHORT)) {
+      body[name] = typeof value === "number" && !Number.isFinite(value) ? null : value;
+      size += 8 + (typeof value === "string" ? value.length : 0);
+      continue;
+    }
+    found ??= new Contents(mostStored);
     const before = found.size;
     found.cuts = !WITH_CONTENTS.has(name);
     const small = found.take(value);
@@ -68,7 +75,7 @@ export function extractContents(fields: object, mostStored: number = MOST_STORED
     body[name] = isLarge ? found.takeWhole(small) : small;
     size += isLarge ? Math.min(found.size - before, MOST_INLINE) : found.size - before;
   }
-  return { body, contents: [...found.stored.values()], size };
+  return { body, contents: found === undefined ? [] : [...found.stored.values()], size };
 }
 
 /** How deeply an event's fields may nest. JSON and databases have limits of their own, beyond this one. */
@@ -76,6 +83,9 @@ const DEEPEST = 500;
 
 /** Replaces what nests deeper. */
 const TOO_DEEP: JsonObject = { $omitted: "nests too deeply" };
+
+/** A string of up to this length is never a content, in characters. */
+const SHORT = 4_096;
 
 /** The most bytes that a character of a string can take in JSON: a control character or a lone surrogate is escaped. */
 const MOST_BYTES_PER_CHARACTER = 6;
@@ -159,8 +169,10 @@ interface Base64Source {
 
 /** Whether the value is the source of an image or a document in the Messages API. */
 function isBase64Source(value: object): value is Base64Source {
-  const { type, media_type: mediaType, data }: Partial<Record<string, unknown>> = { ...value };
-  return type === "base64" && typeof mediaType === "string" && typeof data === "string";
+  if (!("type" in value) || value.type !== "base64") return false;
+  return (
+    "media_type" in value && typeof value.media_type === "string" && "data" in value && typeof value.data === "string"
+  );
 }
 
 export function isReference(value: unknown): value is ContentReference {

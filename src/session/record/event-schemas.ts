@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { omit, own, withoutUndefined } from "../../fields.ts";
+import { own, withoutUndefined } from "../../fields.ts";
 import type { EventEntry } from "../../journal/model/event-entry.ts";
 import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
 import type { ContentReference } from "./content.ts";
@@ -178,12 +178,11 @@ const LIVE: { readonly [Type in LiveEventType]: true } = {
 /** The names of the live events. */
 export const liveEventTypes: readonly LiveEventType[] = Object.keys(LIVE) as LiveEventType[];
 
-/** The fields that an entry of the journal has outside its body. */
-const OUTSIDE = ["type", "turnId"];
-
 /** Returns the body of an event for the journal, before its contents are taken out. */
 export function bodyOf(draft: EventDraft): object {
-  return { v: EVENT_VERSION, ...omit<object>(draft, OUTSIDE) };
+  // The entry has these outside its body.
+  const { type: _type, turnId: _turnId, ...fields } = draft;
+  return { v: EVENT_VERSION, ...fields };
 }
 
 /** Reads an event of the journal. One that this release cannot read is returned as `unknown`, with its body. */
@@ -202,5 +201,5 @@ export function readEvent({ number, at, type, turn, body }: EventEntry): Recorde
 /** Like {@link readEvent}, for an entry that this release has just made. */
 export function eventOf({ number, at, type, turn, body }: EventEntry): RecordedEvent {
   // A body that `bodyOf` returned has the fields of its type.
-  return { number, at, ...withoutUndefined({ turnId: turn }), type, ...body } as RecordedEvent;
+  return { number, at, ...(turn !== undefined && { turnId: turn }), type, ...body } as RecordedEvent;
 }

@@ -182,20 +182,25 @@ export class SessionRecord {
       return undefined;
     }
     this.#rests = false;
-    const lost = [...this.#lost].map(([turnId, events]): Dated => {
-      return { draft: lostEvents(events, turnId), at, contents: NO_CONTENTS };
-    });
+    const appended: EventAppended[] = [];
+    for (const [turnId, events] of this.#lost) {
+      appended.push(this.#next({ draft: lostEvents(events, turnId), at, contents: NO_CONTENTS }));
+    }
     this.#lost.clear();
-    return [...lost, dated].map((one) => {
-      this.#last = (this.#last ?? 0) + 1;
-      const { change, size } = this.#change(one, this.#last);
-      this.tail.add(eventOf(change.event), size);
-      return change;
-    });
+    appended.push(this.#next(dated));
+    return appended;
   }
 
   #lose({ turnId }: EventDraft): void {
     this.#lost.set(turnId, (this.#lost.get(turnId) ?? 0) + 1);
+  }
+
+  /** Gives the event the next number. */
+  #next(dated: Dated): EventAppended {
+    this.#last = (this.#last ?? 0) + 1;
+    const { change, size } = this.#change(dated, this.#last);
+    this.tail.add(eventOf(change.event), size);
+    return change;
   }
 
   #change(
@@ -203,9 +208,9 @@ export class SessionRecord {
     number: number,
   ): { readonly change: EventAppended; readonly size: number } {
     const { body, contents: found, size } = extractContents(bodyOf(draft));
-    const contents = [...known, ...found];
-    const { turnId: turn } = draft;
-    const event = { session: this.#session, number, at, type: draft.type, ...withoutUndefined({ turn }), body };
+    const contents = known.length === 0 ? found : [...known, ...found];
+    const { type, turnId: turn } = draft;
+    const event = { session: this.#session, number, at, type, ...(turn !== undefined && { turn }), body };
     if (contents.length === 0) return { change: { type: "event_appended", event }, size };
     const hashes = contents.map(({ hash }) => hash);
     return { change: { type: "event_appended", event: { ...event, contents: hashes }, contents }, size };
