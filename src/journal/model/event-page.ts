@@ -27,14 +27,15 @@ export interface SegmentQuery {
 }
 
 /**
- * Reads a page of events, which ends before a damaged segment.
+ * Reads a page of events.
  *
  * @param read returns segments that may have such events, in order
- * @throws Error of a damaged segment before the first event
+ * @param skip called with the error of a damaged segment, which is left out; may throw it
  */
 export async function readPage(
   query: EventQuery,
   read: (query: SegmentQuery) => Promise<readonly PageSegment[]>,
+  skip: (error: unknown) => void,
 ): Promise<EventEntry[]> {
   const { session, types, turn } = query;
   const { descending, limit, ...range } = rangeOf(query);
@@ -44,24 +45,28 @@ export async function readPage(
   while (!page.isFull) {
     const wanted = limit - page.events.length;
     const segments = await read({ session, types, turn, log, after, before, descending, limit: wanted });
+    const from = descending ? before : after;
     let [events, size] = [0, 0];
     for (const segment of segments) {
       if (page.isFull) break;
+      events += Math.max(1, segment.last - segment.first + 1);
+      size += segment.size;
+      before = segment.first;
       try {
         page.add(segment);
+        after = segment.last;
       } catch (error) {
-        if (page.events.length === 0) throw error;
-        return page.events;
+        skip(error);
+        // Its last number may be what is damaged.
+        after = segment.first;
       }
-      events += segment.last - segment.first + 1;
-      size += segment.size;
     }
-    const last = segments.at(-1);
-    if (last === undefined || (events < wanted && size <= PAGE_BYTES)) break;
+    const isEnd = segments.length === 0 || (events < wanted && size <= PAGE_BYTES);
+    if (isEnd || from === (descending ? before : after)) break;
     // The session may be forgotten meanwhile, and begin another log.
-    log = last.log;
-    if (descending) before = last.first;
-    else after = last.last;
+    log = segments[0]?.log;
+    if (descending) after = range.after;
+    else before = range.before;
   }
   return page.events;
 }

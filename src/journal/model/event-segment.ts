@@ -26,8 +26,10 @@ export interface EventSegment {
  */
 type StoredEvent = [at: number, type: string, ofTurn: 0 | 1, body: JsonObject, contents?: string[], bytes?: number];
 
-/** A segment takes no more events from this number of events on, and from this number of characters on. */
-const MOST_EVENTS = 100;
+/** The most events of a segment. */
+export const MOST_EVENTS = 100;
+
+/** A segment takes no more events from this number of characters on. */
 const MOST_CHARACTERS = 65_536;
 
 /** Collects the events of a segment. */

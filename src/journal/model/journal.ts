@@ -124,10 +124,9 @@ export interface Journal {
   dueBeginning(keyPrefix: string, until: number): Promise<string[]>;
   /**
    * Returns a page of a session's events. A page of large events, above 1 MB in all, has fewer than `limit`: only an
-   * empty page is past the last event.
+   * empty page is past the last event. Leaves out damaged events, which `damage` and a warning tell.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE` with the reason `damaged` if the first event of the page is damaged.
-   * Its message names the event; the next page may begin after it
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   events(query: EventQuery): Promise<EventEntry[]>;
   /** Returns the range of a session's events; undefined if it never had any. */

@@ -5,7 +5,7 @@ import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
-import { readPage } from "../model/event-page.ts";
+import { type PageSegment, readPage, type SegmentQuery } from "../model/event-page.ts";
 import { pruneEvents } from "../model/event-pruning.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
@@ -272,9 +272,12 @@ export class PostgresJournal implements Journal {
   }
 
   async events(query: EventQuery): Promise<EventEntry[]> {
-    return await readPage(query, async (wanted) => {
+    const read = async (wanted: SegmentQuery): Promise<PageSegment[]> => {
       const { text, values } = segmentsStatement(wanted);
       return (await this.#read<PageRow>(text, values)).map(pageSegmentOf);
+    };
+    return await readPage(query, read, (error) => {
+      throw error;
     });
   }
 

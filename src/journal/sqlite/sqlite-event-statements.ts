@@ -1,6 +1,7 @@
 import { PAGE_BYTES } from "../model/event-entry.ts";
 import type { SegmentQuery } from "../model/event-page.ts";
 import { LOGS_CHUNK, SEGMENTS_CHUNK } from "../model/event-pruning.ts";
+import { MOST_EVENTS } from "../model/event-segment.ts";
 import { toText } from "../model/stored-text.ts";
 import { renewedIn } from "./sqlite-checksum.ts";
 
@@ -76,7 +77,7 @@ export function segmentsQuestion({ session, log, types, turn, after, before, des
   const ofLog = "log = (SELECT id FROM wanted)";
   // The first one may begin before the wanted numbers.
   const from = `coalesce((SELECT max(first) FROM events WHERE ${ofLog} AND first <= ?), 0)`;
-  const conditions = [ofLog, `first >= ${from}`, "last > ?", "first < ?"];
+  const conditions = [ofLog, `first >= ${from}`, "(last > ? OR last < first)", "first < ?"];
   parameters.push(after + 1, after, before);
   if (turn !== undefined) {
     conditions.push("turn = ?");
@@ -87,7 +88,7 @@ export function segmentsQuestion({ session, log, types, turn, after, before, des
     parameters.push(...types.map((type) => JSON.stringify(type)));
   }
   const index = turn === undefined ? "events_of_log" : "events_of_turn";
-  const found = `SELECT id, first, last - first + 1 AS count, octet_length(body) AS size FROM events INDEXED BY ${index}
+  const found = `SELECT id, first, max(1, min(last - first + 1, ${MOST_EVENTS})) AS count, octet_length(body) AS size FROM events INDEXED BY ${index}
     WHERE ${conditions.join(" AND ")} ORDER BY first ${order} LIMIT ?`;
   parameters.push(limit, limit);
   const earlier = `OVER (ORDER BY first ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)`;

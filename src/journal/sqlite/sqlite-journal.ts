@@ -94,6 +94,8 @@ class SqliteJournal implements Journal {
   #file: OpenFile | undefined;
   #expunging: SqliteExpunging | undefined;
   #damage: string | undefined;
+  /** The damaged events that have been reported. */
+  readonly #skipped = new Set<string>();
   readonly #heads = new EventHeads();
   readonly transcripts: TranscriptStore = sqliteTranscripts((entryOf, sql, ...parameters) =>
     this.#entries(entryOf, sql, ...parameters),
@@ -136,6 +138,7 @@ class SqliteJournal implements Journal {
 
   async close(): Promise<void> {
     this.#damage = undefined;
+    this.#skipped.clear();
     const [file, expunging] = [this.#file, this.#expunging];
     [this.#file, this.#expunging] = [undefined, undefined];
     await this.#opening;
@@ -245,10 +248,14 @@ class SqliteJournal implements Journal {
 
   async events(query: EventQuery): Promise<EventEntry[]> {
     return await this.#read((connection) =>
-      readPage(query, async (wanted) => {
-        const { sql, parameters } = segmentsQuestion(wanted);
-        return (await connection.all(sql, ...parameters)).map((row) => segmentOf(query.session, row));
-      }),
+      readPage(
+        query,
+        async (wanted) => {
+          const { sql, parameters } = segmentsQuestion(wanted);
+          return (await connection.all(sql, ...parameters)).map((row) => segmentOf(query.session, row));
+        },
+        (error) => this.#skip(error),
+      ),
     );
   }
 
@@ -344,6 +351,14 @@ class SqliteJournal implements Journal {
     return this.#opened();
   }
 
+  /** Reports damaged events, which a page leaves out. @throws the error if it is another one */
+  #skip(error: unknown): void {
+    if (!(error instanceof DamagedRow)) throw error;
+    if (this.#skipped.has(error.message) || this.#skipped.size === MOST_REPORTED) return;
+    this.#skipped.add(error.message);
+    this.#warnOfDamage({ damage: [error.message], repaired: [] });
+  }
+
   /** Reports damage. A check that fails now runs again at the next opening. */
   #reportIntegrity(file: OpenFile): void {
     this.#warnOfDamage({ damage: file.missing === undefined ? [] : [file.missing], repaired: [] });
@@ -374,6 +389,9 @@ class SqliteJournal implements Journal {
     throw fault(this.location, "failed", "it is not open", { applied: false, advice: "Open it first." });
   }
 }
+
+/** How many damaged rows of events to report until the journal is closed. */
+const MOST_REPORTED = 20;
 
 const DAMAGE_ADVICE =
   "The undamaged part is usable; damaged rows may not be found. Restore a backup, or save the readable part with `.recover` of the sqlite3 program.";
