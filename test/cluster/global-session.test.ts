@@ -156,7 +156,7 @@ describe("GlobalSession calls", () => {
       ["content", "hash"],
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];
-    const others = ["cancel", "release", "approvals", "approve", "answer", "deny", ...erasing];
+    const others = ["cancel", "release", "approvals", "approve", "answer", "deny", "steer", ...erasing];
     // The table of controls may have more. Its own test covers them.
     const own = CALL_METHODS.filter((method) => !isRemoteControl(method) && !others.includes(method));
     expect(calls.map(([method]) => method)).toEqual(expect.arrayContaining(own));
