@@ -23,12 +23,12 @@ export interface PoolFacts {
   readonly supervisor: string;
 }
 
-/** The borrower of an event: a turn or a loan that needs a member of a pool. */
+/** The borrower of an event: a turn, a job or a loan that needs a member of a pool. */
 export interface BorrowerFacts extends PoolFacts {
-  /** The id of the turn, or of the loan. */
+  /** The id of the turn, also that of a job, or of the loan. */
   readonly id: string;
-  /** Whether the borrower needs the member for one turn or for a loan. */
-  readonly wants: "turn" | "loan";
+  /** Whether the borrower needs the member for one turn, for a job or for a loan. */
+  readonly wants: "turn" | "job" | "loan";
 }
 
 /** The cluster node of an event. */

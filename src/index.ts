@@ -128,6 +128,7 @@ export type {
   EventQuery,
   EventRetention,
 } from "./journal/model/event-entry.ts";
+export type { JobEntry } from "./journal/model/job-entry.ts";
 export type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "./journal/model/journal.ts";
 export type {
   Json,
@@ -159,6 +160,7 @@ export { type PostgresSessionStore, postgresSessionStore } from "./journal/postg
 export type { SessionName } from "./names.ts";
 export type { Balance } from "./pool/balance-option.ts";
 export type { BalanceRequest, Balancer, Candidate } from "./pool/balancer.ts";
+export type { JobOptions } from "./pool/job-options.ts";
 export type { Loan } from "./pool/loan.ts";
 export type { MemberUse } from "./pool/member.ts";
 export type { CheckoutOptions, Pool } from "./pool/pool.ts";

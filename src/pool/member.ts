@@ -33,6 +33,8 @@ export class Member {
   use: MemberUse = "joining";
   /** When it became free, on the monotonic clock. */
   freeSince = 0;
+  /** Whether the journal may have turns of it that only its next life continues. */
+  owes = false;
   /** Whether the pool is already waiting for its turns to end. */
   watched = false;
 

@@ -19,16 +19,28 @@ export class PendingTurn implements TurnSource {
   readonly log: TurnSource["log"] = { batches: (from) => this.#batches(from) };
   readonly origin = "caller";
   readonly metadata: JsonObject | undefined;
-  readonly #withdraw: () => void;
+  readonly #withdraw: () => void | Promise<void>;
+  /** Its state until it has a session. */
+  readonly #waits: "accepted" | "queued";
   #turn: ({ readonly record: TurnRecord } & TurnCalls) | undefined;
   #failed = false;
+  #left = false;
   readonly #assigned: PromiseWithResolvers<TurnRecord> = Promise.withResolvers();
 
-  /** @param withdraw takes the turn out of the wait queue, which cancels it */
-  constructor(id: string, metadata: JsonObject | undefined, withdraw: () => void) {
+  /**
+   * @param withdraw cancels the turn, unless it is being assigned
+   * @param waits its state until it has a session: `"queued"` once it is in the journal
+   */
+  constructor(
+    id: string,
+    metadata: JsonObject | undefined,
+    withdraw: () => void | Promise<void>,
+    waits: "accepted" | "queued" = "accepted",
+  ) {
     this.id = id;
     this.metadata = metadata;
     this.#withdraw = withdraw;
+    this.#waits = waits;
     this.result = this.#assigned.promise.then(({ result }) => result);
     this.accepted = this.#assigned.promise.then(({ accepted }) => accepted);
     // A caller may read the stream and never ask for the result.
@@ -36,7 +48,7 @@ export class PendingTurn implements TurnSource {
   }
 
   get state(): TurnState {
-    return this.#turn?.record.state ?? (this.#failed ? "cancelled" : "accepted");
+    return this.#turn?.record.state ?? (this.#failed ? "cancelled" : this.#waits);
   }
 
   get recalled(): boolean {
@@ -52,11 +64,11 @@ export class PendingTurn implements TurnSource {
   }
 
   get left(): boolean {
-    return this.#turn?.record.left ?? false;
+    return this.#turn?.record.left ?? this.#left;
   }
 
   get continues(): boolean {
-    return this.#turn?.record.continues ?? false;
+    return this.#turn?.record.continues ?? this.#left;
   }
 
   get attempts(): number {
@@ -87,9 +99,17 @@ export class PendingTurn implements TurnSource {
     this.#assigned.reject(error);
   }
 
+  /** Ends the turn for its callers here. It continues after the next start. */
+  leave(error: CastellanError): void {
+    if (this.#turn !== undefined) return;
+    this.#left = true;
+    this.fail(error);
+  }
+
   async interrupt(): Promise<void> {
-    if (this.#turn !== undefined) await this.#turn.interrupt();
-    else this.#withdraw();
+    if (this.#turn === undefined) await this.#withdraw();
+    await this.#assigned.promise.catch(() => {});
+    await this.#turn?.interrupt();
   }
 
   /** Gives a message to the turn once it has a session. */

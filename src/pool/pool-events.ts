@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { type BorrowerFacts, type CastellanEvents, type PoolFacts, publish } from "../events.ts";
 import type { Member } from "./member.ts";
-import type { LeaveReason, Waiter } from "./wait-queue.ts";
+import type { Borrower, LeaveReason, Waiter } from "./wait-queue.ts";
 
 /** Why a member is checked in, and why a pool no longer has one. */
 export type CheckinReason = CastellanEvents["castellan:pool:checkin"]["why"];
@@ -43,7 +43,7 @@ export class PoolEvents {
     if (as === "exhausted") publish("castellan:pool:exhausted", () => ({ ...this.#of(waiter), waitedMs }));
   }
 
-  lent(member: Member, waiter: Waiter, waitedMs: number): void {
+  lent(member: Member, waiter: Borrower, waitedMs: number): void {
     const facts = this.#of(waiter);
     this.#lent.set(member, { facts, since: this.#clock.monotonic() });
     publish("castellan:pool:checkout", () => ({ ...facts, member: member.name, waitedMs }));
@@ -72,7 +72,7 @@ export class PoolEvents {
     return { pool: this.#pool, supervisor: this.#supervisor };
   }
 
-  #of({ id, wants }: Waiter): BorrowerFacts {
+  #of({ id, wants }: Borrower): BorrowerFacts {
     return { ...this.#facts, id, wants };
   }
 }

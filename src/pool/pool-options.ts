@@ -40,6 +40,8 @@ export interface PoolBehavior {
   member?: (index: number) => SessionDefaults;
   /** How many callers can wait for a member. The pool rejects further callers with `POOL_EXHAUSTED`. Default 1,000. */
   waitingLimit?: number;
+  /** How many jobs can wait. The pool rejects further jobs with `MAILBOX_FULL`. Default 10,000. */
+  jobLimit?: number;
 }
 
 /** A pool as a child of a supervisor, with the options of its members; made by {@link pool}. */
@@ -77,6 +79,7 @@ export interface PoolSettings {
   readonly fresh: boolean;
   readonly leaseMs: number | undefined;
   readonly waitingLimit: number;
+  readonly jobLimit: number;
   /** Returns the options of the member with this index. @throws CastellanError `INVALID_OPTIONS` if they are invalid */
   sessions(index: number): SessionDefaults;
 }
@@ -94,6 +97,7 @@ const schema = z.strictObject({
   lease: durationSchema.optional(),
   member: z.custom<PoolBehavior["member"]>((value) => typeof value === "function", "expected a function").optional(),
   waitingLimit: z.int().nonnegative().default(1_000),
+  jobLimit: z.int().nonnegative().default(10_000),
 });
 
 /** Options that only a single session can have. */
@@ -119,7 +123,19 @@ export function poolSettings(options: PoolOptions, at: string): PoolSettings {
       problems.map(({ field, message }) => ({ field: at === "" ? field : `${at}.${field}`, message })),
     );
   }
-  const { pool: name, size, min, max, shrinkAfter, balance, conversation, lease, member, waitingLimit } = parsed;
+  const {
+    pool: name,
+    size,
+    min,
+    max,
+    shrinkAfter,
+    balance,
+    conversation,
+    lease,
+    member,
+    waitingLimit,
+    jobLimit,
+  } = parsed;
   const common = checkSessionDefaults(copyConfigLocations(options, rest), what, at);
   return {
     name,
@@ -130,6 +146,7 @@ export function poolSettings(options: PoolOptions, at: string): PoolSettings {
     fresh: conversation === "fresh",
     leaseMs: lease,
     waitingLimit,
+    jobLimit,
     sessions: (index) => {
       if (member === undefined) return common;
       const own = member(index);

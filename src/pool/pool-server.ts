@@ -1,5 +1,4 @@
-import type { Clock, Timer } from "../clock.ts";
-import { formatDuration } from "../duration.ts";
+import type { Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName } from "../names.ts";
@@ -9,36 +8,20 @@ import type { SessionServer } from "../session/session-server.ts";
 import { balancerOf } from "./balance-option.ts";
 import type { Balancer, Candidate } from "./balancer.ts";
 import { pickCandidate } from "./balancer.ts";
-import { type Joining, Member, resetMember } from "./member.ts";
+import { exhaustedError } from "./exhausted-error.ts";
+import { Member, resetMember } from "./member.ts";
+import { MemberRevival } from "./member-revival.ts";
 import { type CheckinReason, PoolEvents, type RemovalReason } from "./pool-events.ts";
+import type { PoolHost } from "./pool-host.ts";
+import { PoolJobs } from "./pool-jobs.ts";
 import type { PoolSettings } from "./pool-options.ts";
 import { missingMembers, removableIn } from "./pool-size.ts";
 import type { PoolStatus } from "./pool-status.ts";
-import { type Waiter, WaitQueue } from "./wait-queue.ts";
+import { type Borrower, type Waiter, WaitQueue } from "./wait-queue.ts";
 
-/** The delay before the pool retries to add a member, or restarts a quarantined one. It doubles each time, up to a minute. */
+/** The delay before the pool retries to add a member. It doubles each time, up to a minute. */
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
-
-/** What a pool needs of the tree that contains it. */
-export interface PoolHost {
-  readonly clock: Clock;
-  readonly newId: () => string;
-  /** Returns a number from 0 (inclusive) to 1 (exclusive). */
-  readonly random: () => number;
-  /** The supervisor's name in the journal, for events. */
-  readonly supervisor: string;
-  /** Returns the settings of the member with this index. */
-  settings(index: number): SessionSettings;
-  /** Adds a session as a member and takes its name. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */
-  add(index: number): Joining;
-  /** Stops a member. Resolves once its process is gone. */
-  remove(server: SessionServer): Promise<void>;
-  /** Gives a member other settings from its next process on. */
-  reconfigure(server: SessionServer, settings: SessionSettings): void;
-  /** Whether the tree still contains this session, and not another one of its name. */
-  holds(server: SessionServer): boolean;
-}
 
 /**
  * The members of a pool and the callers that wait for one. Every change calls {@link PoolServer.update}, which does whatever is
@@ -46,6 +29,7 @@ export interface PoolHost {
  */
 export class PoolServer {
   readonly host: PoolHost;
+  readonly jobs: PoolJobs;
   #settings: PoolSettings;
   #balancer: Balancer;
   /** The settings that all members share. */
@@ -60,11 +44,7 @@ export class PoolServer {
   /** The number of consecutive failures to add a member. */
   #failures = 0;
   #retry: Timer | undefined;
-  /** The pending restart of a quarantined member. */
-  #revival: { readonly timer: Timer; readonly at: number } | undefined;
-  /** The number of consecutive such restarts, and the time of the last one on the monotonic clock. */
-  #revivals = 0;
-  #revivedAt = 0;
+  readonly #revival: MemberRevival;
   #shrinking: Timer | undefined;
 
   /** Called when a loan of this member was garbage-collected without a checkin. */
@@ -73,13 +53,22 @@ export class PoolServer {
   constructor(settings: PoolSettings, host: PoolHost) {
     this.host = host;
     this.#settings = settings;
-    this.#events = new PoolEvents(settings.name, host.supervisor, host.clock);
+    this.#events = new PoolEvents(settings.name, host.journal.supervisor, host.clock);
     this.#queue = new WaitQueue(host.clock, {
       left: (waiter, waitedMs, as) => this.#events.left(waiter, waitedMs, as),
       timedOut: (waiter, waiting) => waiter.refuse(this.#exhausted("and none was returned", waiting, waiter.timeoutMs)),
     });
+    this.#revival = new MemberRevival(host.clock);
     this.#common = host.settings(0);
     this.#balancer = this.#newBalancer();
+    this.jobs = new PoolJobs({
+      host,
+      name: settings.name,
+      limit: () => this.#settings.jobLimit,
+      common: () => this.#common,
+      giveBack: (member) => void this.giveBack(member, "turn_ended"),
+      update: () => this.update(),
+    });
   }
 
   get settings(): PoolSettings {
@@ -107,7 +96,8 @@ export class PoolServer {
       lent: members.filter(({ use }) => use === "lent").length,
       idle: this.#usable.filter(({ use, idle }) => use === "free" && idle).length,
       waiting: this.#queue.length,
-      ...withoutUndefined({ shortfall, retryAt: this.#revival?.at }),
+      jobs: this.jobs.waiting,
+      ...withoutUndefined({ shortfall, retryAt: this.#revival.at }),
       members: members.map(({ name: member, server, use }) => ({ name: member, state: server.status().state, use })),
     };
   }
@@ -116,7 +106,7 @@ export class PoolServer {
   get shortfall(): string | undefined {
     const { min } = this.#settings;
     const usable = this.#usable.length;
-    const wanted = Math.max(min, this.#queue.length > 0 ? 1 : 0);
+    const wanted = Math.max(min, this.#demand > 0 ? 1 : 0);
     if (!this.#began || this.#closed !== undefined || usable >= wanted) return undefined;
     const refusal = this.#refusal;
     const why = refusal === undefined ? "" : `; ${refusal.message}`;
@@ -147,6 +137,8 @@ export class PoolServer {
     this.#began = true;
     for (const member of this.#ordered) void this.#start(member);
     for (const index of unfinished) if (!this.#members.has(index)) this.#tryAdd(index);
+    for (const member of this.#ordered) member.owes = unfinished.includes(member.index);
+    this.jobs.begin();
     this.update();
   }
 
@@ -164,10 +156,10 @@ export class PoolServer {
   close(reason: CastellanError): void {
     this.#closed ??= reason;
     this.#retry?.cancel();
-    this.#revival?.timer.cancel();
-    this.#revival = undefined;
+    this.#revival.cancel();
     this.#shrinking?.cancel();
     this.#queue.refuseAll(reason, "refused");
+    this.jobs.close(reason);
     this.#events.closed(reason.code === "SUPERVISOR_STOPPED");
   }
 
@@ -196,13 +188,7 @@ export class PoolServer {
 
   /** Returns the error of a caller that got no member. */
   #exhausted(reason: string, waiting: number, timeoutMs: number): CastellanError<"POOL_EXHAUSTED"> {
-    const { name, size, lent } = this.status;
-    const cause = size === 0 ? this.#refusal : undefined;
-    const why = cause === undefined ? reason : "and the others are quarantined or stopped";
-    const waited = timeoutMs > 0 ? ` within ${formatDuration(timeoutMs)}` : "";
-    const message = `${this.who} has no free member${waited}: ${lent} of ${size} are lent, ${why}. Raise its \`max\`, or retry later.`;
-    const details = { pool: name, size, lent, waiting, timeoutMs };
-    return new CastellanError("POOL_EXHAUSTED", message, { details, cause });
+    return exhaustedError(this.status, reason, waiting, timeoutMs, this.#refusal);
   }
 
   /** Takes back a lent member. Resolves once its turns have ended; interrupts the turns of a loan. */
@@ -228,6 +214,11 @@ export class PoolServer {
       if (this.#began && this.#closed === undefined) {
         this.#shrink();
         this.#serve();
+        // Callers come first.
+        this.jobs.serve(
+          (request) => this.#pick(request),
+          (member, request) => this.#lend(member, request, 0),
+        );
         this.#grow();
         this.#revive();
         this.#refuseWaiters();
@@ -249,6 +240,11 @@ export class PoolServer {
     return this.#ordered.filter(({ usable }) => usable);
   }
 
+  /** The number of callers that wait for a member, and of jobs that one can take. */
+  get #demand(): number {
+    return this.#queue.length + this.jobs.ready;
+  }
+
   #newBalancer(): Balancer {
     return balancerOf(this.#settings.balance, () => this.#ordered.map(({ name }) => name));
   }
@@ -268,7 +264,7 @@ export class PoolServer {
     const now = this.host.clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     for (const member of this.#usable.filter(({ use, idle }) => use === "free" && idle).toReversed()) {
-      const size = { min, max, usable: this.#usable.length, waiting: this.#queue.length };
+      const size = { min, max, usable: this.#usable.length, waiting: this.#demand };
       const dueMs = removableIn(size, now - member.freeSince, shrinkAfterMs);
       if (dueMs === undefined) break;
       if (dueMs === 0) this.#remove(member);
@@ -289,8 +285,7 @@ export class PoolServer {
         const waitedMs = this.#queue.waitedMs(waiter) ?? 0;
         this.#queue.leave(waiter, "granted");
         if (waiter.wants === "loan" || this.#settings.fresh) {
-          member.use = "lent";
-          this.#events.lent(member, waiter, waitedMs);
+          this.#lend(member, waiter, waitedMs);
         }
         waiter.grant(member);
       } catch (error) {
@@ -300,7 +295,12 @@ export class PoolServer {
     }
   }
 
-  #pick(waiter: Waiter): Member | undefined {
+  #lend(member: Member, borrower: Borrower, waitedMs: number): void {
+    member.use = "lent";
+    this.#events.lent(member, borrower, waitedMs);
+  }
+
+  #pick(waiter: Borrower): Member | undefined {
     const { fresh } = this.#settings;
     const candidates = new Map<Candidate, Member>();
     for (const member of this.#usable) {
@@ -321,7 +321,7 @@ export class PoolServer {
     if (this.#retry !== undefined) return;
     const { min, max } = this.#settings;
     const pending = this.#usable.filter(({ use }) => use === "joining" || use === "resetting").length;
-    let missing = missingMembers({ min, max, usable: this.#usable.length, pending, waiting: this.#queue.length });
+    let missing = missingMembers({ min, max, usable: this.#usable.length, pending, waiting: this.#demand });
     for (; missing > 0 && !this.#tooManyUnusable; missing--) {
       let index = 0;
       while (this.#members.has(index)) index++;
@@ -350,28 +350,19 @@ export class PoolServer {
   }
 
   /**
-   * Schedules the restart of the member that was quarantined first, if the pool is short of members and may add no more. The
-   * delay starts at a second and doubles each time.
+   * Schedules the restart of the member that was quarantined first, if it has unfinished turns, or if the pool is short of
+   * members and may add no more.
    */
   #revive(): void {
     const { min, max } = this.#settings;
-    const wanted = Math.min(max, Math.max(min, this.#queue.length));
-    if (this.#usable.length >= wanted || this.#revival !== undefined || !this.#tooManyUnusable) return;
-    if (!this.#ordered.some(({ quarantined }) => quarantined)) return;
-    const { clock } = this.host;
-    // A pool that has been healthy for twice the longest delay starts over with the shortest one.
-    if (clock.monotonic() - this.#revivedAt > 2 * LONGEST_RETRY_MS) this.#revivals = 0;
-    const delay = Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** this.#revivals);
-    this.#revivals += 1;
-    const again = (): void => {
-      this.#revival = undefined;
-      this.#revivedAt = clock.monotonic();
-      const [first] = this.#ordered
-        .filter(({ quarantined }) => quarantined)
-        .toSorted((one, other) => one.exitedAt - other.exitedAt);
+    const wanted = Math.min(max, Math.max(min, this.#demand));
+    const isShort = this.#usable.length < wanted && this.#tooManyUnusable;
+    const isWanted = ({ quarantined, owes }: Member): boolean => quarantined && (isShort || owes);
+    if (!this.#ordered.some(isWanted)) return;
+    this.#revival.schedule(() => {
+      const [first] = this.#ordered.filter(isWanted).toSorted((one, other) => one.exitedAt - other.exitedAt);
       if (first !== undefined) void this.#restart(first);
-    };
-    this.#revival = { timer: clock.schedule(delay, again, { background: true }), at: clock.now() + delay };
+    });
   }
 
   /** Restarts a quarantined member. */
@@ -379,6 +370,8 @@ export class PoolServer {
     member.use = "resetting";
     // A failed restart quarantines the member again.
     await member.owner.restart({ conversation: this.#settings.fresh ? "clear" : "keep" }).catch(() => {});
+    // Its next process takes its turns from the journal.
+    if (member.owes) await member.server.wake().catch(() => {});
     await this.#reset(member);
   }
 
@@ -394,7 +387,7 @@ export class PoolServer {
   /** Calls `update` again once busy members are idle, if callers wait for a member or the pool has too many. */
   #watch(): void {
     const tooMany = this.#usable.length > this.#settings.max;
-    if (this.#queue.length === 0 && !tooMany) return;
+    if (this.#demand === 0 && !tooMany) return;
     for (const member of this.#usable) {
       if (member.use !== "free" || member.idle || member.watched) continue;
       member.watched = true;
@@ -466,6 +459,7 @@ export class PoolServer {
     const reconfigure: PoolHost["reconfigure"] = (server, settings) => host.reconfigure(server, settings);
     const isReady = await resetMember(member, () => this.#settings.fresh, reconfigure);
     member.use = "free";
+    member.owes &&= !member.usable;
     member.freeSince = host.clock.monotonic();
     if (!isReady && member.usable && host.holds(member.server)) this.#remove(member);
     this.update();

@@ -15,6 +15,8 @@ export interface PoolStatus {
   readonly idle: number;
   /** The number of callers that wait for a member. */
   readonly waiting: number;
+  /** The number of jobs that wait for a member, including delayed ones. */
+  readonly jobs: number;
   /** Why the pool has fewer usable members than it should, in words; absent if it has enough. */
   readonly shortfall?: string;
   /** When the pool restarts the next quarantined member, in milliseconds since the epoch; absent if none is scheduled. */

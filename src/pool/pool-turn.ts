@@ -3,10 +3,10 @@ import type { OptionProblem } from "../errors.ts";
 import { type Prompt, promptText } from "../session/options/prompt.ts";
 import { type TurnOptions, turnSettings } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
-import { steerTurn } from "../session/steer-turn.ts";
 import type { Member } from "./member.ts";
 import { PendingTurn, withdrawnError } from "./pending-turn.ts";
 import type { PoolServer } from "./pool-server.ts";
+import { callsOf } from "./turn-calls.ts";
 import type { Waiter } from "./wait-queue.ts";
 
 /**
@@ -70,16 +70,7 @@ function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Pro
   };
   try {
     const record = server.submit(prompt, options, { id: turn.id });
-    turn.assign(record, {
-      interrupt: () => server.interrupt(record),
-      steer: async (text, options) => {
-        await steerTurn(server, record, text, options, { isLent: true });
-        return undefined;
-      },
-      events: (options) => server.reading.events(options),
-      asks: server.settings.approvals !== false,
-      content: ({ $content }) => server.reading.content($content),
-    });
+    turn.assign(record, callsOf(server, record));
     record.result.then(done, done);
   } catch (error) {
     turn.fail(error);
@@ -91,7 +82,7 @@ function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Pro
 function problemsOf({ idempotencyKey, whenBusy }: ReturnType<typeof turnSettings>): OptionProblem[] {
   const problems: OptionProblem[] = [];
   if (idempotencyKey !== undefined) {
-    const message = "cannot be used with a pool: idempotency keys belong to single members";
+    const message = "cannot be used with a turn of a pool, only with a job; see `Pool.enqueue`";
     problems.push({ field: "idempotencyKey", message });
   }
   if (whenBusy === "interrupt" || whenBusy === "rollback" || whenBusy === "steer") {

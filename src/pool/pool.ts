@@ -7,6 +7,8 @@ import { durationSchema, validate } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import { Turn } from "../session/streams/turn.ts";
+import { findTurn } from "./find-turn.ts";
+import type { JobOptions } from "./job-options.ts";
 import { Loan, type LoanTerms } from "./loan.ts";
 import type { PoolServer } from "./pool-server.ts";
 import type { PoolStatus } from "./pool-status.ts";
@@ -116,7 +118,7 @@ export class Pool {
    * Runs a turn on a member that the balancer picks once one is free, and returns the turn at once. The turn starts with an empty
    * conversation, unless the pool's conversations are `"shared"`. The turn's `session` is the name of the pool.
    *
-   * @throws CastellanError `INVALID_OPTIONS`, also for an `idempotencyKey`, since keys belong to single members; `POOL_EXHAUSTED`
+   * @throws CastellanError `INVALID_OPTIONS`, also for an `idempotencyKey`, which only jobs have; `POOL_EXHAUSTED`
    * if too many callers wait (the turn rejects with it if no member was free in time); `TURN_CANCELLED` if the signal is already
    * aborted; `SUPERVISOR_STOPPED`
    */
@@ -129,5 +131,33 @@ export class Pool {
       asks: this.#server.common.approvals !== false,
       content: (reference) => turn.content(reference),
     });
+  }
+
+  /**
+   * Gives the pool a job: a turn that a member runs once one is free and no caller waits for it. Resolves with the turn's id once
+   * the job is in the journal, where it survives the application. {@link Pool.turn} finds the turn again. With an
+   * `idempotencyKey` the call can safely be repeated.
+   *
+   * A job begins with an empty conversation, unless the pool's conversations are `"shared"`. It waits for a member as long as
+   * necessary, and also while the API is overloaded, a usage limit is reached, or the account cannot pay. If its process or the
+   * application dies, `onInterruptedTurn` decides whether it runs again.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, also if another job has the key; `MAILBOX_FULL` if `jobLimit` jobs wait;
+   * `JOURNAL_UNAVAILABLE`; `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
+   * @example
+   * const id = await supervisor.pool("summaries").enqueue(`Summarise this:\n${text}`, { idempotencyKey: document.id });
+   * const { text } = await (await supervisor.pool("summaries").turn(id))!.result();
+   */
+  async enqueue(prompt: Prompt, options: JobOptions = {}): Promise<string> {
+    return await this.#server.jobs.enqueue(prompt, options);
+  }
+
+  /**
+   * Returns a job's turn, or any other turn of a member, that waits, runs or has ended, as long as the journal keeps it.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
+   */
+  async turn(id: string): Promise<Turn | undefined> {
+    return await findTurn(this.#server, id);
   }
 }

@@ -1,13 +1,18 @@
 import type { Clock } from "../clock.ts";
 import type { Member } from "./member.ts";
 
-/** A caller that waits for a member. */
-export interface Waiter {
+/** What needs a member. */
+export interface Borrower {
   /** The id of its turn; for a loan, an id of its own. */
   readonly id: string;
-  /** Whether it needs a member for one turn or for a loan. */
-  readonly wants: "turn" | "loan";
+  /** Whether it needs a member for one turn, for a job or for a loan. */
+  readonly wants: "turn" | "job" | "loan";
+  /** By which the balancer may pick a member. */
   readonly key: string | undefined;
+}
+
+/** A caller that waits for a member. */
+export interface Waiter extends Borrower {
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
   /** Gives it a member. */

@@ -353,12 +353,17 @@ export class SessionServer {
     const refusal = this.refusal();
     if (refusal !== undefined && this.#core.state.name === "stopped") throw refusal;
     if (this.#admission === "draining") {
-      throw new CastellanError(
-        "SUPERVISOR_STOPPED",
-        `${this.#core.context.who} accepts no more turns; its supervisor is draining.`,
-      );
+      const message = `${this.#core.context.who} accepts no more turns; its supervisor is draining.`;
+      throw new CastellanError("SUPERVISOR_STOPPED", message);
     }
-    const record = this.#core.dispatcher.intake.accept(asked, settings, durable, refusal ?? this.#overBudget(), id);
+    const record = this.#core.dispatcher.intake.accept(asked, settings, durable, refusal ?? this.overBudget(), id);
+    this.#errors.watch(record.result);
+    return record;
+  }
+
+  /** Takes a turn that the journal has just accepted for this session. */
+  take(entry: KnownSession["turns"][number]): TurnRecord {
+    const record = this.#core.dispatcher.intake.take(entry);
     this.#errors.watch(record.result);
     return record;
   }
@@ -493,7 +498,8 @@ export class SessionServer {
     this.#core.output.refreshServers();
   }
 
-  #overBudget(): CastellanError | undefined {
+  /** Returns why the session may not spend more, or undefined. */
+  overBudget(): CastellanError | undefined {
     return (
       this.#core.meter.refusal(this.settings.budget, "session", this.#core.context.who) ?? this.#core.journal.refusal
     );

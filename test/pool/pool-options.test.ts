@@ -26,6 +26,7 @@ test("poolSettings(): fills in defaults", () => {
     fresh: true,
     leaseMs: undefined,
     waitingLimit: 1_000,
+    jobLimit: 10_000,
   });
   expect(poolSettings(pool("p", { max: 3 }), "")).toMatchObject({ min: 1, max: 3 });
   expect(poolSettings(pool("p", { min: 0, max: 3, lease: "5m", conversation: "shared" }), "")).toMatchObject({

@@ -112,7 +112,7 @@ export async function loadPool(turns: number, seed: number): Promise<PoolLoad> {
     said,
   ).toEqual([]);
   const { members, ...status } = supervisor.pool(name).status();
-  expect(status, said).toEqual({ name, size: SIZE, min: SIZE, max: SIZE, lent: 0, idle: SIZE, waiting: 0 });
+  expect(status, said).toEqual({ name, size: SIZE, min: SIZE, max: SIZE, lent: 0, idle: SIZE, waiting: 0, jobs: 0 });
   expect(
     members.map((member) => member.name),
     said,

@@ -68,6 +68,7 @@ test("Pool: shows in inspect(), whichChildren() and listSessions()", async () =>
       lent: 1,
       idle: 1,
       waiting: 0,
+      jobs: 0,
       members: [
         { name: [name, 0], state: "hibernated", use: "lent" },
         { name: [name, 1], state: "hibernated", use: "free" },

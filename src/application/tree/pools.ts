@@ -70,7 +70,7 @@ export class Pools {
       clock,
       random,
       newId,
-      supervisor: sessions.journaledAs,
+      journal: sessions.journal,
       settings: (index) => planOf(index).settings,
       add: (index) => {
         const member = planOf(index);

@@ -35,18 +35,13 @@ export type Ownership = (member: { readonly server: SessionServer }) => SessionO
  */
 export class SessionTable {
   readonly #supervisor: string;
-  readonly #journal: SupervisorJournal;
+  readonly journal: SupervisorJournal;
   readonly #resources: SharedResources;
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
   /** Callers that wait for a session to end for good, by its key. */
   readonly #ends = new Map<string, PromiseWithResolvers<void>>();
-
-  /** The supervisor's name in the journal. */
-  get journaledAs(): string {
-    return this.#journal.supervisor;
-  }
 
   constructor(
     supervisor: string,
@@ -56,7 +51,7 @@ export class SessionTable {
     ownership: Ownership,
   ) {
     this.#supervisor = supervisor;
-    this.#journal = journal;
+    this.journal = journal;
     this.#resources = resources;
     this.#deps = deps;
     this.#ownership = ownership;
@@ -92,7 +87,7 @@ export class SessionTable {
    */
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
-    const server = new SessionServer(settings, this.#journal, this.#resources, this.#deps);
+    const server = new SessionServer(settings, this.journal, this.#resources, this.#deps);
     const owner = this.#ownership({ server });
     const session = new Session(new SessionLookup({ server, owner }));
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
@@ -129,7 +124,7 @@ export class SessionTable {
     members: readonly Member[],
     source?: SessionServer,
   ): Promise<{ readonly server: SessionServer; readonly error: CastellanError }[]> {
-    for (const { key } of members) await this.#journal.erasures.over(key);
+    for (const { key } of members) await this.journal.erasures.over(key);
     const known = await this.#read(members.map(({ key }) => key));
     const outcomes = members.map(async ({ key, server }) => {
       try {
@@ -152,14 +147,14 @@ export class SessionTable {
    */
   async #read(keys: readonly string[]): Promise<Map<string, KnownSession | CastellanError>> {
     try {
-      return await this.#journal.read(keys);
+      return await this.journal.read(keys);
     } catch (error) {
       if (!isDamaged(error) || keys.length < 2) throw error;
       const known = new Map<string, KnownSession | CastellanError>();
       for (const key of keys) {
         known.set(
           key,
-          await this.#journal.read([key]).then(
+          await this.journal.read([key]).then(
             (found) => found.get(key) ?? { turns: [] },
             (reason: unknown) => {
               if (isDamaged(reason)) return reason;
@@ -175,7 +170,7 @@ export class SessionTable {
 
   /** Returns the keys of sessions with this prefix that have unfinished turns. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async unfinished(keyPrefix: string): Promise<string[]> {
-    return await this.#journal.unfinished(keyPrefix);
+    return await this.journal.unfinished(keyPrefix);
   }
 
   /**

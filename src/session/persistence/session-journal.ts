@@ -196,9 +196,9 @@ export class SessionJournal {
     void this.#put([{ type: "turn_requeued", turn: id, position }], [retried], durable);
   }
 
-  /** Writes that the turn waits again and that its last attempt does not count. */
-  putBack({ id, position, durable, attempts }: TurnRecord): void {
-    const retried = { type: "turn_retried", turnId: id, reason: "unpaid" } as const;
+  /** Writes that the turn waits again because the API refused it, and that its last attempt does not count. */
+  putBack({ id, position, durable, attempts }: TurnRecord, reason: "unpaid" | "quota" | "overload"): void {
+    const retried = { type: "turn_retried", turnId: id, reason } as const;
     void this.#put([{ type: "turn_requeued", turn: id, position, attempts }], [retried], durable);
   }
 

@@ -45,7 +45,9 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
     metadata: z.custom<JsonObject>((value) => typeof value === "object" && value !== null).exactOptional(),
   }),
   turn_started: z.looseObject({ attempt: z.int(), promptId: z.string().exactOptional() }),
-  turn_retried: z.looseObject({ reason: z.enum(["process_ended", "restarted", "not_sent", "unpaid"]) }),
+  turn_retried: z.looseObject({
+    reason: z.enum(["process_ended", "restarted", "not_sent", "unpaid", "quota", "overload"]),
+  }),
   turn_ended: z.looseObject({
     state: z.enum(["completed", "failed", "interrupted", "cancelled", "timed_out"]),
     error: z.object({ code: z.string(), message: z.string() }).exactOptional(),

@@ -34,9 +34,9 @@ export interface RecordedEventFields {
   /**
    * The turn waits again, so the turn's events since its last `turn_started` are void. `process_ended`: the process died
    * before it had touched anything; `restarted`: the application did; `not_sent`: the process did not get the prompt;
-   * `unpaid`: the account still cannot pay.
+   * `unpaid`: the account still cannot pay; `quota`, `overload`: the API refused the turn of a pool's job.
    */
-  turn_retried: { readonly reason: "process_ended" | "restarted" | "not_sent" | "unpaid" };
+  turn_retried: { readonly reason: "process_ended" | "restarted" | "not_sent" | "unpaid" | "quota" | "overload" };
   /** The turn was given a message while it waited or ran. `by`: who gave it, in the application's own words. */
   steered: { readonly id: string; readonly text: EventText; readonly by?: string };
   /**

@@ -54,6 +54,12 @@ export interface TurnRequest {
 /** Codes with which a turn ends here because another application, or the next one, has the journal. */
 const NEXT_APPLICATION: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "NOT_OWNER"]);
 
+/**
+ * The `queueTimeoutMs` of a turn that waits as long as it takes. The journal stores only finite numbers, and a missing one means the
+ * session's default.
+ */
+export const UNLIMITED_MS: number = Number.MAX_SAFE_INTEGER;
+
 /** What the journal knows of a waiting turn. */
 type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt" | "queueTimeoutMs"> & {
   readonly since: number;
@@ -100,6 +106,8 @@ export class TurnRecord {
   attempts: number;
   /** The number of attempts after which its `queueTimeoutMs` expired, if the process had it at that moment. */
   overdue: number | undefined;
+  /** How often the API has refused it, since this record exists. */
+  refusals = 0;
   /** Its cost, once known. */
   costUsd: number | undefined;
   /** Its fate in the conversation, once known. */
@@ -175,6 +183,11 @@ export class TurnRecord {
   /** The known output of the last attempt. */
   get known(): readonly ShownPiece[] {
     return this.#recalled ?? this.#progress.shown;
+  }
+
+  /** Whether it waits for as long as the API refuses it, instead of failing. */
+  get patient(): boolean {
+    return this.durable && this.queueTimeoutMs >= UNLIMITED_MS;
   }
 
   /** Whether it has ended only for callers here, see {@link TurnRecord.leave}. */

@@ -127,6 +127,19 @@ export class Intake {
     this.#watches.begin(record, { timeoutMs: leftMs, queueTimeoutMs, signal: undefined });
   }
 
+  /** Takes a turn that the journal has just accepted for this session. */
+  take(entry: TurnEntry): TurnRecord {
+    const record = this.#recordOf(entry);
+    record.submitted = true;
+    record.enqueued();
+    this.#mailbox.push(record);
+    this.#tellOf(record, false);
+    const { timeoutMs, queueTimeoutMs } = record;
+    this.#watches.begin(record, { timeoutMs, queueTimeoutMs, signal: undefined });
+    this.#signal({ type: "next" });
+    return record;
+  }
+
   /** Returns the record of a journal's turn. A caller may have asked for it by its key before it was loaded. */
   #recordOf(entry: TurnEntry, prompt: PromptText): TurnRecord {
     const { id, position, durable, timeoutMs, acceptedAt, attempts, metadata, promptId } = entry;

@@ -10,6 +10,12 @@ import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { Hold } from "./hold.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
+/** Failures that a later attempt may not have. */
+const TEMPORARY: ReadonlySet<string> = new Set(["overload", "quota", "billing"] satisfies TurnFailure["class"][]);
+
+/** How often the API may refuse a turn that waits as long as it takes. */
+const MOST_REFUSALS = 20;
+
 /** What the error adds about a refused key. */
 const OF_REFUSED_KEY: { readonly [Key in RefusedKey]: string } = {
   changed: "; the key has changed since, and the next turn has the new one",
@@ -72,8 +78,8 @@ export class TurnFailures {
   }
 
   /**
-   * Whether another process with a different key runs the turn again, because its key was refused or its account cannot
-   * pay. If so, this process gets no more turns. A turn that Claude began to answer does not run again.
+   * Whether another process runs the turn again, with a different key or later, because its key was refused or its account
+   * cannot pay. If so, this process gets no more turns. A turn that Claude began to answer does not run again.
    */
   runsAgain(current: CurrentTurn, failure: TurnFailure | undefined): boolean {
     if (failure?.class !== "auth" && failure?.class !== "billing") return false;
@@ -81,7 +87,9 @@ export class TurnFailures {
     if (current.rerun) return true;
     // A turn that Claude Code began by itself does not run again.
     if (record.origin !== "caller") return false;
-    if (record.ended || stopping !== undefined || this.#process.key.refusal !== "changed") return false;
+    if (record.ended || stopping !== undefined) return false;
+    // A patient turn outlasts the quarantine that a refused key means.
+    if (this.#process.key.refusal !== "changed" && !(record.patient && failure.class === "auth")) return false;
     const { progress, attempts } = record;
     current.rerun = isRunAgain({ touched: progress.touched, attempts }, "retry_if_untouched");
     if (current.rerun) this.#abandon(withoutStop(failure.message));
@@ -93,6 +101,20 @@ export class TurnFailures {
     if (failure?.class !== "billing") return false;
     const stands = !record.ended && stopping === undefined && displaced === undefined;
     return stands && !record.progress.touched && this.#hold.hasHeld(record.since);
+  }
+
+  /** Whether a turn waits until the API accepts it again, because it has done nothing and has no limit on its wait. */
+  isPostponed({ record, stopping, displaced }: CurrentTurn, failure: TurnFailure | undefined): boolean {
+    if (failure === undefined || !TEMPORARY.has(failure.class)) return false;
+    const stands = !record.ended && stopping === undefined && displaced === undefined;
+    return stands && record.patient && !record.progress.touched && record.refusals < MOST_REFUSALS;
+  }
+
+  /** Starts a hold because the API refuses turns for this reason. */
+  hold({ class: why, until }: TurnFailure): void {
+    if (why === "billing") this.holdForBilling();
+    else if (until !== undefined) this.holdForQuota(until);
+    else this.#holdFor(() => this.#hold.forOverload());
   }
 
   /** Starts a hold because the account cannot pay. */

@@ -1,5 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { apiFaultOf } from "../../claude/messages/api-fault.ts";
+import type { TurnFailure } from "../../claude/messages/failure.ts";
 import { initOf } from "../../claude/messages/init.ts";
 import { isAbout, isAboutOtherPrompt, lifecycleOf } from "../../claude/messages/lifecycle.ts";
 import { type TurnResult, turnResultOf } from "../../claude/messages/turn-result.ts";
@@ -85,7 +86,8 @@ export class TurnMessages {
       record.append(message);
       return true;
     }
-    if (result !== undefined && !rerun && failures.isStillUnpaid(current, failure)) {
+    const waits = failures.isStillUnpaid(current, failure) || failures.isPostponed(current, failure);
+    if (result !== undefined && !rerun && waits) {
       this.#putBack(current, result);
       return true;
     }
@@ -226,18 +228,19 @@ export class TurnMessages {
   #putBack(current: CurrentTurn, result: TurnResult): void {
     const { failures, undoing, mailbox, watches } = this.#parts;
     const { record } = current;
-    const failure = result.failure(record.progress);
+    const failure = result.failure(record.progress) ?? { class: "billing", message: "the account cannot pay" };
     this.#spent(result, record);
     undoing.takeOut(current, { fate: "undone", suspect: false }, (fate) => {
       if (fate === "kept" || record.ended) {
         record.conversation = fate;
-        failures.fail(current, failure ?? { class: "billing", message: "the account cannot pay" });
+        failures.fail(current, failure);
         return;
       }
-      failures.holdForBilling();
+      failures.hold(failure);
       record.putBack();
+      record.refusals += 1;
       mailbox.putFirst(record);
-      this.#context.journal.putBack(record);
+      this.#context.journal.putBack(record, reasonOf(failure));
       watches.putBack(record);
     });
   }
@@ -251,4 +254,9 @@ export class TurnMessages {
     this.#signal({ type: "spent", models });
     return models;
   }
+}
+
+/** Returns why the API refused a turn that waits again. */
+function reasonOf({ class: why }: TurnFailure): "unpaid" | "quota" | "overload" {
+  return why === "quota" || why === "overload" ? why : "unpaid";
 }

@@ -1,0 +1,62 @@
+import { CastellanError } from "../errors.ts";
+import type { TurnEntry } from "../journal/model/turn-entry.ts";
+import { keyPrefix, nameKey } from "../names.ts";
+import { LiveDescription } from "../session/persistence/live-description.ts";
+import { RecordReading } from "../session/persistence/record-reading.ts";
+import { SessionJournal } from "../session/persistence/session-journal.ts";
+import { promptIn } from "../session/persistence/stored-prompt.ts";
+import { shownIn } from "../session/streams/kept-shown.ts";
+import { Turn } from "../session/streams/turn.ts";
+import { endOf } from "../session/streams/turn-end.ts";
+import { TurnRecord } from "../session/streams/turn-record.ts";
+import type { PoolServer } from "./pool-server.ts";
+import { callsOf } from "./turn-calls.ts";
+
+/** Returns a turn of a pool: of a waiting job, of a member, or from the journal. @throws CastellanError as `Pool.turn` */
+export async function findTurn(pool: PoolServer, id: string): Promise<Turn | undefined> {
+  const { settings, servers, jobs, host } = pool;
+  const { name } = settings;
+  const waiting = await jobs.turn(id);
+  if (waiting !== undefined) {
+    return new Turn(waiting, name, {
+      interrupt: () => waiting.interrupt(),
+      steer: (text, options) => waiting.steer(text, options),
+      events: (options) => waiting.events(options),
+      asks: pool.common.approvals !== false,
+      content: (reference) => waiting.content(reference),
+    });
+  }
+  await host.journal.writer?.caughtUp();
+  const entry = await host.journal.journal.turn(id);
+  if (entry === undefined) return undefined;
+  const isOwn = entry.session === nameKey(name) || entry.session.startsWith(keyPrefix(name));
+  if (!isOwn) return undefined;
+  const server = servers.find(({ settings: { key } }) => key === entry.session);
+  const record = await server?.turn(id);
+  if (server === undefined || record === undefined) return recalled(pool, entry);
+  return new Turn(record, name, callsOf(server, record));
+}
+
+/** Returns an ended turn of a former member, or a job that was cancelled before a member took it. */
+function recalled({ settings, host, who, common }: PoolServer, entry: TurnEntry): Turn | undefined {
+  const { id, attempts, state, session, outcome, metadata, promptId } = entry;
+  if (state === "queued" || state === "running") return undefined;
+  const { text, kind: promptKind, blocks: promptBlocks } = promptIn(entry);
+  const record = new TurnRecord(id, text, who, { promptKind, promptBlocks, attempts, metadata, promptId });
+  const end = endOf(outcome, who, common.output);
+  record.recall(state, end, shownIn(outcome, end));
+  // Reads only.
+  const description = new LiveDescription(() => ({ title: undefined, labels: {} }), host.clock.now());
+  const journal = new SessionJournal(session, host.journal, host.clock, description);
+  const reading = new RecordReading(journal, () => journal.whenReadable());
+  return new Turn(record, settings.name, {
+    interrupt: async () => {},
+    steer: async () => {
+      const message = `${who}, turn ${id}: it has ended, so it takes no message.`;
+      throw new CastellanError("STEER_REFUSED", message, { details: { turnId: id, reason: "ended" } });
+    },
+    events: (options) => reading.events({ ...options, live: false }),
+    asks: common.approvals !== false,
+    content: ({ $content }) => reading.content($content),
+  });
+}

@@ -1,0 +1,334 @@
+import type { Clock, Timer } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
+import type { Change } from "../journal/model/change.ts";
+import type { JobEntry } from "../journal/model/job-entry.ts";
+import type { AcceptedTurn } from "../journal/model/turn-entry.ts";
+import { nameKey } from "../names.ts";
+import { type Prompt, promptText } from "../session/options/prompt.ts";
+import type { SessionSettings } from "../session/options/session-settings.ts";
+import { invalidOptions } from "../session/options/validation.ts";
+import { type StoredPrompt, storedPrompt } from "../session/persistence/stored-prompt.ts";
+import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
+import { outcomeOf } from "../session/streams/turn-end.ts";
+import { type TurnRecord, UNLIMITED_MS } from "../session/streams/turn-record.ts";
+import { keyedTurnId } from "../session/turns/turn-id.ts";
+import { type JobOptions, jobSettings, readTerms, termsOf } from "./job-options.ts";
+import { JobQueue, type WaitingJob } from "./job-queue.ts";
+import type { Member } from "./member.ts";
+import { PendingTurn, withdrawnError } from "./pending-turn.ts";
+import { callsOf } from "./turn-calls.ts";
+import type { Borrower } from "./wait-queue.ts";
+
+/** How long the jobs wait when the journal, a budget or the application's balancer stops them. */
+const PAUSE_MS = 10_000;
+
+/** What the jobs need of their pool. */
+export interface JobPool {
+  readonly name: string;
+  readonly host: { readonly clock: Clock; readonly newId: () => string; readonly journal: SupervisorJournal };
+  /** How many jobs may wait. */
+  limit(): number;
+  /** The settings that all members share. */
+  common(): SessionSettings;
+  /** Takes a member back after a job. */
+  giveBack(member: Member): void;
+  /** Called when a job can run. */
+  update(): void;
+}
+
+/** What is known of a job by its id. */
+interface KnownJob {
+  /** Made once a caller reads the job's turn. */
+  turn: PendingTurn | undefined;
+}
+
+/**
+ * The jobs of a pool. A job waits in the journal, under the pool's name. A member that is free takes it: one batch replaces the job by
+ * a turn of the member, which from then on is like any durable turn of a session.
+ */
+export class PoolJobs {
+  readonly #pool: JobPool;
+  readonly #host: JobPool["host"];
+  readonly #key: string;
+  /** The pool, for messages. */
+  readonly #who: string;
+  readonly #queue: JobQueue;
+  /** The jobs that wait, and those that a member is taking. */
+  readonly #known = new Map<string, KnownJob>();
+  /** The last call with an id, so that calls with one key follow each other. */
+  readonly #calls = new Map<string, Promise<unknown>>();
+  readonly #began: PromiseWithResolvers<void> = Promise.withResolvers();
+  #loading: Promise<void> | undefined;
+  #pause: Timer | undefined;
+  #closed: CastellanError | undefined;
+
+  constructor(pool: JobPool) {
+    this.#pool = pool;
+    this.#host = pool.host;
+    this.#key = nameKey(pool.name);
+    this.#who = `pool ${JSON.stringify(pool.name)}`;
+    this.#queue = new JobQueue(pool.host.clock, () => pool.update());
+    this.#began.promise.catch(() => {});
+  }
+
+  /** The number of waiting jobs, including delayed ones. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  /** The number of jobs that a member can take now. */
+  get ready(): number {
+    return this.#pause === undefined ? this.#queue.ready : 0;
+  }
+
+  /** Loads the jobs of earlier applications. The journal is open now. */
+  begin(): void {
+    this.#began.resolve();
+    void this.#load().catch(() => this.#loadLater());
+  }
+
+  /** Gives out no more jobs. They stay in the journal. */
+  close(reason: CastellanError): void {
+    this.#closed ??= reason;
+    this.#began.reject(reason);
+    this.#pause?.cancel();
+    this.#queue.close();
+    for (const { turn } of this.#known.values()) turn?.leave(reason);
+  }
+
+  /**
+   * Accepts a job. Resolves with the id of its turn once the job is in the journal.
+   *
+   * @throws CastellanError as `Pool.enqueue`
+   */
+  async enqueue(prompt: Prompt, options: JobOptions): Promise<string> {
+    const who = this.#who;
+    const settings = jobSettings(options, who);
+    const { idempotencyKey: key, delay, verbatimPrompts } = settings;
+    const asked = promptText(prompt, verbatimPrompts ?? this.#pool.common().verbatimPrompts, who);
+    const stored = storedPrompt({ prompt: asked.text, promptKind: asked.kind, promptBlocks: asked.blocks });
+    const id = key === undefined ? this.#host.newId() : keyedTurnId(this.#key, key);
+    const earlier = this.#calls.get(id);
+    const call = (async () => {
+      await earlier?.catch(() => {});
+      await this.#load();
+      if (key !== undefined && (await this.#isKnown(id, stored))) return id;
+      if (this.#closed !== undefined) throw this.#closed;
+      this.#refuseIfFull();
+      const createdAt = this.#host.clock.now();
+      const job: JobEntry = {
+        id,
+        session: this.#key,
+        ...stored,
+        dueAt: createdAt + delay,
+        createdAt,
+        terms: termsOf(settings),
+      };
+      await this.#save(job);
+      return id;
+    })();
+    this.#calls.set(id, call);
+    const over = (): void => {
+      if (this.#calls.get(id) === call) this.#calls.delete(id);
+    };
+    call.then(over, over);
+    return await call;
+  }
+
+  /** Returns the turn of a job that waits or is being taken; undefined for any other id. */
+  async turn(id: string): Promise<PendingTurn | undefined> {
+    await this.#load();
+    if (!this.#known.has(id)) return undefined;
+    const { journal } = this.#host.journal;
+    const job = await journal.job(id);
+    const metadata = job === undefined ? (await journal.turn(id))?.metadata : readTerms(job).metadata;
+    // A member may have taken it in the meantime.
+    const known = this.#known.get(id);
+    if (known === undefined) return undefined;
+    known.turn ??= new PendingTurn(id, metadata, () => this.#cancel(id), "queued");
+    return known.turn;
+  }
+
+  /**
+   * Gives jobs to members, for as long as there is one.
+   *
+   * @param pick returns a member for a job. Throws anything that the application's own balancer throws
+   * @param lend marks the member as lent
+   */
+  serve(pick: (job: Borrower) => Member | undefined, lend: (member: Member, job: Borrower) => void): void {
+    for (let job = this.#queue.first; job !== undefined && this.ready > 0; job = this.#queue.first) {
+      const borrower: Borrower = { id: job.id, wants: "job", key: job.id };
+      try {
+        const member = pick(borrower);
+        if (member === undefined) return;
+        if (member.server.overBudget() !== undefined) this.#wait();
+        else {
+          this.#queue.take();
+          lend(member, borrower);
+          void this.#run(job, member);
+        }
+      } catch {
+        this.#wait();
+      }
+    }
+  }
+
+  /** Lets all jobs wait for a moment. */
+  #wait(): void {
+    const over = (): void => {
+      this.#pause = undefined;
+      this.#pool.update();
+    };
+    this.#pause ??= this.#host.clock.schedule(PAUSE_MS, over, { background: true });
+  }
+
+  /** Runs a job on a member. */
+  async #run(job: WaitingJob, member: Member): Promise<void> {
+    const record = await this.#hand(job, member).catch((error: unknown) => {
+      if (this.#closed === undefined) this.#setAside(job, error);
+      return undefined;
+    });
+    if (record !== undefined) {
+      const { server } = member;
+      const { turn } = this.#known.get(job.id) ?? {};
+      this.#known.delete(job.id);
+      turn?.assign(record, callsOf(server, record));
+      await record.result.catch(() => {});
+      // The next life of the member continues it.
+      if (record.left) member.owes = true;
+    }
+    this.#pool.giveBack(member);
+  }
+
+  /** Replaces a job by a turn of the member. Resolves with undefined if the job is gone. */
+  async #hand({ id }: WaitingJob, { server, settings }: Member): Promise<TurnRecord | undefined> {
+    const { journal, clock } = this.#host;
+    const job = await journal.journal.job(id);
+    if (job === undefined) {
+      this.#known.delete(id);
+      return undefined;
+    }
+    const { timeoutMs = settings.timeout, metadata } = readTerms(job);
+    const turn: AcceptedTurn = {
+      id,
+      session: server.settings.key,
+      prompt: job.prompt,
+      position: 0,
+      durable: true,
+      queueTimeoutMs: UNLIMITED_MS,
+      acceptedAt: clock.now(),
+      ...withoutUndefined({ promptKind: job.promptKind, timeoutMs, metadata }),
+    };
+    const changes: Change[] = [
+      { type: "job_dropped", job: id },
+      { type: "turn_accepted", turn },
+    ];
+    await journal.writer?.record(changes, { durable: true, session: turn.session });
+    return server.take({ ...turn, state: "queued", attempts: 0, touched: false });
+  }
+
+  /** Handles that a job could not be taken: it waits, unless it is damaged. */
+  #setAside(job: WaitingJob, error: unknown): void {
+    const isDamaged =
+      CastellanError.is(error, "JOURNAL_UNAVAILABLE") && ["damaged", "refused"].includes(error.details.reason);
+    if (!isDamaged) {
+      this.#queue.putBack(job);
+      this.#wait();
+      return;
+    }
+    this.#known.get(job.id)?.turn?.fail(error);
+    this.#known.delete(job.id);
+    const message = `${this.#who}: the job ${job.id} cannot run: ${error.message}`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+  }
+
+  /** Cancels a job that no member has taken. Its outcome stays in the journal, for its key. */
+  async #cancel(id: string): Promise<void> {
+    const known = this.#known.get(id);
+    if (known === undefined || !this.#queue.remove(id)) return;
+    const { journal, clock } = this.#host;
+    const job = await journal.journal.job(id);
+    const error = withdrawnError(this.#pool.name, id);
+    if (job !== undefined) {
+      const { prompt, promptKind, createdAt: acceptedAt } = job;
+      const { metadata } = readTerms(job);
+      const rest = withoutUndefined({ promptKind, metadata });
+      const turn: AcceptedTurn = { id, session: this.#key, prompt, position: 0, durable: true, acceptedAt, ...rest };
+      const at = clock.now();
+      const changes: Change[] = [
+        { type: "job_dropped", job: id },
+        { type: "turn_accepted", turn },
+        { type: "turn_ended", turn: id, state: "cancelled", at, outcome: outcomeOf({ error }) },
+      ];
+      await journal.writer?.record(changes, { durable: true, session: this.#key });
+    }
+    this.#known.delete(id);
+    known.turn?.fail(error);
+  }
+
+  async #save(job: JobEntry): Promise<void> {
+    const { writer } = this.#host.journal;
+    try {
+      await writer?.write([{ type: "job_saved", job }], { durable: true, session: this.#key });
+    } catch (error) {
+      // The journal may have it regardless.
+      if (CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.applied !== false) {
+        writer?.note([{ type: "job_dropped", job: job.id }], { session: this.#key });
+      }
+      throw error;
+    }
+    this.#add(waitingOf(job));
+    this.#pool.update();
+  }
+
+  /** Whether a job or a turn has this id. @throws CastellanError `INVALID_OPTIONS` if its prompt differs */
+  async #isKnown(id: string, { prompt, promptKind = "text" }: StoredPrompt): Promise<boolean> {
+    const { journal } = this.#host;
+    await journal.writer?.settled();
+    // In this order: a member may take the job in between.
+    const known = (await journal.journal.job(id)) ?? (await journal.journal.turn(id));
+    if (known === undefined) return false;
+    if (known.prompt === prompt && (known.promptKind ?? "text") === promptKind) return true;
+    const message = "is the key of another job with a different prompt; use one key per job";
+    throw invalidOptions(`job of ${this.#who}`, [{ field: "idempotencyKey", message }]);
+  }
+
+  #refuseIfFull(): void {
+    const limit = this.#pool.limit();
+    if (this.#queue.length < limit) return;
+    const message = `${this.#who} has ${limit} jobs waiting, which is its \`jobLimit\`; try again later.`;
+    throw new CastellanError("MAILBOX_FULL", message, { details: { limit } });
+  }
+
+  /** Resolves once the jobs of earlier applications are known. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  #load(): Promise<void> {
+    this.#loading ??= this.#read().catch((error: unknown) => {
+      this.#loading = undefined;
+      throw error;
+    });
+    return this.#loading;
+  }
+
+  async #read(): Promise<void> {
+    await this.#began.promise;
+    const jobs = await Array.fromAsync(this.#host.journal.jobs(this.#key), waitingOf);
+    for (const job of jobs) this.#add(job);
+    if (jobs.length > 0) this.#pool.update();
+  }
+
+  #loadLater(): void {
+    if (this.#closed !== undefined) return;
+    const again = (): void => void this.#load().catch(() => this.#loadLater());
+    this.#host.clock.schedule(PAUSE_MS, again, { background: true });
+  }
+
+  #add(job: WaitingJob): void {
+    this.#known.set(job.id, { turn: undefined });
+    this.#queue.add(job);
+  }
+}
+
+function waitingOf(job: JobEntry): WaitingJob {
+  return { id: job.id, priority: readTerms(job).priority, dueAt: job.dueAt };
+}
