@@ -136,6 +136,21 @@ export class PoolJobs {
     return await call;
   }
 
+  /** Returns the waiting jobs, the newest first, from the one before `before` on. */
+  async page(before: string | undefined, limit: number): Promise<JobEntry[]> {
+    await this.#load();
+    const ids = [...this.#known.keys()].toReversed();
+    const from = before === undefined ? 0 : ids.indexOf(before) + 1;
+    const { journal } = this.#host.journal;
+    const jobs = await Promise.all(ids.slice(from, from + limit).map((id) => journal.job(id)));
+    return jobs.filter((job) => job !== undefined);
+  }
+
+  /** Whether a job with this id waits. */
+  has(id: string): boolean {
+    return this.#known.has(id);
+  }
+
   /** Returns the turn of a job that waits or is being taken; undefined for any other id. */
   async turn(id: string): Promise<PendingTurn | undefined> {
     await this.#load();

@@ -7,12 +7,14 @@ import { durationSchema, validate } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import { Turn } from "../session/streams/turn.ts";
+import type { TurnListOptions, TurnSummary } from "../session/turns/turn-summary.ts";
 import { findTurn } from "./find-turn.ts";
 import type { JobOptions } from "./job-options.ts";
 import { Loan, type LoanTerms } from "./loan.ts";
 import type { PoolServer } from "./pool-server.ts";
 import type { PoolStatus } from "./pool-status.ts";
 import { keySchema, type PoolTurnOptions, submitToPool } from "./pool-turn.ts";
+import { turnsOf } from "./pool-turns.ts";
 
 /** Options of a checkout. */
 export interface CheckoutOptions {
@@ -150,6 +152,20 @@ export class Pool {
    */
   async enqueue(prompt: Prompt, options: JobOptions = {}): Promise<string> {
     return await this.#server.jobs.enqueue(prompt, options);
+  }
+
+  /**
+   * Returns a page of the pool's turns, the newest first: first the jobs that no member has taken, then the turns that members
+   * run or have run, as long as the journal keeps them. For the next page, pass the last id as `before`. A page of large turns
+   * has fewer than `limit`; only an empty page has nothing before it.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, also if `before` is no turn that is kept; `JOURNAL_UNAVAILABLE`,
+   * `SUPERVISOR_STOPPED`
+   * @example
+   * const failed = await supervisor.pool("summaries").turns({ state: ["failed", "interrupted"] });
+   */
+  async turns(options: TurnListOptions = {}): Promise<TurnSummary[]> {
+    return await turnsOf(this.#server, options);
   }
 
   /**

@@ -127,6 +127,56 @@ test("pool.enqueue(): returns the same job for the same key, and rejects another
   expectNothingLeft(both.fake);
 });
 
+test("pool.turns(): lists jobs and turns of all members page by page, by state, also after a restart", async () => {
+  const name = unique("pool");
+  const gate = Promise.withResolvers<void>();
+  const both = {
+    fake: fakeClaude(async (turn) => {
+      if (turn.prompt === "fails") await turn.fail({ status: 400 });
+      else if (turn.prompt === "runs") await gate.promise;
+      if (turn.prompt !== "fails") await turn.text("done");
+    }),
+    journal: memoryJournal(),
+  };
+  const first = await run(both, [pool(name, { size: 2 })]);
+  const jobs = first.pool(name);
+  const ended = [await jobs.enqueue("1"), await jobs.enqueue("fails"), await jobs.enqueue("2", { metadata: { n: 2 } })];
+  for (const id of ended) await endOf(jobs, id);
+  const running = [await jobs.enqueue("runs"), await jobs.enqueue("runs")];
+  await both.fake.prompted(5);
+  const waiting = [await jobs.enqueue("later"), await jobs.enqueue("last", { priority: 9, metadata: { n: 9 } })];
+  const all = [...waiting.toReversed()];
+  const page = await jobs.turns();
+  expect(page.slice(0, 2)).toMatchObject([
+    { id: all[0], state: "queued", prompt: "last", attempts: 0, metadata: { n: 9 } },
+    { id: all[1], state: "queued", prompt: "later" },
+  ]);
+  const running2 = page.slice(2, 4).map(({ id, state }) => [id, state]);
+  expect(running2.toSorted()).toEqual(running.map((id) => [id, "running"]).toSorted());
+  expect(
+    page
+      .slice(4)
+      .map(({ id }) => id)
+      .toSorted(),
+  ).toEqual(ended.toSorted());
+  expect(page.find(({ id }) => id === ended[2])?.metadata).toEqual({ n: 2 });
+  const pages: string[] = [];
+  for (let some = await jobs.turns({ limit: 3 }); some.length > 0; ) {
+    pages.push(...some.map(({ id }) => id));
+    some = await jobs.turns({ limit: 3, before: pages.at(-1) });
+  }
+  expect(pages).toEqual(page.map(({ id }) => id));
+  expect((await jobs.turns({ state: "failed" })).map(({ id }) => id)).toEqual([ended[1]]);
+  expect(await jobs.turns({ state: ["queued", "failed"] })).toHaveLength(3);
+  await failure(jobs.turns({ before: "unknown" }), "INVALID_OPTIONS");
+  gate.resolve();
+  for (const id of [...running, ...waiting]) expect(await endOf(jobs, id)).toBe("done");
+  await first.stop();
+  const second = await run(both, [pool(name, { size: 2 })]);
+  expect(await second.pool(name).turns({ state: "completed" })).toHaveLength(6);
+  await second.stop();
+});
+
 test("pool.enqueue(): rejects invalid options and what its limit does not allow", async () => {
   const name = unique("pool");
   const gate = Promise.withResolvers<void>();

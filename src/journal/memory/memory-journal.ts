@@ -102,7 +102,8 @@ class MemoryJournal implements Journal {
   async turns(query: TurnQuery): Promise<TurnEntry[]> {
     this.#refuseIfClosed();
     const { session, states, before } = query;
-    const all = [...this.#turns.values()].filter((turn) => turn.session === session);
+    const sessions = new Set([session].flat());
+    const all = [...this.#turns.values()].filter((turn) => sessions.has(turn.session));
     const end =
       before === undefined
         ? all.length

@@ -58,11 +58,11 @@ export interface TurnEntry extends AcceptedTurn {
 
 /** Which turns of a session to return, the last accepted first. */
 export interface TurnQuery {
-  /** Canonical name of the session. */
-  readonly session: string;
+  /** Canonical name of the session, or of several, whose turns form one list. */
+  readonly session: string | readonly string[];
   /** Only turns in these states. */
   readonly states?: readonly TurnEntryState[];
-  /** Only turns that were accepted before the turn with this id; none if the session has no such turn. */
+  /** Only turns that were accepted before the turn with this id; none if the sessions have no such turn. */
   readonly before?: string;
   /** How many turns to return at most, up to 1,000. */
   readonly limit: number;

@@ -170,11 +170,14 @@ export function sessionsQuestion(query: SessionListQuery): Question {
 /** Returns the query for a page of turns. */
 export function turnsQuestion(query: TurnQuery): Question {
   const { session, states, before } = query;
-  const conditions = ["session = ?"];
-  const parameters: (string | number)[] = [toText(session)];
+  // With one session the index has the order.
+  const isOfSession = typeof session === "string" ? "session = ?" : "session IN (SELECT value FROM json_each(?))";
+  const sessions = typeof session === "string" ? toText(session) : JSON.stringify(session.map(toText));
+  const conditions = [isOfSession];
+  const parameters: (string | number)[] = [sessions];
   if (before !== undefined) {
-    conditions.push("seq < (SELECT seq FROM turns WHERE id = ? AND session = ?)");
-    parameters.push(toText(before), toText(session));
+    conditions.push(`seq < (SELECT seq FROM turns WHERE id = ? AND ${isOfSession})`);
+    parameters.push(toText(before), sessions);
   }
   if (states !== undefined) {
     conditions.push("state IN (SELECT value FROM json_each(?))");

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
+import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { TurnEntry, TurnEntryState } from "../../journal/model/turn-entry.ts";
 import { validate } from "../options/validation.ts";
@@ -108,6 +109,12 @@ export function summaryOf(entry: TurnEntry, present: TurnRecord | undefined): Tu
 /** Returns the summary of a running turn that Claude Code began by itself. The journal does not have it yet. */
 export function summaryOfOwn({ id, origin, acceptedAt }: TurnRecord): TurnSummary {
   return { id, state: "running", origin, prompt: "", attempts: 1, acceptedAt };
+}
+
+/** Returns the summary of a job, which waits to become a turn. */
+export function summaryOfJob({ id, prompt, createdAt }: JobEntry, metadata: JsonObject | undefined): TurnSummary {
+  const waiting = { id, state: "queued", origin: "caller", prompt: beginningOf(prompt), attempts: 0 } as const;
+  return { ...waiting, acceptedAt: createdAt, ...withoutUndefined({ metadata }) };
 }
 
 function beginningOf(prompt: string): string {

@@ -100,6 +100,24 @@ export const TURN_CASES: JournalCases = {
     deepEqual(await journal.turns({ session: '"a"', before: "t4", limit: 1 }), [await journal.turn("t3")]);
   },
 
+  "returns the turns of several sessions in one list": async ({ journal, write }) => {
+    const sessions = ['"a"', '"b"', UNUSUAL];
+    const accepted = Array.from({ length: 9 }, (_, n) => turn(`t${n}`, { session: sessions[n % 3] ?? "" }));
+    await write(...accepted.map((one): Change => ({ type: "turn_accepted", turn: one })));
+    await write(
+      { type: "turn_accepted", turn: turn("other", { session: '"c"' }) },
+      { type: "turn_ended", turn: "t4", state: "failed", at: 1, outcome: {} },
+    );
+    const page = async (query: Partial<TurnQuery>): Promise<string[]> =>
+      (await journal.turns({ session: sessions, limit: 4, ...query })).map(({ id }) => id);
+    deepEqual(await page({}), ["t8", "t7", "t6", "t5"]);
+    deepEqual(await page({ before: "t5" }), ["t4", "t3", "t2", "t1"]);
+    deepEqual(await page({ before: "t5", states: ["queued"] }), ["t3", "t2", "t1", "t0"]);
+    deepEqual(await page({ session: ['"b"'] }), ["t7", "t4", "t1"]);
+    deepEqual(await page({ session: [] }), []);
+    deepEqual(await page({ before: "other" }), []);
+  },
+
   "returns turns by their states": async ({ journal, write }) => {
     const ids = Array.from({ length: 12 }, (_, n) => `t${n}`);
     await write(...ids.map((id): Change => ({ type: "turn_accepted", turn: turn(id) })));
