@@ -246,6 +246,7 @@ export type { NumberedMessage } from "./session/streams/turn-reader.ts";
 export type { TurnState } from "./session/streams/turn-state.ts";
 export type { TurnMetadata, UIApproval } from "./session/streams/ui-message-chunk.ts";
 export { uiMessagePrompt } from "./session/streams/ui-message-prompt.ts";
+export type { EnqueueOptions, Schedule, ScheduleOptions } from "./session/turns/schedule.ts";
 export type { TurnListOptions, TurnSummary } from "./session/turns/turn-summary.ts";
 export type {
   Child,

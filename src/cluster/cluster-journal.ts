@@ -94,6 +94,12 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
   }
 
   /** Returns only sessions that the run owns. */
+  override async dueBeginning(keyPrefix: string, until: number): Promise<string[]> {
+    const keys = await super.dueBeginning(keyPrefix, until);
+    return keys.filter((key) => this.#owned.epochOf(key) !== undefined);
+  }
+
+  /** Returns only sessions that the run owns. */
   override async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
     const keys = await super.unfinishedBeginning(keyPrefix);
     return keys.filter((key) => this.#owned.epochOf(key) !== undefined);

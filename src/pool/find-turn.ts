@@ -4,7 +4,7 @@ import { keyPrefix, nameKey } from "../names.ts";
 import { LiveDescription } from "../session/persistence/live-description.ts";
 import { RecordReading } from "../session/persistence/record-reading.ts";
 import { SessionJournal } from "../session/persistence/session-journal.ts";
-import { promptIn } from "../session/persistence/stored-prompt.ts";
+import { smallPartOf } from "../session/persistence/stored-prompt.ts";
 import { shownIn } from "../session/streams/kept-shown.ts";
 import { Turn } from "../session/streams/turn.ts";
 import { endOf } from "../session/streams/turn-end.ts";
@@ -41,8 +41,8 @@ export async function findTurn(pool: PoolServer, id: string): Promise<Turn | und
 function recalled({ settings, host, who, common }: PoolServer, entry: TurnEntry): Turn | undefined {
   const { id, attempts, state, session, outcome, metadata, promptId } = entry;
   if (state === "queued" || state === "running") return undefined;
-  const { text, kind: promptKind, blocks: promptBlocks } = promptIn(entry);
-  const record = new TurnRecord(id, text, who, { promptKind, promptBlocks, attempts, metadata, promptId });
+  const { text, kind: promptKind } = smallPartOf(entry);
+  const record = new TurnRecord(id, text, who, { promptKind, attempts, metadata, promptId });
   const end = endOf(outcome, who, common.output);
   record.recall(state, end, shownIn(outcome, end));
   // Reads only.

@@ -11,6 +11,7 @@ import type { RecordedEvent, SessionEvent } from "../session/record/session-even
 import { Session, type SessionOwner, type SessionSource } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { Turn } from "../session/streams/turn.ts";
+import { type EnqueueOptions, isScheduled, type Schedule } from "../session/turns/schedule.ts";
 import type { Member } from "./member.ts";
 
 /** What a loan needs of its pool. */
@@ -163,11 +164,24 @@ export class LoanedSession extends Session {
     return turn;
   }
 
-  override async enqueue(prompt: Prompt, options: TurnOptions = {}): Promise<string> {
+  override async enqueue(prompt: Prompt, options: EnqueueOptions = {}): Promise<string> {
     refuseKey(options);
+    if (isScheduled(options)) throw noSchedules();
     const id = await super.enqueue(prompt, options);
     this.#turns.add(id);
     return id;
+  }
+
+  /** A loan has no schedules. @throws CastellanError `LOAN_ENDED` */
+  override async schedules(): Promise<Schedule[]> {
+    await super.schedules();
+    return [];
+  }
+
+  /** A loan has no schedules. @throws CastellanError `LOAN_ENDED` */
+  override async cancelSchedule(): Promise<boolean> {
+    await super.schedules();
+    return false;
   }
 
   /** Returns a turn of this loan, or undefined. @throws CastellanError `LOAN_ENDED`, `JOURNAL_UNAVAILABLE` */
@@ -201,6 +215,15 @@ export class LoanedSession extends Session {
 }
 
 /** Idempotency keys belong to the session: a later borrower with the same key would get this borrower's reply. */
+/** A schedule would outlive the loan. */
+function noSchedules(): CastellanError {
+  const message = "cannot be used with a loan; use `delay` of a job, or the schedules of a session";
+  return invalidOptions("turn of a loan", [
+    { field: "runAt", message },
+    { field: "every", message },
+  ]);
+}
+
 function refuseKey({ idempotencyKey }: TurnOptions): void {
   if (idempotencyKey === undefined) return;
   const message = "cannot be used with a member of a pool: all its borrowers share its keys";

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
@@ -5,10 +6,10 @@ import type { Change } from "../journal/model/change.ts";
 import type { JobEntry } from "../journal/model/job-entry.ts";
 import type { AcceptedTurn } from "../journal/model/turn-entry.ts";
 import { nameKey } from "../names.ts";
-import { type Prompt, promptText } from "../session/options/prompt.ts";
+import { type Prompt, type PromptText, promptText } from "../session/options/prompt.ts";
 import type { SessionSettings } from "../session/options/session-settings.ts";
 import { invalidOptions } from "../session/options/validation.ts";
-import { type StoredPrompt, storedPrompt } from "../session/persistence/stored-prompt.ts";
+import { heldPrompt, isOf, jobPrompt, promptOfJob, storedPrompt } from "../session/persistence/stored-prompt.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
 import { type TurnRecord, UNLIMITED_MS } from "../session/streams/turn-record.ts";
@@ -107,20 +108,19 @@ export class PoolJobs {
     const settings = jobSettings(options, who);
     const { idempotencyKey: key, delay, verbatimPrompts } = settings;
     const asked = promptText(prompt, verbatimPrompts ?? this.#pool.common().verbatimPrompts, who);
-    const stored = storedPrompt({ prompt: asked.text, promptKind: asked.kind, promptBlocks: asked.blocks });
     const id = key === undefined ? this.#host.newId() : keyedTurnId(this.#key, key);
     const earlier = this.#calls.get(id);
     const call = (async () => {
       await earlier?.catch(() => {});
       await this.#load();
-      if (key !== undefined && (await this.#isKnown(id, stored))) return id;
+      if (key !== undefined && (await this.#isKnown(id, asked))) return id;
       if (this.#closed !== undefined) throw this.#closed;
       this.#refuseIfFull();
       const createdAt = this.#host.clock.now();
       const job: JobEntry = {
         id,
         session: this.#key,
-        ...stored,
+        ...jobPrompt(asked),
         dueAt: createdAt + delay,
         createdAt,
         terms: termsOf(settings),
@@ -177,7 +177,7 @@ export class PoolJobs {
       try {
         const member = pick(borrower);
         if (member === undefined) return;
-        if (member.server.overBudget() !== undefined) this.#wait();
+        if (this.#isSpent(member)) this.#wait();
         else {
           this.#queue.take();
           lend(member, borrower);
@@ -187,6 +187,11 @@ export class PoolJobs {
         this.#wait();
       }
     }
+  }
+
+  /** Whether a budget of the member or of the supervisor is used up. */
+  #isSpent({ server: { budget } }: Member): boolean {
+    return this.#host.journal.refusal !== undefined || (budget !== undefined && budget.spentUsd >= budget.limitUsd);
   }
 
   /** Lets all jobs wait for a moment. */
@@ -225,22 +230,24 @@ export class PoolJobs {
       return undefined;
     }
     const { timeoutMs = settings.timeout, metadata } = readTerms(job);
+    const prompt = promptOfJob(job);
+    const { row, contents } = storedPrompt(heldPrompt(prompt));
     const turn: AcceptedTurn = {
       id,
       session: server.settings.key,
-      prompt: job.prompt,
+      ...row,
       position: 0,
       durable: true,
       queueTimeoutMs: UNLIMITED_MS,
       acceptedAt: clock.now(),
-      ...withoutUndefined({ promptKind: job.promptKind, timeoutMs, metadata }),
+      ...withoutUndefined({ timeoutMs, metadata }),
     };
     const changes: Change[] = [
       { type: "job_dropped", job: id },
-      { type: "turn_accepted", turn },
+      { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) },
     ];
     await journal.writer?.record(changes, { durable: true, session: turn.session });
-    return server.take({ ...turn, state: "queued", attempts: 0, touched: false });
+    return server.take({ ...turn, state: "queued", attempts: 0, touched: false }, prompt);
   }
 
   /** Handles that a job could not be taken: it waits, unless it is damaged. */
@@ -266,14 +273,14 @@ export class PoolJobs {
     const job = await journal.journal.job(id);
     const error = withdrawnError(this.#pool.name, id);
     if (job !== undefined) {
-      const { prompt, promptKind, createdAt: acceptedAt } = job;
-      const { metadata } = readTerms(job);
-      const rest = withoutUndefined({ promptKind, metadata });
-      const turn: AcceptedTurn = { id, session: this.#key, prompt, position: 0, durable: true, acceptedAt, ...rest };
+      const { row, contents } = storedPrompt(heldPrompt(promptOfJob(job)));
+      const rest = { ...row, ...withoutUndefined({ metadata: readTerms(job).metadata }) };
+      const { createdAt: acceptedAt } = job;
+      const turn: AcceptedTurn = { id, session: this.#key, position: 0, durable: true, acceptedAt, ...rest };
       const at = clock.now();
       const changes: Change[] = [
         { type: "job_dropped", job: id },
-        { type: "turn_accepted", turn },
+        { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) },
         { type: "turn_ended", turn: id, state: "cancelled", at, outcome: outcomeOf({ error }) },
       ];
       await journal.writer?.record(changes, { durable: true, session: this.#key });
@@ -298,13 +305,19 @@ export class PoolJobs {
   }
 
   /** Whether a job or a turn has this id. @throws CastellanError `INVALID_OPTIONS` if its prompt differs */
-  async #isKnown(id: string, { prompt, promptKind = "text" }: StoredPrompt): Promise<boolean> {
+  async #isKnown(id: string, asked: PromptText): Promise<boolean> {
     const { journal } = this.#host;
     await journal.writer?.settled();
     // In this order: a member may take the job in between.
-    const known = (await journal.journal.job(id)) ?? (await journal.journal.turn(id));
-    if (known === undefined) return false;
-    if (known.prompt === prompt && (known.promptKind ?? "text") === promptKind) return true;
+    const job = await journal.journal.job(id);
+    const turn = job === undefined ? await journal.journal.turn(id) : undefined;
+    if (job === undefined && turn === undefined) return false;
+    if (
+      job !== undefined
+        ? isDeepStrictEqual(promptOfJob(job), asked)
+        : turn !== undefined && isOf(turn, heldPrompt(asked))
+    )
+      return true;
     const message = "is the key of another job with a different prompt; use one key per job";
     throw invalidOptions(`job of ${this.#who}`, [{ field: "idempotencyKey", message }]);
   }

@@ -16,6 +16,7 @@ import type { ProcessLaunch } from "./process/process-starter.ts";
 import { isTemporaryJournalFault } from "./process/session-exit.ts";
 import { readEvent } from "./record/event-schemas.ts";
 import type { Intake } from "./turns/intake.ts";
+import type { SessionSchedules } from "./turns/session-schedules.ts";
 
 /** How many of the latest approvals to search for unanswered ones. */
 const MOST_OPEN_APPROVALS = 100;
@@ -28,6 +29,7 @@ export class Recovery {
   readonly #meter: BudgetMeter;
   readonly #output: { wakeupsLost(): void };
   readonly #process: { readonly launch: ProcessLaunch };
+  readonly #schedules: SessionSchedules;
   readonly #refuseIfEnded: () => void;
   /** Why the session could not be restored, or undefined. */
   #blocker: CastellanError | undefined;
@@ -42,6 +44,7 @@ export class Recovery {
     meter: BudgetMeter,
     output: { wakeupsLost(): void },
     process: { readonly launch: ProcessLaunch },
+    schedules: SessionSchedules,
     refuseIfEnded: () => void,
   ) {
     this.#context = context;
@@ -50,6 +53,7 @@ export class Recovery {
     this.#meter = meter;
     this.#output = output;
     this.#process = process;
+    this.#schedules = schedules;
     this.#refuseIfEnded = refuseIfEnded;
   }
 
@@ -75,6 +79,7 @@ export class Recovery {
       this.#refuseIfEnded();
       await this.loadSpending();
       await this.#takeBack(known.turns, resumed);
+      this.#schedules.restore(known.jobs ?? []);
       this.#blocker = undefined;
       this.#intake.restored();
     } catch (thrown) {

@@ -34,6 +34,7 @@ import {
   type Stopped,
 } from "./status/session-state.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
+import { SessionSchedules } from "./turns/session-schedules.ts";
 
 /**
  * Composes the parts of a session, keeps the state that follows from their signals, and decides what follows for the
@@ -49,6 +50,7 @@ export class SessionCore {
   readonly output: ProcessOutput;
   readonly process: SessionProcess;
   readonly dispatcher: Dispatcher;
+  readonly schedules: SessionSchedules;
   readonly recovery: Recovery;
   readonly meter: BudgetMeter;
   readonly #former: FormerConversations;
@@ -95,6 +97,7 @@ export class SessionCore {
     this.process = new SessionProcess(this.#context, resources, this.conversation, host, this.#needs(), signal);
     this.dispatcher = new Dispatcher(this.#context, this.conversation, this.process, resources.turns, signal);
     const { intake } = this.dispatcher;
+    this.schedules = new SessionSchedules(this.#context, intake, () => this.overBudget());
     const refuseIfEnded = (): void => this.#refuseIfEnded();
     this.recovery = new Recovery(
       this.#context,
@@ -103,6 +106,7 @@ export class SessionCore {
       this.meter,
       this.output,
       this.process,
+      this.schedules,
       refuseIfEnded,
     );
   }
@@ -209,6 +213,7 @@ export class SessionCore {
   close(as: Stopped): void {
     if (this.#state.name !== "stopped") publish("castellan:session:stop", () => ({ ...factsOf(this.#context), as }));
     this.#apply({ type: "stop", as });
+    this.schedules.close();
     this.#dismissIfRefused();
     if (this.process.activation === undefined) this.#endEvents();
   }
@@ -470,6 +475,12 @@ export class SessionCore {
     // Before the end of their turn.
     this.view.approvals.withdrawAll("session_stopped");
     this.dispatcher.dismiss(refusal);
+  }
+
+  /** Returns why the session may not spend more, or undefined. */
+  overBudget(): CastellanError | undefined {
+    const { budget } = this.settings;
+    return this.meter.refusal(budget, "session", this.#context.who) ?? this.journal.refusal;
   }
 
   /** Returns why the session accepts no turns, or undefined. A temporary session ends with its first process. */

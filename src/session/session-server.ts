@@ -28,6 +28,7 @@ import { statusOf } from "./status-of.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
 import { TurnList } from "./turn-list.ts";
 import type { Dispatcher } from "./turns/dispatcher.ts";
+import type { SessionSchedules } from "./turns/session-schedules.ts";
 
 /** A session as supervisors, handles and pools see it. The parts of its core do the work. */
 export class SessionServer {
@@ -37,6 +38,7 @@ export class SessionServer {
   readonly steering: Dispatcher["steering"];
   readonly turns: TurnList;
   readonly describing: Describing;
+  readonly schedules: SessionSchedules;
   readonly #core: SessionCore;
   readonly #errors: RecentErrors;
   /** The settings as last configured, without later changes by calls. */
@@ -50,6 +52,7 @@ export class SessionServer {
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     this.#core = new SessionCore(settings, journal, resources, deps);
     this.reading = new RecordReading(this.#core.journal, () => this.fromJournal((own) => own.whenReadable()));
+    this.schedules = this.#core.schedules;
     this.turns = new TurnList(this.#core.context.who, this.#core.journal, this.#core.dispatcher);
     this.steering = this.#core.dispatcher.steering;
     this.describing = new Describing(this.#core, () => this.hibernate());
@@ -65,7 +68,6 @@ export class SessionServer {
     return this.#core.state;
   }
 
-  /** The state as callers see it. */
   get visibleState(): SessionState["name"] {
     return this.#core.view.state;
   }
@@ -229,18 +231,15 @@ export class SessionServer {
     await this.#core.conversation.saveNow();
   }
 
-  /** Returns the messages of the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   async history(options: HistoryOptions): Promise<SessionMessage[]> {
     // The journal decides which conversation it is.
     return await this.fromJournal(() => this.#core.history(options));
   }
 
-  /** What was granted in the conversation. */
   get granted(): Granted {
     return this.#core.conversation.granted;
   }
 
-  /** Revokes all grants of the conversation. */
   revokeGrants(): void {
     this.#core.conversation.grant({ type: "revoked" });
   }
@@ -356,14 +355,15 @@ export class SessionServer {
       const message = `${this.#core.context.who} accepts no more turns; its supervisor is draining.`;
       throw new CastellanError("SUPERVISOR_STOPPED", message);
     }
-    const record = this.#core.dispatcher.intake.accept(asked, settings, durable, refusal ?? this.overBudget(), id);
+    const blocker = refusal ?? this.#core.overBudget();
+    const record = this.#core.dispatcher.intake.accept(asked, settings, durable, blocker, id);
     this.#errors.watch(record.result);
     return record;
   }
 
   /** Takes a turn that the journal has just accepted for this session. */
-  take(entry: KnownSession["turns"][number]): TurnRecord {
-    const record = this.#core.dispatcher.intake.take(entry);
+  take(...taken: Parameters<Dispatcher["intake"]["take"]>): TurnRecord {
+    const record = this.#core.dispatcher.intake.take(...taken);
     this.#errors.watch(record.result);
     return record;
   }
@@ -466,14 +466,13 @@ export class SessionServer {
 
   /**
    * Since when the session could be evicted without anybody noticing, on the monotonic clock: it hibernates, is idle,
-   * has no event readers, and its options and the journal describe it completely. Otherwise `undefined`.
+   * has no event readers and no schedule due soon, and its options and the journal describe it completely. Otherwise `undefined`.
    */
   get hibernatedSince(): number | undefined {
-    const unused = this.#core.dispatcher.waiting === 0 && !this.#core.requested && this.reading.readers === 0;
-    const changed = this.settings !== this.#configured;
-    return this.#core.state.name === "hibernated" && unused && !changed
-      ? this.#core.process.hibernatedSince
-      : undefined;
+    const { dispatcher, requested, state, process } = this.#core;
+    const isUsed = dispatcher.waiting > 0 || requested || this.reading.readers > 0 || this.schedules.isSoon;
+    const isChanged = this.settings !== this.#configured;
+    return state.name === "hibernated" && !isUsed && !isChanged ? process.hibernatedSince : undefined;
   }
 
   /** Whether it was evicted: it has ended, and its name brings it back. */
@@ -496,12 +495,5 @@ export class SessionServer {
   /** Polls the MCP servers, because their status may have changed. */
   refreshServers(): void {
     this.#core.output.refreshServers();
-  }
-
-  /** Returns why the session may not spend more, or undefined. */
-  overBudget(): CastellanError | undefined {
-    return (
-      this.#core.meter.refusal(this.settings.budget, "session", this.#core.context.who) ?? this.#core.journal.refusal
-    );
   }
 }

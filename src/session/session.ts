@@ -17,6 +17,7 @@ import { steerTurn, submitOrSteer } from "./steer-turn.ts";
 import type { Reply } from "./streams/reply.ts";
 import { Turn } from "./streams/turn.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
+import { type EnqueueOptions, isScheduled, type Schedule } from "./turns/schedule.ts";
 
 /** What a session's supervisor does for it. */
 export interface SessionOwner {
@@ -138,15 +139,36 @@ export class Session extends Controls implements AsyncDisposable {
    * running, `onInterruptedTurn` settles it. {@link Session.turn} finds it again. With an `idempotencyKey` the call can
    * safely be repeated.
    *
-   * @throws CastellanError what {@link Session.stream} throws; `JOURNAL_UNAVAILABLE`
+   * With `runAt` or `every` the prompt runs later, or again and again. Resolves with the schedule's id once the schedule is in the
+   * journal; without `every` that is also the id of the later turn. See {@link Session.schedules}. If several runs were missed, for
+   * example because the application was down, one takes place as soon as possible. A run is skipped while the previous one has not
+   * ended. The same `idempotencyKey` with `every` replaces the schedule.
+   *
+   * @throws CastellanError what {@link Session.stream} throws; `JOURNAL_UNAVAILABLE`; `MAILBOX_FULL` also if the session has 1,000
+   * schedules
    * @example
    * const id = await session("invoices").enqueue(prompt, { idempotencyKey: order.id });
    * const { text } = await (await session("invoices").turn(id))!.result();
    */
-  async enqueue(prompt: Prompt, options: TurnOptions = {}): Promise<string> {
+  async enqueue(prompt: Prompt, options: EnqueueOptions = {}): Promise<string> {
+    if (isScheduled(options)) return await this.#source.server.schedules.add(prompt, options);
     const { record, accepted } = submitOrSteer(this.#source.server, prompt, options, { durable: true });
     await accepted;
     return record.id;
+  }
+
+  /** Returns the prompts that run later, the next first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async schedules(): Promise<Schedule[]> {
+    return await this.#source.server.schedules.list();
+  }
+
+  /**
+   * Cancels a schedule. Its turns that wait or run are unaffected. Resolves with whether there was one.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async cancelSchedule(id: string): Promise<boolean> {
+    return await this.#source.server.schedules.cancel(id);
   }
 
   /**

@@ -6,6 +6,7 @@ import "./dynamic-sessions.ts";
 import "./erasure.ts";
 import "./migration.ts";
 import "./pools.ts";
+import "./schedules.ts";
 import "./quick-start.ts";
 import "./registry.ts";
 import "./static-sessions.ts";

@@ -17,6 +17,9 @@ const MAX_INTERVAL_MS = 3_600_000;
 /** How long a start waits before it tries again to find room for a session with unfinished turns. */
 const RETRY_MS = 1_000;
 
+/** How often to search for schedules of sessions that are not in memory. A session stays in memory for twice as long before a run. */
+const SCHEDULE_CHECK_MS = 60_000;
+
 /** How many sessions are created before the event loop gets a turn. */
 const BATCH_SIZE = 16;
 
@@ -33,6 +36,8 @@ export interface TemplatesDeps {
   opened(): Promise<void>;
   /** Returns the keys of sessions with this prefix that have unfinished turns. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   unfinished(keyPrefix: string): Promise<string[]>;
+  /** Returns the keys of sessions with this prefix that have a schedule due by `until`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  due(keyPrefix: string, until: number): Promise<string[]>;
   /** Throws if no session may start any more. */
   refuseIfEnding(): void;
 }
@@ -46,6 +51,8 @@ interface TemplateEntry {
   /** The number of sessions created since the last search for hibernated sessions to evict. */
   added: number;
   timer?: Timer | undefined;
+  /** The next search for due schedules. */
+  schedules?: Timer | undefined;
 }
 
 /** The templates of a tree, and the sessions that they have created. */
@@ -77,6 +84,27 @@ export class Templates {
     void this.#resumeUnfinished(id).catch(() => {});
   }
 
+  /** Brings back, from now on, the sessions that have a schedule due soon. Call it once the tree has started. */
+  watchSchedules(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    const look = (): void => {
+      if (this.#entries.get(id) !== entry) return;
+      // Schedules that cannot be read now are read the next time.
+      void this.#resumeScheduled(id).catch(() => {});
+      entry.schedules = this.#deps.clock.schedule(SCHEDULE_CHECK_MS, look, { background: true });
+    };
+    look();
+  }
+
+  async #resumeScheduled(id: string): Promise<void> {
+    const until = this.#deps.clock.now() + 2 * SCHEDULE_CHECK_MS;
+    for (const key of await this.#deps.due(keyPrefix(id), until)) {
+      const name = nameOfKey(key);
+      if (this.#entries.has(id) && this.#deps.sessions.find(name) === undefined) this.#tryCreate(name);
+    }
+  }
+
   /** Applies a changed plan. The reconciliation itself changes the options of the sessions. */
   revise(plan: TemplatePlan): void {
     const entry = this.#entries.get(plan.id);
@@ -90,6 +118,7 @@ export class Templates {
     const entry = this.#entries.get(id);
     entry?.unregister();
     entry?.timer?.cancel();
+    entry?.schedules?.cancel();
     this.#entries.delete(id);
     this.#deps.sessions.abandon(keyPrefix(id));
   }

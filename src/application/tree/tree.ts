@@ -71,6 +71,7 @@ export class Tree {
       supervisor,
       opened: () => this.opened(),
       unfinished: (keyPrefix) => sessions.unfinished(keyPrefix),
+      due: (keyPrefix, until) => sessions.journal.due(keyPrefix, until),
       refuseIfEnding: () => deps.refuseIfEnding(),
     });
     const terminate = (server: SessionServer): Promise<void> => this.terminate(server);
@@ -235,7 +236,11 @@ export class Tree {
 
   /** Starts families. Resolves once the members of pools have started; sessions of templates start in their own time. */
   async #beginFamilies(plans: readonly FamilyPlan[]): Promise<void> {
-    for (const { kind, id } of plans) if (kind === "template") this.templates.resumeUnfinished(id);
+    for (const { kind, id } of plans) {
+      if (kind !== "template") continue;
+      this.templates.resumeUnfinished(id);
+      this.templates.watchSchedules(id);
+    }
     await Promise.all(plans.map(({ kind, id }) => (kind === "pool" ? this.pools.begin(id) : undefined)));
   }
 

@@ -8,6 +8,7 @@ import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
+import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { SavedSession } from "../../journal/model/session-entry.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { EndedTurnState, TurnEntry, TurnQuery } from "../../journal/model/turn-entry.ts";
@@ -22,10 +23,11 @@ import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
 import type { LiveDescription } from "./live-description.ts";
+import { missingFrom } from "./record-completion.ts";
 import { SessionTranscripts } from "./session-transcripts.ts";
 import { loadPrompt, type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
-import { acceptedBefore, ownTurn, turnAccepted, turnEnded, unpromptedAccepted } from "./turn-events.ts";
+import { ownTurn, turnAccepted, turnEnded, unpromptedAccepted } from "./turn-events.ts";
 
 const NEVER: Promise<never> = new Promise(() => {});
 
@@ -34,12 +36,6 @@ const NEVER: Promise<never> = new Promise(() => {});
  * the same one by its key again, and a tool that has run must not run again.
  */
 const PATIENCE_MS = 5_000;
-
-/** How many of the latest starts of turns to search for a turn without an end. Few turns run at a time. */
-const MOST_RUNNING = 4;
-
-/** How many of the latest ends to compare them to at once. */
-const MOST_ENDED = 16;
 
 /**
  * What one session writes to the journal and reads from it. Before the journal is open, the session has accepted
@@ -146,6 +142,21 @@ export class SessionJournal {
     if (record.isInRecord) return [];
     record.isInRecord = true;
     return [turnAccepted(record, stored ?? storedPrompt(record))];
+  }
+
+  /** Resolves once the job is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  async saveJob(job: JobEntry): Promise<void> {
+    await this.#write([{ type: "job_saved", job }], true);
+  }
+
+  /** Resolves once the job is gone. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  async dropJob(job: string): Promise<void> {
+    await this.#write([{ type: "job_dropped", job }], true);
+  }
+
+  /** Resolves once the changes are written, however long that takes. @throws CastellanError `NOT_OWNER` */
+  async recordDurably(changes: readonly Change[]): Promise<void> {
+    await this.#writer?.record(changes, { durable: true, session: this.#session });
   }
 
   withdraw({ id }: TurnRecord): void {
@@ -336,16 +347,19 @@ export class SessionJournal {
     void this.#send([], this.record.open(extent?.last ?? 0), false);
   }
 
-  /**
-   * Completes the record after the death of an application: adds the acceptance of unfinished turns that lack it, and the
-   * end of turns that ran and are not among them, which Claude Code had begun by itself.
-   *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
-   */
+  /** Completes the record after the death of an application. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async completeRecord(unfinished: readonly TurnEntry[]): Promise<void> {
     if (this.record.last === undefined || this.#isComplete) return;
     try {
-      await this.#complete(unfinished, this.record.last);
+      // A name without events has nothing to read, which matters at the start of many names.
+      const recorded = this.record.tail.opened === 0 ? undefined : this.record.last;
+      const { changes, drafts } = await missingFrom(this, {
+        session: this.#session,
+        unfinished,
+        recorded,
+        at: this.#clock.now(),
+      });
+      void this.#put(changes, drafts);
       this.#isComplete = true;
     } catch (error) {
       // What is missing is unknown. The readers are told of the damage, and the session can do without.
@@ -353,49 +367,9 @@ export class SessionJournal {
     }
   }
 
-  async #complete(unfinished: readonly TurnEntry[], last: number): Promise<void> {
-    const isUnfinished = new Set(unfinished.map(({ id }) => id));
-    const missing: (EventDraft | ExtractedDraft)[] = [];
-    const ended: Change[] = [];
-    // A name without events has nothing to read, which matters at the start of many names.
-    const isNew = this.record.tail.opened === 0;
-    for (const turn of unfinished) {
-      const query = { turn: turn.id, types: ["turn_accepted"], limit: 1 };
-      const [accepted] = isNew ? [] : await this.events(query);
-      if (accepted === undefined) missing.push(acceptedBefore(turn, await this.promptOf(turn)));
-    }
-    for (const turn of isNew ? [] : await this.#startedLast(last + 1)) {
-      if (isUnfinished.has(turn)) continue;
-      const [end] = await this.events({ turn, types: ["turn_ended"], limit: 1 });
-      if (end !== undefined) continue;
-      const error = { code: "TURN_INTERRUPTED", message: "the application ended during the turn" };
-      missing.push({ type: "turn_ended", turnId: turn, state: "interrupted", error, cut: true });
-      const [accepted] = await this.events({ turn, types: ["turn_accepted"], limit: 1 });
-      ended.push(...this.#cutOwnTurn(turn, accepted, error));
-    }
-    void this.#put(ended, missing);
-  }
-
   /** Returns the prompt of a journal's turn. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async promptOf(turn: TurnEntry): Promise<PromptText> {
     return await loadPrompt(turn, (hash) => this.content(hash));
-  }
-
-  /** Returns the changes for a turn that Claude Code had begun by itself when the application died. */
-  #cutOwnTurn(id: string, accepted: EventEntry | undefined, error: { code: string; message: string }): Change[] {
-    const at = this.#clock.now();
-    const origin = accepted?.body["origin"] === "schedule" ? "schedule" : "task";
-    const details = { turnId: id, partialText: "", toolUses: [] };
-    const turn = { id, session: this.#session, origin, acceptedAt: accepted?.at ?? at } as const;
-    return ownTurn(turn, { state: "interrupted", at, outcome: { error: { ...error, details } } });
-  }
-
-  /** Returns the turns that were started last, without those that were among the last to end. */
-  async #startedLast(before: number): Promise<string[]> {
-    const last = async (type: string, limit: number): Promise<Set<string | undefined>> =>
-      new Set((await this.events({ before, types: [type], limit })).map(({ turn }) => turn));
-    const [started, ended] = await Promise.all([last("turn_started", MOST_RUNNING), last("turn_ended", MOST_ENDED)]);
-    return [...started].flatMap((turn) => (turn === undefined || ended.has(turn) ? [] : turn));
   }
 
   /**

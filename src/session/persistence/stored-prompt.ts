@@ -10,7 +10,7 @@ import { type ContentReference, extractContents, isReference } from "../record/c
 import type { TurnRecord } from "../streams/turn-record.ts";
 
 /** The prompt of a turn, as its row in the journal has it. */
-type PromptRow = Pick<TurnEntry, "prompt" | "promptKind">;
+export type PromptRow = Pick<TurnEntry, "prompt" | "promptKind">;
 
 /** The prompt of a turn, as the turn has it. */
 type HeldPrompt = Pick<TurnRecord, "prompt" | "promptKind" | "promptBlocks">;
@@ -94,6 +94,26 @@ export async function loadPrompt(turn: PromptRow & Pick<TurnEntry, "id">, conten
   if (typeof held === "string") return { text: held, kind };
   // The session had checked them.
   const blocks = held as readonly PromptBlock[];
+  return { text: textOf(blocks), kind, blocks };
+}
+
+/** Returns a prompt in the form of a turn. */
+export function heldPrompt({ text: prompt, kind: promptKind, blocks: promptBlocks }: PromptText): HeldPrompt {
+  return { prompt, promptKind, promptBlocks };
+}
+
+/** Returns a prompt in the form that a job stores: whole, because contents belong to turns and events. */
+export function jobPrompt({ text, kind, blocks }: PromptText): PromptRow {
+  if (blocks === undefined) return { prompt: text, ...(kind !== "text" && { promptKind: kind }) };
+  return { prompt: JSON.stringify({ beginning: beginningOf(text), content: blocks }), promptKind: `${kind}_json` };
+}
+
+/** Returns the prompt of a job. */
+export function promptOfJob(job: PromptRow): PromptText {
+  const kind = kindOf(job);
+  if (!isJson(job)) return { text: job.prompt, kind };
+  // The session had checked them.
+  const { content: blocks } = JSON.parse(job.prompt) as { readonly content: readonly PromptBlock[] };
   return { text: textOf(blocks), kind, blocks };
 }
 

@@ -23,6 +23,8 @@ export interface KnownSession {
   readonly entry?: SessionEntry | undefined;
   /** Its unfinished turns in order, the running one first. */
   readonly turns: readonly TurnEntry[];
+  /** Its schedules; left out if there are none. */
+  readonly jobs?: readonly JobEntry[];
 }
 
 /** How many sessions to read at a time. */
@@ -64,15 +66,22 @@ export class SupervisorJournal {
     const known = new Map<string, KnownSession>();
     for (let from = 0; from < keys.length; from += MOST_KEYS) {
       const some = keys.slice(from, from + MOST_KEYS);
-      const [entries, turns] = await Promise.all([
+      const [first = ""] = some;
+      const [entries, turns, scheduled] = await Promise.all([
         this.journal.sessions(some),
         this.journal.unfinishedTurns(some),
+        this.journal.dueBeginning(some.length === 1 ? first : "", Number.MAX_VALUE),
       ]).catch((thrown: unknown) => {
         throw readFault(thrown, this.journal.location);
       });
       const turnsOf = Map.groupBy(turns, ({ session }) => session);
       const entryOf = new Map(entries.map((entry) => [entry.key, entry]));
       for (const key of some) known.set(key, { entry: entryOf.get(key), turns: turnsOf.get(key) ?? [] });
+      const wanted = new Set(some);
+      for (const key of scheduled.filter((key) => wanted.has(key))) {
+        const jobs = await Array.fromAsync(this.journal.jobs(key));
+        known.set(key, { turns: [], ...known.get(key), jobs });
+      }
     }
     return known;
   }
@@ -96,6 +105,15 @@ export class SupervisorJournal {
   async listSessions(query: Omit<SessionListQuery, "supervisor">): Promise<SessionEntry[]> {
     await this.writer?.caughtUp();
     return await this.journal.listSessions({ ...query, supervisor: this.supervisor });
+  }
+
+  /**
+   * Returns the keys with this prefix of sessions that have a schedule due by `until`, in milliseconds since the epoch.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async due(keyPrefix: string, until: number): Promise<string[]> {
+    return await this.journal.dueBeginning(keyPrefix, until);
   }
 
   /** Returns the known conversations of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */

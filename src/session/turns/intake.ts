@@ -128,8 +128,8 @@ export class Intake {
   }
 
   /** Takes a turn that the journal has just accepted for this session. */
-  take(entry: TurnEntry): TurnRecord {
-    const record = this.#recordOf(entry);
+  take(entry: TurnEntry, prompt: PromptText): TurnRecord {
+    const record = this.#recordOf(entry, prompt);
     record.submitted = true;
     record.enqueued();
     this.#mailbox.push(record);
@@ -199,6 +199,11 @@ export class Intake {
     this.#kept.clear();
   }
 
+  /** Whether the mailbox takes no further turn. */
+  get isFull(): boolean {
+    return this.#mailbox.full(this.#work.free || this.#process.isHibernated ? 1 : 0);
+  }
+
   /** Returns a turn that waits, runs, or ended recently. */
   find(id: string): TurnRecord | undefined {
     return this.#kept.find(id);
@@ -210,7 +215,7 @@ export class Intake {
       const message = `${this.#context.who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`;
       return new CastellanError("SESSION_BUSY", message);
     }
-    if (!this.#mailbox.full(this.#work.free || this.#process.isHibernated ? 1 : 0)) return undefined;
+    if (!this.isFull) return undefined;
     const { limit } = this.#mailbox;
     const message = `${this.#context.who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
     return new CastellanError("MAILBOX_FULL", message, { details: { limit } });

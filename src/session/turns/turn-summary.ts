@@ -112,8 +112,10 @@ export function summaryOfOwn({ id, origin, acceptedAt }: TurnRecord): TurnSummar
 }
 
 /** Returns the summary of a job, which waits to become a turn. */
-export function summaryOfJob({ id, prompt, createdAt }: JobEntry, metadata: JsonObject | undefined): TurnSummary {
-  const waiting = { id, state: "queued", origin: "caller", prompt: beginningOf(prompt), attempts: 0 } as const;
+export function summaryOfJob(job: JobEntry, metadata: JsonObject | undefined): TurnSummary {
+  const { id, createdAt } = job;
+  const { text } = smallPartOf(job);
+  const waiting = { id, state: "queued", origin: "caller", prompt: beginningOf(text), attempts: 0 } as const;
   return { ...waiting, acceptedAt: createdAt, ...withoutUndefined({ metadata }) };
 }
 

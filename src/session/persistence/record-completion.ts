@@ -1,0 +1,74 @@
+import type { Change } from "../../journal/model/change.ts";
+import type { EventEntry, EventQuery } from "../../journal/model/event-entry.ts";
+import type { TurnEntry } from "../../journal/model/turn-entry.ts";
+import type { PromptText } from "../options/prompt.ts";
+import type { EventDraft } from "../record/session-event-types.ts";
+import type { ExtractedDraft } from "../record/session-record.ts";
+import { acceptedBefore, ownTurn } from "./turn-events.ts";
+
+/** How many of the latest starts of turns to search for a turn without an end. Few turns run at a time. */
+const MOST_RUNNING = 4;
+
+/** How many of the latest ends to compare them to at once. */
+const MOST_ENDED = 16;
+
+/** How to read a session's events, and the prompts of its turns. */
+interface Reads {
+  events(query: Omit<EventQuery, "session">): Promise<EventEntry[]>;
+  promptOf(turn: TurnEntry): Promise<PromptText>;
+}
+
+/** What an application found in the journal after the death of an earlier one. */
+interface Found {
+  readonly session: string;
+  /** The turns that continue. */
+  readonly unfinished: readonly TurnEntry[];
+  /** The last number of the record, or undefined if it has no events. */
+  readonly recorded: number | undefined;
+  /** The time in milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/** What the record of a session lacks, and the changes that belong to it. */
+interface Missing {
+  readonly changes: readonly Change[];
+  readonly drafts: readonly (EventDraft | ExtractedDraft)[];
+}
+
+/**
+ * Returns the acceptance of unfinished turns that lack it, and the end of turns that ran and are not among them, which
+ * Claude Code had begun by itself.
+ *
+ * @throws CastellanError `JOURNAL_UNAVAILABLE`
+ */
+export async function missingFrom(journal: Reads, { session, unfinished, recorded, at }: Found): Promise<Missing> {
+  const first = async (turn: string, type: string): Promise<EventEntry | undefined> =>
+    recorded === undefined ? undefined : (await journal.events({ turn, types: [type], limit: 1 }))[0];
+  const isUnfinished = new Set(unfinished.map(({ id }) => id));
+  const drafts: (EventDraft | ExtractedDraft)[] = [];
+  const changes: Change[] = [];
+  for (const turn of unfinished) {
+    const accepted = await first(turn.id, "turn_accepted");
+    if (accepted === undefined) drafts.push(acceptedBefore(turn, await journal.promptOf(turn)));
+  }
+  for (const turn of recorded === undefined ? [] : await startedLast(journal, recorded + 1)) {
+    if (isUnfinished.has(turn) || (await first(turn, "turn_ended")) !== undefined) continue;
+    const error = { code: "TURN_INTERRUPTED", message: "the application ended during the turn" };
+    drafts.push({ type: "turn_ended", turnId: turn, state: "interrupted", error, cut: true });
+    const accepted = await first(turn, "turn_accepted");
+    const origin = accepted?.body["origin"] === "schedule" ? "schedule" : "task";
+    const outcome = { error: { ...error, details: { turnId: turn, partialText: "", toolUses: [] } } };
+    changes.push(
+      ...ownTurn({ id: turn, session, origin, acceptedAt: accepted?.at ?? at }, { state: "interrupted", at, outcome }),
+    );
+  }
+  return { changes, drafts };
+}
+
+/** Returns the turns that were started last, without those that were among the last to end. */
+async function startedLast(journal: Pick<Reads, "events">, before: number): Promise<string[]> {
+  const last = async (type: string, limit: number): Promise<Set<string | undefined>> =>
+    new Set((await journal.events({ before, types: [type], limit })).map(({ turn }) => turn));
+  const [started, ended] = await Promise.all([last("turn_started", MOST_RUNNING), last("turn_ended", MOST_ENDED)]);
+  return [...started].flatMap((turn) => (turn === undefined || ended.has(turn) ? [] : turn));
+}
