@@ -16,14 +16,14 @@ test("Workers: start in order with the sessions, and stop in reverse", async () 
   const children = [
     first.child(),
     { name },
-    { id: "witness", start: () => witness(log, `session ${session(name).status().starts}`) },
+    { id: "witness", start: () => witness(log, `session ${session(name).status().state}`) },
     last.child(),
   ];
   await using scene = await Scene.open({ children });
   const [process] = scene.fake.processes;
   void process?.exited.then(() => log.push("process ended"));
   // The worker started after the session had begun to start, and before its process was up.
-  expect(log).toEqual(["first started", "session 1", "last started"]);
+  expect(log).toEqual(["first started", "session starting", "last started"]);
   log.length = 0;
   await scene.supervisor.stop();
   expect(log).toEqual(["last stopped", "process ended", "first stopped"]);

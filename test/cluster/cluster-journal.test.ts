@@ -68,7 +68,7 @@ describe("ClusterJournal", () => {
   const NODE_TABLES = [
     ...["nodes", "globals", "batches", "sessions", "turns", "spent", "approvals"],
     ...["event_logs", "events", "contents", "event_contents", "journal_transcripts", "journal_transcript_parts"],
-    ...["session_labels", "jobs"],
+    ...["conversations", "session_labels", "jobs", "turn_contents"],
   ];
 
   /** Returns an empty journal whose node owns every session that is written. */
@@ -97,6 +97,7 @@ describe("ClusterJournal", () => {
     if (change.type === "approval_requested") return change.approval.session;
     if (change.type === "event_appended") return change.event.session;
     if (change.type === "transcript_appended") return change.part.session;
+    if (change.type === "job_saved") return change.job.session;
     return "session" in change ? change.session : [];
   };
 

@@ -19,6 +19,7 @@ const OWN = {
   idleTimeout: 40_000_003,
   inheritEnv: ["CASTELLAN_FAULTS_*"],
   isolate: false,
+  labels: { tenant: "castellan-tenant-of-its-own" },
   mailboxLimit: 40_000_004,
   maxAge: 40_000_005,
   maxMemory: 40_000_006,
@@ -53,7 +54,7 @@ test("own options: reach Claude Code neither as a flag nor in the handshake", as
     expect([...flags, ...handshake], field).not.toContain(field);
   }
   const startup = JSON.stringify([process?.args, process?.initialize]);
-  expect(startup).not.toMatch(/4000000\d|40000010|40008|sk-ant-of-its-own|CASTELLAN_FAULTS/);
+  expect(startup).not.toMatch(/4000000\d|40000010|40008|sk-ant-of-its-own|CASTELLAN_FAULTS|tenant-of-its-own/);
   // Without any output the check above would prove nothing.
   expect(startup).toContain("answer");
 });
