@@ -120,6 +120,57 @@ const EVENTS = `
     primary key (hash, log, number)
   );
   create index contents_by_event on event_contents (log, number);
+
+  -- Appends segments. Begins the logs that are missing, and leaves out the events that a log has passed. Only the owner of
+  -- a session appends to its log. The limit keeps the planner from reading all events of a log. Returns the new references
+  -- to contents.
+  create function append_segments(segments json) returns table (hash text, log bigint, number double precision)
+  language plpgsql as $function$
+  #variable_conflict use_column
+  begin return query
+    with row as (
+      select * from json_to_recordset(segments) as row (session text, first double precision, last double precision,
+        earliest double precision, latest double precision, sizes json, bytes double precision, turn text, types text,
+        contents json, body text)
+    ),
+    begun as (
+      insert into event_logs (session)
+      select distinct session from row where not exists (select from event_logs where event_logs.session = row.session)
+      on conflict (session) do update set session = excluded.session
+      returning id, session, pruned_number, pruned_offset
+    ),
+    logs as (
+      select id, session, pruned_number, pruned_offset from event_logs where session = any(array(select session from row))
+      union all select id, session, pruned_number, pruned_offset from begun
+    ),
+    new as (
+      select id, greatest(row.first, passed + 1) as first, row.last, earliest, latest, turn, types, contents, passed,
+        coalesce(final.end_offset, pruned_offset) as start_offset,
+        case when row.first > passed then bytes else (
+          select sum(size::double precision) from json_array_elements_text(sizes) with ordinality as of (size, nth)
+          where row.first + nth - 1 > passed
+        ) end as bytes,
+        case when row.first > passed then body::json else (
+          select json_agg(event order by nth) from json_array_elements(body::json) with ordinality as of (event, nth)
+          where row.first + nth - 1 > passed
+        ) end as body
+      from row join logs using (session)
+        left join lateral (
+          select last, end_offset from events where events.log = id order by first desc limit 1
+        ) as final on true
+        cross join lateral (select coalesce(final.last, pruned_number) as passed) as before
+      where row.last > passed
+    ),
+    appended as (
+      insert into events (log, first, last, earliest, latest, end_offset, turn, types, body)
+      select id, first, last, earliest, latest, start_offset + sum(bytes) over (partition by id order by first), turn,
+        types, body
+      from new
+    )
+    select reference ->> 1, id, (reference ->> 0)::double precision
+    from new cross join json_array_elements(contents) as reference
+    where (reference ->> 0)::double precision > passed;
+  end $function$;
 `;
 
 /* Earlier turns have a caller and no metadata. */
