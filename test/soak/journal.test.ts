@@ -96,16 +96,27 @@ describe("a session over restarts of the application", () => {
     expect(sum).toBeGreaterThan(0);
   });
 
-  it('is quarantined with conversation_missing when the transcript is gone, or starts fresh with onMissingConversation "fresh"', async () => {
+  it("keeps its conversation when Claude Code's transcripts are deleted", async () => {
     const name = unique();
     await say(name, 1);
     await rm(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "projects"), { recursive: true });
+    expect(await say(name, 2)).toBe("You just said: My number is 1.");
+  });
+
+  it('is quarantined with conversation_missing when the only transcript is gone, or starts fresh with onMissingConversation "fresh"', async () => {
+    const name = unique();
+    const local = { ...options(), journal: { sqlite: join(folder, "castellan.db"), transcripts: "local" } as const };
     {
-      await using supervisor = await Supervisor.start([{ name }], options());
+      await using _ = await Supervisor.start([{ name }], local);
+      await query(name, "My number is 1.");
+    }
+    await rm(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "projects"), { recursive: true });
+    {
+      await using supervisor = await Supervisor.start([{ name }], local);
       expect(supervisor.notStarted[0]?.error.code).toBe("SESSION_QUARANTINED");
       expect(session(name).status().lastExit?.class).toBe("conversation_missing");
     }
-    await using _ = await Supervisor.start([{ name, onMissingConversation: "fresh" }], options());
+    await using _ = await Supervisor.start([{ name, onMissingConversation: "fresh" }], local);
     expect((await query(name, "What did I just say?")).text).toBe("You have not said anything yet.");
   });
 
@@ -177,7 +188,9 @@ describe("a conversation that another application holds", () => {
     await refused.restartSession(thief);
     expect((await query(thief, "What did I just say?")).text).toBe("You just said: hello");
     await refused.stop();
-    expect(processesWith(`CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`)).toEqual([]);
+    // A Claude Code that mirrors its transcript does not end by itself when its host dies; the orphan killer ends it.
+    const left = () => processesWith(`CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`);
+    await expect.poll(left, { timeout: 5_000 }).toEqual([]);
     expect(await readdir(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "castellan-locks"))).toEqual(["guard"]);
   });
 });
