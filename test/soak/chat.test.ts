@@ -165,7 +165,7 @@ describe.skipIf(CHROMIUM === undefined)("useChat", () => {
     await tab.evaluate("location.reload()");
     await sees(tab, "word59");
     expect(await shown(tab)).toEqual(ANSWER);
-    expect(await (await fetch(`${app.url}/api/chat/one/stream`)).status).toBe(204);
+    await expect.poll(async () => (await fetch(`${app.url}/api/chat/one/stream`)).status).toBe(204);
   }, 180_000);
 
   test.each(["SIGKILL", "SIGTERM"] as const)(

@@ -329,7 +329,7 @@ describe("sqliteJournal on a full disk", () => {
 
   it("reports no_space when SQLite itself says that the database is full", async () => {
     const sqlite = join(newFolder(), "castellan.db");
-    const journal = sqliteJournal({ sqlite }, { migrations: [...MIGRATIONS, "PRAGMA max_page_count = 40"] });
+    const journal = sqliteJournal({ sqlite }, { migrations: [...MIGRATIONS, "PRAGMA max_page_count = 80"] });
     await journal.open(OWNER);
     let number = 1;
     const full = await errorOf(
@@ -346,7 +346,7 @@ describe("sqliteJournal on a full disk", () => {
 
   it("leaves open whether a batch was written when the system does not say what went wrong", async () => {
     const path = join(newFolder(), "castellan.db");
-    await using application = new Application(path, { within: ["sh", "-c", 'ulimit -S -f 200 && exec "$@"', "sh"] });
+    await using application = new Application(path, { within: ["sh", "-c", 'ulimit -S -f 800 && exec "$@"', "sh"] });
     await application.order({ do: "open" });
     let number = 1;
     for (;;) {
