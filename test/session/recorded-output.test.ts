@@ -3,7 +3,7 @@ import { CastellanError } from "../../src/errors.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import { type RecordReads, recordedOutput } from "../../src/session/streams/recorded-output.ts";
 
-const TURN = { id: "t", accepted: Promise.resolve(), result: new Promise<never>(() => {}) };
+const TURN = { id: "t", recalled: true, accepted: Promise.resolve(), result: new Promise<never>(() => {}) };
 const envelope = { v: 1, at: 0, turnId: "t" };
 const started: SessionEvent = { ...envelope, number: 1, type: "turn_started", attempt: 2 };
 const text: SessionEvent = { ...envelope, number: 2, type: "text", text: "so far", block: "m.0" };

@@ -17,6 +17,11 @@ export function readFault(thrown: unknown, location: string): CastellanError {
   return faultOf(thrown, `The journal ${location} could not be read`);
 }
 
+/** Whether an error says that what was read is damaged. */
+export function isDamage(error: unknown): boolean {
+  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "damaged";
+}
+
 function faultOf(thrown: unknown, what: string): CastellanError {
   if (CastellanError.is(thrown, "JOURNAL_UNAVAILABLE") || CastellanError.is(thrown, "NOT_OWNER")) return thrown;
   const words = thrown instanceof Error ? thrown.message : String(thrown);

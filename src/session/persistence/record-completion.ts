@@ -12,10 +12,11 @@ const MOST_RUNNING = 4;
 /** How many of the latest ends to compare them to at once. */
 const MOST_ENDED = 16;
 
-/** How to read a session's events, and the prompts of its turns. */
+/** How to read a session's events, its turns and their prompts. */
 interface Reads {
   events(query: Omit<EventQuery, "session">): Promise<EventEntry[]>;
   promptOf(turn: TurnEntry): Promise<PromptText>;
+  findWritten(turn: string): Promise<TurnEntry | undefined>;
 }
 
 /** What an application found in the journal after the death of an earlier one. */
@@ -53,6 +54,8 @@ export async function missingFrom(journal: Reads, { session, unfinished, recorde
   }
   for (const turn of recorded === undefined ? [] : await startedLast(journal, recorded + 1)) {
     if (isUnfinished.has(turn) || (await first(turn, "turn_ended")) !== undefined) continue;
+    // It has ended, and the event of that is damaged.
+    if ((await journal.findWritten(turn)) !== undefined) continue;
     const error = { code: "TURN_INTERRUPTED", message: "the application ended during the turn" };
     drafts.push({ type: "turn_ended", turnId: turn, state: "interrupted", error, cut: true });
     const accepted = await first(turn, "turn_accepted");

@@ -9,6 +9,7 @@ import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
+import { isDamage } from "../../journal/model/journal-errors.ts";
 import type { SavedSession } from "../../journal/model/session-entry.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { EndedTurnState, TurnEntry, TurnQuery } from "../../journal/model/turn-entry.ts";
@@ -493,8 +494,4 @@ export class SessionJournal {
 /** Whether the journal rejects the change for good, for every writer. */
 function isRefused(error: unknown): boolean {
   return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "refused";
-}
-
-function isDamage(error: unknown): boolean {
-  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "damaged";
 }

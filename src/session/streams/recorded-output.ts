@@ -1,4 +1,4 @@
-import { CastellanError } from "../../errors.ts";
+import { isDamage } from "../../journal/model/journal-errors.ts";
 import type { EventText, RecordedEvent, SessionEvent } from "../record/session-event-types.ts";
 import { isContentReference, type ReadContent, withContents } from "../record/stored-contents.ts";
 import { type ReadEvents, turnEvents } from "./turn-events.ts";
@@ -35,7 +35,7 @@ export interface RecordedOutput {
  * @throws CastellanError as `reads`
  */
 export async function* recordedOutput(
-  turn: Pick<TurnSource, "id" | "accepted" | "result">,
+  turn: Pick<TurnSource, "id" | "accepted" | "result" | "recalled">,
   reads: RecordReads,
 ): AsyncGenerator<RecordedOutput, boolean, undefined> {
   const states = reads.events({ after: 0, turn: turn.id, types: ["turn_started", "turn_ended"], live: false });
@@ -49,35 +49,39 @@ export async function* recordedOutput(
       if (event.type === "turn_ended") ended = event;
     }
   } catch (error) {
-    throwUnlessDamaged(error);
+    if (!isDamage(error)) throw error;
   }
-  if (started === undefined && ended === undefined) return false;
+  // The last events of the turn are damaged; its outcome has what they had.
+  if (ended === undefined && (started === undefined || turn.recalled)) return false;
   let attempt = started?.attempt ?? 1;
   let number = 0;
   // The record no longer has the beginning of the turn.
   if (started === undefined && ended?.state === "completed") yield { number, attempt, event: { type: "lost" } };
   const after = started === undefined ? 0 : started.number - 1;
+  // Only a reader of all events learns where some are damaged.
   const events =
     ended === undefined
       ? turnEvents(turn, reads.events, { after })
-      : reads.events({ after, turn: turn.id, live: false });
+      : reads.events({ after, live: false, ...(started === undefined && { turn: turn.id }) });
   try {
     for await (const event of events) {
       number = event.number ?? number;
+      if (event.type === "pruned" && started !== undefined) {
+        number = event.oldest - 1;
+        yield { number, attempt, event: { type: "lost" } };
+      }
+      const isOfTurn = event.type === "lost" || ("turnId" in event && event.turnId === turn.id);
+      if (!isOfTurn) continue;
       if (event.type === "turn_started") attempt = event.attempt;
       const output = await outputOf(event, reads.content);
       if (output !== undefined) yield { number, attempt, event: output };
+      if (event.type === "turn_ended") break;
     }
   } catch (error) {
-    throwUnlessDamaged(error);
+    if (!isDamage(error)) throw error;
     yield { number, attempt, event: { type: "lost" } };
   }
   return true;
-}
-
-/** A damaged event hides what follows it in the record. The turn has a result all the same. */
-function throwUnlessDamaged(error: unknown): void {
-  if (!CastellanError.is(error, "JOURNAL_UNAVAILABLE") || error.details.reason !== "damaged") throw error;
 }
 
 /** Returns what an event adds to the output of its turn, if anything. Leaves out the words of subagents. */
