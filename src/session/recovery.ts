@@ -2,6 +2,7 @@ import { evidenceIn, type TranscriptEvidence } from "../claude/messages/transcri
 import { startError } from "../claude/process-run.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
+import { isDamage } from "../journal/model/journal-errors.ts";
 import type { TurnEntry } from "../journal/model/turn-entry.ts";
 import { withdrawnBy } from "./context/approvals.ts";
 import type { SessionContext } from "./context/session-context.ts";
@@ -180,7 +181,12 @@ export class Recovery {
     let before = Number.POSITIVE_INFINITY;
     for (let seen = 0; seen < MOST_OPEN_APPROVALS && found.size < ids.size; ) {
       const types = ["approval_requested"];
-      const page = await this.#context.journal.events({ before, types, limit: MOST_OPEN_APPROVALS });
+      const page = await this.#context.journal
+        .events({ before, types, limit: MOST_OPEN_APPROVALS })
+        .catch((error: unknown) => {
+          if (!isDamage(error)) throw error;
+          return [];
+        });
       for (const event of page.map(readEvent)) {
         before = event.number;
         if (event.type === "approval_requested" && ids.has(event.id)) found.set(event.id, event);

@@ -1,11 +1,14 @@
 import type { HookCallback } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
 import { stream } from "../../src/castellan.ts";
+import { CastellanError } from "../../src/errors.ts";
 import { pool } from "../../src/index.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
 import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import type { Turn } from "../../src/session/streams/turn.ts";
 import { type FakeScript, type FakeTurn, fakeClaude } from "../../src/testing/index.ts";
+import { image } from "../session/prompt-contents.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
 import { CrashingJournal } from "./crashing-journal.ts";
@@ -252,6 +255,56 @@ test.each(["running", "waiting"])(
     expect((await turn?.result())?.text).toBe(`${state === "running" ? "use a tool" : "next"}\n\nmore\n\n${long}`);
   },
 );
+
+test("turn.steer(): a turn of content blocks has its message after a kill of the application and a crash", async () => {
+  const [clock, crashing, name] = [new SimulatedClock(), new CrashingJournal(), unique()];
+  const stuck = fakeClaude((turn) => turn.hang());
+  const first = await run({ fake: stuck, journal: crashing.journal, clock }, [{ name }]);
+  await first.session(name).enqueue("first");
+  await stuck.prompted(1);
+  const id = await first.session(name).enqueue([image, { type: "text", text: "look" }]);
+  await (await first.session(name).turn(id))?.steer("more");
+  crashing.crash();
+  await within(clock, first.stop({ kill: true }));
+
+  const sent: unknown[] = [];
+  const fake = fakeClaude(async (turn) => {
+    sent.push(turn.message.message.content);
+    if (sent.length === 2) await turn.crash();
+    await turn.text("seen");
+  });
+  await using second = await run({ fake, journal: await crashing.left(), clock }, [{ name }]);
+  expect((await (await second.session(name).turn(id))?.result())?.text).toBe("seen");
+  const whole = [image, { type: "text", text: "look" }, { type: "text", text: "more" }];
+  expect(sent).toEqual(["first", whole, whole]);
+});
+
+test("turn.steer(): a damaged message in the record keeps no session from starting", async () => {
+  const [clock, crashing, name] = [new SimulatedClock(), new CrashingJournal(), unique()];
+  const stuck = fakeClaude((turn) => turn.hang());
+  const first = await run({ fake: stuck, journal: crashing.journal, clock }, [{ name }]);
+  const id = await first.session(name).enqueue("first");
+  await stuck.prompted(1);
+  await (await first.session(name).turn(id))?.steer("more");
+  crashing.crash();
+  await within(clock, first.stop({ kill: true }));
+
+  const left = await crashing.left();
+  const journal: Journal = new Proxy(left, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property, target);
+      if (property !== "events") return typeof value === "function" ? value.bind(target) : value;
+      const events: Journal["events"] = async (query) => {
+        const isDamaged = query.types?.includes("steered") === true;
+        if (isDamaged) throw new CastellanError("JOURNAL_UNAVAILABLE", "damaged", { details: { reason: "damaged" } });
+        return await target.events(query);
+      };
+      return events;
+    },
+  });
+  await using second = await run({ fake: fakeClaude(), journal, clock }, [{ name }]);
+  expect((await (await second.session(name).turn(id))?.result())?.text).toBe("You said: first");
+});
 
 test("turn.steer(): reaches the turn of a pool once a member has it", async () => {
   const [work, name] = [new Work(), unique("pool")];

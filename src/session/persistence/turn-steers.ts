@@ -1,4 +1,5 @@
 import { withoutUndefined } from "../../fields.ts";
+import { isDamage } from "../../journal/model/journal-errors.ts";
 import { readEvent } from "../record/event-schemas.ts";
 import type { Steer } from "../streams/steers.ts";
 import type { SessionJournal } from "./session-journal.ts";
@@ -19,7 +20,12 @@ export async function steersOf(journal: SessionJournal, turn: string): Promise<T
   // A name without events has nothing to read, which matters at the start of many names.
   if (journal.record.tail.opened === 0) return { steers, read };
   const types = ["steered", "steer_settled", "turn_retried"];
-  for (const event of (await journal.events({ turn, types, limit: MOST_EVENTS })).map(readEvent)) {
+  const events = await journal.events({ turn, types, limit: MOST_EVENTS }).catch((error: unknown) => {
+    // The turn can do without.
+    if (!isDamage(error)) throw error;
+    return [];
+  });
+  for (const event of events.map(readEvent)) {
     if (event.type === "turn_retried") read.clear();
     if (event.type === "steer_settled") read.add(event.id);
     if (event.type !== "steered") continue;
