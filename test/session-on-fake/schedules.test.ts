@@ -6,7 +6,7 @@ import type { Session } from "../../src/session/session.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { expectNothingLeft, run } from "./application.ts";
-import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
+import { collect, eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 
 const [MINUTE, HOUR, DAY] = [60_000, 3_600_000, 86_400_000];
 
@@ -138,6 +138,59 @@ test("session.enqueue({ every }): a session of a template that was evicted comes
   expect(asked).toHaveLength(3);
   await within(clock, second.stop());
 });
+
+test("session.enqueue({ runAt }): a turn that waits behind another one is in the record before its messages", async () => {
+  const [clock, name] = [new SimulatedClock(), unique()];
+  const gate = Promise.withResolvers<void>();
+  const fake = fakeClaude(async (turn) => {
+    if (turn.prompt === "busy") await gate.promise;
+    await turn.text(turn.prompt);
+  });
+  const both = { fake, journal: memoryJournal(), clock };
+  const supervisor = await within(clock, run(both, [{ name, stallTimeout: "1d" }]));
+  const session = supervisor.session(name);
+  const id = await within(clock, session.enqueue("later", { runAt: clock.now() + HOUR }));
+  const busy = session.stream("busy");
+  await within(clock, fake.prompted(1));
+  await clock.advance(HOUR + MINUTE);
+  const turn = await session.turn(id);
+  expect(turn?.state).toBe("queued");
+  await within(clock, turn?.steer("more") ?? Promise.reject());
+  gate.resolve();
+  await within(clock, busy.result());
+  expect((await within(clock, turn?.result() ?? Promise.reject()))?.text).toBe("later\n\nmore");
+  const types = (await collect(session.events({ after: 0, turn: id, live: false }))).map(({ type }) => type);
+  expect(types.slice(0, 3)).toEqual(["turn_accepted", "steered", "turn_started"]);
+  await within(clock, supervisor.stop());
+});
+
+test.each(["in memory", "evicted", "restarted"])(
+  "session.enqueue({ runAt }): a run brings an archived session back: %s",
+  async (how) => {
+    const { clock, asked, both } = setUp();
+    const family = unique("family");
+    const retention = how === "evicted" ? "1m" : "1d";
+    const children = [template(family, () => ({ idleTimeout: "1m" }), { retention })];
+    let supervisor = await within(clock, run(both, children));
+    const session = supervisor.session([family, 7]);
+    await within(clock, session.enqueue("later", { runAt: clock.now() + HOUR }));
+    await within(clock, session.query("now"));
+    await within(clock, session.describe({ archived: true }));
+    if (how === "restarted") {
+      await within(clock, supervisor.stop());
+      supervisor = await within(clock, run(both, children));
+    }
+    await clock.advance(HOUR / 2);
+    expect(await supervisor.findSessions({ state: "archived" })).toMatchObject([{ name: [family, 7] }]);
+    expect(supervisor.countSessions()).toBe(how === "in memory" ? 1 : 0);
+    await clock.advance(HOUR / 2 + MINUTE);
+    await eventually(() => asked.length === 2);
+    expect(asked.map(([prompt]) => prompt)).toEqual(["now", "later"]);
+    expect(await supervisor.findSessions()).toMatchObject([{ name: [family, 7] }]);
+    expect(await supervisor.findSessions({ state: "archived" })).toEqual([]);
+    await within(clock, supervisor.stop());
+  },
+);
 
 test("session.enqueue({ runAt, every }): rejects options that cannot be kept, and loans", async () => {
   const [name, members] = [unique(), unique("pool")];

@@ -138,6 +138,11 @@ export class SessionJournal {
     if (!record.left) void this.#put([], this.#acceptedOnce(record, stored));
   }
 
+  /** Records that the journal has accepted the turn for this session. */
+  taken(record: TurnRecord): void {
+    void this.#put([], this.#acceptedOnce(record));
+  }
+
   /** Returns the event that the turn was accepted, unless there is one. */
   #acceptedOnce(record: TurnRecord, stored?: StoredPrompt): ExtractedDraft[] {
     if (record.isInRecord) return [];

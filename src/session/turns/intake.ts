@@ -131,6 +131,7 @@ export class Intake {
   take(entry: TurnEntry, prompt: PromptText): TurnRecord {
     const record = this.#recordOf(entry, prompt);
     record.submitted = true;
+    this.#context.journal.taken(record);
     record.enqueued();
     this.#mailbox.push(record);
     this.#tellOf(record, false);
