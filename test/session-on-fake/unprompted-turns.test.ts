@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
+import { pool } from "../../src/index.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
-import type { FakeScript } from "../../src/testing/index.ts";
-import { collect, eventually, failure, Scene } from "./scene.ts";
+import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
+import { run } from "./application.ts";
+import { collect, eventually, failure, Scene, ticks, unique } from "./scene.ts";
 
 /** A turn that Claude Code begins by itself and holds open until `release`. */
 function heldTurn(): { readonly script: FakeScript; readonly release: () => void; readonly begun: Promise<void> } {
@@ -239,4 +242,26 @@ test("Unprompted turn: an overloaded API puts the session on hold", async () => 
   scene.fake.processes[0]?.beginTurn((turn) => turn.fail({ status: 529, message: "Overloaded" }));
   await eventually(() => scene.session.status().waitingFor?.for === "overload");
   expect(scene.session.status().state).toBe("waiting");
+});
+
+test("Turn.origin: names who began a turn of a pool's former member", async () => {
+  const name = unique("pool");
+  const both = { fake: fakeClaude(), journal: memoryJournal() };
+  const first = await run(both, [pool(name, { size: 2 })]);
+  const loans = [await first.pool(name).checkout(), await first.pool(name).checkout()];
+  const ids: string[] = [];
+  for (const [index, { session }] of loans.entries()) {
+    await session.query("one");
+    both.fake.processes[index]?.beginTurn((turn) => turn.text("The task has ended."));
+    const own = async () =>
+      (await session.turns()).find(({ origin, state }) => origin === "task" && state === "completed");
+    let found = await own();
+    for (; found === undefined; found = await own()) await ticks(1);
+    ids.push(found.id);
+  }
+  await first.stop();
+  // One of the two members is gone.
+  await using second = await run(both, [pool(name, { size: 1 })]);
+  const turns = await Promise.all(ids.map((id) => second.pool(name).turn(id)));
+  expect(turns.map((turn) => turn?.origin)).toEqual(["task", "task"]);
 });
