@@ -4,6 +4,7 @@ import { stream } from "../../src/castellan.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Approval } from "../../src/session/conversation/approval.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
+import { image } from "../session/prompt-contents.ts";
 import { readUI } from "../session/ui-messages.ts";
 import { run } from "./application.ts";
 import { eventually, Scene, ticks, unique } from "./scene.ts";
@@ -127,4 +128,52 @@ test("turn.toResponse(): has the approvals of a turn from before a restart of th
     { event: "approval_requested", id: approval?.id },
     { event: "approval_settled", id: approval?.id, outcome: "withdrawn", cause: "session_stopped" },
   ]);
+});
+
+test("turn.toResponse(): a page gets approvals, messages and blocks of a turn whole and once after a restart", async () => {
+  const both = {
+    fake: fakeClaude(async (turn) => {
+      await turn.text("I look.");
+      await turn.toolUse("Bash", { command: "ls" }, { ask: true, result: "a file" });
+      await turn.text(["done", ...turn.joined].join(" + "));
+    }),
+    journal: memoryJournal(),
+  };
+  const name = unique();
+  const first = await run(both, [{ name, approvals: true }]);
+  const session = first.session(name);
+  const id = await session.enqueue([{ type: "text", text: "go" }, image]);
+  const turn = await session.turn(id);
+  if (turn === undefined) throw new Error("there is no such turn");
+  const page = receive(turn.toResponse());
+  const chat = readUI(turn.toUIMessageStreamResponse());
+  await eventually(() => session.approvals().length === 1);
+  await turn.steer("more", { by: "bob" });
+  await eventually(() => both.fake.processes[0]?.prompts.length === 2);
+  session.approvals()[0]?.approve({ by: "ann" });
+  expect((await turn.result()).text).toBe("done + more");
+  const [before, beforeChat] = [await page, await chat];
+  await first.stop();
+
+  for (const approvals of [true, false]) {
+    await using second = await run(both, [{ name, approvals }]);
+    const again = await second.session(name).turn(id);
+    if (again === undefined) throw new Error("there is no such turn");
+    expect(again.recalled).toBe(true);
+    const after = await receive(again.toResponse());
+    const output = (events: readonly EventSourceMessage[]): unknown[] =>
+      events.filter(({ event }) => event?.startsWith("approval_") === false).map(({ event, data }) => [event, data]);
+    expect(output(after)).toEqual(output(before));
+    // A session that asks for no approvals has no reader of them.
+    expect(approvalsIn(after)).toEqual(approvals ? approvalsIn(before) : []);
+    const { message, errors } = await readUI(again.toUIMessageStreamResponse());
+    expect(errors).toEqual([]);
+    // The mark of a tool that waited for its approval is gone with the wait.
+    const outputIn = (parts: readonly object[] = []): object[] =>
+      parts.flatMap((part) =>
+        "type" in part && part.type === "data-approval" ? [] : [{ ...part, approval: undefined }],
+      );
+    expect(outputIn(message?.parts)).toEqual(outputIn(beforeChat.message?.parts));
+  }
+  expect(both.fake.running).toEqual([]);
 });
