@@ -173,9 +173,9 @@ export class Session extends Controls implements AsyncDisposable {
 
   /**
    * Returns a turn that waits, runs or has ended, as long as the journal keeps it. The messages of ended turns are kept
-   * in memory for two minutes, for at most the last sixteen turns, and for fewer if they are long: 5,000 messages in
-   * total, or the last turn. Of other ended turns the journal keeps the reply or the error, and their output; see
-   * {@link Turn.recalled}.
+   * in memory for two minutes, for at most the last sixteen turns, and for fewer if they are long: 5,000 messages or
+   * 16 million characters in total, but always the last turn. Of other ended turns the journal keeps the reply or
+   * the error, and their output; see {@link Turn.recalled}.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
