@@ -122,7 +122,7 @@ export class ProcessOutput {
 
   /** Checks that the last message of a turn is in the transcript. */
   turnKept(lastUuid: string): void {
-    this.#transcript.ended(lastUuid);
+    void this.#transcript.ended(lastUuid);
   }
 
   /** Reports the lost wakeups of a conversation whose process is gone. */
