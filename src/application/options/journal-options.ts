@@ -109,7 +109,9 @@ export function checkJournal(options: JournalOptions | undefined): JournalOption
 
 /** Opens the journal. @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE` */
 export async function openJournal(options: JournalOptions, deps: SharedJournalDeps): Promise<SharedJournal> {
-  if (options === "memory") return await openSharedJournal(Symbol("memory"), memoryJournal, termsOf({}), deps);
+  // A copy of the transcripts would end with the application, too.
+  if (options === "memory")
+    return await openSharedJournal(Symbol("memory"), memoryJournal, termsOf({ transcripts: "local" }), deps);
   if (isJournal(options)) return await openSharedJournal(options, () => options, termsOf({}), deps);
   if ("sqlite" in options) {
     const path = canonical(options.sqlite);

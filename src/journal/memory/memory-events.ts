@@ -27,6 +27,9 @@ interface EventLog {
   bytes: number;
 }
 
+/** How many bytes of events to keep per session, whatever the retention: memory is scarcer than disks. */
+const MOST_BYTES = 32 * 1024 * 1024;
+
 /** The events of all sessions in memory. */
 export class MemoryEvents {
   readonly #logs = new Map<string, EventLog>();
@@ -58,6 +61,18 @@ export class MemoryEvents {
     log.bytes += bytes;
     this.#logs.set(event.session, log);
     this.#contents.add(names, contents);
+    if (log.bytes > MOST_BYTES) this.#drop(log);
+  }
+
+  /** Drops the oldest events beyond the limit, and an eighth more, so that the cost per event stays constant. */
+  #drop(log: EventLog): void {
+    let count = 0;
+    for (const { bytes } of log.events.slice(0, -1)) {
+      if (log.bytes <= (MOST_BYTES / 8) * 7) break;
+      log.bytes -= bytes;
+      count += 1;
+    }
+    this.#release(log.events.splice(0, count));
   }
 
   forget(session: string): void {
