@@ -37,7 +37,9 @@ export async function promptsOf(supervisor: Supervisor, userId: number): Promise
   const prompts: string[] = [];
   for await (const line of supervisor.exportSession(["support", userId])) {
     const entry = JSON.parse(line) as ExportedLine;
-    if (entry.type === "turn") prompts.push(entry.prompt);
+    if (entry.type !== "turn") continue;
+    const isJson = entry.promptKind?.endsWith("_json") === true;
+    prompts.push(isJson ? JSON.parse(entry.prompt).beginning : entry.prompt);
   }
   return prompts;
 }
