@@ -72,6 +72,8 @@ export class Recovery {
       const resumed = this.#conversation.restore(known.entry, source);
       // The options may describe the session otherwise than before.
       if (this.#context.journal.description.isStale) this.#conversation.save();
+      // The caller of `fork()` relies on the copy from then on.
+      if (source !== undefined) await this.#conversation.written();
       this.#output.wakeupsLost();
       await this.#context.journal.openRecord();
       // Before the ends of their turns.

@@ -51,6 +51,23 @@ test("Recovery: cleared, moved and forked conversations stay as they were", asyn
   ]);
 });
 
+test.each(["kept", "cleared"])(
+  "Recovery: a fork without a turn keeps what it copies of a %s conversation",
+  async (how) => {
+    const both = setUp();
+    const [name, fork] = [unique(), unique("fork")];
+    const first = await run(both, [{ name }]);
+    await first.query(name, "kept");
+    await first.session(name).fork(fork);
+    if (how === "cleared") await first.session(name).clear();
+    await first.stop();
+    await using second = await run(both, [{ name }, { name: fork }]);
+    const { sessionId } = await second.query(fork, "again");
+    expect(said(both.fake, sessionId).filter((line) => line.startsWith("user"))).toEqual(["user: kept", "user: again"]);
+    expect(second.session(fork).status().faults).toEqual([]);
+  },
+);
+
 test("Recovery: a conversation that was cleared before the stop stays forgotten", async () => {
   const both = setUp();
   const name = unique();

@@ -113,6 +113,8 @@ export class SessionConversation {
     }
     this.claim();
     if (entry !== undefined && !resumes) this.#save({ id: entry.conversationId, ...readWhere(entry.memory) });
+    // After a restart of the application, the options of a fork no longer name its source.
+    else if (source !== undefined && this.#now.kind === "fork") this.#save();
     this.grant({ type: "configured", option: this.#context.settings.sdk.permissionMode });
     return resumes;
   }
