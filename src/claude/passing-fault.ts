@@ -21,6 +21,9 @@ const PASSING: ReadonlySet<string> = new Set([
   "ETIMEDOUT",
 ]);
 
+/** The errors of a file or a process that does not exist. */
+const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESRCH"]);
+
 /** Errors after which no further file can be opened. */
 const OUT_OF_FILES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM"]);
 
@@ -45,6 +48,11 @@ export function isTemporaryInWords(words: string): boolean {
 /** Whether an error means that no file can be opened now. */
 export function isOutOfFiles(error: unknown): boolean {
   return isOneOf(OUT_OF_FILES, error);
+}
+
+/** Whether an error means that a file, or a process in /proc, does not exist. */
+export function isGone(error: unknown): boolean {
+  return isOneOf(GONE, error);
 }
 
 /** Whether no file can be opened now. A search for a file then finds nothing, which proves nothing. */

@@ -37,6 +37,11 @@ describe("Marker", () => {
     expect(isAlive({ ...thisOwner(), startTime: "1" })).toBe(false);
     expect(isAlive({ ...thisOwner(), pid: 2 ** 30 })).toBe(false);
   });
+
+  it.skipIf(process.platform !== "linux")("isAlive() takes no owner for dead without a proof", () => {
+    expect(isAlive({ ...thisOwner(), startTime: "unknown" })).toBe(true);
+    expect(isAlive({ ...thisOwner(), pid: 2 ** 30, startTime: "unknown" })).toBe(false);
+  });
 });
 
 it.skipIf(process.platform !== "linux")("isAlive(): is false for a zombie", async () => {

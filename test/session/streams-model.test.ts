@@ -166,7 +166,8 @@ class Events {
         await this.#more.promise;
       }
       const event = this.#all[at];
-      if (event === undefined || !("turnId" in event) || event.turnId !== turn) continue;
+      if (event === undefined || !("turnId" in event)) continue;
+      if (turn !== undefined && event.turnId !== turn) continue;
       if (types === undefined || types.includes(event.type)) yield event;
       if (event.type === "turn_ended") return;
     }

@@ -60,7 +60,13 @@ describe("Supervisor.start on a passing failure of a session's start", () => {
     const script = fileURLToPath(new URL("./start-without-files.ts", import.meta.url));
     const limited = 'ulimit -n 80; exec "$0" "$1"';
     const { stdout } = await promisify(execFile)("sh", ["-c", limited, process.execPath, script]);
-    expect(JSON.parse(stdout)).toMatchObject({ state: "restarting", class: "overload", now: "idle" });
+    expect(JSON.parse(stdout)).toMatchObject({
+      state: "restarting",
+      class: "overload",
+      now: "idle",
+      spares: true,
+      owner: expect.stringMatching(/^\d+$/),
+    });
   });
 
   it.runIf(mayMount)("tries again while Claude Code cannot make its temporary folder on a full disk", async () => {

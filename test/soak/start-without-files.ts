@@ -1,4 +1,5 @@
 import { closeSync, openSync } from "node:fs";
+import { isAlive, thisOwner } from "../../src/claude/marker.ts";
 import { Supervisor, session } from "../../src/index.ts";
 import { messagesApi } from "../../src/testing/index.ts";
 
@@ -13,6 +14,8 @@ try {
 } catch {
   // No descriptor is left.
 }
+// Such a host must not end the processes of another one.
+const spares = isAlive({ ...thisOwner(), startTime: "1" });
 const starting = Supervisor.start([{ name: "only" }], {
   journal: "memory",
   defaults: { env: api.env, cwd: api.cwd },
@@ -24,6 +27,15 @@ const { state, lastExit } = only.status();
 for (const file of opened) closeSync(file);
 await using supervisor = await starting;
 const now = supervisor.session("only").status().state;
-process.stdout.write(JSON.stringify({ state, class: lastExit?.class, message: lastExit?.message, now }));
+process.stdout.write(
+  JSON.stringify({
+    state,
+    class: lastExit?.class,
+    message: lastExit?.message,
+    now,
+    spares,
+    owner: thisOwner().startTime,
+  }),
+);
 await supervisor.stop();
 await api.stop();

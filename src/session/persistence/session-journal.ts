@@ -342,11 +342,7 @@ export class SessionJournal {
     await this.#within(this.#put([], [draft], true));
   }
 
-  /**
-   * Begins to number the events after the last one that the journal has.
-   *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
-   */
+  /** Begins to number the events after the journal's last one. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async openRecord(): Promise<void> {
     if (this.record.last !== undefined) return;
     const extent = await this.extent();
