@@ -17,8 +17,11 @@ const OF_INDEX = /^row \d+ missing from index /;
 /** Rows that are found by their own columns: a row with a changed key is not found, and so never read. */
 const FOUND_BY_KEY = ["sessions", "spending", "event_logs", "transcripts"] as const;
 
-/** Labels whose session does not have them. */
-const STRAY_LABELS = `SELECT count(*) AS damaged FROM session_labels AS row WHERE NOT EXISTS (
+/**
+ * Labels whose session does not have them. The comparison of labels keeps SQLite from reading the index of sessions, whose
+ * copy of a damaged row may be intact.
+ */
+const STRAY_LABELS = `SELECT count(*) AS damaged FROM session_labels AS row WHERE label >= '' AND NOT EXISTS (
   SELECT 1 FROM sessions, json_each(sessions.labels) AS own
   WHERE sessions.key = row.key AND own.key = row.label AND own.value = row.value)`;
 
@@ -56,6 +59,7 @@ export async function checkIntegrity(connection: SqliteConnection, repairs: bool
   const damage = [...wrong, ...damaged];
   if (!repairs || wrong.length === 0 || !wrong.every((words) => OF_INDEX.test(words))) return { damage, repaired: [] };
   // A rebuilt index over damaged rows would hide that they are not found.
+  if (stray > 0) return { damage, repaired: [] };
   for (const sql of FOUND_BY_INDEX) if ((await countOf(connection, sql)) > 0) return { damage, repaired: [] };
   await connection.exec("REINDEX");
   const left = await integrityCheck(connection);
