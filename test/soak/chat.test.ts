@@ -148,6 +148,10 @@ async function chat(): Promise<Chat> {
 
 const ANSWER = ["user go", `assistant ${WORDS}`];
 
+if (CHROMIUM === undefined) {
+  console.warn("Tests of the chat's page are left out. They need Chromium: apt-get install chromium");
+}
+
 describe.skipIf(CHROMIUM === undefined)("useChat", () => {
   test("a reload in mid-stream, and a second tab, show the whole answer once", async () => {
     api.reply("go", { text: WORDS, tokensPerSecond: 15 });
