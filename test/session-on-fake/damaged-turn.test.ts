@@ -11,8 +11,8 @@ import { collect, failure, ticks, unique } from "./scene.ts";
 function damage(sqlite: string, type: string): void {
   const database = new DatabaseSync(sqlite);
   const changed = database
-    .prepare("UPDATE events SET body = replace(body, '\"v\":1', '\"v\":9') WHERE types LIKE ?")
-    .run(`%"${type}"%`);
+    .prepare("UPDATE events SET body = replace(body, '\"v\":1', '\"v\":9') WHERE body LIKE ?")
+    .run(`%,"${type}",%`);
   database.close();
   expect(changed.changes).toBeGreaterThan(0);
 }
@@ -37,7 +37,10 @@ test.each([
       await turn.text("last.");
     });
     const first = await run({ fake, journal }, [{ name }]);
+    // A reader, so that no event waits for later ones.
+    const reader = first.session(name).events();
     const { turnId, text } = await first.session(name).query("go");
+    await reader.return();
     await first.stop();
     damage(sqlite, type);
 

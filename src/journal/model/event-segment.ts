@@ -1,3 +1,4 @@
+import { crc32 } from "node:zlib";
 import { withoutUndefined } from "../../fields.ts";
 import { bytesOf, type ContentEntry, type EventEntry, namedBy } from "./event-entry.ts";
 import type { JsonObject } from "./session-entry.ts";
@@ -12,7 +13,7 @@ export interface EventSegment {
   readonly latest: number;
   /** The turn of all events that have one. */
   readonly turn: string | undefined;
-  /** The types of the events, each once and as JSON, so that a search for the JSON of a type finds it. */
+  /** The marks of the events' types, each once, so that a search for the mark of a type finds it. See {@link markOf}. */
   readonly types: string;
   /** Size of the events as `EventExtent.bytes` counts it. */
   readonly bytes: number;
@@ -25,6 +26,14 @@ export interface EventSegment {
  * contents also has their hashes, and the size of those that it brought.
  */
 type StoredEvent = [at: number, type: string, ofTurn: 0 | 1, body: JsonObject, contents?: string[], bytes?: number];
+
+/**
+ * Returns four characters for a type of events. Indexes have them in place of the types, which are several times as long.
+ * Few types share a mark, and whoever searches for one checks the types of what it finds.
+ */
+export function markOf(type: string): string {
+  return `.${crc32(type).toString(36).slice(-3).padStart(3, "0")}`;
+}
 
 /** The most events of a segment. */
 export const MOST_EVENTS = 100;
@@ -69,13 +78,13 @@ export class SegmentBuilder {
 
   #append(event: EventEntry, body: string, bytes: number): void {
     const { number, at, turn } = event;
-    const type = JSON.stringify(event.type);
+    const [type, mark] = [JSON.stringify(event.type), markOf(event.type)];
     const names = namedBy(event);
     if (this.#count === 0) this.#first = number;
     this.#turn ??= turn;
     this.#earliest = Math.min(this.#earliest, at);
     this.#latest = Math.max(this.#latest, at);
-    if (!this.#types.includes(type)) this.#types += type;
+    if (!this.#types.includes(mark)) this.#types += mark;
     this.#bytes += bytes;
     const contents = names.length === 0 ? "" : `,${JSON.stringify(names)},${bytes}`;
     this.#body += `${this.#count === 0 ? "" : ","}[${at},${type},${turn === undefined ? 0 : 1},${body}${contents}]`;

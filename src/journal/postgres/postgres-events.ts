@@ -1,7 +1,7 @@
 import { type ContentEntry, type EventExtent, PAGE_BYTES } from "../model/event-entry.ts";
 import type { PageSegment, SegmentQuery } from "../model/event-page.ts";
 import { LOGS_CHUNK, type PrunableEvents, type PrunableLog, SEGMENTS_CHUNK } from "../model/event-pruning.ts";
-import { sizedEventsOfSegment } from "../model/event-segment.ts";
+import { markOf, sizedEventsOfSegment } from "../model/event-segment.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { PostgresDatabase, Statement } from "./postgres-database.ts";
 
@@ -38,7 +38,7 @@ export function segmentsStatement(query: SegmentQuery): Statement {
     sums as (select *, sum(last - first + 1) ${earlier} as counted, sum(size) ${earlier} as sized from found)
     select log::text, first, last, turn, body, size from sums
     where counted is null or (counted < $5 and sized <= ${PAGE_BYTES}) order by first ${order}`;
-  const wantedTypes = types === undefined ? null : types.map((type) => JSON.stringify(type));
+  const wantedTypes = types === undefined ? null : types.map(markOf);
   const values = [
     toText(session),
     log ?? null,

@@ -22,7 +22,10 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
     case "session_saved": {
       const { key, supervisor, conversationId, memory, savedAt } = change.session;
       const texts = [toText(key), toText(supervisor), toText(conversationId), JSON.stringify(memory)];
-      return [inserting("saveSession", ...texts, savedAt)];
+      return [
+        inserting("saveSession", ...texts, savedAt),
+        step("moveSession", toText(supervisor), toText(key), toText(supervisor)),
+      ];
     }
     case "session_described":
       return describing(change.session, change.description);

@@ -1,7 +1,7 @@
 import { PAGE_BYTES } from "../model/event-entry.ts";
 import type { SegmentQuery } from "../model/event-page.ts";
 import { LOGS_CHUNK, SEGMENTS_CHUNK } from "../model/event-pruning.ts";
-import { MOST_EVENTS } from "../model/event-segment.ts";
+import { MOST_EVENTS, markOf } from "../model/event-segment.ts";
 import { toText } from "../model/stored-text.ts";
 import { renewedIn } from "./sqlite-checksum.ts";
 
@@ -85,7 +85,7 @@ export function segmentsQuestion({ session, log, types, turn, after, before, des
   }
   if (types !== undefined) {
     conditions.push(`(${types.map(() => "instr(types, ?)").join(" OR ") || "false"})`);
-    parameters.push(...types.map((type) => JSON.stringify(type)));
+    parameters.push(...types.map(markOf));
   }
   const index = turn === undefined ? "events_of_log" : "events_of_turn";
   const found = `SELECT id, first, max(1, min(last - first + 1, ${MOST_EVENTS})) AS count, octet_length(body) AS size FROM events INDEXED BY ${index}

@@ -28,8 +28,10 @@ const statements = {
 
   saveSession: `INSERT INTO sessions (key, supervisor, conversation_id, memory, saved_at, checksum)
     VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (key) DO UPDATE SET supervisor = excluded.supervisor, conversation_id = excluded.conversation_id,
+    ON CONFLICT (key) DO UPDATE SET conversation_id = excluded.conversation_id,
       memory = excluded.memory, saved_at = excluded.saved_at, checksum = excluded.checksum`,
+  /* Apart, because an update that names an indexed column writes its index even if the value is the same. */
+  moveSession: "UPDATE sessions SET supervisor = ? WHERE key = ? AND supervisor <> ?",
   describeSession: `UPDATE sessions SET created_at = ?, title = ?, labels = ?, archived_at = ?, description_memory = ?,
       description_checksum = ?
     WHERE key = ?`,
@@ -120,10 +122,11 @@ const statements = {
   /* One at a time: DISTINCT would scan the whole index. */
   nextSessionWithTurns: "SELECT min(session) AS session FROM turns WHERE session >= ? AND session IS NOT ?",
   /* Selects the latest of the excess turns of a session. */
-  firstTooMany: `SELECT ended_at, seq FROM turns WHERE session = ? AND ended_at IS NOT NULL
+  firstTooMany: `SELECT ended_at, seq FROM turns INDEXED BY ended_turns WHERE session = ? AND ended_at IS NOT NULL
     ORDER BY ended_at DESC, seq DESC LIMIT 1 OFFSET ?`,
   pruneTurns: `DELETE FROM turns WHERE seq IN (
-    SELECT seq FROM turns WHERE session = ? AND (ended_at, seq) <= (?, ?) LIMIT ${CHUNK})`,
+    SELECT seq FROM turns INDEXED BY ended_turns
+    WHERE session = ? AND ended_at IS NOT NULL AND (ended_at, seq) <= (?, ?) LIMIT ${CHUNK})`,
   pruneApprovals: `DELETE FROM approvals WHERE seq IN (
     SELECT seq FROM approvals WHERE settled_at < ? LIMIT ${CHUNK})`,
 };
