@@ -11,7 +11,7 @@ import { writeFault } from "./model/journal-errors.ts";
 /** How long a revocable change waits for the journal, in milliseconds. */
 const PATIENCE_MS = 5_000;
 
-/** How long lazy changes wait for others, in milliseconds. */
+/** How long lazy changes wait for later ones of their session, in milliseconds. */
 const LAZY_MS = 200;
 
 /** A timer that is later than this, in milliseconds, shows that the host was suspended, not the journal. */
@@ -35,10 +35,10 @@ interface Item {
   readonly session: string | undefined;
   /** Whether the caller prefers an error over waiting without limit. */
   readonly revocable: boolean;
-  /** Whether it can wait for the next other changes, for {@link LAZY_MS}. */
+  /** Whether it can wait, see {@link WriteOptions}. */
   readonly lazy?: boolean;
-  /** Set if the caller waits. */
-  readonly written?: PromiseWithResolvers<void>;
+  /** Tells the caller that the changes are written, or, with an error, that they will not be. */
+  readonly settled?: ((error?: CastellanError) => void) | undefined;
   timer?: Timer;
 }
 
@@ -48,7 +48,10 @@ export interface WriteOptions {
   readonly durable?: boolean;
   /** Key of the session that the changes belong to. */
   readonly session?: string;
-  /** Whether the changes wait for the next others, at most 200 ms, to share their batch. Default: `false`. */
+  /**
+   * Whether the changes may wait up to 200 ms, to share the batch of later events of their session. They are written
+   * before these, and before anything that waits for all earlier changes. Default: `false`.
+   */
   readonly lazy?: boolean;
 }
 
@@ -68,6 +71,8 @@ export class JournalWriter {
   readonly #journal: Journal;
   readonly #deps: JournalWriterDeps;
   #queue: Item[] = [];
+  /** Lazy items, by session. */
+  readonly #held = new Map<string | undefined, Item[]>();
   #number = 0;
   #failures = 0;
   /** When the journal last accepted a batch, on the monotonic clock. */
@@ -82,7 +87,7 @@ export class JournalWriter {
   readonly #whenLost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #closing = false;
   #wake: (() => void) | undefined;
-  /** Set while all changes in the queue are lazy. */
+  /** Set while there are held items. */
   #lazyTimer: Timer | undefined;
 
   /** The journal must be freshly opened, with no other writer. */
@@ -118,7 +123,8 @@ export class JournalWriter {
    */
   settled(): Promise<void> {
     const isIdle = this.#flushing === undefined || this.#probing;
-    if (this.#lost === undefined && isIdle && this.#queue.length === 0) return Promise.resolve();
+    const isEmpty = this.#queue.length === 0 && this.#held.size === 0;
+    if (this.#lost === undefined && isIdle && isEmpty) return Promise.resolve();
     return this.#enter([], {}, true);
   }
 
@@ -143,6 +149,7 @@ export class JournalWriter {
     if (this.#lost !== undefined) return;
     this.#lost = error;
     this.#fault = error;
+    this.#queueHeld();
     this.#refuseAll(this.#queue.splice(0), error);
     this.#wake?.();
     this.#whenLost.resolve(error);
@@ -159,13 +166,27 @@ export class JournalWriter {
     return written;
   }
 
-  /** Like `record`, without waiting. */
-  note(changes: readonly Change[], { durable = false, session }: WriteOptions = {}): void {
-    if (this.#lost === undefined && !this.#closing) this.#push({ changes, durable, session, revocable: false });
+  /** Like `record`, but tells `settled` instead of a promise, which costs less. `settled` must not throw. */
+  note(
+    changes: readonly Change[],
+    { durable = false, session, lazy = false }: WriteOptions = {},
+    settled?: (error?: CastellanError) => void,
+  ): void {
+    if (this.#lost !== undefined) settled?.(this.#lost);
+    else if (this.#closing) settled?.(this.#closed());
+    else this.#push({ changes, durable, session, revocable: false, lazy, settled });
+  }
+
+  /** Ends the wait of a session's lazy changes. */
+  release(session: string): void {
+    if (!this.#held.has(session)) return;
+    this.#queueHeld(session);
+    this.#flushSoon();
   }
 
   /** Resolves once all earlier changes are written, or after `ms`; the rest is then dropped. */
   async close(ms: number): Promise<void> {
+    this.#queueHeld();
     if (this.#queue.length > 0) this.#flushSoon();
     await withDeadline(this.#deps.clock, ms, this.#flushing);
     this.#closing = true;
@@ -185,11 +206,12 @@ export class JournalWriter {
   ): Promise<void> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     if (this.#closing) return Promise.reject(this.#closed());
-    const written = Promise.withResolvers<void>();
-    const item: Item = { changes, durable, session, revocable, lazy, written };
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const settled = (error?: CastellanError): void => (error === undefined ? resolve() : reject(error));
+    const item: Item = { changes, durable, session, revocable, lazy, settled };
     if (revocable) this.#expireIn(item, PATIENCE_MS);
     this.#push(item);
-    return written.promise;
+    return promise;
   }
 
   /**
@@ -202,15 +224,42 @@ export class JournalWriter {
   }
 
   #push(item: Item): void {
+    const { session, changes, lazy } = item;
+    if (lazy === true) {
+      const held = this.#held.get(session);
+      if (held === undefined) this.#held.set(session, [item]);
+      else held.push(item);
+      this.#lazyTimer ??= this.#deps.clock.schedule(LAZY_MS, () => this.#heldLong(), { background: true });
+      return;
+    }
+    if (changes.length === 0 && session === undefined) this.#queueHeld();
+    else if (this.#held.has(session) && isAfterHeld(changes)) this.#queueHeld(session);
     this.#queue.push(item);
     if (this.#probing) this.#wake?.();
-    if (item.lazy !== true || this.#flushing !== undefined) this.#flushSoon();
-    else this.#lazyTimer ??= this.#deps.clock.schedule(LAZY_MS, () => this.#flushSoon(), { background: true });
+    this.#flushSoon();
+  }
+
+  #heldLong(): void {
+    this.#queueHeld();
+    if (this.#probing) this.#wake?.();
+    this.#flushSoon();
+  }
+
+  /** Moves lazy items into the queue: those of the session, or all. */
+  #queueHeld(session?: string): void {
+    if (session === undefined) {
+      for (const held of this.#held.values()) this.#queue.push(...held);
+      this.#held.clear();
+    } else {
+      this.#queue.push(...(this.#held.get(session) ?? []));
+      this.#held.delete(session);
+    }
+    if (this.#held.size > 0) return;
+    this.#lazyTimer?.cancel();
+    this.#lazyTimer = undefined;
   }
 
   #flushSoon(): void {
-    this.#lazyTimer?.cancel();
-    this.#lazyTimer = undefined;
     // Waits for the next turn of the event loop, so that the changes of many sessions go into one batch.
     this.#flushing ??= nextRound().then(() => this.#flush());
   }
@@ -257,7 +306,7 @@ export class JournalWriter {
         if (changes.length > 0 || items.length === 0) await this.#write(batch);
         for (const item of items) {
           item.timer?.cancel();
-          item.written?.resolve();
+          item.settled?.();
         }
         return;
       } catch (thrown) {
@@ -324,7 +373,7 @@ export class JournalWriter {
     const message = `The journal ${this.#journal.location} could not be written for ${span}: ${this.#fault?.message ?? "it does not answer."}`;
     const reason = CastellanError.is(this.#fault, "JOURNAL_UNAVAILABLE") ? this.#fault.details.reason : "unreachable";
     const details = { reason, ...(index === -1 ? {} : { applied: false }) };
-    item.written?.reject(new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause: this.#fault }));
+    item.settled?.(new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause: this.#fault }));
   }
 
   async #pause(reason?: string): Promise<void> {
@@ -345,11 +394,16 @@ export class JournalWriter {
 
   #refuse(item: Item, error: CastellanError): void {
     item.timer?.cancel();
-    item.written?.reject(error);
+    item.settled?.(error);
   }
 
   #closed(): CastellanError {
     const message = `The journal ${this.#journal.location} has been closed.`;
     return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
   }
+}
+
+/** Whether the changes must come after the lazy ones of their session: events, or none, to wait for all earlier ones. */
+function isAfterHeld(changes: readonly Change[]): boolean {
+  return changes.length === 0 || changes.some(({ type }) => type === "event_appended");
 }

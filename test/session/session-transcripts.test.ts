@@ -87,18 +87,23 @@ async function journaled({ journal }: Scene, subpath?: string): Promise<string> 
   return (await Array.fromAsync(lines)).join("");
 }
 
-it("SessionTranscripts.append(): waits for the session's next changes, and shares their batch", async () => {
+it("SessionTranscripts.append(): waits for the session's next events, and shares their batch", async () => {
   const one = await scene();
+  const event = { session: '"a"', number: 1, at: 1, type: "hibernated", body: {} };
   one.transcripts.append(KEY, [entry(1)]);
   one.transcripts.append(KEY, [entry(2), { type: "mode" }]);
   expect(one.batches).toEqual([]);
-  await one.writer.record([{ type: "turn_touched", turn: "t" }]);
+  await one.writer.record([{ type: "turn_touched", turn: "t" }], { session: '"a"' });
+  await one.writer.record([{ type: "event_appended", event }], { session: '"b"' });
+  await one.writer.record([{ type: "event_appended", event }], { session: '"a"' });
   expect(one.batches.map(({ changes }) => changes.map(({ type }) => type))).toEqual([
-    ["transcript_appended", "transcript_appended", "turn_touched"],
+    ["turn_touched"],
+    ["event_appended"],
+    ["transcript_appended", "transcript_appended", "event_appended"],
   ]);
   expect(await journaled(one)).toBe(`${line(1)}${line(2)}{"type":"mode"}\n`);
   one.transcripts.append(KEY, [entry(3)]);
-  await expect.poll(() => one.batches.length, { timeout: 5_000 }).toBe(2);
+  await expect.poll(() => one.batches.length, { timeout: 5_000 }).toBe(4);
 });
 
 it("SessionTranscripts.settle(): takes in a conversation of before, with those of its subagents", async () => {

@@ -22,6 +22,11 @@ export function isDamage(error: unknown): boolean {
   return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "damaged";
 }
 
+/** Whether an error says that the journal rejects the change for good, for every writer. */
+export function isRefused(error: unknown): boolean {
+  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "refused";
+}
+
 function faultOf(thrown: unknown, what: string): CastellanError {
   if (CastellanError.is(thrown, "JOURNAL_UNAVAILABLE") || CastellanError.is(thrown, "NOT_OWNER")) return thrown;
   const words = thrown instanceof Error ? thrown.message : String(thrown);

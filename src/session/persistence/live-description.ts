@@ -50,6 +50,8 @@ export class LiveDescription {
   #archivedAt: number | undefined;
   /** What the journal has, as JSON; undefined if it has nothing of the session. */
   #written: string | undefined;
+  /** The last JSON of it, and what that was made of: it is compared after every turn, and seldom changes. */
+  #made: { readonly of: readonly unknown[]; readonly json: string } | undefined;
 
   /** @param now in milliseconds since the epoch */
   constructor(options: () => DescribingOptions, now: number) {
@@ -131,7 +133,12 @@ export class LiveDescription {
   }
 
   get #json(): string {
-    return JSON.stringify(this.#whole);
+    const { title, labels } = this.#options();
+    const of = [title, labels, this.#described, this.#createdAt, this.#archivedAt];
+    if (this.#made === undefined || of.some((one, index) => one !== this.#made?.of[index])) {
+      this.#made = { of, json: JSON.stringify(this.#whole) };
+    }
+    return this.#made.json;
   }
 
   get #whole(): SessionDescription {

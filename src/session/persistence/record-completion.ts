@@ -1,5 +1,7 @@
+import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { EventEntry, EventQuery } from "../../journal/model/event-entry.ts";
+import { isDamage } from "../../journal/model/journal-errors.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { PromptText } from "../options/prompt.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
@@ -37,12 +39,22 @@ interface Missing {
 }
 
 /**
- * Returns the acceptance of unfinished turns that lack it, and the end of turns that ran and are not among them, which
- * Claude Code had begun by itself.
+ * Returns the acceptance and the last start of unfinished turns that lack them, and the end of turns that ran and are not among them, which
+ * Claude Code had begun by itself. Returns undefined if damage hides what is missing: readers are told of the damage, and
+ * the session can do without.
  *
  * @throws CastellanError `JOURNAL_UNAVAILABLE`
  */
-export async function missingFrom(journal: Reads, { session, unfinished, recorded, at }: Found): Promise<Missing> {
+export async function missingFrom(journal: Reads, found: Found): Promise<Missing | undefined> {
+  try {
+    return await search(journal, found);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return undefined;
+  }
+}
+
+async function search(journal: Reads, { session, unfinished, recorded, at }: Found): Promise<Missing> {
   const first = async (turn: string, type: string): Promise<EventEntry | undefined> =>
     recorded === undefined ? undefined : (await journal.events({ turn, types: [type], limit: 1 }))[0];
   const isUnfinished = new Set(unfinished.map(({ id }) => id));
@@ -51,6 +63,9 @@ export async function missingFrom(journal: Reads, { session, unfinished, recorde
   for (const turn of unfinished) {
     const accepted = await first(turn.id, "turn_accepted");
     if (accepted === undefined) drafts.push(acceptedBefore(turn, await journal.promptOf(turn)));
+    const { id: turnId, attempts: attempt, promptId } = turn;
+    const started = attempt === 0 || recorded === undefined ? 0 : await lastAttempt(journal, turnId, recorded + 1);
+    if (started < attempt) drafts.push({ type: "turn_started", turnId, attempt, ...withoutUndefined({ promptId }) });
   }
   for (const turn of recorded === undefined ? [] : await startedLast(journal, recorded + 1)) {
     if (isUnfinished.has(turn) || (await first(turn, "turn_ended")) !== undefined) continue;
@@ -66,6 +81,13 @@ export async function missingFrom(journal: Reads, { session, unfinished, recorde
     );
   }
   return { changes, drafts };
+}
+
+/** Returns the number of the last recorded attempt of a turn, or 0. */
+async function lastAttempt(journal: Pick<Reads, "events">, turn: string, before: number): Promise<number> {
+  const [started] = await journal.events({ before, turn, types: ["turn_started"], limit: 1 });
+  const attempt = started?.body["attempt"];
+  return typeof attempt === "number" ? attempt : 0;
 }
 
 /** Returns the turns that were started last, without those that were among the last to end. */

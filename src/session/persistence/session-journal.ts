@@ -3,13 +3,13 @@ import type { Clock } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
-import type { JournalWriter } from "../../journal/journal-writer.ts";
+import type { JournalWriter, WriteOptions } from "../../journal/journal-writer.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
-import { isDamage } from "../../journal/model/journal-errors.ts";
+import { isRefused } from "../../journal/model/journal-errors.ts";
 import type { SavedSession } from "../../journal/model/session-entry.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { EndedTurnState, TurnEntry, TurnQuery } from "../../journal/model/turn-entry.ts";
@@ -58,7 +58,7 @@ export class SessionJournal {
 
   constructor(session: string, supervisorJournal: SupervisorJournal, clock: Clock, description: LiveDescription) {
     this.description = description;
-    this.record = new SessionRecord(session, () => clock.now());
+    this.record = new SessionRecord(session, () => clock.now(), { onReader: () => this.#writer?.release(session) });
     this.#session = session;
     this.#supervisorJournal = supervisorJournal;
     this.#clock = clock;
@@ -135,12 +135,12 @@ export class SessionJournal {
     const { contents } = stored;
     await this.#write([{ type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) }], durable);
     // Only now: a number cannot be taken back if the journal rejects the turn.
-    if (!record.left) void this.#put([], this.#acceptedOnce(record, stored));
+    if (!record.left) this.append(...this.#acceptedOnce(record, stored));
   }
 
   /** Records that the journal has accepted the turn for this session. */
   taken(record: TurnRecord): void {
-    void this.#put([], this.#acceptedOnce(record));
+    this.append(...this.#acceptedOnce(record));
   }
 
   /** Returns the event that the turn was accepted, unless there is one. */
@@ -177,8 +177,11 @@ export class SessionJournal {
   async begin(record: TurnRecord, promptId: string): Promise<void> {
     const { id, durable, attempts } = record;
     const attempt = attempts + 1;
-    const events = [...this.#acceptedOnce(record), { type: "turn_started", turnId: id, attempt, promptId } as const];
-    await this.#put([{ type: "turn_begun", turn: id, promptId, attempt }], events, durable);
+    this.append(...this.#acceptedOnce(record), { type: "turn_started", turnId: id, attempt, promptId });
+    await this.#writer?.record([{ type: "turn_begun", turn: id, promptId, attempt }], {
+      durable,
+      session: this.#session,
+    });
   }
 
   /** Writes that Claude began to answer or act. */
@@ -210,13 +213,13 @@ export class SessionJournal {
   /** Writes that the turn waits again, and why. */
   requeued({ id, position, durable }: TurnRecord, reason: "process_ended" | "restarted" | "not_sent"): void {
     const retried = { type: "turn_retried", turnId: id, reason } as const;
-    void this.#put([{ type: "turn_requeued", turn: id, position }], [retried], durable);
+    this.#put([{ type: "turn_requeued", turn: id, position }], [retried], durable);
   }
 
   /** Writes that the turn waits again because the API refused it, and that its last attempt does not count. */
   putBack({ id, position, durable, attempts }: TurnRecord, reason: "unpaid" | "quota" | "overload"): void {
     const retried = { type: "turn_retried", turnId: id, reason } as const;
-    void this.#put([{ type: "turn_requeued", turn: id, position, attempts }], [retried], durable);
+    this.#put([{ type: "turn_requeued", turn: id, position, attempts }], [retried], durable);
   }
 
   /**
@@ -231,7 +234,7 @@ export class SessionJournal {
     const outcome = outcomeOf(end, known);
     const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome } as const;
     const events = [...this.#acceptedOnce(record), ...turnEnded(record, state, end)];
-    const written = this.#put([change], events, durable)?.catch((error: unknown) => {
+    const written = this.#putNow([change], events, durable)?.catch((error: unknown) => {
       if (CastellanError.is(error, "NOT_OWNER") || (this.isShared && !isRefused(error))) throw error;
     });
     await (this.isShared ? written : this.#within(written));
@@ -244,7 +247,7 @@ export class SessionJournal {
     meter.add(models);
     const day = dayOf(this.#clock.now());
     const spent = { type: "spent", models, ...withoutUndefined({ turnId }) } as const;
-    void this.#put([{ type: "spent", supervisor, session: this.#session, day, models }], [spent]);
+    this.#put([{ type: "spent", supervisor, session: this.#session, day, models }], [spent]);
   }
 
   /** Writes the memory, and the conversation or location that the session just left, if any. */
@@ -288,7 +291,7 @@ export class SessionJournal {
     const requested = approvalRequested(approval);
     const { input } = requested;
     const entry = { id, session: this.#session, tool, input, requestedAt };
-    void this.#put([{ type: "approval_requested", approval: entry }], [requested]);
+    this.#put([{ type: "approval_requested", approval: entry }], [requested]);
   }
 
   /** Writes how an approval ended, with its event in the turn that it belongs to. */
@@ -299,14 +302,14 @@ export class SessionJournal {
     const { id } = approval;
     const { outcome } = settlement;
     const settled = approvalSettled(approval, settlement);
-    void this.#put([{ type: "approval_settled", approval: id, outcome, at: this.#clock.now() }], [settled]);
+    this.#put([{ type: "approval_settled", approval: id, outcome, at: this.#clock.now() }], [settled]);
   }
 
   /** Records a turn that Claude Code began by itself. The journal's turns have it once it has ended. */
   unpromptedBegan(record: TurnRecord): void {
     record.isInRecord = true;
     record.submitted = true;
-    void this.#put([], [unpromptedAccepted(record), { type: "turn_started", turnId: record.id, attempt: 1 }]);
+    this.#put([], [unpromptedAccepted(record), { type: "turn_started", turnId: record.id, attempt: 1 }]);
   }
 
   async unpromptedEnded(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
@@ -316,20 +319,24 @@ export class SessionJournal {
       { id, session: this.#session, origin, acceptedAt },
       { state, at, outcome: outcomeOf(end, record.known) },
     );
-    void this.#put(changes, turnEnded(record, state, end));
+    this.#put(changes, turnEnded(record, state, end));
   }
 
-  /** Appends events to the session's record. */
-  append(...drafts: readonly EventDraft[]): void {
-    if (drafts.length > 0) void this.#put([], drafts);
+  /**
+   * Appends events to the session's record. While nobody reads it, they wait for later ones, so that a short turn is one
+   * row of the journal.
+   */
+  append(...drafts: Drafts): void {
+    const lazy = this.record.readers === 0;
+    this.#send([], this.record.append(drafts), { lazy });
   }
 
   /** Appends blocks of a turn to the record, and gives their deltas to readers. */
   recordBlocks(blocks: readonly (WholeBlock | BlockDelta)[], turnId: string | undefined): void {
-    const subject = withoutUndefined({ turnId });
     for (const block of blocks) {
-      if (!isDelta(block)) this.append({ ...block, ...subject });
-      else if (this.record.readers > 0) this.record.show({ ...block, ...subject });
+      const own = turnId === undefined ? block : { ...block, turnId };
+      if (!isDelta(own)) this.append(own);
+      else if (this.record.readers > 0) this.record.show(own);
     }
   }
 
@@ -339,34 +346,25 @@ export class SessionJournal {
    * @throws CastellanError `NOT_OWNER`
    */
   async appendNow(draft: EventDraft): Promise<void> {
-    await this.#within(this.#put([], [draft], true));
+    await this.#within(this.#putNow([], [draft], true));
   }
 
   /** Begins to number the events after the journal's last one. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async openRecord(): Promise<void> {
     if (this.record.last !== undefined) return;
     const extent = await this.extent();
-    void this.#send([], this.record.open(extent?.last ?? 0), false);
+    this.#send([], this.record.open(extent?.last ?? 0));
   }
 
   /** Completes the record after the death of an application. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async completeRecord(unfinished: readonly TurnEntry[]): Promise<void> {
     if (this.record.last === undefined || this.#isComplete) return;
-    try {
-      // A name without events has nothing to read, which matters at the start of many names.
-      const recorded = this.record.tail.opened === 0 ? undefined : this.record.last;
-      const { changes, drafts } = await missingFrom(this, {
-        session: this.#session,
-        unfinished,
-        recorded,
-        at: this.#clock.now(),
-      });
-      void this.#put(changes, drafts);
-      this.#isComplete = true;
-    } catch (error) {
-      // What is missing is unknown. The readers are told of the damage, and the session can do without.
-      if (!isDamage(error)) throw error;
-    }
+    // A name without events has nothing to read, which matters at the start of many names.
+    const recorded = this.record.tail.opened === 0 ? undefined : this.record.last;
+    const missing = await missingFrom(this, { session: this.#session, unfinished, recorded, at: this.#clock.now() });
+    if (missing === undefined) return;
+    this.#put(missing.changes, missing.drafts);
+    this.#isComplete = true;
   }
 
   /** Returns the prompt of a journal's turn. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -455,32 +453,37 @@ export class SessionJournal {
   }
 
   /** Writes changes that have happened, together with their events. */
-  #put(
-    changes: readonly Change[],
-    drafts: readonly (EventDraft | ExtractedDraft)[],
-    durable = false,
-  ): Promise<void> | undefined {
-    return this.#send(changes, this.record.append(drafts), durable);
+  #put(changes: readonly Change[], drafts: Drafts, durable = false): void {
+    this.#send(changes, this.record.append(drafts), { durable });
   }
 
-  /** Writes changes and numbered events. Publishes the events once they are written. */
-  #send(changes: readonly Change[], events: readonly EventAppended[], durable: boolean): Promise<void> | undefined {
-    const all = [...changes, ...events];
-    if (all.length === 0) return undefined;
-    const written = this.#writer?.record(all, { durable, session: this.#session });
-    if (events.length > 0)
-      written?.then(
-        () => this.record.written(events),
-        (error: CastellanError) => this.#rejected(events, error),
-      );
-    return written;
+  /** Like `#put`. Resolves once they are written. @throws CastellanError `NOT_OWNER` */
+  #putNow(changes: readonly Change[], drafts: Drafts, durable = false): Promise<void> | undefined {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const isSent = this.#send(changes, this.record.append(drafts), { durable }, (error) =>
+      error ? reject(error) : resolve(),
+    );
+    promise.catch(() => {});
+    return isSent ? promise : undefined;
+  }
+
+  /** Writes changes and numbered events, then publishes the events. Returns whether `told` will be called. */
+  #send(changes: readonly Change[], events: readonly EventAppended[], how: WriteOptions = {}, told?: Told): boolean {
+    const writer = this.#writer;
+    if (writer === undefined || changes.length + events.length === 0) return false;
+    writer.note([...changes, ...events], { ...how, session: this.#session }, (error) => {
+      if (error === undefined) this.record.written(events);
+      else if (events.length > 0) this.#rejected(events, error);
+      told?.(error);
+    });
+    return true;
   }
 
   /** Handles that events will not be written, or not by this application. */
   #rejected(events: readonly EventAppended[], error: CastellanError): void {
     const isLost = events.every(({ event }) => event.type === "lost");
     if (!isRefused(error) || isLost) this.record.end({ drop: true });
-    else void this.#send([], this.record.replacing(events), false);
+    else this.#send([], this.record.replacing(events));
   }
 
   #note(...changes: readonly Change[]): void {
@@ -492,7 +495,6 @@ export class SessionJournal {
   }
 }
 
-/** Whether the journal rejects the change for good, for every writer. */
-function isRefused(error: unknown): boolean {
-  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "refused";
-}
+type Drafts = readonly (EventDraft | ExtractedDraft)[];
+
+type Told = (error?: CastellanError) => void;

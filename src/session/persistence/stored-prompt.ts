@@ -46,7 +46,10 @@ function beginningOf(text: string): string {
 
 /** Takes the large and binary parts out of a prompt, so that its turn and its event share them. */
 export function storedPrompt({ prompt, promptKind, promptBlocks }: HeldPrompt): StoredPrompt {
-  const { body, contents } = extractContents({ prompt: promptBlocks ?? prompt }, Number.POSITIVE_INFINITY);
+  const { body, contents } = extractContents(
+    { prompt: promptBlocks ?? prompt },
+    { mostStored: Number.POSITIVE_INFINITY },
+  );
   const json = body["prompt"] ?? null;
   if (typeof json === "string") {
     return { row: { prompt: json, ...(promptKind !== "text" && { promptKind }) }, json, contents };

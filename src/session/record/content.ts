@@ -48,18 +48,29 @@ const WITH_CONTENTS: ReadonlySet<string> = new Set([
 /** How many characters remain of a large string in any other field, such as the message of an error. */
 const MOST_PLAIN = 16_384;
 
+/** How to take out contents. */
+export interface ExtractOptions {
+  /** The largest content to store, in bytes. Default: 64 MB. */
+  readonly mostStored?: number;
+  /** Where to put the fields. Default: a new object. */
+  readonly into?: Record<string, Json>;
+  /** Fields to leave out. Default: none. */
+  readonly omit?: ReadonlySet<string>;
+}
+
 /**
  * Takes large and binary contents out of an event's fields: each string over 64 kB, the data of each base64 source, and
  * then each field that is still over 64 kB. Cuts large strings in fields that cannot have a reference. Returns copies.
- *
- * @param mostStored the largest content to store, in bytes
  */
-export function extractContents(fields: object, mostStored: number = MOST_STORED): Extracted {
-  const body: Record<string, Json> = {};
+export function extractContents(
+  fields: object,
+  { mostStored = MOST_STORED, into: body = {}, omit }: ExtractOptions = {},
+): Extracted {
   let found: Contents | undefined;
   let size = 0;
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === undefined) continue;
+  for (const name of Object.keys(fields)) {
+    const value: unknown = fields[name as keyof typeof fields];
+    if (value === undefined || omit?.has(name) === true) continue;
     // Most fields are short, and a look at them is enough.
     if (typeof value === "number" || (typeof value === "string" && value.length <= SHORT)) {
       body[name] = typeof value === "number" && !Number.isFinite(value) ? null : value;

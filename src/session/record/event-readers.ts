@@ -91,6 +91,8 @@ class Reading {
   #seen: number | undefined;
   #position: number | undefined;
   #hasEnded = false;
+  /** Whether the record counts it as a reader: from the call on, because its events begin there. */
+  #isCounted = true;
 
   constructor(record: SessionRecord, store: EventStore, { types, turn, live = true }: EventOptions, start: Place) {
     this.#record = record;
@@ -100,17 +102,24 @@ class Reading {
     this.#turn = turn;
     this.#seen = start.seen;
     this.#position = start.position;
+    record.joined();
   }
 
-  /** Ends the reader, also while it waits. */
+  /** Ends the reader, also while it waits or before it has begun. */
   leave(): void {
     this.#hasEnded = true;
+    this.#left();
     this.#record.tail.wake();
+  }
+
+  #left(): void {
+    if (!this.#isCounted) return;
+    this.#isCounted = false;
+    this.#record.left();
   }
 
   async *read(): AsyncGenerator<SessionEvent, void, undefined> {
     const { tail } = this.#record;
-    this.#record.joined();
     try {
       while (!this.#hasEnded) {
         if (this.#position === undefined) {
@@ -130,7 +139,7 @@ class Reading {
         else await tail.more();
       }
     } finally {
-      this.#record.left();
+      this.#left();
     }
   }
 

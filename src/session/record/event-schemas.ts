@@ -5,7 +5,6 @@ import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
 import type { ContentReference } from "./content.ts";
 import {
   EVENT_VERSION,
-  type EventDraft,
   type EventTask,
   type EventText,
   type LiveEventType,
@@ -180,13 +179,6 @@ const LIVE: { readonly [Type in LiveEventType]: true } = {
 /** The names of the live events. */
 export const liveEventTypes: readonly LiveEventType[] = Object.keys(LIVE) as LiveEventType[];
 
-/** Returns the body of an event for the journal, before its contents are taken out. */
-export function bodyOf(draft: EventDraft): object {
-  // The entry has these outside its body.
-  const { type: _type, turnId: _turnId, ...fields } = draft;
-  return { v: EVENT_VERSION, ...fields };
-}
-
 /** Reads an event of the journal. One that this release cannot read is returned as `unknown`, with its body. */
 export function readEvent({ number, at, type, turn, body }: EventEntry): RecordedEvent {
   const { v, parent, ...fields } = body;
@@ -202,6 +194,6 @@ export function readEvent({ number, at, type, turn, body }: EventEntry): Recorde
 
 /** Like {@link readEvent}, for an entry that this release has just made. */
 export function eventOf({ number, at, type, turn, body }: EventEntry): RecordedEvent {
-  // A body that `bodyOf` returned has the fields of its type.
+  // A body made from a draft has the fields of its type.
   return { number, at, ...(turn !== undefined && { turnId: turn }), type, ...body } as RecordedEvent;
 }

@@ -2,9 +2,9 @@ import { withoutUndefined } from "../../fields.ts";
 import type { ChangeOf } from "../../journal/model/change-groups.ts";
 import type { ContentEntry } from "../../journal/model/event-entry.ts";
 import { extractContents } from "./content.ts";
-import { bodyOf, eventOf } from "./event-schemas.ts";
 import { sizeOf } from "./message-size.ts";
 import type { EventDraft, LiveDraft, RecordedEventType } from "./session-event-types.ts";
+import { EVENT_VERSION } from "./session-event-types.ts";
 import { Tail, type TailLimits } from "./tail.ts";
 
 /** How many events to keep until the journal has told the last number. */
@@ -37,20 +37,30 @@ export interface ExtractedDraft {
   readonly contents: readonly ContentEntry[];
 }
 
+/** What a record may be given besides. */
+export interface RecordMeans {
+  readonly limits?: TailLimits;
+  readonly onReader?: () => void;
+}
+
 interface Dated extends ExtractedDraft {
   readonly at: number;
 }
 
 const NO_CONTENTS: readonly ContentEntry[] = [];
 
+/** The fields of an event that its entry has outside its body. */
+const OUTSIDE_BODY: ReadonlySet<string> = new Set(["type", "turnId"]);
+
 /**
- * What a session sees and does: gives each event its number, and keeps the last ones for readers. The journal keeps them all; whoever
- * writes an event there says so with {@link SessionRecord.written}.
+ * What a session sees and does: gives each event its number, and gives it to the readers once {@link SessionRecord.written} has
+ * told that the journal has it.
  */
 export class SessionRecord {
   readonly tail: Tail;
   readonly #session: string;
   readonly #now: () => number;
+  readonly #onReader: (() => void) | undefined;
   /** The highest number given, once it is known. */
   #last: number | undefined;
   /** The events before that. */
@@ -58,14 +68,17 @@ export class SessionRecord {
   /** How many events were dropped since the last one that was kept, by turn. */
   readonly #lost = new Map<string | undefined, number>();
   #readers = 0;
-  #rests = false;
   #isErased = false;
 
-  /** `session` is the canonical name; `now` returns the time in milliseconds since the epoch. */
-  constructor(session: string, now: () => number, limits?: TailLimits) {
+  /**
+   * `session` is the canonical name; `now` returns the time in milliseconds since the epoch; `onReader` is called when
+   * the first reader comes, which waits for events that are not written yet.
+   */
+  constructor(session: string, now: () => number, { limits, onReader }: RecordMeans = {}) {
     this.tail = new Tail(limits);
     this.#session = session;
     this.#now = now;
+    this.#onReader = onReader;
   }
 
   /** The highest number given, or undefined if it is not known yet. */
@@ -88,7 +101,9 @@ export class SessionRecord {
     this.tail.open(last);
     const early = this.#early;
     this.#early = [];
-    return early.flatMap((dated) => this.#append(dated) ?? []);
+    const appended: EventAppended[] = [];
+    for (const dated of early) this.#append(dated, appended);
+    return appended;
   }
 
   /**
@@ -97,19 +112,21 @@ export class SessionRecord {
    */
   append(drafts: readonly (EventDraft | ExtractedDraft)[]): EventAppended[] {
     const at = this.#now();
-    return drafts.flatMap((given) => {
-      const dated = { ...("draft" in given ? given : { draft: given, contents: NO_CONTENTS }), at };
-      if (this.#last !== undefined) return this.#append(dated) ?? [];
-      if (this.#early.length < MOST_EARLY) this.#early.push(dated);
-      else this.#lose(dated.draft);
-      return [];
-    });
+    const appended: EventAppended[] = [];
+    for (const given of drafts) {
+      const { draft, contents } = "draft" in given ? given : { draft: given, contents: NO_CONTENTS };
+      const dated = { draft, contents, at };
+      if (this.#last !== undefined) this.#append(dated, appended);
+      else if (this.#early.length < MOST_EARLY) this.#early.push(dated);
+      else this.#lose(draft);
+    }
+    return appended;
   }
 
   /** Gives a live event to the readers. */
   show(draft: LiveDraft): void {
-    if (this.tail.isFull) return;
-    this.tail.add({ ...draft, at: this.#now(), after: this.#last ?? 0 }, sizeOf(draft));
+    if (this.#readers === 0 || this.tail.isFull) return;
+    this.tail.addLive({ ...draft, at: this.#now(), after: this.#last ?? 0 }, sizeOf(draft));
   }
 
   /** Publishes events, because the journal has them. */
@@ -126,7 +143,7 @@ export class SessionRecord {
     return rejected.map(({ event }) => {
       const lost = { draft: lostEvents(1, event.turn), at: event.at, contents: NO_CONTENTS };
       const { change } = this.#change(lost, event.number);
-      this.tail.replace(eventOf(change.event));
+      this.tail.replace(change.event);
       return change;
     });
   }
@@ -158,6 +175,7 @@ export class SessionRecord {
   /** Counts a reader, until `left`. */
   joined(): void {
     this.#readers++;
+    if (this.#readers === 1) this.#onReader?.();
   }
 
   left(): void {
@@ -165,30 +183,22 @@ export class SessionRecord {
     this.#forgetIfUnused();
   }
 
-  /** Frees the memory of published events while nobody reads, until the next event, because the session rests. */
-  rest(): void {
-    this.#rests = true;
-    this.#forgetIfUnused();
-  }
-
+  /** Frees the memory of published events while nobody reads: most sessions have no reader, and the journal has them all. */
   #forgetIfUnused(): void {
-    if (this.#rests && this.#readers === 0) this.tail.forget();
+    if (this.#readers === 0) this.tail.forget();
   }
 
-  #append(dated: Dated): EventAppended[] | undefined {
+  #append(dated: Dated, appended: EventAppended[]): void {
     const { draft, at } = dated;
     if (this.tail.isFull && !ALWAYS.has(draft.type)) {
       this.#lose(draft);
-      return undefined;
+      return;
     }
-    this.#rests = false;
-    const appended: EventAppended[] = [];
     for (const [turnId, events] of this.#lost) {
       appended.push(this.#next({ draft: lostEvents(events, turnId), at, contents: NO_CONTENTS }));
     }
     this.#lost.clear();
     appended.push(this.#next(dated));
-    return appended;
   }
 
   #lose({ turnId }: EventDraft): void {
@@ -199,7 +209,7 @@ export class SessionRecord {
   #next(dated: Dated): EventAppended {
     this.#last = (this.#last ?? 0) + 1;
     const { change, size } = this.#change(dated, this.#last);
-    this.tail.add(eventOf(change.event), size);
+    this.tail.add(change.event, size);
     return change;
   }
 
@@ -207,10 +217,11 @@ export class SessionRecord {
     { draft, at, contents: known }: Dated,
     number: number,
   ): { readonly change: EventAppended; readonly size: number } {
-    const { body, contents: found, size } = extractContents(bodyOf(draft));
+    const { body, contents: found, size } = extractContents(draft, { into: { v: EVENT_VERSION }, omit: OUTSIDE_BODY });
     const contents = known.length === 0 ? found : [...known, ...found];
     const { type, turnId: turn } = draft;
-    const event = { session: this.#session, number, at, type, ...(turn !== undefined && { turn }), body };
+    const session = this.#session;
+    const event = turn === undefined ? { session, number, at, type, body } : { session, number, at, type, turn, body };
     if (contents.length === 0) return { change: { type: "event_appended", event }, size };
     const hashes = contents.map(({ hash }) => hash);
     return { change: { type: "event_appended", event: { ...event, contents: hashes }, contents }, size };

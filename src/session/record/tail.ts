@@ -1,4 +1,6 @@
-import type { RecordedEvent, SessionEvent } from "./session-event-types.ts";
+import type { EventEntry } from "../../journal/model/event-entry.ts";
+import { eventOf } from "./event-schemas.ts";
+import type { LiveEvent, RecordedEvent, SessionEvent } from "./session-event-types.ts";
 
 /** How many events to keep. */
 export interface TailLimits {
@@ -17,12 +19,31 @@ const MOST_PENDING_CHARACTERS = 32 * 1024 * 1024;
 /** The largest batch that a reader receives. */
 const BATCH = 64;
 
-interface Item {
-  event: SessionEvent;
+/** A recorded event. */
+interface Recorded {
+  /** As the journal gets it. */
+  entry: EventEntry;
+  /** As readers get it, once the first has asked for it. */
+  shown?: RecordedEvent;
   /** In characters. */
   readonly size: number;
   /** Whether readers may see it once they have seen all before it. */
   isSettled: boolean;
+}
+
+/** A live event. */
+interface Live {
+  readonly shown: LiveEvent;
+  readonly size: number;
+  readonly isSettled: true;
+}
+
+type Item = Recorded | Live;
+
+function shownOf(item: Item): SessionEvent {
+  if (!("entry" in item)) return item.shown;
+  item.shown ??= eventOf(item.entry);
+  return item.shown;
 }
 
 /**
@@ -40,7 +61,7 @@ export class Tail {
   #characters = 0;
   #pendingCharacters = 0;
   /** The pending recorded events, by number. */
-  readonly #unwritten = new Map<number, Item>();
+  readonly #unwritten = new Map<number, Recorded>();
   /** The number of the last published recorded event, and of the last one before the first item. */
   #published = 0;
   #before = 0;
@@ -84,18 +105,25 @@ export class Tail {
     this.#opened = number;
   }
 
-  add(event: SessionEvent, size: number): void {
-    const item = { event, size, isSettled: event.number === undefined };
+  /** Adds a recorded event. @param size in characters */
+  add(entry: EventEntry, size: number): void {
+    const item = { entry, size, isSettled: false };
     this.#items.push(item);
     this.#pendingCharacters += size;
-    if (event.number !== undefined) this.#unwritten.set(event.number, item);
+    this.#unwritten.set(entry.number, item);
+  }
+
+  /** Adds a live event. @param size in characters */
+  addLive(shown: LiveEvent, size: number): void {
+    this.#items.push({ shown, size, isSettled: true });
+    this.#pendingCharacters += size;
     this.#publish();
   }
 
   /** Replaces the pending event with the number of this one. */
-  replace(event: RecordedEvent): void {
-    const item = this.#unwritten.get(event.number);
-    if (item !== undefined) item.event = event;
+  replace(entry: EventEntry): void {
+    const item = this.#unwritten.get(entry.number);
+    if (item !== undefined) item.entry = entry;
   }
 
   /** Publishes the event with this number, because it is written, or cannot be. */
@@ -126,7 +154,7 @@ export class Tail {
   /** Returns the position after the event with this number, or undefined if events in between are no longer here. */
   positionAfter(number: number): number | undefined {
     if (number < this.#before) return undefined;
-    const at = this.#items.findIndex(({ event }) => (event.number ?? event.after + 1) > number);
+    const at = this.#items.findIndex((item) => ("entry" in item ? item.entry.number : item.shown.after + 1) > number);
     return at === -1 ? this.end : this.#first + at;
   }
 
@@ -135,7 +163,7 @@ export class Tail {
     if (position < this.#first) return undefined;
     const from = position - this.#first;
     const to = Math.min(from + BATCH, this.#pending - this.#first);
-    return this.#items.slice(from, Math.max(from, to)).map(({ event }) => event);
+    return this.#items.slice(from, Math.max(from, to)).map(shownOf);
   }
 
   /** Resolves when more is published, or the end is, or `wake` is called. */
@@ -156,7 +184,7 @@ export class Tail {
       this.#pending++;
       this.#pendingCharacters -= item.size;
       this.#characters += item.size;
-      if (item.event.number !== undefined) this.#published = item.event.number;
+      if ("entry" in item) this.#published = item.entry.number;
       item = this.#items[this.#pending - this.#first];
     }
     if (this.#pending === before) return;
@@ -169,6 +197,6 @@ export class Tail {
     if (item === undefined) return;
     this.#first++;
     this.#characters -= item.size;
-    if (item.event.number !== undefined) this.#before = item.event.number;
+    if ("entry" in item) this.#before = item.entry.number;
   }
 }

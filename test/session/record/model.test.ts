@@ -28,7 +28,6 @@ type Step =
   /** The application dies and starts again; or stops in good order. */
   | { readonly type: "crash" }
   | { readonly type: "restart" }
-  | { readonly type: "rest" }
   | { readonly type: "advance"; readonly ms: number }
   | { readonly type: "connect"; readonly client: number; readonly from: "start" | "now" }
   /** A client loses its connection and comes back with the number of its last event. */
@@ -53,7 +52,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant("prune"), count: fc.nat(6) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("crash") }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("restart") }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant("rest") }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant("advance"), ms: fc.constantFrom(1, 5, 30) }) },
   {
     weight: 5,
@@ -82,7 +80,7 @@ class Application {
 
   constructor(stored: StoredEvents, clock: SimulatedClock, limits: TailLimits) {
     this.#stored = stored;
-    this.record = new SessionRecord("s", () => clock.now(), limits);
+    this.record = new SessionRecord("s", () => clock.now(), { limits });
     this.#queue = [this.record.open(stored.last)];
   }
 
@@ -246,9 +244,6 @@ async function run(
         await clock.advance(0);
         application = new Application(stored, clock, limits);
         for (const reader of readers) if (reader.isConnected) reader.connect(application.record, stored, reader.number);
-        break;
-      case "rest":
-        application.record.rest();
         break;
       case "advance":
         await clock.advance(one.ms);

@@ -13,27 +13,24 @@ function recordOf(): SessionRecord {
 /** Whether the record still has its first event in memory. */
 const hasFirst = (record: SessionRecord): boolean => record.tail.positionAfter(0) !== undefined;
 
-test("SessionRecord: frees the events of a session that rests once the last reader has left", () => {
+test("SessionRecord: keeps written events while a reader is there, and frees them once the last has left", () => {
   const record = recordOf();
+  record.joined();
+  record.joined();
   record.written(record.append([HIBERNATED]));
-  record.joined();
-  record.joined();
-  record.rest();
   record.left();
   expect(hasFirst(record)).toBe(true);
   record.left();
   expect(hasFirst(record)).toBe(false);
 });
 
-test("SessionRecord: frees events that are written while the session rests, and keeps those after its rest", () => {
+test("SessionRecord: without a reader it keeps only the events that the journal does not have yet", () => {
   const record = recordOf();
-  const last = record.append([HIBERNATED]);
-  record.rest();
+  const [first, second] = [record.append([HIBERNATED]), record.append([HIBERNATED])];
   expect(hasFirst(record)).toBe(true);
-  record.written(last);
+  record.written(first);
   expect(hasFirst(record)).toBe(false);
-  record.written(record.append([HIBERNATED]));
-  record.joined();
-  record.left();
   expect(record.tail.positionAfter(1)).toBeDefined();
+  record.written(second);
+  expect(record.tail.positionAfter(1)).toBeUndefined();
 });
