@@ -22,6 +22,8 @@ const count = z.int().positive();
 const uuid = z.guid("expected a UUID");
 const servers = z.record(z.string(), z.looseObject({}));
 
+export const PERMISSION_MODES = ["default", "acceptEdits", "bypassPermissions", "plan", "dontAsk", "auto"] as const;
+
 /**
  * The outer shape of each option of the Agent SDK, so that a wrong value is reported before a process starts; the SDK
  * and Claude Code check the rest. The type forces a new line for every option that a release of the SDK adds.
@@ -65,7 +67,7 @@ export const sdkOptionsShape: Record<Exclude<keyof SdkOptions, keyof typeof REFU
   outputFormat: z.looseObject({ type: z.literal("json_schema"), schema: record }),
   pathToClaudeCodeExecutable: text,
   perTaskStopAffordance: flag,
-  permissionMode: z.enum(["default", "acceptEdits", "bypassPermissions", "plan", "dontAsk", "auto"]),
+  permissionMode: z.enum(PERMISSION_MODES),
   permissionPromptToolName: text,
   permissionPrompts: z.enum(["host", "none"]),
   planModeInstructions: text,

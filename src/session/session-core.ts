@@ -206,7 +206,6 @@ export class SessionCore {
     this.#apply({ type: "quarantine", lastExits });
     publish("castellan:session:quarantine", () => ({ ...factsOf(this.#context), lastExits }));
     this.#dismissIfRefused();
-    this.journal.record.rest();
   }
 
   /** Ends the session for its callers. The supervisor ends its process. */
@@ -372,7 +371,6 @@ export class SessionCore {
       this.#starting = "wake";
       this.journal.append({ type: "hibernated" });
     }
-    this.journal.record.rest();
   }
 
   /** Records that the conversation continues from an earlier message. */

@@ -33,7 +33,7 @@ describe("Attribution of messages to prompts", () => {
     ["another message", keepAlive(), false, false],
   ])("attributes to its prompt %s", (_, message, about, another) => {
     expect(isAbout(message, "mine")).toBe(about);
-    expect(isAboutOtherPrompt(message, ["mine"])).toBe(another);
+    expect(isAboutOtherPrompt(message, (id) => id === "mine")).toBe(another);
   });
 });
 

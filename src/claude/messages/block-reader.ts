@@ -95,6 +95,8 @@ export class BlockReader {
   }
 
   #cut(isOver: (block: OpenBlock, key: string) => boolean): WholeBlock[] {
+    // The usual case, with every message and block.
+    if (this.#open.size === 0) return [];
     const over = [...this.#open].filter(([key, block]) => isOver(block, key));
     for (const [key] of over) this.#open.delete(key);
     return over.flatMap(([, { type, id, parent, parts }]): WholeBlock[] => {

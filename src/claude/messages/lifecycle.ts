@@ -31,10 +31,10 @@ export function isAbout(message: SDKMessage, uuid: string): boolean {
   return promptsOf(message)?.includes(uuid) ?? false;
 }
 
-/** Whether `message` answers other prompts than those with these ids, or none. */
-export function isAboutOtherPrompt(message: SDKMessage, uuids: readonly string[]): boolean {
+/** Whether `message` answers only prompts other than the turn's, or none. @param isOwn whether the turn has the prompt with this id */
+export function isAboutOtherPrompt(message: SDKMessage, isOwn: (uuid: unknown) => boolean): boolean {
   const named = promptsOf(message);
-  return named === undefined ? isOfTask(message) : !uuids.some((uuid) => named.includes(uuid));
+  return named === undefined ? isOfTask(message) : !named.some(isOwn);
 }
 
 /** What Claude Code reports of work that no caller requested. */

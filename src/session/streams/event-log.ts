@@ -5,7 +5,7 @@ import { sizeOf } from "../record/message-size.ts";
 const KEPT = 131_072;
 
 /** How many characters to keep in total. The last event is kept whatever its size. */
-const MOST_CHARACTERS = 64 * 1024 * 1024;
+const MOST_CHARACTERS = 48 * 1024 * 1024;
 
 /** The largest batch that a reader receives. A reader cannot lose the events of its current batch. */
 const BATCH = 64;

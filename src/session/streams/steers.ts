@@ -39,9 +39,9 @@ export class Steers {
     return this.#given.flatMap(({ steer, stage }) => (stage === "waiting" ? [steer] : []));
   }
 
-  /** The ids under which the process knows them. */
-  get uuids(): readonly string[] {
-    return this.#given.flatMap(({ uuid }) => uuid ?? []);
+  /** Whether the process knows one of them under this id. */
+  isKnownAs(id: unknown): boolean {
+    return id !== undefined && this.#given.some(({ uuid }) => uuid === id);
   }
 
   /** The ids of those that the process has and the model does not. */

@@ -69,6 +69,7 @@ export class Steering {
     const { current } = this.#work;
     if (current === undefined || current.end !== undefined) return false;
     const { steers } = current.record;
+    if (steers.count === 0) return false;
     const lifecycle = lifecycleOf(message);
     if (lifecycle !== undefined) {
       for (const { id } of steers.report(lifecycle.uuid, lifecycle.state))

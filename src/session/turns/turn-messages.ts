@@ -125,8 +125,10 @@ export class TurnMessages {
       if (current.stopping !== undefined) this.#parts.stopping.begun(current);
       else this.#parts.steering.begun(current);
     }
-    const prompts = [current.uuid, ...current.record.steers.uuids];
-    return !isAboutOtherPrompt(message, prompts) && !current.record.progress.isForeign(message);
+    const { steers, progress } = current.record;
+    return (
+      !isAboutOtherPrompt(message, (id) => id === current.uuid || steers.isKnownAs(id)) && !progress.isForeign(message)
+    );
   }
 
   /** Records the blocks that a message adds to its turn. After the turn's end, only its tools still matter. */
