@@ -51,9 +51,9 @@ export async function untilQuarantined(watched: Session): Promise<string[]> {
 }
 // #endregion
 
-// #region history
+// #region transcript
 export async function said(name: string): Promise<{ role: string; uuid: string }[]> {
-  const messages = await session(name).history({ limit: 20 });
+  const messages = await session(name).transcript({ limit: 20 });
   return messages.map(({ type, uuid }) => ({ role: type, uuid }));
 }
 // #endregion

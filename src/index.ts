@@ -186,7 +186,7 @@ export type {
   ApprovalChanges,
   ApprovalOutcome,
 } from "./session/conversation/approval.ts";
-export type { HistoryOptions } from "./session/conversation/history.ts";
+export type { TranscriptOptions } from "./session/conversation/transcript.ts";
 export type { Budget, BudgetStatus } from "./session/options/budget.ts";
 export { type Command, command } from "./session/options/command.ts";
 export { fileBlock } from "./session/options/file-block.ts";

@@ -15,7 +15,7 @@ import { z } from "zod";
 import { withoutUndefined } from "../fields.ts";
 import type { ApprovalEntry } from "../journal/model/approval-entry.ts";
 import type { ApprovalAnswerer } from "./conversation/approval.ts";
-import type { HistoryOptions } from "./conversation/history.ts";
+import type { TranscriptOptions } from "./conversation/transcript.ts";
 import { validate } from "./options/validation.ts";
 import { checkDescribeOptions, type DescribeOptions } from "./persistence/live-description.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./persistence/usage.ts";
@@ -93,7 +93,7 @@ export interface RemoteControls {
   describe(options: DescribeOptions): Promise<void>;
 
   /** Returns the messages of the conversation, oldest first, from its transcript. Needs no process. */
-  history(options?: HistoryOptions): Promise<SessionMessage[]>;
+  transcript(options?: TranscriptOptions): Promise<SessionMessage[]>;
 
   /**
    * Returns what the session has spent since its first start, across restarts. Returns no report if it spent nothing.
@@ -265,10 +265,10 @@ export const CONTROLS: ControlTable = {
       return server.fromJournal(() => server.describing.describe(checked));
     },
   },
-  history: {
+  transcript: {
     arguments: [options()],
     once: false,
-    run: ({ server }, options = {}) => server.history(options),
+    run: ({ server }, options = {}) => server.transcript(options),
   },
   usage: {
     arguments: [options()],

@@ -8,8 +8,8 @@ import { withdrawnBy } from "./context/approvals.ts";
 import type { SessionContext } from "./context/session-context.ts";
 import type { SessionConversation } from "./context/session-conversation.ts";
 import type { Approval } from "./conversation/approval.ts";
-import { transcriptOf } from "./conversation/history.ts";
 import { settle, type TurnCut } from "./conversation/settlement.ts";
+import { allMessages } from "./conversation/transcript.ts";
 import type { BudgetMeter } from "./options/budget.ts";
 import type { KnownSession } from "./persistence/supervisor-journal.ts";
 import { steersOf } from "./persistence/turn-steers.ts";
@@ -155,7 +155,7 @@ export class Recovery {
     const { launch } = this.#process;
     const said = await this.#conversation
       .bringTranscriptTo(launch)
-      .then(() => transcriptOf(this.#conversation.now, launch))
+      .then(() => allMessages(this.#conversation.now, launch))
       .catch(() => undefined);
     return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
   }

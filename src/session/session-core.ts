@@ -13,7 +13,7 @@ import { SessionConversation } from "./context/session-conversation.ts";
 import type { SessionSignal, Signal } from "./context/session-signal.ts";
 import { SessionView } from "./context/session-view.ts";
 import type { SharedResources } from "./context/shared-resources.ts";
-import { type HistoryOptions, historyOf } from "./conversation/history.ts";
+import { rememberedMessages, type TranscriptOptions } from "./conversation/transcript.ts";
 import { BudgetMeter } from "./options/budget.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
 import type { BelongingsSource } from "./persistence/belongings.ts";
@@ -142,7 +142,7 @@ export class SessionCore {
   }
 
   /** Returns the messages of the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE` */
-  async history(options: HistoryOptions): Promise<SessionMessage[]> {
+  async transcript(options: TranscriptOptions): Promise<SessionMessage[]> {
     const { launch, state } = this.process;
     // A process has its transcript; without one, it may have to be restored.
     if (state === "down" || state === "hibernated") {
@@ -151,7 +151,7 @@ export class SessionCore {
         if (CastellanError.is(error)) throw error;
       });
     }
-    return await historyOf(this.conversation.now, launch, options);
+    return await rememberedMessages(this.conversation.now, launch, options);
   }
 
   /** Resolves once the process has neither a turn nor a background task. */

@@ -8,7 +8,7 @@ import type { SharedResources } from "./context/shared-resources.ts";
 import type { Approval } from "./conversation/approval.ts";
 import { forkOptions } from "./conversation/conversation.ts";
 import { type Granted, isNothing } from "./conversation/granted.ts";
-import type { HistoryOptions } from "./conversation/history.ts";
+import type { TranscriptOptions } from "./conversation/transcript.ts";
 import { Describing } from "./describing.ts";
 import type { BudgetStatus } from "./options/budget.ts";
 import { type Prompt, promptText } from "./options/prompt.ts";
@@ -231,9 +231,9 @@ export class SessionServer {
     await this.#core.conversation.saveNow();
   }
 
-  async history(options: HistoryOptions): Promise<SessionMessage[]> {
+  async transcript(options: TranscriptOptions): Promise<SessionMessage[]> {
     // The journal decides which conversation it is.
-    return await this.fromJournal(() => this.#core.history(options));
+    return await this.fromJournal(() => this.#core.transcript(options));
   }
 
   get granted(): Granted {

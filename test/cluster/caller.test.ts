@@ -75,10 +75,10 @@ test("Caller: follows not_owner to the owner", async () => {
 });
 
 test("Caller: throws the session's error without a retry", async () => {
-  const details = { problems: [{ field: "history.limit", message: "expected a number" }] };
+  const details = { problems: [{ field: "transcript.limit", message: "expected a number" }] };
   const error = { code: "INVALID_OPTIONS", message: "wrong", details };
   const { caller, clock, calls } = scene(() => ({ type: "failed", error }));
-  expect(await endOf(caller.call(KEY, "history"), clock)).toMatchObject({ code: "INVALID_OPTIONS", details });
+  expect(await endOf(caller.call(KEY, "transcript"), clock)).toMatchObject({ code: "INVALID_OPTIONS", details });
   expect(calls).toHaveLength(1);
 });
 
@@ -188,7 +188,7 @@ describe("Caller.callAt", () => {
 describe("Caller.close", () => {
   test("rejects calls that wait for a retry", async () => {
     const { caller, clock } = scene(() => Promise.reject(new Unreachable("nobody listens there")));
-    const calls = [caller.call(KEY, "status"), caller.call(KEY, "history")];
+    const calls = [caller.call(KEY, "status"), caller.call(KEY, "transcript")];
     const ends = Promise.allSettled(calls);
     await clock.advance(100);
     caller.close(CLOSED);

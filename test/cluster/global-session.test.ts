@@ -112,7 +112,7 @@ describe("GlobalSession calls", () => {
     await session.clear();
     await session.stop({ conversation: "clear" });
     expect(elsewhere).toEqual([[KEY, "clear"]]);
-    await session.history({ limit: 3 });
+    await session.transcript({ limit: 3 });
     await session.usage({ by: ["day"] });
     await session.approvalHistory({ limit: 3 });
     await session.setModel("haiku");
@@ -138,7 +138,7 @@ describe("GlobalSession calls", () => {
       ["restart", { conversation: "clear" }],
       ["clear"],
       ["stop", { conversation: "clear" }],
-      ["history", { limit: 3 }],
+      ["transcript", { limit: 3 }],
       ["usage", { by: ["day"] }],
       ["approvalHistory", { limit: 3 }],
       ["setModel", "haiku"],

@@ -20,7 +20,7 @@ it("a session resumes its conversation from the journal when home and working di
       journal,
       defaults: { env: { ...env, HOME: home }, cwd, enableFileCheckpointing: true },
     });
-    expect(await session(name).history()).toHaveLength(n === 1 ? 0 : 2);
+    expect(await session(name).transcript()).toHaveLength(n === 1 ? 0 : 2);
     const { text } = await query(name, `This is word-${n}.`);
     expect(text).toBe(n === 1 ? "I know word-1." : "I know word-1 and word-2.");
     expect(session(name).status().faults).toEqual([]);

@@ -271,13 +271,13 @@ async function transcriptOf(id: string, said: readonly string[]) {
   return { env: { CLAUDE_CONFIG_DIR: config }, cwd, [Symbol.asyncDispose]: remove };
 }
 
-test("session.history(): reads the transcript in pages where the session's process writes it, and needs no process", async () => {
+test("session.transcript(): reads the transcript in pages where the session's process writes it, and needs no process", async () => {
   const sessionId = randomUUID();
   await using files = await transcriptOf(sessionId, ["one", "first", "two", "second"]);
   const { env, cwd } = files;
   await using scene = await Scene.open({ session: { sessionId, env, cwd } });
   const said = async (options = {}) =>
-    (await scene.session.history(options)).map(({ type, message }) => `${type}: ${JSON.stringify(message)}`);
+    (await scene.session.transcript(options)).map(({ type, message }) => `${type}: ${JSON.stringify(message)}`);
   const all = await said();
   expect(all.map((line) => line.slice(0, 5))).toEqual(["user:", "assis", "user:", "assis"]);
   expect(all[3]).toContain("second");
@@ -287,10 +287,10 @@ test("session.history(): reads the transcript in pages where the session's proce
   expect(await said({ offset: 9 })).toEqual([]);
   const { session } = scene;
   await session.stop();
-  expect(await session.history()).toHaveLength(4);
+  expect(await session.transcript()).toHaveLength(4);
 });
 
-test("session.history(): is empty before the first turn", async () => {
+test("session.transcript(): is empty before the first turn", async () => {
   await using scene = await Scene.open();
-  expect(await scene.session.history()).toEqual([]);
+  expect(await scene.session.transcript()).toEqual([]);
 });

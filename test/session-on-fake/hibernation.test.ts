@@ -54,7 +54,7 @@ test("Hibernation: health, lists, inspection and history do not wake the session
   expect(scene.supervisor.listSessions().map(({ state }) => state)).toEqual(["hibernated"]);
   expect(scene.supervisor.inspect().children).toMatchObject([{ kind: "session", status: { state: "hibernated" } }]);
   expect(scene.supervisor.countChildren()).toMatchObject({ active: 1 });
-  expect(await scene.session.history()).toEqual([]);
+  expect(await scene.session.transcript()).toEqual([]);
   await ticks(20);
   expect(scene.fake.processes).toHaveLength(1);
 });

@@ -67,7 +67,7 @@ test("Loan: rejects every call after its check-in with LOAN_ENDED, and does not 
     () => handle.enqueue("hi"),
     () => handle.turn(turn.id),
     () => handle.interrupt(),
-    () => handle.history(),
+    () => handle.transcript(),
     () => handle.restart(),
     () => handle.clear(),
     () => handle.fork(unique()),

@@ -15,7 +15,7 @@ afterAll(async () => {
 });
 
 describe("GlobalSession calls", () => {
-  it("reach the owner: approvals, controls, history, events", { timeout: 90_000 }, async () => {
+  it("reach the owner: approvals, controls, transcript, events", { timeout: 90_000 }, async () => {
     const at = await scene(server, ["one", "two"]);
     const { cluster, model, api } = at;
     const session = cluster.client.session(global(["asking", "a"]));
@@ -51,9 +51,9 @@ describe("GlobalSession calls", () => {
     expect((await session.status()).pid).not.toBe(pid);
     const owner = await cluster.owner("asking", "a");
     owner.kill("SIGKILL");
-    // The history belongs to the conversation, on every node.
-    const history = await session.history();
-    const said = JSON.stringify(history);
+    // The transcript belongs to the conversation, on every node.
+    const transcript = await session.transcript();
+    const said = JSON.stringify(transcript);
     for (const key of ["append k1", "k1 answer 1", "say k3", "k4 answer 1"]) expect(said).toContain(key);
     expect((await session.usage())[0]?.usage.inputTokens).toBeGreaterThan(0);
     await expectNoFaults(at);

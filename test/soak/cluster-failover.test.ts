@@ -136,6 +136,6 @@ it("a transcript that lost entries in its middle: is resumed from its beginning"
   await session.query("say k4");
   const said = promptsOf([...model.conversations.values()].at(-1) ?? []);
   expect(said.map(({ key }) => key)).toEqual(["k1", "k3", "k4"]);
-  const prompts = (await session.history()).flatMap(({ message }) => /say k\d/.exec(JSON.stringify(message)) ?? []);
+  const prompts = (await session.transcript()).flatMap(({ message }) => /say k\d/.exec(JSON.stringify(message)) ?? []);
   expect(prompts.map(String)).toEqual(["say k1", "say k3", "say k4"]);
 });

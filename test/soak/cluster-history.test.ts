@@ -40,8 +40,8 @@ it("a conversation of 20 MB with images: is resumed on a node with other paths",
   owner.kill("SIGKILL");
   expect((await session.query("say k9")).text).toBe("k9 answer 1");
   expect((await cluster.owner("chat", "a")).name).not.toBe(owner.name);
-  const history = await session.history();
-  expect(JSON.stringify(history)).toContain('"type":"image"');
+  const transcript = await session.transcript();
+  expect(JSON.stringify(transcript)).toContain('"type":"image"');
   await expectNoFaults(at);
 });
 

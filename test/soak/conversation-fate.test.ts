@@ -184,7 +184,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     api.model = refuses(500, "Internal server error");
     await failure(session.query("Boom."), "TURN_FAILED");
     expect(await next(session)).toEqual(AFTER);
-    expect((await session.history()).map(({ type }) => type)).toEqual(["user", "assistant", "user", "assistant"]);
+    expect((await session.transcript()).map(({ type }) => type)).toEqual(["user", "assistant", "user", "assistant"]);
     await supervisor.stop();
     const { supervisor: other, session: taken } = await started({ sessionStore, resume });
     await using _o = other;
@@ -329,7 +329,7 @@ describe("content that the API refuses", () => {
     const turn = session.query("Look.");
     turn.catch(() => {});
     // The transcript is written a moment after the tool's result.
-    await expect.poll(async () => JSON.stringify(await session.history())).toContain("POISON");
+    await expect.poll(async () => JSON.stringify(await session.transcript())).toContain("POISON");
     kill(session);
     expect((await failure(turn, "TURN_INTERRUPTED")).details.conversation).toBe("kept");
     await supervisor.stop();

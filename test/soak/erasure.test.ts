@@ -137,7 +137,7 @@ describe("Supervisor.eraseSession", () => {
     expect(holding(SECRET)).toEqual([]);
     // The other session is unchanged.
     expect(holding("daves-word").length).toBeGreaterThan(4);
-    expect((await session(dave).history()).length).toBeGreaterThan(2);
+    expect((await session(dave).transcript()).length).toBeGreaterThan(2);
     await query(carol, "who am I?");
     expect(JSON.stringify(api.lastRequest?.body)).not.toContain(SECRET);
     expect(api.errors).toEqual([]);
@@ -259,7 +259,7 @@ describe("Supervisor.eraseSession with transcripts in PostgreSQL", () => {
       const rows = JSON.stringify(await server.sql(`select * from ${cluster.schema}.${table}`));
       expect([table, rows]).not.toEqual([table, expect.stringMatching(/carol/)]);
     }
-    expect(await client.session(other).history()).toHaveLength(2);
+    expect(await client.session(other).transcript()).toHaveLength(2);
     await client.query(name, "who am I?");
     expect(JSON.stringify(api.lastRequest?.body)).not.toContain(SECRET);
 

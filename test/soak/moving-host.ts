@@ -12,6 +12,6 @@ await using _ = await Supervisor.start(
 );
 const outcome =
   prompt === ""
-    ? { messages: (await session("nomad").history()).length }
+    ? { messages: (await session("nomad").transcript()).length }
     : { text: (await query("nomad", prompt)).text };
 process.stdout.write(`${JSON.stringify({ ...outcome, faults: session("nomad").status().faults })}\n`);

@@ -166,7 +166,7 @@ describe("a damaged transcript that the journal has, too", () => {
     await session.query("five");
     await session.hibernate();
     await writeFile(file, "\0".repeat(4_096));
-    expect(await session.history()).toHaveLength(10);
+    expect(await session.transcript()).toHaveLength(10);
     await session.query("six");
     expect(asked()).toEqual(["one", "two", "three", "four", "five", "six"]);
     expect(kinds(session)).toEqual([]);

@@ -119,8 +119,8 @@ describe("verbatim prompts", () => {
     expect(new Set(api.requests.map(({ body }) => body.model)).size).toBe(1);
     await expect(readFile(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "settings.json"))).rejects.toThrow("ENOENT");
     await expect(readFile(join(api.cwd, "pwned"))).rejects.toThrow("ENOENT");
-    const history = await session.history();
-    expect(history.filter(({ type }) => type === "user")).toHaveLength(TYPED.length);
+    const transcript = await session.transcript();
+    expect(transcript.filter(({ type }) => type === "user")).toHaveLength(TYPED.length);
   });
 
   it("still run UserPromptSubmit hooks, and keep plan mode", async () => {

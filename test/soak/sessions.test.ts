@@ -40,8 +40,8 @@ describe('whenBusy "rollback"', () => {
       "user: Say it right.",
     ]);
     expect(supervisor.session("rolled-back").status()).toMatchObject({ restarts: 0, starts: 1 });
-    const history = await supervisor.session("rolled-back").history();
-    expect(history.map(({ type }) => type)).toEqual(["user", "assistant", "user", "assistant"]);
+    const transcript = await supervisor.session("rolled-back").transcript();
+    expect(transcript.map(({ type }) => type)).toEqual(["user", "assistant", "user", "assistant"]);
   });
 });
 
@@ -57,7 +57,7 @@ describe("a conversation resumed by its id", () => {
     const turn = heir.stream("Answer slowly.");
     await api.requested(2);
     // The transcript has the prompt a moment after the request.
-    await vi.waitUntil(async () => (await heir.history()).length === 3, { interval: 5, timeout: 30_000 });
+    await vi.waitUntil(async () => (await heir.transcript()).length === 3, { interval: 5, timeout: 30_000 });
     const { pid } = heir.status();
     if (pid === undefined) throw new Error("no process");
     process.kill(pid, "SIGKILL");
@@ -103,9 +103,9 @@ describe("Session controls", () => {
     await expect(session.reconnectMcpServer("no-such-server")).rejects.toMatchObject({ code: "CONTROL_FAILED" });
     expect((await query("controlled", "still there?")).text).toContain("still there?");
 
-    const all = await session.history();
+    const all = await session.transcript();
     expect(all.map(({ type }) => type)).toEqual(["user", "assistant", "user", "assistant", "user", "assistant"]);
-    expect(await session.history({ limit: 2, offset: 1 })).toEqual(all.slice(1, 3));
+    expect(await session.transcript({ limit: 2, offset: 1 })).toEqual(all.slice(1, 3));
   });
 
   it("rewindFiles restores files to their state before a prompt, or reports the changes with dryRun", async () => {
@@ -123,7 +123,9 @@ describe("Session controls", () => {
     await turn.result();
     expect(await readFile(file_path, "utf8")).toBe("after");
     const uuid = turn.promptId ?? "";
-    const prompts = (await session.history()).filter(({ message }) => JSON.stringify(message).includes("Please write"));
+    const prompts = (await session.transcript()).filter(({ message }) =>
+      JSON.stringify(message).includes("Please write"),
+    );
     expect(prompts.map((prompt) => prompt.uuid)).toEqual([uuid]);
     expect((await session.turns({ limit: 1 }))[0]?.promptId).toBe(uuid);
     expect(await session.rewindFiles(uuid, { dryRun: true })).toMatchObject({

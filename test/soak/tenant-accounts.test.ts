@@ -86,7 +86,7 @@ exec ${binary} "$@"
   expect(flags.filter((flag) => flag === "HOME" || flag === "PATH")).toEqual([]);
   // All of the session's data is in its directory.
   expect(await readdir(join(cwd, ".claude", "projects"))).toHaveLength(1);
-  expect(await supervisor.session(name).history()).toHaveLength(2);
+  expect(await supervisor.session(name).transcript()).toHaveLength(2);
   await supervisor.session(name).hibernate();
   await supervisor.query(name, "Again");
   expect(api.lastRequest?.texts.map(({ text }) => text)).toEqual(expect.arrayContaining(["Hello", "hello", "Again"]));

@@ -379,7 +379,7 @@ describe("isolate", () => {
     expect(fork.cwd).not.toBe(supervisor.session(name).cwd);
     const said = api.lastRequest?.texts.filter(({ role }) => role === "user").map(({ text }) => text);
     expect(said?.join()).toMatch(/First\..*Second\..*Third\./s);
-    expect((await fork.history()).length).toBeGreaterThanOrEqual(6);
+    expect((await fork.transcript()).length).toBeGreaterThanOrEqual(6);
     await supervisor.reconcile([
       { name, cwd: api.cwd },
       { name: other, isolate: { root } },

@@ -15,7 +15,7 @@ import {
   transcriptLocationOf,
 } from "../../src/claude/transcript-location.ts";
 import { systemClock } from "../../src/clock.ts";
-import { historyOf } from "../../src/session/conversation/history.ts";
+import { rememberedMessages } from "../../src/session/conversation/transcript.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 
 let api: MockApi;
@@ -51,8 +51,8 @@ async function directory(name: string): Promise<string> {
   return path;
 }
 
-function history(id: string, cwd: string, environment = api.env) {
-  return historyOf({ kind: "kept", id, empty: false, cut: false }, { sdk: { cwd }, environment }, {});
+function transcript(id: string, cwd: string, environment = api.env) {
+  return rememberedMessages({ kind: "kept", id, empty: false, cut: false }, { sdk: { cwd }, environment }, {});
 }
 
 /** Where a process at `place` writes a conversation that it begins. */
@@ -75,7 +75,7 @@ describe("Transcript place of the real Claude Code", () => {
     expect(prompts()).toEqual(["one", "two", "three"]);
     for (const cwd of [here, link, there]) {
       expect(await transcriptAt(id, await transcriptLocationOf(cwd, api.env))).toBe(file);
-      expect(await history(id, cwd)).toHaveLength(6);
+      expect(await transcript(id, cwd)).toHaveLength(6);
     }
   });
 
@@ -87,7 +87,7 @@ describe("Transcript place of the real Claude Code", () => {
     await mkdir(dirname(twin));
     await copyFile(await ownFile(id, from), twin);
     await expect(ask("hello", { cwd: three, resume: id })).rejects.toThrow(MISSING);
-    expect(await history(id, three)).toEqual([]);
+    expect(await transcript(id, three)).toEqual([]);
     expect(await bringTranscript(id, from, to)).toBe("copied");
     await ask("hello", { cwd: three, resume: id });
     expect(prompts()).toEqual(["right", "hello"]);
@@ -105,7 +105,7 @@ describe("Transcript place of the real Claude Code", () => {
     expect(prompts()).toEqual(["one", "two"]);
 
     expect(await bringTranscript(id, to, from)).toBe("copied");
-    expect(await history(id, cwd)).toHaveLength(4);
+    expect(await transcript(id, cwd)).toHaveLength(4);
     await ask("three", { cwd, resume: id, resumeSessionAt: lastUuid });
     expect(prompts()).toEqual(["one", "three"]);
   });
@@ -121,7 +121,7 @@ describe("Transcript place of the real Claude Code", () => {
     api.reply("enter", { toolUses: [{ name: "EnterWorktree", input: { name: "tree" } }] });
     const { id } = await ask("enter", { cwd, allowedTools: ["EnterWorktree"] });
     expect(await transcriptAt(id, await transcriptLocationOf(cwd, api.env))).toContain("worktrees-tree");
-    expect(await history(id, cwd)).toHaveLength(4);
+    expect(await transcript(id, cwd)).toHaveLength(4);
   });
 });
 
@@ -151,7 +151,7 @@ describe("Transcript of a turn that a kill cuts", () => {
         return child;
       },
     });
-    const evidence = async () => evidenceIn(await history(id, cwd), uuid);
+    const evidence = async () => evidenceIn(await transcript(id, cwd), uuid);
     await vi.waitUntil(async () => (await evidence()).toolUses.length > 0, { interval: 10, timeout: 10_000 });
     kill();
     await expect(cut).rejects.toThrow("SIGKILL");

@@ -33,7 +33,7 @@ import {
   mayBeUnwritten,
 } from "../conversation/conversation.ts";
 import { isNothing } from "../conversation/granted.ts";
-import { historyOf } from "../conversation/history.ts";
+import { rememberedMessages } from "../conversation/transcript.ts";
 import type { SessionSettings } from "../options/session-settings.ts";
 import { shapeOf } from "../options/session-settings.ts";
 import { transcriptGap } from "../status/session-fault.ts";
@@ -276,7 +276,7 @@ export class ProcessStarter {
    * Reads the last message. Failing here is harmless: it only means that an interrupted turn stays in the conversation.
    */
   async #readEnd(): Promise<void> {
-    const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastOf, () => undefined);
+    const lastUuid = await rememberedMessages(this.#conversation.now, this.launch, {}).then(lastOf, () => undefined);
     if (lastUuid !== undefined) this.#conversation.take({ type: "read", lastUuid });
   }
 
@@ -293,13 +293,16 @@ export class ProcessStarter {
       const message = `${transcriptGap(isBroken(now))}; without \`onMissingConversation: "fail"\` the session continues from the transcript; \`clear()\` begins an empty conversation`;
       throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "conversation_missing", message });
     }
-    const lastUuid = await historyOf(now, this.launch, {}).then(lastOf, () => undefined);
+    const lastUuid = await rememberedMessages(now, this.launch, {}).then(lastOf, () => undefined);
     this.#conversation.take({ type: "behind", lastUuid });
   }
 
   /** Finds the last successful turn to cut back to, if there is one. */
   async #lookBack(): Promise<void> {
-    const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastThatWorked, () => undefined);
+    const lastUuid = await rememberedMessages(this.#conversation.now, this.launch, {}).then(
+      lastThatWorked,
+      () => undefined,
+    );
     this.#conversation.take({ type: "looked_back", lastUuid });
   }
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { SessionMessage, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
 import type { Conversation } from "../../src/session/conversation/conversation.ts";
-import { historyOf, transcriptOf } from "../../src/session/conversation/history.ts";
+import { allMessages, rememberedMessages } from "../../src/session/conversation/transcript.ts";
 
 const id = randomUUID();
 
@@ -16,7 +16,7 @@ function entry(
   return { type, uuid: randomUUID(), parentUuid, sessionId: id, isSidechain: false, message };
 }
 
-test("historyOf(): leaves out a retried turn after a cut until it has ended; transcriptOf() includes it", async () => {
+test("rememberedMessages(): leaves out a retried turn after a cut until it has ended; allMessages() includes it", async () => {
   const prompt = entry("user", "one", null);
   const answer = entry("assistant", "re: one", prompt.uuid);
   const cut = entry("user", "two", answer.uuid);
@@ -26,8 +26,6 @@ test("historyOf(): leaves out a retried turn after a cut until it has ended; tra
   const conversation: Conversation = { kind: "kept", id, empty: false, lastUuid: answer.uuid, cut: true };
   const source = { sdk: { sessionStore }, environment: {} };
   const uuids = (said: readonly SessionMessage[]): string[] => said.map(({ uuid }) => uuid);
-  expect(uuids(await historyOf(conversation, source, {}))).toEqual([prompt.uuid, answer.uuid]);
-  expect(uuids(await transcriptOf(conversation, source))).toEqual(
-    [prompt, answer, again, half].map(({ uuid }) => uuid),
-  );
+  expect(uuids(await rememberedMessages(conversation, source, {}))).toEqual([prompt.uuid, answer.uuid]);
+  expect(uuids(await allMessages(conversation, source))).toEqual([prompt, answer, again, half].map(({ uuid }) => uuid));
 });

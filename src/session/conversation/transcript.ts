@@ -2,8 +2,8 @@ import type { SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import { readTranscript, type TranscriptSource } from "../../claude/transcripts.ts";
 import type { Conversation } from "./conversation.ts";
 
-/** Which part of a history to return. */
-export interface HistoryOptions {
+/** Which part of a transcript to return. */
+export interface TranscriptOptions {
   /** How many messages at most. Default: all. */
   readonly limit?: number;
   /** How many messages to skip from the beginning. Default 0. */
@@ -14,10 +14,10 @@ export interface HistoryOptions {
  * Returns the messages that the next process will remember, oldest first: those of its source for a pending fork, and none behind a
  * pending cut.
  */
-export async function historyOf(
+export async function rememberedMessages(
   conversation: Conversation,
   source: TranscriptSource,
-  { limit, offset = 0 }: HistoryOptions,
+  { limit, offset = 0 }: TranscriptOptions,
 ): Promise<SessionMessage[]> {
   const { id, at } = resumedFrom(conversation);
   const messages = await readTranscript(id, source, at);
@@ -28,7 +28,7 @@ export async function historyOf(
  * Returns all messages in the transcript of a conversation, oldest first, also those behind a pending cut: a turn may have run again
  * there that the session does not know of.
  */
-export async function transcriptOf(conversation: Conversation, source: TranscriptSource): Promise<SessionMessage[]> {
+export async function allMessages(conversation: Conversation, source: TranscriptSource): Promise<SessionMessage[]> {
   return await readTranscript(resumedFrom(conversation).id, source);
 }
 
