@@ -1,4 +1,4 @@
-import { type Session, type SessionEvent, session } from "castellan";
+import { type HistoryTurn, type Session, type SessionEvent, session } from "castellan";
 
 // #region follow
 /** Passes each event to `show`, and continues after the last one whenever it is called again. */
@@ -45,5 +45,25 @@ export async function questionsOf(of: Session, user: string): Promise<string[]> 
     questions.push(...own.map(({ prompt, state, costUsd = 0 }) => `${prompt}: ${state}, $${costUsd}`));
   }
   return questions;
+}
+// #endregion
+
+// #region history
+/** Returns what was said, the oldest first, up to a number of pages. */
+export async function saidIn(of: Session, pages: number): Promise<string[]> {
+  const said: string[] = [];
+  let before: number | undefined;
+  for (let n = 0; n < pages; n++) {
+    const { entries, next } = await of.history({ before, limit: 20 });
+    said.unshift(...entries.flatMap((entry) => (entry.type === "turn" ? linesOf(entry) : [`(${entry.type})`])));
+    if (next === undefined) break;
+    before = next;
+  }
+  return said;
+}
+
+function linesOf({ prompt, parts, state, error }: HistoryTurn): string[] {
+  const texts = parts.flatMap((part) => (part.type === "text" ? [`Claude: ${String(part.text)}`] : []));
+  return [`User: ${String(prompt)}`, ...texts, ...(error === undefined ? [] : [`${state}: ${error.message}`])];
 }
 // #endregion

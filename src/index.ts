@@ -219,6 +219,21 @@ export type { ApprovalQuestion, QuestionAnswers, QuestionOption } from "./sessio
 export type { ContentReference, EventContent } from "./session/record/content.ts";
 export type { EventOptions, EventPageOptions } from "./session/record/event-readers.ts";
 export type {
+  HistoryApproval,
+  HistoryApprovalPart,
+  HistoryEntry,
+  HistoryGap,
+  HistoryOptions,
+  HistoryPage,
+  HistoryPart,
+  HistoryRetry,
+  HistorySteer,
+  HistoryText,
+  HistoryTool,
+  HistoryTurn,
+  SessionHappening,
+} from "./session/record/history-entry.ts";
+export type {
   ApprovalWithdrawal,
   EventJson,
   EventTask,
@@ -246,6 +261,15 @@ export type { NumberedMessage } from "./session/streams/turn-reader.ts";
 export type { TurnState } from "./session/streams/turn-state.ts";
 export type { TurnMetadata, UIApproval } from "./session/streams/ui-message-chunk.ts";
 export { uiMessagePrompt } from "./session/streams/ui-message-prompt.ts";
+export {
+  type HistoryUIMessage,
+  type HistoryUIPart,
+  type UIMessagePage,
+  type UIMessagesOptions,
+  type UIMessagesSource,
+  type UITool,
+  uiMessages,
+} from "./session/streams/ui-messages.ts";
 export type { EnqueueOptions, Schedule, ScheduleOptions } from "./session/turns/schedule.ts";
 export type { TurnListOptions, TurnSummary } from "./session/turns/turn-summary.ts";
 export type {

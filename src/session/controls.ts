@@ -19,8 +19,9 @@ import type { TranscriptOptions } from "./conversation/transcript.ts";
 import { validate } from "./options/validation.ts";
 import { checkDescribeOptions, type DescribeOptions } from "./persistence/live-description.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./persistence/usage.ts";
-import { checkEventPageOptions } from "./record/event-options.ts";
+import { checkEventPageOptions, checkHistoryOptions } from "./record/event-options.ts";
 import type { EventPageOptions } from "./record/event-readers.ts";
+import type { HistoryOptions, HistoryPage } from "./record/history-entry.ts";
 import type { RecordedEvent } from "./record/session-event-types.ts";
 import { healthOfSession, type SessionHealth } from "./session-health.ts";
 import type { SessionServer } from "./session-server.ts";
@@ -92,7 +93,21 @@ export interface RemoteControls {
    */
   describe(options: DescribeOptions): Promise<void>;
 
-  /** Returns the messages of the conversation, oldest first, from its transcript. Needs no process. */
+  /**
+   * Returns what people have asked and what came of it, as far as the journal keeps the session's events: a page of turns and of what
+   * happened between them, in the order in which a person reads them, the newest page first. For the page before it, pass its `next` as
+   * `before`. A running turn has what is recorded so far. A page of large turns has fewer than `limit`.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
+   * @example
+   * const { entries, next } = await session("assistant").history({ limit: 10 });
+   */
+  history(options?: HistoryOptions): Promise<HistoryPage>;
+
+  /**
+   * Returns the messages that Claude remembers, oldest first, from the transcript of the conversation. Needs no process.
+   * {@link RemoteControls.history} has what was asked and done, also in earlier conversations.
+   */
   transcript(options?: TranscriptOptions): Promise<SessionMessage[]>;
 
   /**
@@ -264,6 +279,11 @@ export const CONTROLS: ControlTable = {
       const checked = checkDescribeOptions(options);
       return server.fromJournal(() => server.describing.describe(checked));
     },
+  },
+  history: {
+    arguments: [options()],
+    once: false,
+    run: ({ server }, options = {}) => server.reading.history(checkHistoryOptions(options), server.turns.current?.id),
   },
   transcript: {
     arguments: [options()],

@@ -223,6 +223,12 @@ describe("Global sessions in a cluster", () => {
     const events = await Array.fromAsync(cluster1.session(carol).events({ live: false }));
     expect(events.map(({ number }) => number)).toEqual(events.map((_, index) => index + 1));
     expect(await cluster1.session(carol).pastEvents({ limit: 3 })).toEqual(events.slice(-3).toReversed());
+    const { entries, next = 0 } = await cluster1.session(carol).history({ limit: 1 });
+    expect(entries.at(-1)).toMatchObject({ type: "turn", id: second.turnId, prompt: "another secret" });
+    const earlier = await cluster1.session(carol).history({ before: next });
+    const answer = { type: "text", text: "0 before, and a secret" };
+    expect(earlier.entries[0]).toMatchObject({ type: "turn", id: first.turnId, state: "completed", parts: [answer] });
+    expect(earlier.next).toBeUndefined();
     const turn = await cluster1.session(carol).turn(first.turnId);
     const ofTurn = events.filter((event) => "turnId" in event && event.turnId === first.turnId);
     expect(await Array.fromAsync(turn?.events() ?? [])).toEqual(ofTurn);

@@ -1,6 +1,6 @@
 import { query, type SessionEvent, Supervisor, session } from "castellan";
 import { expect, test } from "vitest";
-import { answerOf, commandsOf, follow, questionsOf } from "../../examples/record.ts";
+import { answerOf, commandsOf, follow, questionsOf, saidIn } from "../../examples/record.ts";
 import { onFake } from "./on-fake.ts";
 
 test("record.ts: follows a session from any number, and reads a turn and the tools of the past", async () => {
@@ -32,5 +32,25 @@ test("record.ts: lists the questions of a user", async () => {
   expect(await questionsOf(shared, "ann")).toEqual([
     "Question of ann?: completed, $0.01",
     "Question of ann?: completed, $0.01",
+  ]);
+});
+
+test("record.ts: returns what was said over several pages", async () => {
+  const { options } = onFake(async (turn) => {
+    if (turn.prompt === "fail") return await turn.fail({ status: 500, message: "boom" });
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  await using supervisor = await Supervisor.start([{ name: "shared" }], options);
+  const shared = supervisor.session("shared");
+  await shared.query("one");
+  await shared.query("fail").catch(() => {});
+  await shared.clear();
+  const said = (await saidIn(shared, 3)).filter((line) => !line.endsWith("_changed)"));
+  expect(said).toEqual([
+    "User: one",
+    "Claude: re: one",
+    "User: fail",
+    expect.stringMatching(/^failed: .*boom/),
+    "(conversation)",
   ]);
 });

@@ -17,6 +17,14 @@ function damage(sqlite: string, type: string): void {
   expect(changed.changes).toBeGreaterThan(0);
 }
 
+/** The parts of the turn's history without the events of a type, and those that share their row. */
+const HISTORY: Readonly<Record<string, readonly string[]>> = {
+  turn_accepted: ["lost", "text", "tool", "text"],
+  tool_use: ["lost", "text"],
+  tool_result: ["text", "tool", "lost", "text"],
+  turn_ended: ["text", "tool", "lost"],
+};
+
 test.each([
   ["turn_accepted", ["lost", "text", "tool_use", "text", "result"]],
   ["tool_use", ["lost", "text", "result"]],
@@ -56,6 +64,11 @@ test.each([
     const words = (async () => (turn === undefined ? "" : (await collect(turn.text())).join("")))();
     if (expected.includes("lost")) await failure(words, "EVENTS_LOST");
     else expect(await words).toBe("first. last.");
+    const { entries } = await session.history();
+    const past = entries.find((entry) => entry.type === "turn");
+    expect(past).toMatchObject({ id: turnId, state: "completed", prompt: "go" });
+    const parts = past?.parts.map((part) => (part.type === "missing" ? "lost" : part.type));
+    expect(parts).toEqual(HISTORY[type]);
     // Nothing in the record contradicts the result.
     const ends = await collect(session.events({ types: ["turn_ended"], live: false }));
     expect(ends).toMatchObject(type === "turn_ended" ? [] : [{ turnId, state: "completed" }]);

@@ -1,5 +1,5 @@
-import { DefaultChatTransport, readUIMessageStream, type UIMessage } from "ai";
-import { type Session, Supervisor, type SupervisorOptions, session, type Turn, template } from "castellan";
+import type { UIMessage } from "ai";
+import { type Session, Supervisor, type SupervisorOptions, session, type Turn, template, uiMessages } from "castellan";
 import { type Context, Hono } from "hono";
 
 // #region start
@@ -36,7 +36,11 @@ export function createApp(): Hono {
     return turn?.toUIMessageStreamResponse() ?? c.body(null, 204);
   });
 
-  app.get("/api/chat/:id/messages", async (c) => c.json(await messagesOf(chatOf(c, c.req.param("id")))));
+  // Without the answer that is being written, which `resume` gets.
+  app.get("/api/chat/:id/messages", async (c) => {
+    const { messages } = await uiMessages(chatOf(c, c.req.param("id")), { limit: 20 });
+    return c.json(messages);
+  });
 
   app.delete("/api/chat/:id/stream", async (c) => {
     await (await runningTurn(chatOf(c, c.req.param("id"))))?.interrupt();
@@ -62,32 +66,5 @@ export function createApp(): Hono {
 async function runningTurn(chat: Session): Promise<Turn | undefined> {
   const [running] = await chat.turns({ state: ["queued", "running"], limit: 1 });
   return running === undefined ? undefined : await chat.turn(running.id);
-}
-
-/** Returns the last messages of a chat, without the answer that is being written, which `resume` gets. */
-async function messagesOf(chat: Session): Promise<UIMessage[]> {
-  const messages: UIMessage[] = [];
-  const asked = await chat.pastEvents({ types: ["turn_accepted"], limit: 20 });
-  for (const event of asked.toReversed()) {
-    if (event.type !== "turn_accepted") continue;
-    const { turnId, prompt } = event;
-    if (typeof prompt === "string") {
-      messages.push({ id: `${turnId}-prompt`, role: "user", parts: [{ type: "text", text: prompt }] });
-    }
-    const turn = await chat.turn(turnId);
-    if (turn === undefined || turn.state === "queued" || turn.state === "running") continue;
-    const answer = await answerOf(turn);
-    if (answer !== undefined) messages.push(answer);
-  }
-  return messages;
-}
-
-/** Returns the answer of a turn that has ended as a message, read as a page reads it. */
-async function answerOf(turn: Turn): Promise<UIMessage | undefined> {
-  const transport = new DefaultChatTransport<UIMessage>({ fetch: async () => turn.toUIMessageStreamResponse() });
-  const stream = await transport.reconnectToStream({ chatId: turn.id });
-  let answer: UIMessage | undefined;
-  if (stream !== null) for await (const message of readUIMessageStream({ stream, onError: () => {} })) answer = message;
-  return answer;
 }
 // #endregion

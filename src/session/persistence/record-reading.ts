@@ -6,7 +6,10 @@ import {
   readEventPage,
   readEvents,
 } from "../record/event-readers.ts";
+import { readHistory } from "../record/history.ts";
+import type { HistoryOptions, HistoryPage } from "../record/history-entry.ts";
 import type { RecordedEvent, SessionEvent } from "../record/session-event-types.ts";
+import { RecordedTurns } from "./recorded-turns.ts";
 import type { SessionJournal } from "./session-journal.ts";
 
 /** How many events to read at a time. */
@@ -51,6 +54,21 @@ export class RecordReading {
   /** See {@link readEventPage}. */
   async page(options: EventPageOptions): Promise<RecordedEvent[]> {
     return await readEventPage(this.#journal.record, this.#store, options);
+  }
+
+  /** See {@link readHistory}. */
+  async history(options: HistoryOptions, current: string | undefined): Promise<HistoryPage> {
+    const turns = new RecordedTurns(this.#journal);
+    return await readHistory(
+      {
+        page: (page) => this.page(page),
+        extent: () => this.#store.extent(),
+        accepted: (turn, number) => turns.accepted(turn, number),
+        ended: (turn, number) => turns.ended(turn, number),
+      },
+      options,
+      current,
+    );
   }
 
   /** Returns who answered the latest approvals, by the approvals' ids. Looks at the last `limit` answers. */

@@ -50,9 +50,9 @@ export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEn
     const rest = withoutUndefined({ costUsd, conversation, cut: recalled ? (true as const) : undefined });
     return [...cut, { type: "turn_ended", turnId, state, error: { code, message }, ...rest }];
   }
-  const { stopReason, command, usage, durationMs } = end.reply;
+  const { stopReason, command, usage, durationMs, model } = end.reply;
   const structured = end.output === undefined ? undefined : jsonOf({ output: end.output })["output"];
-  const rest = withoutUndefined({ command, structured });
+  const rest = withoutUndefined({ command, structured, model });
   return [
     ...cut,
     { type: "turn_ended", turnId, state, stopReason, usage, costUsd: end.reply.costUsd, durationMs, ...rest },

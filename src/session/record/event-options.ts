@@ -2,6 +2,7 @@ import { z } from "zod";
 import { validate } from "../options/validation.ts";
 import type { EventOptions, EventPageOptions } from "./event-readers.ts";
 import { liveEventTypes, recordedEventTypes } from "./event-schemas.ts";
+import type { HistoryOptions } from "./history-entry.ts";
 import type { SessionEvent } from "./session-event-types.ts";
 
 const TYPES: readonly SessionEvent["type"][] = [...recordedEventTypes, ...liveEventTypes, "unknown"];
@@ -19,6 +20,17 @@ const pageSchema = z.strictObject({
   turn: z.string().exactOptional(),
   limit: z.int().min(1).max(1_000).exactOptional(),
 });
+
+const historySchema = z.strictObject({
+  before: z.int().min(0).optional(),
+  limit: z.int().min(1).max(100).exactOptional(),
+  thinking: z.boolean().exactOptional(),
+});
+
+/** Checks which page of a history to read. @throws CastellanError `INVALID_OPTIONS` */
+export function checkHistoryOptions(options: HistoryOptions): HistoryOptions {
+  return validate(historySchema, options, "history");
+}
 
 /** Checks which page of events to read. @throws CastellanError `INVALID_OPTIONS` */
 export function checkEventPageOptions(options: EventPageOptions, what: string): EventPageOptions {

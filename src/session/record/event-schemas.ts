@@ -56,6 +56,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
     usage: usage.exactOptional(),
     costUsd: z.number().exactOptional(),
     durationMs: z.number().exactOptional(),
+    model: z.string().exactOptional(),
     conversation: z.enum(["kept", "undone", "cut_back"]).exactOptional(),
     cut: z.literal(true).exactOptional(),
   }),

@@ -56,6 +56,8 @@ export interface RecordedEventFields {
     readonly usage?: Usage;
     readonly costUsd?: number;
     readonly durationMs?: number;
+    /** The model that wrote the answer. */
+    readonly model?: string;
     /** What became of the turn in the conversation, if it did not complete and that is known. */
     readonly conversation?: ConversationFate;
     /** The application ended during the turn, so events before this one may be missing. */
