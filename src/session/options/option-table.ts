@@ -53,6 +53,7 @@ export interface OwnSettings extends ProcessSettings {
   readonly outputSchema: OutputSchema | undefined;
   readonly budget: Budget | undefined;
   readonly labels: Labels;
+  readonly recordMessages: boolean;
   readonly significant: boolean;
   readonly isolate: Isolate;
 }
@@ -148,6 +149,7 @@ export const OPTION_TABLE: Rows<keyof OwnOptions> = {
   },
   budget: { schema: budgetSchema.optional(), applies: "live", forks: true, example: { usd: 5, per: "day" } },
   labels: { schema: labelsSchema.default({}), applies: "live", forks: true, example: { user: "ann" } },
+  recordMessages: { schema: z.boolean().default(false), applies: "live", forks: true, example: true },
   // The end of a fork does not count as the end of its source.
   significant: { schema: z.boolean().default(false), applies: "child", forks: false, example: true },
   isolate: {

@@ -127,6 +127,12 @@ export interface OwnOptions extends ProcessOptions {
    * { user: "ann", plan: "free" }
    */
   labels?: Readonly<Record<string, string>>;
+  /**
+   * Whether the session's record also has each message of the Agent SDK as it came, as an event `message_recorded`, except pieces of
+   * messages (`stream_event`). A turn then takes four to twelve times the
+   * space. Default `false`.
+   */
+  recordMessages?: boolean;
   /** Whether the end of this session may end its supervisor, see the supervisor's `autoShutdown`. Default `false`. */
   significant?: boolean;
   /**

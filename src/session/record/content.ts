@@ -43,6 +43,7 @@ const WITH_CONTENTS: ReadonlySet<string> = new Set([
   "output",
   "suggestions",
   "structured",
+  "raw",
 ]);
 
 /** How many characters remain of a large string in any other field, such as the message of an error. */

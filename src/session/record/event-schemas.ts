@@ -161,6 +161,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
   wakeup_scheduled: z.looseObject({ id: z.string(), due: z.number().exactOptional(), recurring: z.boolean() }),
   wakeup_fired: z.looseObject({ id: z.string() }),
   wakeup_cancelled: z.looseObject({ id: z.string() }),
+  message_recorded: z.looseObject({ raw: json }),
   lost: z.looseObject({ events: z.int() }),
 };
 

@@ -163,6 +163,11 @@ export interface RecordedEventFields {
   wakeup_fired: { readonly id: string };
   /** A scheduled turn will not come: Claude or a control cancelled it, or its process is gone. */
   wakeup_cancelled: { readonly id: string };
+  /**
+   * A whole message of the Agent SDK, as Claude Code sent it, if the session has `recordMessages`. It comes before the events that are
+   * made of it.
+   */
+  message_recorded: { readonly raw: EventJson };
   /** The journal accepted no writes for so long that this many events, of a turn if one is named, could not be kept. */
   lost: { readonly events: number };
 }

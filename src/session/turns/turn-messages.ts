@@ -12,6 +12,7 @@ import type { SessionConversation } from "../context/session-conversation.ts";
 import type { Signal } from "../context/session-signal.ts";
 import { withoutStop } from "../context/turn-errors.ts";
 import { readOutput } from "../options/output-schema.ts";
+import { recordedMessage } from "../record/recorded-message.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
 import { replyOf } from "../streams/reply.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
@@ -57,11 +58,10 @@ export class TurnMessages {
     const isOver = steering.take(message);
     const claimed = current !== undefined && this.#isOf(current, message);
     const unprompted = claimed ? undefined : work.unprompted.take(message, work.stage);
-    publish("castellan:session:message", () => ({
-      ...factsOf(this.#context),
-      turnId: claimed ? current.record.id : unprompted?.record.id,
-      message,
-    }));
+    const turnId = claimed ? current.record.id : unprompted?.record.id;
+    publish("castellan:session:message", () => ({ ...factsOf(this.#context), turnId, message }));
+    const { settings, journal } = this.#context;
+    if (settings.recordMessages) journal.append(...recordedMessage(message, turnId));
     const fault = apiFaultOf(message);
     if (fault?.class === "quota") failures.holdForQuota(fault.until);
     if (fault?.class === "auth") failures.giveUp(unprompted ?? current, fault);

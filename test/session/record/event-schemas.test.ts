@@ -56,6 +56,7 @@ const DRAFTS: readonly EventDraft[] = [
   { type: "wakeup_scheduled", id: "w", due: 9, recurring: false },
   { type: "wakeup_fired", id: "w" },
   { type: "wakeup_cancelled", id: "w" },
+  { type: "message_recorded", raw: { type: "assistant", message: { content: ["x".repeat(70_000)] } }, turnId: "a" },
   { type: "lost", events: 3 },
 ];
 
