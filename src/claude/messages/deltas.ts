@@ -58,3 +58,8 @@ export class DeltaReader {
     });
   }
 }
+
+/** Whether `message` is a piece of another message, which follows whole. */
+export function isPiece(message: SDKMessage): boolean {
+  return message.type === "stream_event";
+}
