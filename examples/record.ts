@@ -36,12 +36,12 @@ export async function commandsOf(name: string): Promise<string[]> {
 // #endregion
 
 // #region turns
-/** Returns the questions of a user, the newest first, and their costs. */
+/** Returns the questions of a user, who is the `by` of the turns, the newest first, and their costs. */
 export async function questionsOf(of: Session, user: string): Promise<string[]> {
   const questions: string[] = [];
   let page = await of.turns();
   for (; page.length > 0; page = await of.turns({ before: page.at(-1)?.id })) {
-    const own = page.filter(({ metadata }) => metadata?.["user"] === user);
+    const own = page.filter(({ by }) => by === user);
     questions.push(...own.map(({ prompt, state, costUsd = 0 }) => `${prompt}: ${state}, $${costUsd}`));
   }
   return questions;

@@ -171,9 +171,10 @@ function turnOptionsOf({
   queueTimeoutMs: queueTimeout,
   whenBusy,
   verbatimPrompts,
+  by,
   metadata,
 }: TurnAsked): TurnOptions {
-  return withoutUndefined({ timeout, queueTimeout, whenBusy, verbatimPrompts, metadata }) as TurnOptions;
+  return withoutUndefined({ timeout, queueTimeout, whenBusy, verbatimPrompts, by, metadata }) as TurnOptions;
 }
 
 /** The global pools of a node. They outlive a run of the node: a turn of one run can be cancelled in the next. */

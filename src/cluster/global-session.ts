@@ -223,7 +223,7 @@ export class GlobalSession extends RemoteSessionControls {
     const { text, command: call, blocks } = readPrompt(prompt, this.#who);
     const checked = checkTurnOptions(options, `turn of ${this.#who}`);
     const { timeout: timeoutMs, queueTimeout: queueTimeoutMs, signal, outputSchema: output } = checked;
-    const { whenBusy, verbatimPrompts, metadata } = checked;
+    const { whenBusy, verbatimPrompts, by, metadata } = checked;
     if (whenBusy === "steer") {
       const message = "cannot be used with a global session, whose turns all have a key; use `turn.steer`";
       throw invalidOptions(`turn of ${this.#who}`, [{ field: "whenBusy", message }]);
@@ -236,7 +236,7 @@ export class GlobalSession extends RemoteSessionControls {
       throw new CastellanError("TURN_CANCELLED", message, { details: { turnId }, cause: signal.reason });
     }
     const content = blocks === undefined ? { prompt: text } : { prompt: "", blocks };
-    const own = { timeoutMs, queueTimeoutMs, whenBusy, verbatimPrompts, metadata };
+    const own = { timeoutMs, queueTimeoutMs, whenBusy, verbatimPrompts, by, metadata };
     const ask = { ...content, command: call, idempotencyKey, ...own };
     return this.#reach.turn({ key: this.#key, turnId, ask, messages, output, signal });
   }

@@ -77,6 +77,7 @@ export class GlobalTurn implements TurnSource {
   #touched = false;
   #attempts = 0;
   #origin: TurnOrigin = "caller";
+  #by: string | undefined;
   #metadata: JsonObject | undefined;
   #promptId: string | undefined;
   #shown: readonly ShownPiece[] | undefined;
@@ -95,6 +96,7 @@ export class GlobalTurn implements TurnSource {
   constructor(request: GlobalTurnRequest, deps: GlobalTurnDeps) {
     this.id = request.turnId;
     this.#request = request;
+    this.#by = request.ask?.by;
     this.#metadata = request.ask?.metadata;
     this.#deps = deps;
     this.#who = `global session ${formatName(nameOfKey(request.key))}, turn ${request.turnId}`;
@@ -123,6 +125,10 @@ export class GlobalTurn implements TurnSource {
 
   get origin(): TurnOrigin {
     return this.#origin;
+  }
+
+  get by(): string | undefined {
+    return this.#by;
   }
 
   get metadata(): JsonObject | undefined {
@@ -248,6 +254,7 @@ export class GlobalTurn implements TurnSource {
     switch (frame.type) {
       case "found":
         this.#origin = frame.origin ?? this.#origin;
+        this.#by = frame.by ?? this.#by;
         this.#metadata = frame.metadata ?? this.#metadata;
         this.#found.resolve(true);
         // The same run may have resumed the turn anew.

@@ -212,8 +212,8 @@ async function* framesOf(
 ): AsyncGenerator<TurnFrame, void, undefined> {
   let number = after !== undefined && isStillOf(source, boot, after) ? after.number : 0;
   const found = (): TurnFrame => {
-    const { recalled, origin, metadata } = source;
-    return { type: "found", boot, number, recalled, origin, ...withoutUndefined({ metadata }) };
+    const { recalled, origin, by, metadata } = source;
+    return { type: "found", boot, number, recalled, origin, ...withoutUndefined({ by, metadata }) };
   };
   const { recalled } = source;
   yield found();

@@ -39,10 +39,10 @@ export async function findTurn(pool: PoolServer, id: string): Promise<Turn | und
 
 /** Returns an ended turn of a former member, or a job that was cancelled before a member took it. */
 function recalled({ settings, host, who, common }: PoolServer, entry: TurnEntry): Turn | undefined {
-  const { id, attempts, state, session, outcome, origin = "caller", metadata, promptId } = entry;
+  const { id, attempts, state, session, outcome, origin = "caller", by, metadata, promptId } = entry;
   if (state === "queued" || state === "running") return undefined;
   const { text, kind: promptKind } = smallPartOf(entry);
-  const record = new TurnRecord(id, text, who, { promptKind, origin, attempts, metadata, promptId });
+  const record = new TurnRecord(id, text, who, { promptKind, origin, attempts, by, metadata, promptId });
   const end = endOf(outcome, who, common.output);
   record.recall(state, end, shownIn(outcome, end));
   // Reads only.

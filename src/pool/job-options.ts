@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
+import { withoutUndefined } from "../fields.ts";
 import type { JobEntry } from "../journal/model/job-entry.ts";
 import type { JsonObject } from "../journal/model/session-entry.ts";
+import { askerSchema } from "../session/options/asker.ts";
 import { metadataSchema } from "../session/options/metadata.ts";
 import { durationSchema, validate } from "../session/options/validation.ts";
 
@@ -20,6 +22,8 @@ export interface JobOptions {
   timeout?: Duration;
   /** Overrides the members' `verbatimPrompts`. */
   verbatimPrompts?: boolean;
+  /** Who asks, as `TurnOptions.by`. */
+  by?: string;
   /** The caller's own data about the job, as `TurnOptions.metadata`. */
   metadata?: JsonObject;
 }
@@ -31,6 +35,7 @@ export interface JobSettings {
   readonly delay: number;
   readonly timeout?: number | undefined;
   readonly verbatimPrompts?: boolean | undefined;
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
 }
 
@@ -42,6 +47,7 @@ const jobSchema: z.ZodType<JobSettings> = z.strictObject({
   delay: durationSchema.default(0),
   timeout: durationSchema.optional(),
   verbatimPrompts: z.boolean().optional(),
+  by: askerSchema.optional(),
   metadata: metadataSchema.optional(),
 });
 
@@ -54,21 +60,23 @@ export function jobSettings(options: JobOptions, who: string): JobSettings {
 export interface JobTerms {
   readonly priority: number;
   readonly timeoutMs?: number | undefined;
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
 }
 
 const termsSchema: z.ZodType<JobTerms> = z.object({
   priority: z.number().default(0),
   timeoutMs: z.number().optional(),
+  by: z.string().optional(),
   metadata: z.record(z.string(), z.json()).optional(),
 });
 
 /** Returns the options of a job, for the journal. */
-export function termsOf({ priority, timeout, metadata }: JobSettings): JsonObject {
+export function termsOf({ priority, timeout, by, metadata }: JobSettings): JsonObject {
   return {
     ...(priority !== 0 && { priority }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
-    ...(metadata !== undefined && { metadata }),
+    ...withoutUndefined({ by, metadata }),
   };
 }
 

@@ -7,7 +7,7 @@ import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { EventPosition } from "../session/streams/event-id.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import type { TurnCalls } from "../session/streams/turn.ts";
-import type { TurnRecord } from "../session/streams/turn-record.ts";
+import type { TurnRecord, TurnRequest } from "../session/streams/turn-record.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import type { TurnState } from "../session/streams/turn-state.ts";
 
@@ -18,6 +18,7 @@ export class PendingTurn implements TurnSource {
   readonly accepted: Promise<void>;
   readonly log: TurnSource["log"] = { batches: (from) => this.#batches(from) };
   readonly origin = "caller";
+  readonly by: string | undefined;
   readonly metadata: JsonObject | undefined;
   readonly #withdraw: () => void | Promise<void>;
   /** Its state until it has a session. */
@@ -33,11 +34,12 @@ export class PendingTurn implements TurnSource {
    */
   constructor(
     id: string,
-    metadata: JsonObject | undefined,
+    { by, metadata }: Pick<TurnRequest, "by" | "metadata">,
     withdraw: () => void | Promise<void>,
     waits: "accepted" | "queued" = "accepted",
   ) {
     this.id = id;
+    this.by = by;
     this.metadata = metadata;
     this.#withdraw = withdraw;
     this.#waits = waits;

@@ -157,11 +157,11 @@ export class PoolJobs {
     if (!this.#known.has(id)) return undefined;
     const { journal } = this.#host.journal;
     const job = await journal.job(id);
-    const metadata = job === undefined ? (await journal.turn(id))?.metadata : readTerms(job).metadata;
+    const asked = job === undefined ? ((await journal.turn(id)) ?? {}) : readTerms(job);
     // A member may have taken it in the meantime.
     const known = this.#known.get(id);
     if (known === undefined) return undefined;
-    known.turn ??= new PendingTurn(id, metadata, () => this.#cancel(id), "queued");
+    known.turn ??= new PendingTurn(id, asked, () => this.#cancel(id), "queued");
     return known.turn;
   }
 
@@ -229,7 +229,7 @@ export class PoolJobs {
       this.#known.delete(id);
       return undefined;
     }
-    const { timeoutMs = settings.timeout, metadata } = readTerms(job);
+    const { timeoutMs = settings.timeout, by, metadata } = readTerms(job);
     const prompt = promptOfJob(job);
     const { row, contents } = storedPrompt(heldPrompt(prompt));
     const turn: AcceptedTurn = {
@@ -240,7 +240,7 @@ export class PoolJobs {
       durable: true,
       queueTimeoutMs: UNLIMITED_MS,
       acceptedAt: clock.now(),
-      ...withoutUndefined({ timeoutMs, metadata }),
+      ...withoutUndefined({ timeoutMs, by, metadata }),
     };
     const changes: Change[] = [
       { type: "job_dropped", job: id },
@@ -274,7 +274,8 @@ export class PoolJobs {
     const error = withdrawnError(this.#pool.name, id);
     if (job !== undefined) {
       const { row, contents } = storedPrompt(heldPrompt(promptOfJob(job)));
-      const rest = { ...row, ...withoutUndefined({ metadata: readTerms(job).metadata }) };
+      const { by, metadata } = readTerms(job);
+      const rest = { ...row, ...withoutUndefined({ by, metadata }) };
       const { createdAt: acceptedAt } = job;
       const turn: AcceptedTurn = { id, session: this.#key, position: 0, durable: true, acceptedAt, ...rest };
       const at = clock.now();

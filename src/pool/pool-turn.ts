@@ -43,7 +43,7 @@ export function submitToPool<Structured>(
   if (signal?.aborted) throw withdrawnError(server.settings.name, id, signal.reason);
   const since = clock.monotonic();
   const waitMs = whenBusy === "reject" ? 0 : Math.min(timeoutMs, queueTimeoutMs);
-  const turn = new PendingTurn(id, settings.metadata, () => server.withdraw(waiter));
+  const turn = new PendingTurn(id, settings, () => server.withdraw(waiter));
   const waiter: Waiter = {
     id,
     wants: "turn",

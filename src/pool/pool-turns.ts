@@ -17,7 +17,7 @@ export async function turnsOf(pool: PoolServer, options: TurnListOptions): Promi
   const isAfterJobs = before !== undefined && !jobs.has(before);
   const wantsJobs = !isAfterJobs && (states?.includes("queued") ?? true);
   const waiting = wantsJobs ? await jobs.page(before, limit) : [];
-  const page = waiting.map((job) => summaryOfJob(job, readTerms(job).metadata));
+  const page = waiting.map((job) => summaryOfJob(job, readTerms(job)));
   if (page.length === limit) return page;
   await host.journal.writer?.caughtUp();
   const { journal } = host.journal;

@@ -18,7 +18,7 @@ export function submitOrSteer<Structured>(
   options: TurnOptions<Structured>,
   terms: { readonly durable?: boolean } = {},
 ): { readonly record: TurnRecord; readonly accepted: Promise<void> } {
-  const { whenBusy, idempotencyKey, verbatimPrompts } = turnSettings(options, server.settings);
+  const { whenBusy, idempotencyKey, verbatimPrompts, by } = turnSettings(options, server.settings);
   const isText = typeof prompt === "string" && (verbatimPrompts || !prompt.startsWith("/"));
   const target = whenBusy === "steer" && idempotencyKey === undefined && isText ? server.steering.target : undefined;
   if (target === undefined || !isText) {
@@ -26,7 +26,7 @@ export function submitOrSteer<Structured>(
     return { record, accepted: record.accepted };
   }
   promptText(prompt, verbatimPrompts, `session ${formatName(server.settings.name)}`);
-  const accepted = server.steering.steer(target, prompt, undefined);
+  const accepted = server.steering.steer(target, prompt, by);
   // A caller that does not wait for it reads the turn.
   accepted.catch(() => {});
   return { record: target, accepted };
@@ -60,7 +60,7 @@ export async function steerTurn(
     return record;
   } catch (error) {
     if (!CastellanError.is(error, "STEER_REFUSED") || afterEnd !== "enqueue") throw error;
-    const next = server.submit(text, {}, { durable: true });
+    const next = server.submit(text, by === undefined ? {} : { by }, { durable: true });
     await next.accepted;
     return next;
   }

@@ -56,14 +56,15 @@ describe("two nodes and a client", () => {
     expect(message?.match(/(?<=^data: \{"type":"text-delta".+"delta":")\d+(?="\}$)/gm)?.join("")).toBe("123");
   });
 
-  it("give the metadata and the prompt id of a turn to every caller", async () => {
+  it("give the asker, the metadata and the prompt id of a turn to every caller", async () => {
     const session = cluster.client.session(global(["chat", "metadata"]));
-    const turn = session.stream("hello", { metadata: { user: "ann" } });
+    const turn = session.stream("hello", { by: "ann", metadata: { user: "ann" } });
     await turn.result();
-    expect([turn.metadata, turn.origin]).toEqual([{ user: "ann" }, "caller"]);
+    expect([turn.by, turn.metadata, turn.origin]).toEqual(["ann", { user: "ann" }, "caller"]);
     const found = await session.turn(turn.id);
     await found?.result();
-    expect(found?.metadata).toEqual({ user: "ann" });
+    expect([found?.by, found?.metadata]).toEqual(["ann", { user: "ann" }]);
+    expect((await session.turns())[0]?.by).toBe("ann");
     const [started] = await session.pastEvents({ types: ["turn_started"] });
     expect(started).toMatchObject({ promptId: turn.promptId });
     expect(found?.promptId).toBe(turn.promptId);

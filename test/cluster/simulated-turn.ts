@@ -34,6 +34,10 @@ export class SimulatedTurn implements TurnSource {
     return this.#record.origin;
   }
 
+  get by(): TurnRecord["by"] {
+    return this.#record.by;
+  }
+
   get metadata(): TurnRecord["metadata"] {
     return this.#record.metadata;
   }

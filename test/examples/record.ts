@@ -28,7 +28,7 @@ test("record.ts: lists the questions of a user", async () => {
   });
   await using supervisor = await Supervisor.start([{ name: "shared" }], options);
   const shared = supervisor.session("shared");
-  for (const user of ["ann", "bob", "ann"]) await shared.query(`Question of ${user}?`, { metadata: { user } });
+  for (const user of ["ann", "bob", "ann"]) await shared.query(`Question of ${user}?`, { by: user });
   expect(await questionsOf(shared, "ann")).toEqual([
     "Question of ann?: completed, $0.01",
     "Question of ann?: completed, $0.01",

@@ -55,17 +55,22 @@ describe("turns of a SQLite journal", () => {
     );
   });
 
-  it("report changed metadata as damage, and those before it without", async () => {
+  it("report changed metadata, and who asked, as damage, and those before it without", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     const journal = sqliteJournal({ sqlite });
     await journal.open(OWNER);
-    await journal.write(accepting(1, turn("t1", { metadata: { user: 1 } })));
+    await journal.write(accepting(1, turn("t1", { by: "ann", metadata: { user: 1 } })));
     await journal.write(accepting(2, turn("t2")));
     await journal.close();
-    const damage = ["metadata = '{}'", "metadata = NULL", "origin = 'task'", "details_checksum = NULL"];
+    const damage = [
+      ...["metadata = '{}'", "metadata = NULL", "origin = 'task'", "details_checksum = NULL"],
+      ...["asked_by = 'bob'", "asked_by = NULL", "asker_checksum = NULL"],
+    ];
     for (const change of damage) {
       const before = new DatabaseSync(sqlite);
-      const row = before.prepare("SELECT origin, metadata, details_checksum FROM turns WHERE id = 't1'").get();
+      const row = before
+        .prepare("SELECT origin, metadata, details_checksum, asked_by, asker_checksum FROM turns WHERE id = 't1'")
+        .get();
       before.exec(`UPDATE turns SET ${change} WHERE id = 't1'`);
       before.close();
       await journal.open(OWNER);
@@ -76,8 +81,10 @@ describe("turns of a SQLite journal", () => {
       await journal.close();
       using after = new DatabaseSync(sqlite);
       after
-        .prepare("UPDATE turns SET origin = ?, metadata = ?, details_checksum = ? WHERE id = 't1'")
-        .run(row?.["origin"] ?? null, row?.["metadata"] ?? null, row?.["details_checksum"] ?? null);
+        .prepare(
+          "UPDATE turns SET origin = ?, metadata = ?, details_checksum = ?, asked_by = ?, asker_checksum = ? WHERE id = 't1'",
+        )
+        .run(...Object.values(row ?? {}));
     }
   });
 });

@@ -99,6 +99,7 @@ function messagesOf(attempt: number, script: readonly Said[]): SDKMessage[] {
 class AppTurn implements TurnSource {
   readonly id = TURN;
   readonly origin = "caller";
+  readonly by = undefined;
   readonly metadata = undefined;
   readonly promptId = undefined;
   readonly life: string;

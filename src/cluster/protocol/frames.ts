@@ -44,6 +44,7 @@ export interface TurnAsked {
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;
   readonly whenBusy?: WhenBusy | undefined;
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
 }
 
@@ -61,7 +62,7 @@ export interface SentError {
 export type TurnFrame =
   /**
    * The turn exists. Messages count from `number`: 0 unless the caller's `after` still applies. Sent again if the
-   * journal shows that the turn had already ended. Nodes of earlier releases leave `origin` and `metadata` out.
+   * journal shows that the turn had already ended. Nodes of earlier releases leave `origin`, `by` and `metadata` out.
    */
   | {
       readonly type: "found";
@@ -69,6 +70,7 @@ export type TurnFrame =
       readonly number: number;
       readonly recalled: boolean;
       readonly origin?: TurnOrigin;
+      readonly by?: string;
       readonly metadata?: JsonObject;
     }
   /** The turn is in the journal. */

@@ -40,6 +40,7 @@ const turnRequest = z.looseObject({
       timeoutMs: z.number().nonnegative().exactOptional(),
       queueTimeoutMs: z.number().nonnegative().exactOptional(),
       whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).exactOptional(),
+      by: z.string().exactOptional(),
       metadata: jsonObject.exactOptional(),
     })
     .exactOptional(),
@@ -77,6 +78,7 @@ const turnFrame = z.discriminatedUnion("type", [
     recalled: z.boolean(),
     /** Also one of a later release. */
     origin: z.custom<TurnOrigin>((value) => typeof value === "string").exactOptional(),
+    by: z.string().exactOptional(),
     metadata: jsonObject.exactOptional(),
   }),
   z.looseObject({ type: z.literal("accepted") }),

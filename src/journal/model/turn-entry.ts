@@ -37,6 +37,8 @@ export interface AcceptedTurn {
   readonly acceptedAt: number;
   /** Who began the turn. Default `"caller"`. */
   readonly origin?: TurnOrigin;
+  /** Who asked, as the caller says. */
+  readonly by?: string;
   /** The caller's own data. Opaque JSON. */
   readonly metadata?: JsonObject;
 }

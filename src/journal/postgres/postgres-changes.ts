@@ -103,6 +103,7 @@ function changeRows(
         queue_timeout_ms: turn.queueTimeoutMs,
         accepted_at: turn.acceptedAt,
         origin: turn.origin,
+        asked_by: turn.by === undefined ? undefined : toText(turn.by),
         metadata: turn.metadata === undefined ? undefined : JSON.stringify(turn.metadata),
       }));
     case "turn_begun":

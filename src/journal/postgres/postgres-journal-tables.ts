@@ -247,6 +247,11 @@ const TURN_CONTENTS = `
   create index contents_by_turn on turn_contents (turn);
 `;
 
+/* Callers of earlier turns did not say who asks. */
+const ASKERS = `
+  alter table turns add column asked_by text;
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -259,5 +264,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: JOBS, additive: true },
     { sql: DESCRIPTIONS, additive: true },
     { sql: TURN_CONTENTS, additive: true },
+    { sql: ASKERS, additive: true },
   ],
 };

@@ -54,7 +54,7 @@ function descriptionOf(row: SessionRow): Pick<SessionEntry, "description"> {
 }
 
 export const TURN_COLUMNS: string = `id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms,
-  accepted_at, origin, metadata, state, attempts, prompt_id, touched, ended_at, outcome`;
+  accepted_at, origin, asked_by, metadata, state, attempts, prompt_id, touched, ended_at, outcome`;
 
 export interface TurnRow {
   readonly id: string;
@@ -67,6 +67,7 @@ export interface TurnRow {
   readonly queue_timeout_ms: number | null;
   readonly accepted_at: number;
   readonly origin: TurnOrigin | null;
+  readonly asked_by: string | null;
   readonly metadata: JsonObject | null;
   readonly state: TurnEntryState;
   readonly attempts: number;
@@ -88,6 +89,7 @@ export function turnOf(row: TurnRow): TurnEntry {
     ...(row.queue_timeout_ms !== null && { queueTimeoutMs: row.queue_timeout_ms }),
     acceptedAt: row.accepted_at,
     ...(row.origin !== null && { origin: row.origin }),
+    ...(row.asked_by !== null && { by: fromText(row.asked_by) }),
     ...(row.metadata !== null && { metadata: row.metadata }),
     state: row.state,
     attempts: row.attempts,

@@ -48,15 +48,28 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
     case "turn_accepted": {
       const { id, session, prompt, promptKind = null, position, durable, acceptedAt, origin = null } = change.turn;
       const metadata = change.turn.metadata === undefined ? null : JSON.stringify(change.turn.metadata);
+      const by = change.turn.by === undefined ? null : toText(change.turn.by);
       const texts = [toText(id), toText(session), toText(prompt), promptKind];
       const limits = [change.turn.timeoutMs ?? null, change.turn.queueTimeoutMs ?? null];
       const checksums = [
         checksumOf(...texts, Number(durable), ...limits, acceptedAt),
         origin === null && metadata === null ? null : checksumOf(toText(id), origin, metadata),
         checksumOf(toText(id), position, "queued", 0, null, 0, null, NO_OUTCOME),
+        by === null ? null : checksumOf(toText(id), by),
       ];
       return [
-        step("acceptTurn", ...texts, position, Number(durable), ...limits, acceptedAt, origin, metadata, ...checksums),
+        step(
+          "acceptTurn",
+          ...texts,
+          position,
+          Number(durable),
+          ...limits,
+          acceptedAt,
+          origin,
+          metadata,
+          by,
+          ...checksums,
+        ),
         ...(change.contents ?? []).flatMap((content) => naming(content, [toText(id), checksums[0] ?? 0])),
       ];
     }

@@ -51,6 +51,7 @@ export type Checked =
   | "description"
   | "accepted"
   | "details"
+  | "asker"
   | "progress"
   | "approvals"
   | "jobs"
@@ -68,6 +69,7 @@ const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
   description: ["key", "created_at", "title", "labels", "archived_at", "description_memory"],
   accepted: ["id", "session", "prompt", "prompt_kind", "durable", "timeout_ms", "queue_timeout_ms", "accepted_at"],
   details: ["id", "origin", "metadata"],
+  asker: ["id", "asked_by"],
   progress: ["id", "position", "state", "attempts", "prompt_id", "touched", "ended_at", "outcome"],
   approvals: ["id", "session", "tool", "input", "requested_at", "outcome", "settled_at"],
   jobs: ["id", "session", "prompt", "prompt_kind", "due_at", "created_at", "terms"],

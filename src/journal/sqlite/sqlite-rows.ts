@@ -21,6 +21,7 @@ const NOUNS: { readonly [Of in Checked]: string } = {
   description: "session",
   accepted: "turn",
   details: "turn",
+  asker: "turn",
   progress: "turn",
   approvals: "approval",
   jobs: "job",
@@ -70,6 +71,8 @@ export function turnOf(row: Row): TurnEntry {
   verify("progress", row, "progress_checksum", text(row["id"]));
   const hasDetails = [row["origin"], row["metadata"], row["details_checksum"]].some((value) => value !== null);
   if (hasDetails) verify("details", row, "details_checksum", text(row["id"]));
+  const hasAsker = row["asked_by"] !== null || row["asker_checksum"] !== null;
+  if (hasAsker) verify("asker", row, "asker_checksum", text(row["id"]));
   return {
     id: text(row["id"]),
     session: text(row["session"]),
@@ -81,6 +84,7 @@ export function turnOf(row: Row): TurnEntry {
     ...(row["queue_timeout_ms"] === null ? {} : { queueTimeoutMs: Number(row["queue_timeout_ms"]) }),
     acceptedAt: Number(row["accepted_at"]),
     ...(row["origin"] === null ? {} : { origin: text(row["origin"]) as TurnOrigin }),
+    ...(row["asked_by"] === null ? {} : { by: text(row["asked_by"]) }),
     ...(row["metadata"] === null ? {} : { metadata: json(row["metadata"]) }),
     state: text(row["state"]) as TurnEntryState,
     attempts: Number(row["attempts"]),

@@ -254,6 +254,12 @@ const TURN_CONTENTS = `
   END;
 `;
 
+/* Callers of earlier turns did not say who asks. */
+const ASKERS = `
+  ALTER TABLE turns ADD COLUMN asked_by TEXT;
+  ALTER TABLE turns ADD COLUMN asker_checksum INTEGER;
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -267,6 +273,7 @@ export const MIGRATIONS: readonly string[] = [
   JOBS,
   DESCRIPTIONS,
   TURN_CONTENTS,
+  ASKERS,
 ];
 
 /**

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { askerSchema } from "./asker.ts";
 import { validate } from "./validation.ts";
 
 /** Options of a message to a turn. */
@@ -13,7 +14,7 @@ export interface SteerOptions {
 }
 
 const schema = z.strictObject({
-  by: z.string().min(1).max(256).optional(),
+  by: askerSchema.optional(),
   afterEnd: z.enum(["reject", "enqueue"]).optional(),
 });
 

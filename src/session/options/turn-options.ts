@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Duration } from "../../duration.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { formatName } from "../../names.ts";
+import { askerSchema } from "./asker.ts";
 import { metadataSchema } from "./metadata.ts";
 import type { WhenBusy } from "./options.ts";
 import { isZodSchema } from "./output-schema.ts";
@@ -25,7 +26,12 @@ export interface TurnOptions<Structured = unknown> {
   /** Overrides the session's `verbatimPrompts`. */
   verbatimPrompts?: boolean;
   /**
-   * The caller's own data about the turn, such as who asked for it: a JSON object of up to 16 kB. It is kept with the
+   * Who asks, in the application's own words, up to 256 characters, such as a user's id. It is kept with the turn: `Turn.by`,
+   * `session.turns()`, `session.history()` and the event `turn_accepted` have it. Claude does not see it.
+   */
+  by?: string;
+  /**
+   * The caller's own data about the turn: a JSON object of up to 16 kB. It is kept with the
    * turn: `Turn.metadata`, `session.turns()` and the event `turn_accepted` have it. Claude does not see it.
    */
   metadata?: JsonObject;
@@ -44,6 +50,7 @@ export interface TurnSettings {
   readonly whenBusy: WhenBusy;
   readonly idempotencyKey: string | undefined;
   readonly verbatimPrompts: boolean;
+  readonly by: string | undefined;
   readonly metadata: JsonObject | undefined;
   readonly signal: AbortSignal | undefined;
   readonly output: z.ZodType | undefined;
@@ -55,6 +62,7 @@ const turnSchema = z.strictObject({
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback", "steer"]).optional(),
   idempotencyKey: z.string().min(1).max(512).optional(),
   verbatimPrompts: z.boolean().optional(),
+  by: askerSchema.optional(),
   metadata: metadataSchema.optional(),
   signal: z.instanceof(AbortSignal).optional(),
   outputSchema: z.custom<z.ZodType>(isZodSchema, "expected a zod schema").optional(),
@@ -67,6 +75,7 @@ interface CheckedTurnOptions {
   readonly whenBusy?: WhenBusy | undefined;
   readonly idempotencyKey?: string | undefined;
   readonly verbatimPrompts?: boolean | undefined;
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly outputSchema?: z.ZodType | undefined;
@@ -111,6 +120,7 @@ export function turnSettings<Structured>(options: TurnOptions<Structured>, sessi
     whenBusy: parsed.whenBusy ?? session.whenBusy,
     idempotencyKey: parsed.idempotencyKey,
     verbatimPrompts: parsed.verbatimPrompts ?? session.verbatimPrompts,
+    by: parsed.by,
     metadata: parsed.metadata,
     signal: parsed.signal,
     output: parsed.outputSchema ?? session.output,

@@ -124,11 +124,11 @@ export class SessionJournal {
 
   /** Resolves once the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async accept(record: TurnRecord): Promise<void> {
-    const { id, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, metadata } = record;
+    const { id, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, by, metadata } = record;
     const stored = storedPrompt(record);
     const rest = {
       ...stored.row,
-      ...withoutUndefined({ timeoutMs, metadata }),
+      ...withoutUndefined({ timeoutMs, by, metadata }),
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
     const turn = { id, session: this.#session, position, durable, acceptedAt, ...rest };

@@ -14,18 +14,18 @@ import { type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 
 /** Returns the event of a turn that a caller asked for. */
 export function turnAccepted(
-  { id: turnId, promptKind, metadata }: Pick<TurnRecord, "id" | "promptKind" | "metadata">,
+  { id: turnId, promptKind, by, metadata }: Pick<TurnRecord, "id" | "promptKind" | "by" | "metadata">,
   { json, contents }: StoredPrompt,
 ): ExtractedDraft {
   const prompt = typeof json === "string" || isText(json) ? { prompt: json } : { blocks: json };
   const draft = { type: "turn_accepted", turnId, origin: "caller", promptKind, ...prompt } as const;
-  return { draft: { ...draft, ...withoutUndefined({ metadata }) }, contents };
+  return { draft: { ...draft, ...withoutUndefined({ by, metadata }) }, contents };
 }
 
 /** Returns the event of a turn that the journal has already. */
-export function acceptedBefore({ id, metadata }: TurnEntry, asked: PromptText): ExtractedDraft {
+export function acceptedBefore({ id, by, metadata }: TurnEntry, asked: PromptText): ExtractedDraft {
   const { text: prompt, kind: promptKind, blocks: promptBlocks } = asked;
-  return turnAccepted({ id, promptKind, metadata }, storedPrompt({ prompt, promptKind, promptBlocks }));
+  return turnAccepted({ id, promptKind, by, metadata }, storedPrompt({ prompt, promptKind, promptBlocks }));
 }
 
 /** Returns the event of a turn that Claude Code began by itself. */

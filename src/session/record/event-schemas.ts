@@ -41,6 +41,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
     prompt: text.exactOptional(),
     blocks: json.exactOptional(),
     promptKind: z.enum(["text", "command", "typed"]).exactOptional(),
+    by: z.string().exactOptional(),
     metadata: z.custom<JsonObject>((value) => typeof value === "object" && value !== null).exactOptional(),
   }),
   turn_started: z.looseObject({ attempt: z.int(), promptId: z.string().exactOptional() }),

@@ -48,7 +48,7 @@ export type SessionHappening = Extract<
  * are in milliseconds since the epoch.
  */
 export interface HistoryTurn
-  extends Pick<RecordedEventFields["turn_accepted"], "prompt" | "blocks" | "promptKind" | "metadata">,
+  extends Pick<RecordedEventFields["turn_accepted"], "prompt" | "blocks" | "promptKind" | "by" | "metadata">,
     Pick<
       RecordedEventFields["turn_ended"],
       "error" | "stopReason" | "command" | "structured" | "usage" | "costUsd" | "durationMs" | "model" | "conversation"

@@ -114,7 +114,7 @@ class TurnFold {
   }
 
   turn(id: string): HistoryTurn {
-    const { origin, prompt, blocks, promptKind, metadata } = this.#accepted ?? {};
+    const { origin, prompt, blocks, promptKind, by, metadata } = this.#accepted ?? {};
     const { error, stopReason, command, structured, usage, costUsd, durationMs, model, conversation } =
       this.#ended ?? {};
     const parts: HistoryPart[] = this.#accepted === undefined ? [NOT_KEPT, ...this.#parts] : this.#parts;
@@ -122,7 +122,7 @@ class TurnFold {
       type: "turn",
       id,
       state: this.#ended?.state ?? (this.#isRunning ? "running" : "queued"),
-      ...withoutUndefined({ origin, prompt, blocks, promptKind, metadata }),
+      ...withoutUndefined({ origin, prompt, blocks, promptKind, by, metadata }),
       ...withoutUndefined({ acceptedAt: this.#accepted?.at, startedAt: this.#startedAt, endedAt: this.#ended?.at }),
       attempts: this.#attempts,
       retries: this.#retries,

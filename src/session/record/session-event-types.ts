@@ -26,6 +26,8 @@ export interface RecordedEventFields {
     /** In place of `prompt`, if the prompt has content blocks. */
     readonly blocks?: EventJson;
     readonly promptKind?: PromptKind;
+    /** Who asked, in the application's own words. */
+    readonly by?: string;
     /** The caller's own data. */
     readonly metadata?: JsonObject;
   };

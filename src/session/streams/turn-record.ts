@@ -23,6 +23,7 @@ export interface TurnRequest {
   /** Distinguishes this record's numbering from that of another record of the same turn. */
   readonly life?: string;
   readonly output?: z.ZodType | undefined;
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
   /** Id of the prompt in the last attempt before the application restarted. */
   readonly promptId?: string | undefined;
@@ -66,7 +67,7 @@ type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt
 };
 
 /** What the call that put a turn into the journal decides, and what is known of its last attempt. */
-type AdoptedOptions = Pick<TurnRequest, "timeoutMs" | "metadata" | "promptId">;
+type AdoptedOptions = Pick<TurnRequest, "timeoutMs" | "by" | "metadata" | "promptId">;
 
 /** A turn as its session sees it. Callers get a `Turn`. */
 export class TurnRecord {
@@ -79,6 +80,8 @@ export class TurnRecord {
   readonly promptKind: PromptKind;
   /** Parses a structured answer. */
   readonly output: z.ZodType | undefined;
+  /** Who asked, as the caller says. */
+  by: string | undefined;
   /** The caller's own data. */
   metadata: JsonObject | undefined;
   /** Id of its prompt in the last attempt, once there is one. */
@@ -141,6 +144,7 @@ export class TurnRecord {
     this.promptKind = request.promptKind ?? "text";
     this.promptBlocks = request.promptBlocks;
     this.output = request.output;
+    this.by = request.by;
     this.metadata = request.metadata;
     this.promptId = request.promptId;
     this.life = request.life ?? "";
@@ -317,7 +321,7 @@ export class TurnRecord {
   }
 
   /** Becomes a turn that waits in the journal, where another call has put it; that call's options count. */
-  adopt({ durable, position, attempts, metadata, promptId, ...times }: Required<Adopted> & AdoptedOptions): void {
+  adopt({ durable, position, attempts, by, metadata, promptId, ...times }: Required<Adopted> & AdoptedOptions): void {
     for (const watch of this.#watches.splice(0)) watch.cancel();
     this.durable ||= durable;
     this.position = position;
@@ -326,6 +330,7 @@ export class TurnRecord {
     this.acceptedAt = times.acceptedAt;
     this.since = times.since;
     this.attempts = attempts;
+    this.by = by;
     this.metadata = metadata;
     this.promptId = promptId;
     this.#before = attempts;

@@ -11,6 +11,8 @@ export interface TurnSource {
   readonly id: string;
   readonly state: TurnState;
   readonly origin: TurnOrigin;
+  /** Who asked, if the caller said so. */
+  readonly by: string | undefined;
   /** The caller's own data, if there is any. */
   readonly metadata: JsonObject | undefined;
   /** Id of the prompt in the last attempt, once it is known. */

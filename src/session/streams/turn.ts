@@ -74,6 +74,11 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
     return this.#record.origin;
   }
 
+  /** Who asked, as given with the option `by`. */
+  get by(): string | undefined {
+    return this.#record.by;
+  }
+
   /** The caller's own data, as given with the option `metadata`. */
   get metadata(): JsonObject | undefined {
     return this.#record.metadata;

@@ -143,7 +143,7 @@ export class Intake {
 
   /** Returns the record of a journal's turn. A caller may have asked for it by its key before it was loaded. */
   #recordOf(entry: TurnEntry, prompt: PromptText): TurnRecord {
-    const { id, position, durable, timeoutMs, acceptedAt, attempts, metadata, promptId } = entry;
+    const { id, position, durable, timeoutMs, acceptedAt, attempts, by, metadata, promptId } = entry;
     const { clock, settings } = this.#context;
     const { output, queueTimeout: usual } = settings;
     // The clock may have been set back; a turn cannot have waited for a negative time.
@@ -153,13 +153,13 @@ export class Intake {
     if (early !== undefined) {
       this.#mailbox.remove(early);
       if (!early.ended && isSame(early, prompt)) {
-        early.adopt({ durable, position, attempts, metadata, promptId, ...times });
+        early.adopt({ durable, position, attempts, by, metadata, promptId, ...times });
         return early;
       }
       this.#kept.forget(early);
       if (!early.ended) early.leave(this.#otherPrompt());
     }
-    const request = { output, position, durable, attempts, metadata, promptId, ...times };
+    const request = { output, position, durable, attempts, by, metadata, promptId, ...times };
     const record = this.#record(id, prompt, request);
     this.#kept.add(record);
     return record;
@@ -264,11 +264,12 @@ export class Intake {
 
   #recall(
     record: TurnRecord,
-    { outcome, metadata, promptId }: TurnEntry,
+    { outcome, by, metadata, promptId }: TurnEntry,
     as: EndedTurnState,
     output: TurnRecord["output"],
   ): void {
     const end = endOf(outcome, this.#context.who, output);
+    record.by = by;
     record.metadata = metadata;
     record.promptId = promptId;
     record.recall(as, end, shownIn(outcome, end));

@@ -34,6 +34,8 @@ export interface Schedule {
   /** In milliseconds, or a cron expression; left out if it runs once. */
   readonly every?: number | string;
   readonly timezone?: string;
+  /** Who asked for it, which its turns repeat. */
+  readonly by?: string;
   /** The caller's own data, which its turns get. */
   readonly metadata?: JsonObject;
   readonly createdAt: number;
@@ -128,6 +130,7 @@ export interface ScheduleTerms {
   readonly timezone?: string | undefined;
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
 }
 
@@ -136,6 +139,7 @@ const termsSchema: z.ZodType<ScheduleTerms> = z.object({
   timezone: z.string().optional(),
   timeoutMs: z.number().optional(),
   queueTimeoutMs: z.number().optional(),
+  by: z.string().optional(),
   metadata: z.record(z.string(), z.json()).optional(),
 });
 
@@ -153,8 +157,8 @@ export function ruleOf({ every, timezone }: ScheduleTerms): Rule | undefined {
 export function shownSchedule(job: JobEntry): Schedule {
   const { id, dueAt: nextAt, createdAt } = job;
   const { text: prompt } = promptOfJob(job);
-  const { every, timezone, metadata } = readTerms(job);
-  return { id, prompt, nextAt, createdAt, ...withoutUndefined({ every, timezone, metadata }) };
+  const { every, timezone, by, metadata } = readTerms(job);
+  return { id, prompt, nextAt, createdAt, ...withoutUndefined({ every, timezone, by, metadata }) };
 }
 
 function isTimezone(name: string): boolean {

@@ -92,12 +92,13 @@ export class SessionSchedules {
     const asked = promptText(prompt, settings.verbatimPrompts, who);
     const row = jobPrompt(asked);
     const { dueAt, rule } = scheduleOf(withoutUndefined({ runAt, every, timezone }), clock.now(), what);
-    const { idempotencyKey: key, metadata, timeoutMs, queueTimeoutMs } = settings;
+    const { idempotencyKey: key, by, metadata, timeoutMs, queueTimeoutMs } = settings;
     const id = key === undefined ? newId() : keyedTurnId(session.key, key);
     const terms: ScheduleTerms = withoutUndefined({
       ...rule,
       timeoutMs,
       queueTimeoutMs: Number.isFinite(queueTimeoutMs) ? queueTimeoutMs : undefined,
+      by,
       metadata,
     });
     await this.#intake.ready;
@@ -195,7 +196,7 @@ export class SessionSchedules {
     const { id, session } = job;
     const prompt = promptOfJob(job);
     const { row, contents } = storedPrompt(heldPrompt(prompt));
-    const { timeoutMs, queueTimeoutMs, metadata } = terms;
+    const { timeoutMs, queueTimeoutMs, by, metadata } = terms;
     const turn: AcceptedTurn = {
       id: rule === undefined ? id : keyedTurnId(session, `${id} at ${job.dueAt}`),
       session,
@@ -203,7 +204,7 @@ export class SessionSchedules {
       position: 0,
       durable: true,
       acceptedAt: now,
-      ...withoutUndefined({ timeoutMs, queueTimeoutMs, metadata }),
+      ...withoutUndefined({ timeoutMs, queueTimeoutMs, by, metadata }),
     };
     const after: Change =
       nextAt === undefined ? { type: "job_dropped", job: id } : { type: "job_saved", job: { ...job, dueAt: nextAt } };

@@ -6,7 +6,7 @@ import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { TurnEntry, TurnEntryState } from "../../journal/model/turn-entry.ts";
 import { validate } from "../options/validation.ts";
 import { smallPartOf } from "../persistence/stored-prompt.ts";
-import type { TurnRecord } from "../streams/turn-record.ts";
+import type { TurnRecord, TurnRequest } from "../streams/turn-record.ts";
 
 /** Which turns of a session to list. */
 export interface TurnListOptions {
@@ -23,6 +23,8 @@ export interface TurnSummary {
   readonly id: string;
   readonly state: TurnEntryState;
   readonly origin: TurnOrigin;
+  /** Who asked, as given with the option `by`. */
+  readonly by?: string;
   /** The caller's own data. */
   readonly metadata?: JsonObject;
   /** The beginning of the prompt, at most 1,000 characters. Empty if Claude Code began the turn by itself. */
@@ -83,7 +85,7 @@ export function turnListQuery(options: TurnListOptions): TurnListQuery {
 
 /** Returns the summary of the journal's turn. What is known of it in this process goes first. */
 export function summaryOf(entry: TurnEntry, present: TurnRecord | undefined): TurnSummary {
-  const { id, origin = "caller", metadata, acceptedAt, endedAt, outcome } = entry;
+  const { id, origin = "caller", by, metadata, acceptedAt, endedAt, outcome } = entry;
   // A turn that has ended only here continues after the next start.
   const now = present?.left === true ? undefined : present;
   const state = now === undefined || now.state === "accepted" ? entry.state : now.state;
@@ -93,6 +95,7 @@ export function summaryOf(entry: TurnEntry, present: TurnRecord | undefined): Tu
     id,
     state,
     origin,
+    by,
     metadata,
     prompt: beginningOf(now?.prompt ?? smallPartOf(entry).text),
     promptId: now?.promptId ?? entry.promptId,
@@ -112,11 +115,11 @@ export function summaryOfOwn({ id, origin, acceptedAt }: TurnRecord): TurnSummar
 }
 
 /** Returns the summary of a job, which waits to become a turn. */
-export function summaryOfJob(job: JobEntry, metadata: JsonObject | undefined): TurnSummary {
+export function summaryOfJob(job: JobEntry, { by, metadata }: Pick<TurnRequest, "by" | "metadata">): TurnSummary {
   const { id, createdAt } = job;
   const { text } = smallPartOf(job);
   const waiting = { id, state: "queued", origin: "caller", prompt: beginningOf(text), attempts: 0 } as const;
-  return { ...waiting, acceptedAt: createdAt, ...withoutUndefined({ metadata }) };
+  return { ...waiting, acceptedAt: createdAt, ...withoutUndefined({ by, metadata }) };
 }
 
 function beginningOf(prompt: string): string {

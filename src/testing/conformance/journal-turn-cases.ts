@@ -51,13 +51,14 @@ export const TURN_CASES: JournalCases = {
     deepEqual((await journal.turn("command"))?.promptKind, "command");
   },
 
-  "keeps the origin and the metadata of a turn": async ({ journal, write, reopen }) => {
+  "keeps the origin and the metadata of a turn, and who asked": async ({ journal, write, reopen }) => {
     const metadata = { user: UNUSUAL, deep: [{ n: null, yes: true, number: 1.5 }], [UNUSUAL]: "␐0000" };
     const turns = [
       turn("plain"),
       turn("metadata", { position: 1, metadata }),
       turn("empty", { position: 2, metadata: {} }),
       turn("own", { position: 3, prompt: "", origin: "task" }),
+      turn("asked", { position: 4, by: UNUSUAL, metadata }),
     ];
     await write(...turns.map((one): Change => ({ type: "turn_accepted", turn: one })));
     await reopen();
