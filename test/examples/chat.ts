@@ -78,3 +78,28 @@ test("web/chat: refuses a request that ends with no message of the user", async 
   const body = JSON.stringify({ id: "one", messages: [] });
   expect((await createApp().request("/api/chat", { method: "POST", body })).status).toBe(400);
 });
+
+test("web/chat: sends the files of a message to Claude, and refuses those that Claude cannot read", async () => {
+  const { options } = onFake(async (turn) => turn.text(turn.prompt));
+  await using _supervisor = await startChats(options);
+  const app = createApp();
+  const send = async (id: string, mediaType: string, url: string) => {
+    const parts = [
+      { type: "text", text: "see" },
+      { type: "file", mediaType, url },
+    ];
+    const body = JSON.stringify({ id: "one", messages: [{ id, role: "user", parts }] });
+    return await app.request("/api/chat", { method: "POST", body, headers: { "x-user": "ann" } });
+  };
+  const note = `data:text/plain;base64,${Buffer.from("a note").toString("base64")}`;
+  expect(await (await send("a", "text/plain", note)).text()).toContain("see");
+  const refused = await send("b", "video/mp4", "https://example.com/film.mp4");
+  expect([refused.status, await refused.json()]).toEqual([
+    400,
+    { code: "INVALID_OPTIONS", message: "The request is not valid." },
+  ]);
+  const [turn] = await session(["chat", "ann", "one"]).turns();
+  expect(turn).toMatchObject({ by: "ann", state: "completed" });
+  const messages = await (await app.request("/api/chat/one/messages", { headers: { "x-user": "ann" } })).json();
+  expect(messages[0].parts).toMatchObject([{ text: "see" }, { type: "file", mediaType: "text/plain", url: note }]);
+});

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { freePort } from "../free-port.ts";
 import { processesWith } from "../real/processes.ts";
+import { PNG } from "../session/prompt-contents.ts";
 import { type Browser, browser, CHROMIUM, type Tab } from "./browser.ts";
 
 /*
@@ -189,6 +190,41 @@ describe.skipIf(CHROMIUM === undefined)("useChat", () => {
     },
     180_000,
   );
+
+  test("an image is sent with a message, reaches the model, and is shown again after a reload", async () => {
+    api.reply("what is this", "a red dot");
+    await using app = await chat();
+    const tab = await opened(app.chromium, `${app.url}/#four`);
+    await vi.waitUntil(async () => await tab.evaluate("document.querySelector('input[type=file]') !== null"), WAIT);
+    await tab.evaluate(`(() => {
+      const bytes = Uint8Array.from(atob(${JSON.stringify(PNG)}), (byte) => byte.charCodeAt(0));
+      const files = new DataTransfer();
+      files.items.add(new File([bytes], "dot.png", { type: "image/png" }));
+      const input = document.querySelector("input[type=file]");
+      input.files = files.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    })()`);
+    await ask(tab, "what is this");
+    await sees(tab, "a red dot");
+    const image = "document.querySelector('section.user img')?.src";
+    expect(await tab.evaluate<string>(image)).toBe(`data:image/png;base64,${PNG}`);
+    // The mock leaves out images. Claude Code names the file of each one behind it.
+    expect(JSON.stringify(api.requests.map(({ raw }) => raw))).toContain("[Image: source:");
+    // The next message has no file.
+    await ask(tab, "again");
+    await sees(tab, "You said: again");
+    await app.restart("SIGTERM");
+    await tab.evaluate("location.reload()");
+    await sees(tab, "You said: again");
+    expect(await tab.evaluate<string>(image)).toBe(`data:image/png;base64,${PNG}`);
+    expect(await tab.evaluate("document.querySelectorAll('section img').length")).toBe(1);
+    expect((await shown(tab)).filter((part) => part !== "user ")).toEqual([
+      "user what is this",
+      "assistant a red dot",
+      "user again",
+      "assistant You said: again",
+    ]);
+  }, 180_000);
 
   test("an approval is shown, survives a reload, and its answer reaches Claude", async () => {
     api.reply("go", { text: "I create it.", toolUses: [{ name: "Bash", input: { command: "touch made" } }] });

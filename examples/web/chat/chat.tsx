@@ -11,6 +11,8 @@ type Part = ChatMessage["parts"][number];
 /** `before` are the messages of `/api/chat/<id>/messages`. */
 export function Chat({ id, before }: { id: string; before: ChatMessage[] }) {
   const [input, setInput] = useState("");
+  const [files, setFiles] = useState<FileList>();
+  const picker = useRef<HTMLInputElement>(null);
   const again = useRef(() => {});
   const { messages, sendMessage, resumeStream, status, error } = useChat<ChatMessage>({
     id,
@@ -33,11 +35,20 @@ export function Chat({ id, before }: { id: string; before: ChatMessage[] }) {
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          void sendMessage({ text: input });
+          void sendMessage({ text: input, ...(files !== undefined && { files }) });
           setInput("");
+          setFiles(undefined);
+          if (picker.current !== null) picker.current.value = "";
         }}
       >
         <input value={input} onChange={({ target }) => setInput(target.value)} disabled={status !== "ready"} />
+        <input
+          type="file"
+          multiple
+          accept="image/*,application/pdf,text/plain"
+          ref={picker}
+          onChange={({ target }) => setFiles(target.files ?? undefined)}
+        />
       </form>
     </main>
   );
@@ -47,6 +58,12 @@ function MessagePart({ chat, part }: { chat: string; part: Part }) {
   switch (part.type) {
     case "text":
       return <p>{part.text}</p>;
+    case "file":
+      return part.mediaType.startsWith("image") ? (
+        <img src={part.url} alt={part.filename ?? "image"} />
+      ) : (
+        <p>{part.filename ?? part.mediaType}</p>
+      );
     case "reasoning":
       return <details>{part.text}</details>;
     case "dynamic-tool":

@@ -1,5 +1,15 @@
 import type { UIMessage } from "ai";
-import { type Session, Supervisor, type SupervisorOptions, session, type Turn, template, uiMessages } from "castellan";
+import {
+  publicError,
+  type Session,
+  Supervisor,
+  type SupervisorOptions,
+  session,
+  type Turn,
+  template,
+  uiMessagePrompt,
+  uiMessages,
+} from "castellan";
 import { type Context, Hono } from "hono";
 
 // #region start
@@ -18,15 +28,22 @@ export function createApp(): Hono {
   const app = new Hono();
 
   // #region routes
-  const chatOf = (c: Context, id: string): Session => session(["chat", c.req.header("x-user") ?? "guest", id]);
+  const userOf = (c: Context): string => c.req.header("x-user") ?? "guest";
+  const chatOf = (c: Context, id: string): Session => session(["chat", userOf(c), id]);
+
+  // A file that Claude cannot read is refused with `INVALID_OPTIONS`.
+  app.onError((error, c) => {
+    const { code, message } = publicError(error);
+    return c.json({ code, message }, code === "INVALID_OPTIONS" ? 400 : 503);
+  });
 
   app.post("/api/chat", async (c) => {
     const { id, messages } = (await c.req.json()) as { id: string; messages: readonly UIMessage[] };
     const [message] = messages.slice(-1);
     if (message?.role !== "user") return c.json({ code: "INVALID_OPTIONS" }, 400);
-    const prompt = message.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
     // A message that is sent again, after a broken connection, is the same turn.
-    const turnId = await chatOf(c, id).enqueue(prompt, { idempotencyKey: message.id });
+    const terms = { idempotencyKey: message.id, by: userOf(c) };
+    const turnId = await chatOf(c, id).enqueue(uiMessagePrompt(message), terms);
     const turn = await chatOf(c, id).turn(turnId);
     return turn?.toUIMessageStreamResponse() ?? c.notFound();
   });
