@@ -100,6 +100,7 @@ test("web/chat: sends the files of a message to Claude, and refuses those that C
   ]);
   const [turn] = await session(["chat", "ann", "one"]).turns();
   expect(turn).toMatchObject({ by: "ann", state: "completed" });
-  const messages = await (await app.request("/api/chat/one/messages", { headers: { "x-user": "ann" } })).json();
-  expect(messages[0].parts).toMatchObject([{ text: "see" }, { type: "file", mediaType: "text/plain", url: note }]);
+  const page = await app.request("/api/chat/one/messages", { headers: { "x-user": "ann" } });
+  const messages = (await page.json()) as readonly UIMessage[];
+  expect(messages[0]?.parts).toMatchObject([{ text: "see" }, { type: "file", mediaType: "text/plain", url: note }]);
 });

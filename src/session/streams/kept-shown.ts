@@ -3,7 +3,10 @@ import type { ShownPiece } from "../../claude/messages/shown.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { TurnEnd } from "./reply.ts";
 
-/** How much of a turn's output to keep besides its answer, in characters of JSON. */
+/**
+ * How much of a turn's output to keep besides its answer, in characters of JSON. The record has the output too, but may lose it before
+ * the turn: retention limits events and turns apart, and damage can meet either.
+ */
 const MOST_KEPT = 65_536;
 
 /** Pieces as the journal keeps them. The answer is part of the reply. */
