@@ -290,11 +290,13 @@ export class LocalSupervisor {
   async restartSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
     const { key, server } = this.#member(session);
     const { conversation } = validate(conversationSchema, options, "restartSession");
-    if (conversation === "clear") server.forget();
+    const isDue = conversation === "clear" ? server.forget() : () => false;
     // Awaits only while the tree is closed: a turn that is asked after this call must run in the next process.
     if (this.#tree.root.tree === undefined) await this.#tree.opened();
     try {
       await this.#tree.root.recycle(key);
+      // An automatic restart that was under way has the earlier conversation.
+      while (isDue()) await this.#tree.root.recycle(key);
     } catch (error) {
       throw server.refusal() ?? error;
     }

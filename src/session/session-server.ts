@@ -284,9 +284,9 @@ export class SessionServer {
     return forkOptions(this.#core.conversation.now, this.#core.dispatcher.busy);
   }
 
-  /** Makes the next life begin with an empty conversation. */
-  forget(): void {
-    this.#core.conversation.clearNext();
+  /** Makes the next life begin with an empty conversation. Returns a function: whether no life has begun since. */
+  forget(): () => boolean {
+    return this.#core.conversation.clearNext();
   }
 
   /** See {@link SessionCore.startAfresh}. */

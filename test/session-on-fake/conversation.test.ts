@@ -159,3 +159,25 @@ test("resumeSessionAt: quarantines the session when the message is missing, and 
   const error = await failure(scene.supervisor.startSession(options), "SESSION_QUARANTINED");
   expect(error.message).toContain("lacks the message");
 });
+
+test("session.clear(): begins an empty conversation also while a restart after a crash is under way", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      if (turn.prompt === "die") return await turn.crash({ signal: "SIGKILL" });
+      await turn.text(`${turn.history.length}`);
+    },
+    session: { onInterruptedTurn: "fail" },
+  });
+  const { session } = scene;
+  const { sessionId } = await session.query("one");
+  await failure(session.query("die"), "TURN_INTERRUPTED");
+  await session.clear();
+  const reply = await session.query("two");
+  expect(reply.text).toBe("0");
+  expect(reply.sessionId).not.toBe(sessionId);
+  // It is cleared once: a later restart keeps the conversation.
+  await session.restart();
+  expect(await session.query("three")).toMatchObject({ text: "2", sessionId: reply.sessionId });
+  const moves = await session.pastEvents({ types: ["conversation"] });
+  expect(moves).toMatchObject([{ change: "cleared" }]);
+});

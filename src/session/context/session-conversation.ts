@@ -196,9 +196,10 @@ export class SessionConversation {
     this.take({ type: "forgotten", freshId: this.#context.newId() });
   }
 
-  /** Clears the conversation once no process uses it. */
-  clearNext(): void {
+  /** Clears the conversation once no process uses it. Returns a function: whether that has yet to happen. */
+  clearNext(): () => boolean {
     this.#clearing = true;
+    return () => this.#clearing;
   }
 
   /** Clears the conversation if that is due; no process may use it. */
