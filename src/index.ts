@@ -75,6 +75,7 @@ export type { Wakeup } from "./claude/messages/wakeups.ts";
 export type { ApiKey } from "./claude/process-options.ts";
 export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
 export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
+export type { GlobalFindOptions, GlobalFoundSession, GlobalFoundState } from "./cluster/global-finding.ts";
 export type {
   GlobalApproval,
   GlobalSession,

@@ -23,6 +23,18 @@ export async function where(cluster: Cluster, userId: number): Promise<string> {
 }
 // #endregion
 
+// #region find
+/** Returns a tenant's conversations, page by page, wherever they are. */
+export async function conversationsOf(cluster: Cluster, tenant: string): Promise<string[]> {
+  const titles: string[] = [];
+  let page = await cluster.findSessions({ labels: { tenant } });
+  for (; page.length > 0; page = await cluster.findSessions({ labels: { tenant }, after: page.at(-1)?.name })) {
+    titles.push(...page.map(({ name, title = JSON.stringify(name) }) => title));
+  }
+  return titles;
+}
+// #endregion
+
 // #region move
 export async function move(cluster: Cluster, userId: number): Promise<string> {
   const { node } = await cluster.session(global(["support", userId])).status();

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { withoutUndefined } from "../fields.ts";
 import type { SessionDescription, SessionEntry } from "../journal/model/session-entry.ts";
-import { ALL_KEYS, compareKeys, hasLabels, type SessionListQuery } from "../journal/model/session-list.ts";
+import { compareKeys, hasLabels, rangesOf, type SessionListQuery } from "../journal/model/session-list.ts";
 import { beginsWith, nameKey, nameOfKey, type SessionName } from "../names.ts";
 import { nameSchema, validate } from "../session/options/validation.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
@@ -128,16 +128,4 @@ function storedInfoOf({ key, description = {} }: SessionEntry): SessionInfo {
 
 function compareNames(one: SessionInfo, other: SessionInfo): number {
   return compareKeys(nameKey(one.name), nameKey(other.name));
-}
-
-/** Returns the ranges of the keys whose names begin with these parts, in order. */
-function rangesOf(prefix: SessionName | undefined): readonly SessionListQuery["range"][] {
-  if (prefix === undefined) return [ALL_KEYS];
-  const parts = typeof prefix === "string" ? [prefix] : prefix;
-  const tuple = JSON.stringify(parts);
-  const open = tuple.slice(0, -1);
-  const longer: SessionListQuery["range"] = [`${open},`, `${open},\u{10FFFF}`];
-  const whole = parts.length === 1 ? [JSON.stringify(parts[0])] : [];
-  // `,` sorts before `]`, and `"` before `[`.
-  return [...whole.map((key) => [key, key] as const), longer, [tuple, tuple]];
 }

@@ -171,7 +171,7 @@ export class Supervisor implements AsyncDisposable {
    * Finds sessions by label, state and name, page by page: those of {@link Supervisor.listSessions}, and those that only the
    * journal knows, because their template has evicted them or they have ended. Returns them by name; archived ones only with
    * `state: "archived"`. A page takes the same time however many sessions there are, if it selects none or one label. Global
-   * sessions are not among them, see `Cluster.listSessions`.
+   * sessions are not among them, see `Cluster.findSessions`.
    *
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    * @example

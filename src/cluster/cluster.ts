@@ -14,6 +14,7 @@ import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import { Caller } from "./caller.ts";
+import { findGlobalSessions, type GlobalFindOptions, type GlobalFoundSession } from "./global-finding.ts";
 import { type GlobalReach, GlobalSession } from "./global-session.ts";
 import { GlobalTurn } from "./global-turn.ts";
 import { covers, poolNameOf } from "./placement.ts";
@@ -176,6 +177,21 @@ export class Cluster implements AsyncDisposable {
       const node = nodes.find((entry) => entry.boot === boot)?.name;
       return withoutUndefined({ name: session, epoch, node });
     });
+  }
+
+  /**
+   * Finds global sessions by label, state and name, page by page: all that the database knows, whether a node has them in
+   * memory or not. A session is in the database once it has had a turn, or was described. Returns them by name; archived ones
+   * only with `state: "archived"`. Asks no node. A page takes the same time however many sessions there are, if it selects none
+   * or one label, and no state or `"archived"`.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `DATABASE_UNAVAILABLE`; `CLUSTER_UNAVAILABLE` if the cluster is closed
+   * @example
+   * const own = await cluster.findSessions({ prefix: global("support"), labels: { user: "ann" } });
+   */
+  async findSessions(options: GlobalFindOptions = {}): Promise<readonly GlobalFoundSession[]> {
+    this.#refuseIfClosed();
+    return await findGlobalSessions(this.#deps.engine, options);
   }
 
   /** Lists the nodes, dead ones included. @throws CastellanError as {@link Cluster.listSessions} */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { global } from "../../src/index.ts";
+import { type GlobalFindOptions, global } from "../../src/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { RealCluster } from "./real-cluster.ts";
 
@@ -117,6 +117,55 @@ describe("two nodes and a client", () => {
     ]);
     const status = await client.session(global(["chat", "b"])).status();
     expect(status).toMatchObject({ name: ["global", "chat", "b"], state: "idle", starts: 1, node });
+  });
+
+  it("find sessions by labels, name and state, also those that no node owns", async () => {
+    const { client } = cluster;
+    const names = ["x", "y", "z"].map((letter) => ["chat", `found-${letter}`] as const);
+    for (const name of names) {
+      const session = client.session(global(name));
+      await session.query("hello");
+      await session.describe({ title: name[1], labels: { tenant: "acme", user: name[1] } });
+    }
+    await client.session(global(["chat", "found-z"])).describe({ archived: true });
+    await client.session(global(["chat", "found-x"])).stop();
+    const labels = { tenant: "acme" };
+    const found = await client.findSessions({ labels });
+    const node = await cluster.ownerOf("chat", "found-y");
+    const both = { createdAt: expect.any(Number), epoch: 1 };
+    expect(found).toEqual([
+      {
+        name: ["global", "chat", "found-x"],
+        title: "found-x",
+        labels: { ...labels, user: "found-x" },
+        state: "stored",
+        ...both,
+      },
+      {
+        name: ["global", "chat", "found-y"],
+        title: "found-y",
+        labels: { ...labels, user: "found-y" },
+        state: "owned",
+        node,
+        ...both,
+      },
+    ]);
+    expect(await client.findSessions({ labels, limit: 1 })).toEqual(found.slice(0, 1));
+    expect(await client.findSessions({ labels, after: found[0]?.name })).toEqual(found.slice(1));
+    expect(await client.findSessions({ labels, after: global(["chat", "found-y"]) })).toEqual([]);
+    expect(await client.findSessions({ prefix: global(["chat", "found-y"]) })).toEqual(found.slice(1));
+    expect(await client.findSessions({ labels, prefix: global("cha") })).toEqual([]);
+    expect(await client.findSessions({ labels, state: "stored" })).toEqual(found.slice(0, 1));
+    expect(await client.findSessions({ labels, state: "owned" })).toEqual(found.slice(1));
+    expect(await client.findSessions({ labels, state: "archived" })).toMatchObject([
+      { title: "found-z", state: "archived" },
+    ]);
+    const wrong = [{ state: "idle" }, { limit: 0 }, { prefix: "chat" }, { after: [] }, { before: "x" }];
+    for (const options of wrong) {
+      await expect(client.findSessions(options as GlobalFindOptions)).rejects.toMatchObject({
+        code: "INVALID_OPTIONS",
+      });
+    }
   });
 
   it("restart a session, and interrupt its turn, on its node", async () => {

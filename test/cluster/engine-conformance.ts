@@ -1,5 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import type { Claim, Engine, NodeDescription } from "../../src/cluster/protocol/engine.ts";
+import type { SessionDescription } from "../../src/journal/model/session-entry.ts";
+import { ALL_KEYS, compareKeys, rangesOf } from "../../src/journal/model/session-list.ts";
 import type { ConformanceCase } from "../../src/testing/conformance/journal-conformance.ts";
 
 /** An engine under test. */
@@ -10,6 +12,8 @@ export interface EngineBench extends AsyncDisposable {
   advance(ms: number): Promise<void>;
   /** Records an accepted turn of the session in the cluster's journal. */
   accepted(key: string, turn: string): Promise<void>;
+  /** Records a session in the cluster's journal, with its description. */
+  described(key: string, description: SessionDescription): Promise<void>;
   /** Records the end of a turn. */
   ended(turn: string): Promise<void>;
 }
@@ -327,6 +331,84 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
       (await found("")).map((each) => (each as unknown[]).at(-1)),
       keys.toSorted().map((key) => (key === second ? "b" : undefined)),
     );
+  },
+
+  "finds described sessions by labels, owner and name, with their owners": async ({ engines, advance, described }) => {
+    const [engine, other] = engines;
+    await engine.join(node("a"));
+    await engine.join(node("b", { staleMs: 60_000 }));
+    const [ann, bob, cid, dan] = ["ann", "bob", "cid", UNUSUAL].map((user) => JSON.stringify(["global", "chat", user]));
+    ok(ann !== undefined && bob !== undefined && cid !== undefined && dan !== undefined);
+    await described(bob, { createdAt: 2, labels: { user: "bob", plan: "free" } });
+    await described(ann, { createdAt: 1, title: "Hers", labels: { user: "ann", plan: "free" } });
+    await described(cid, { createdAt: 3, labels: { plan: "free" }, archivedAt: 7 });
+    await described(dan, { createdAt: 4, labels: { [UNUSUAL]: UNUSUAL } });
+    await described('["global","chats","eve"]', { createdAt: 5 });
+    await described('["chat","local"]', { createdAt: 6 });
+    const epoch = epochOf(await engine.claim("a", ann));
+    epochOf(await engine.claim("b", bob));
+    // It has an owner and has never been written.
+    epochOf(await engine.claim("b", '["global","chat","new"]'));
+    const all = { archived: false, range: rangesOf(["global", "chat"])[0] ?? ALL_KEYS, limit: 10 };
+    const find = async (query: object): Promise<unknown[]> =>
+      (await other.findSessions({ ...all, ...query })).map(({ name, boot }) => [name.at(-1), boot]);
+    const labels = { user: "ann", plan: "free" };
+    deepEqual(await other.findSessions({ ...all, labels, limit: 1 }), [
+      { name: ["global", "chat", "ann"], description: { createdAt: 1, title: "Hers", labels }, epoch, boot: "a" },
+    ]);
+    const page = [
+      [ann, ["ann", "a"]],
+      [bob, ["bob", "b"]],
+      [dan, [UNUSUAL, undefined]],
+    ] as const;
+    const inOrder = page.toSorted(([one], [next]) => compareKeys(one, next)).map(([, found]) => found);
+    deepEqual(await find({}), inOrder);
+    deepEqual(await find({ after: bob }), inOrder.slice(inOrder.findIndex(([name]) => name === "bob") + 1));
+    deepEqual(await find({ labels: { plan: "free" } }), [
+      ["ann", "a"],
+      ["bob", "b"],
+    ]);
+    deepEqual(await find({ labels: { plan: "free", user: "bob" } }), [["bob", "b"]]);
+    deepEqual(await find({ labels: { [UNUSUAL]: UNUSUAL } }), [[UNUSUAL, undefined]]);
+    deepEqual(await find({ archived: true }), [["cid", undefined]]);
+    deepEqual(await find({ owned: false }), [[UNUSUAL, undefined]]);
+    deepEqual(await find({ owned: true }), [
+      ["ann", "a"],
+      ["bob", "b"],
+    ]);
+    await advance(6_000);
+    deepEqual(await find({ owned: true }), [["bob", "b"]]);
+    deepEqual(await find({ owned: false, labels: { plan: "free" } }), [["ann", undefined]]);
+    deepEqual(await find({ range: ALL_KEYS }), [
+      ["local", undefined],
+      ...inOrder.map((each) => [each[0], each[0] === "bob" ? "b" : undefined]),
+      ["eve", undefined],
+    ]);
+  },
+
+  "finds each session that stays once, page by page, while others come and go": async ({
+    engines: [engine, other],
+    described,
+  }) => {
+    await engine.join(node("a", { staleMs: 60_000 }));
+    const keyOf = (n: number): string => JSON.stringify(["global", "chat", String(n).padStart(3, "0")]);
+    for (let n = 0; n < 40; n += 2) await described(keyOf(n), { createdAt: n, labels: { plan: "free" } });
+    const found: string[] = [];
+    for (let round = 0; ; round++) {
+      const after = found.at(-1);
+      const query = { archived: false, labels: { plan: "free" }, range: ALL_KEYS, limit: 3 };
+      const page = await other.findSessions({ ...query, ...(after !== undefined && { after }) });
+      if (page.length === 0) break;
+      found.push(...page.map(({ name }) => JSON.stringify(name)));
+      // Before and after the page, and one that moves to another owner.
+      for (const n of [round * 6 + 1, 39 - round * 6])
+        await described(keyOf(n), { createdAt: n, labels: { plan: "free" } });
+      await described(keyOf(40 - round * 8 - 2), { labels: { plan: "free" }, archivedAt: 1 });
+      await engine.claim("a", keyOf(round * 2));
+    }
+    deepEqual(found, [...new Set(found)].toSorted());
+    const archived = new Set([38, 30, 22, 14, 6].map(keyOf));
+    for (let n = 0; n < 40; n += 2) ok(found.includes(keyOf(n)) || archived.has(keyOf(n)), keyOf(n));
   },
 
   "accepts any text as a key and a boot id": async ({ engines: [engine, other] }) => {

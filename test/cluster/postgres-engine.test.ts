@@ -1,10 +1,12 @@
 import { randomInt } from "node:crypto";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { clusterJournal } from "../../src/cluster/cluster-journal.ts";
 import { OwnedEpochs } from "../../src/cluster/owned-epochs.ts";
+import { findStatement } from "../../src/cluster/postgres/find-statement.ts";
 import { type PostgresEngineOptions, postgresEngine } from "../../src/cluster/postgres/postgres-engine.ts";
-import type { Engine } from "../../src/cluster/protocol/engine.ts";
+import type { Engine, EngineFindQuery } from "../../src/cluster/protocol/engine.ts";
 import { CastellanError } from "../../src/errors.ts";
 import type { Change } from "../../src/journal/model/change.ts";
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
@@ -51,6 +53,41 @@ describe("postgresEngine", () => {
     return postgresBench(server, where);
   };
   for (const { name, run } of engineConformance(bench)) it(name, run);
+});
+
+describe("postgresEngine findSessions", () => {
+  it("finds a page by an index in its order, so that it takes constant time", async () => {
+    const where = server.fresh();
+    const { schema } = where;
+    await open(where).nodes();
+    await server.sql(`insert into ${schema}.sessions (key, supervisor, conversation_id, memory, saved_at, archived_at)
+      select format('["global","chat",%s]', n), '', '', '{}', 0, case when n % 2 = 0 then 1 end from generate_series(1, 20000) as n`);
+    await server.sql(`insert into ${schema}.session_labels
+      select 'user', n % 10, format('["global","chat",%s]', n) from generate_series(1, 20000) as n`);
+    await server.sql(`insert into ${schema}.globals (key, owner, epoch)
+      select format('["global","chat",%s]', n), 'a', 1 from generate_series(1, 20000) as n`);
+    await server.sql("analyze");
+    const client = new pg.Client({ connectionString: server.url(), options: `-c search_path=${schema}` });
+    await client.connect();
+    onTestFinished(() => client.end());
+    const planOf = async (query: Partial<EngineFindQuery>): Promise<string> => {
+      const all = { archived: false, range: ['["global",', '["global",\u{10FFFF}'], limit: 10, ...query } as const;
+      const { text, values } = findStatement(all);
+      const { rows } = await client.query<{ "QUERY PLAN": string }>(`explain analyze ${text}`, values);
+      return rows.map((row) => row["QUERY PLAN"]).join("\n");
+    };
+    const present = await planOf({ after: '["global","chat",500]' });
+    expect(present).toMatch(/Index Scan using present_sessions_by_key on sessions/);
+    expect(await planOf({ archived: true })).toMatch(/Index Scan using archived_sessions_by_key on sessions/);
+    const labelled = await planOf({ labels: { user: "1" }, after: '["global","chat",500]' });
+    expect(labelled).toMatch(/Index Only Scan using session_labels_pkey on session_labels first/);
+    for (const plan of [present, labelled]) {
+      expect(plan).not.toMatch(/Seq Scan on (sessions|session_labels|globals)/);
+      // No step reads more rows than a page and those that the condition leaves out.
+      for (const [, rows] of plan.matchAll(/actual time=\S+ rows=([\d.]+)/g))
+        expect(Number(rows), plan).toBeLessThan(40);
+    }
+  });
 });
 
 describe("postgresEngine claim", () => {

@@ -19,7 +19,9 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
   const engines = [postgresEngine(options, systemClock), postgresEngine(options, systemClock)] as const;
   await engines[0].nodes();
   const { schema } = where;
-  await server.sql(`truncate ${["nodes", "globals", "turns"].map((table) => `${schema}.${table}`).join(", ")}`);
+  await server.sql(
+    `truncate ${["nodes", "globals", "turns", "session_labels", "sessions"].map((table) => `${schema}.${table}`).join(", ")}`,
+  );
   return {
     engines,
     advance: (ms) => advance(server, schema, ms),
@@ -28,6 +30,22 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
         `insert into ${schema}.turns (id, session, prompt, position, durable, accepted_at) values ($1, $2, '', 0, true, 0)`,
         [toText(turn), toText(key)],
       );
+    },
+    described: async (key, { createdAt, title, labels = {}, archivedAt }) => {
+      const stored = Object.entries(labels).map(([label, value]) => [toText(label), toText(value)] as const);
+      await server.sql(
+        `insert into ${schema}.sessions (key, supervisor, conversation_id, memory, saved_at, created_at, title, labels, archived_at)
+         values ($1, '', '', '{}', 0, $2, $3, $4, $5)
+         on conflict (key) do update set labels = excluded.labels, archived_at = excluded.archived_at`,
+        [toText(key), createdAt, title, stored.length === 0 ? null : Object.fromEntries(stored), archivedAt],
+      );
+      for (const [label, value] of stored) {
+        await server.sql(`insert into ${schema}.session_labels values ($1, $2, $3) on conflict do nothing`, [
+          label,
+          value,
+          toText(key),
+        ]);
+      }
     },
     ended: async (turn) => {
       await server.sql(`update ${schema}.turns set state = 'completed', ended_at = 1 where id = $1`, [toText(turn)]);

@@ -1,6 +1,8 @@
 import type {
   Claim,
+  DescribedSession,
   Engine,
+  EngineFindQuery,
   NodeDescription,
   NodeEntry,
   NodeState,
@@ -102,6 +104,10 @@ export class SimulatedEnginePort implements Engine {
 
   sessions(keyPrefix: string): Promise<readonly OwnedSession[]> {
     return this.#call(() => this.#engine.sessions(keyPrefix));
+  }
+
+  findSessions(query: EngineFindQuery): Promise<readonly DescribedSession[]> {
+    return this.#call(() => this.#engine.findSessions(query));
   }
 
   /** Notifications arrive late, or not at all. */

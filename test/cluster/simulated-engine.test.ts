@@ -26,6 +26,7 @@ async function bench(): Promise<EngineBench> {
     advance: async (ms) => engine.jump(ms),
     accepted: async (key, turn) =>
       write(key, { type: "accepted", turn, prompt: "", acceptedAt: 0, timeoutMs: undefined }),
+    described: async (key, description) => engine.describe(key, description),
     ended: async (turn) => write("", { type: "ended", turn, state: "completed", outcome: {} }),
     async [Symbol.asyncDispose]() {
       isOver = true;

@@ -1,5 +1,7 @@
 import type {
   Claim,
+  DescribedSession,
+  EngineFindQuery,
   NodeDescription,
   NodeEntry,
   NodeState,
@@ -7,6 +9,8 @@ import type {
   SessionOwnership,
 } from "../../src/cluster/protocol/engine.ts";
 import { CastellanError } from "../../src/errors.ts";
+import type { SessionDescription } from "../../src/journal/model/session-entry.ts";
+import { compareKeys, isListed } from "../../src/journal/model/session-list.ts";
 import { keyPrefix, nameOfKey } from "../../src/names.ts";
 import { GLOBAL } from "../../src/session/options/global-name.ts";
 import { type SimulatedChange, SimulatedJournal } from "./simulated-journal.ts";
@@ -35,6 +39,7 @@ export class SimulatedEngine {
   readonly #sessions = new Map<string, SessionRow>();
   /** The last number that each run of a node wrote per session. A repeated write has no effect. */
   readonly #numbers = new Map<string, number>();
+  readonly #described = new Map<string, SessionDescription>();
   readonly #listeners = new Set<() => void>();
   /** The highest epoch of forgotten sessions. */
   #forgotten = 0;
@@ -136,6 +141,28 @@ export class SimulatedEngine {
         const owner = this.ownerOf(key);
         return { name: nameOfKey(key), epoch, boot: owner?.node.alive === true ? owner.boot : undefined };
       });
+  }
+
+  /** The sessions that were described, see {@link SimulatedEngine.describe}. */
+  findSessions({ owned, ...query }: EngineFindQuery): readonly DescribedSession[] {
+    const listed = [...this.#described].filter(([key, description]) => {
+      const entry = { key, description, supervisor: "", conversationId: "", memory: {}, savedAt: 0 };
+      const isOwned = this.ownerOf(key)?.node.alive === true;
+      return isListed(query, entry) && (owned === undefined || owned === isOwned);
+    });
+    return listed
+      .toSorted(([one], [other]) => compareKeys(one, other))
+      .slice(0, query.limit)
+      .map(([key, description]) => {
+        const owner = this.ownerOf(key);
+        const boot = owner?.node.alive === true ? owner.boot : undefined;
+        return { name: nameOfKey(key), description, epoch: this.#sessions.get(key)?.epoch, boot };
+      });
+  }
+
+  /** Records the session in the journal, with its description. */
+  describe(key: string, description: SessionDescription): void {
+    this.#described.set(key, description);
   }
 
   listen(changed: () => void): () => void {

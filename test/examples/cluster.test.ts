@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { ask, move, open, where } from "../../examples/cluster/client.ts";
+import { ask, conversationsOf, move, open, where } from "../../examples/cluster/client.ts";
 import { parentDeathPrefix } from "../../src/claude/parent-death.ts";
+import { global } from "../../src/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 
 const SECRET = "what-all-nodes-know-and-nobody-else-does";
@@ -100,6 +101,8 @@ test("cluster/: continues a conversation when its node is moved, killed or termi
   );
   const [last] = [...nodes.keys()];
   expect(await where(cluster, 42)).toBe(`idle on ${last}`);
+  await cluster.session(global(["support", 42])).describe({ title: "Ada", labels: { tenant: "acme" } });
+  expect(await conversationsOf(cluster, "acme")).toEqual(["Ada"]);
   // Nobody has queried the reviewer. The remaining node claims it at its next beat.
   await expect
     .poll(async () => (await cluster.listSessions()).map(({ name, node }) => [name, node]))

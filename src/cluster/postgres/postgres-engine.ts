@@ -11,7 +11,9 @@ import { keyPrefix, nameOfKey } from "../../names.ts";
 import { GLOBAL } from "../../session/options/global-name.ts";
 import type {
   Claim,
+  DescribedSession,
   Engine,
+  EngineFindQuery,
   NodeDescription,
   NodeEntry,
   NodeState,
@@ -19,6 +21,7 @@ import type {
   SessionOwnership,
 } from "../protocol/engine.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
+import { type FoundRow, findStatement, foundOf } from "./find-statement.ts";
 import { detectNewHistory, END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_REPLAYED, MAY_CLAIM } from "./history-statements.ts";
 import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
 import { notifyIfAny, PostgresNotifications } from "./postgres-notifications.ts";
@@ -170,6 +173,11 @@ class PostgresEngine implements Engine {
       epoch,
       boot: boot === null ? undefined : fromText(boot),
     }));
+  }
+
+  async findSessions(query: EngineFindQuery): Promise<readonly DescribedSession[]> {
+    const { text, values } = findStatement(query);
+    return (await this.#read<FoundRow>(text, values)).map(foundOf);
   }
 
   listen(changed: () => void): () => void {

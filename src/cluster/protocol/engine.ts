@@ -1,3 +1,5 @@
+import type { SessionDescription } from "../../journal/model/session-entry.ts";
+import type { SessionListQuery } from "../../journal/model/session-list.ts";
 import type { SessionName } from "../../names.ts";
 
 /** What a node hosts, by name. The same on every node that runs the same code. */
@@ -68,6 +70,19 @@ export interface OwnedSession {
   readonly boot: string | undefined;
 }
 
+/** Which sessions to find, by key. */
+export interface EngineFindQuery extends Omit<SessionListQuery, "supervisor"> {
+  /** Only sessions with a live owner, or only those without one. */
+  readonly owned?: boolean;
+}
+
+/** A session that the journal knows, and its owner. */
+export interface DescribedSession extends Omit<OwnedSession, "epoch"> {
+  readonly description: SessionDescription;
+  /** Undefined if no node has owned it. */
+  readonly epoch: number | undefined;
+}
+
 /**
  * The cluster's shared state: which nodes exist, and who owns which session. PostgreSQL is one engine; another database
  * can take its place.
@@ -116,6 +131,8 @@ export interface Engine {
   unattended(wanted: readonly string[], limit: number): Promise<readonly string[]>;
   /** Returns the sessions that have, or had, an owner and whose keys start with `keyPrefix`, ordered by key. */
   sessions(keyPrefix: string): Promise<readonly OwnedSession[]>;
+  /** Returns a page of the sessions that the journal knows, ordered by key. */
+  findSessions(query: EngineFindQuery): Promise<readonly DescribedSession[]>;
   /**
    * Notifies `changed`, best effort, when an owner is gone or has released a session. Callers must also poll.
    *

@@ -1,3 +1,4 @@
+import type { SessionName } from "../../names.ts";
 import type { SessionDescription, SessionEntry } from "./session-entry.ts";
 import { fromText, toText } from "./stored-text.ts";
 
@@ -21,6 +22,18 @@ export interface SessionListQuery {
 export const ALL_KEYS: SessionListQuery["range"] = ["", "\u{10FFFF}"];
 
 const MOST_SESSIONS = 1_000;
+
+/** Returns the ranges of the keys whose names begin with these parts, in order. */
+export function rangesOf(prefix: SessionName | undefined): readonly SessionListQuery["range"][] {
+  if (prefix === undefined) return [ALL_KEYS];
+  const parts = typeof prefix === "string" ? [prefix] : prefix;
+  const tuple = JSON.stringify(parts);
+  const open = tuple.slice(0, -1);
+  const longer: SessionListQuery["range"] = [`${open},`, `${open},\u{10FFFF}`];
+  const whole = parts.length === 1 ? [JSON.stringify(parts[0])] : [];
+  // `,` sorts before `]`, and `"` before `[`.
+  return [...whole.map((key) => [key, key] as const), longer, [tuple, tuple]];
+}
 
 /** Returns the limit of a query, within that of a page. */
 export function sessionLimitOf({ limit }: SessionListQuery): number {

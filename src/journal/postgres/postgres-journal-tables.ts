@@ -252,6 +252,12 @@ const ASKERS = `
   alter table turns add column asked_by text;
 `;
 
+/* Lists of a cluster's sessions are of all supervisors. */
+const SESSIONS_BY_KEY = `
+  create index present_sessions_by_key on sessions (key) where archived_at is null;
+  create index archived_sessions_by_key on sessions (key) where archived_at is not null;
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -265,5 +271,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: DESCRIPTIONS, additive: true },
     { sql: TURN_CONTENTS, additive: true },
     { sql: ASKERS, additive: true },
+    { sql: SESSIONS_BY_KEY, additive: true },
   ],
 };
