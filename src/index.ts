@@ -76,6 +76,7 @@ export type { ApiKey } from "./claude/process-options.ts";
 export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
 export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
 export type { GlobalFindOptions, GlobalFoundSession, GlobalFoundState } from "./cluster/global-finding.ts";
+export type { GlobalPool } from "./cluster/global-pool.ts";
 export type {
   GlobalApproval,
   GlobalSession,
@@ -161,7 +162,6 @@ export { type PostgresSessionStore, postgresSessionStore } from "./journal/postg
 export type { SessionName } from "./names.ts";
 export type { Balance } from "./pool/balance-option.ts";
 export type { BalanceRequest, Balancer, Candidate } from "./pool/balancer.ts";
-export type { JobOptions } from "./pool/job-options.ts";
 export type { Loan } from "./pool/loan.ts";
 export type { MemberUse } from "./pool/member.ts";
 export type { CheckoutOptions, Pool } from "./pool/pool.ts";
@@ -193,6 +193,7 @@ export { type Command, command } from "./session/options/command.ts";
 export { fileBlock } from "./session/options/file-block.ts";
 export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
 export type { Isolate } from "./session/options/isolation.ts";
+export type { JobOptions } from "./session/options/job-options.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options/options.ts";
 export type { OutputSchema } from "./session/options/output-schema.ts";
 export type { Prompt } from "./session/options/prompt.ts";

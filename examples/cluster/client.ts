@@ -35,6 +35,18 @@ export async function conversationsOf(cluster: Cluster, tenant: string): Promise
 }
 // #endregion
 
+// #region jobs
+/** Returns the summaries of documents by their ids. Asking again, after a crash of the caller, asks no document twice. */
+export async function summarise(cluster: Cluster, documents: ReadonlyMap<string, string>): Promise<string[]> {
+  const pool = cluster.pool(global("summaries"));
+  const enqueued = [...documents].map(([idempotencyKey, text]) =>
+    pool.enqueue(`Summarise this:\n${text}`, { idempotencyKey }),
+  );
+  const turns = await Promise.all((await Promise.all(enqueued)).map((id) => pool.turn(id)));
+  return await Promise.all(turns.map(async (turn) => (await turn?.result())?.text ?? ""));
+}
+// #endregion
+
 // #region move
 export async function move(cluster: Cluster, userId: number): Promise<string> {
   const { node } = await cluster.session(global(["support", userId])).status();

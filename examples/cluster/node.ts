@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { global, healthHandlers, Supervisor, template } from "castellan";
+import { global, healthHandlers, pool, Supervisor, template } from "castellan";
 
 /** A value that the machine must set. */
 function required(name: string): string {
@@ -17,6 +17,7 @@ const supervisor = await Supervisor.start(
       systemPrompt: `You help user ${userId}`,
       idleTimeout: "10m",
     })),
+    pool(global("summaries"), { size: 2 }),
   ],
   {
     name: "support",

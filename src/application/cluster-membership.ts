@@ -3,6 +3,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { ClusterSettings } from "../cluster/cluster-options.ts";
 import type { Membership } from "../cluster/join.ts";
 import type { Duration } from "../duration.ts";
+import { globalName } from "../session/options/global-name.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import { enterCluster } from "./clusters.ts";
 import { type GlobalChildren, globalChildren } from "./global-children.ts";
@@ -68,7 +69,7 @@ export class ClusterMembership implements JoinedCluster {
     const [{ joinCluster }, { GlobalSessionHost }, { HostedPools }] = await Promise.all([
       import("../cluster/join.ts"),
       import("./global-session-host.ts"),
-      import("./hosted-session.ts"),
+      import("./hosted-pools.ts"),
     ]);
     const hosted = new HostedPools(pools, hosts.pools);
     this.#membership = await joinCluster({
@@ -82,6 +83,11 @@ export class ClusterMembership implements JoinedCluster {
       },
       warn: (message) => logWarning(logger, "NOT_OWNER", message),
     });
+    const { cluster } = this.#membership;
+    for (const name of hosts.pools) {
+      const server = pools.server(name);
+      if (server !== undefined) server.shared = cluster.pool(globalName(name));
+    }
     this.#leaveProcess = enterCluster(this.#membership.cluster);
   }
 

@@ -1,7 +1,7 @@
 import type { Hosted } from "../cluster/protocol/engine.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
 import { nameKey, type SessionName } from "../names.ts";
-import type { PoolOptions } from "../pool/pool-options.ts";
+import { type PoolOptions, type PoolSettings, poolSettings } from "../pool/pool-options.ts";
 import { GLOBAL, type GlobalName, globalNameOf, isGlobalName, labelsOf } from "../session/options/global-name.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
 import { sessionSettings } from "../session/options/session-settings.ts";
@@ -19,6 +19,8 @@ export interface GlobalChildren {
   readonly wanted: readonly string[];
   /** The limits for hibernated sessions, combined from all templates. */
   readonly keeping: { readonly maxHibernated: number; readonly retentionMs: number };
+  /** The settings of each global pool of this node, by name. */
+  readonly pools: ReadonlyMap<string, PoolSettings>;
   /** Whether a global session of this name is declared. */
   knows(name: SessionName): boolean;
   /** Returns the options of the global session of this name. @throws CastellanError `INVALID_OPTIONS` */
@@ -43,6 +45,8 @@ export function globalChildren(
   const sessions = new Map<string, SessionDefaults>();
   const templates = new Map<string, TemplateSettings>();
   const pools = new Set<string>();
+  const hostedPools = new Map<string, PoolSettings>();
+  const members = new Map<string, SessionDefaults>();
   const local: ChildOptions[] = [];
   const hosts = { sessions: [] as string[], templates: [] as string[], pools: [] as string[] };
   const problems: OptionProblem[] = [];
@@ -66,7 +70,7 @@ export function globalChildren(
     collect(at, () => {
       if (isGlobalTemplate(child)) {
         const name = single(child.template, `${at}.template`);
-        if (templates.has(name)) throw declaredTwice(`${at}.template`, formatParts([name]));
+        if (templates.has(name) || pools.has(name)) throw declaredTwice(`${at}.template`, formatParts([name]));
         if (typeof child.sessions === "object") refuseStore(child.sessions, `${at}.sessions`);
         const settings = templateSettings({ ...child, template: name }, at);
         if (child.maxSessions !== undefined) {
@@ -76,12 +80,14 @@ export function globalChildren(
         if (fits(child.template)) hosts.templates.push(name);
       } else if (isGlobalPool(child)) {
         const name = single(child.pool, `${at}.pool`);
-        if (pools.has(name) || sessions.has(nameKey([GLOBAL, name])))
+        if (pools.has(name) || templates.has(name) || sessions.has(nameKey([GLOBAL, name])))
           throw declaredTwice(`${at}.pool`, formatParts([name]));
         pools.add(name);
         if (!fits(child.pool)) return;
+        const here = { ...child, pool: name };
+        hostedPools.set(name, poolSettings(here, at));
         hosts.pools.push(name);
-        local.push({ ...child, pool: name });
+        local.push(here);
       } else if (isGlobalSession(child)) {
         const { name, ...options } = child;
         const [, ...parts] = globalNameOf(name);
@@ -111,7 +117,19 @@ export function globalChildren(
   const allTemplates = [...templates.values()];
   const templateOf = (name: SessionName): TemplateSettings | undefined =>
     typeof name === "string" || name.length < 3 ? undefined : templates.get(String(name[1]));
+  /** Returns the options of a pool's member that runs jobs. Its transcripts are in the cluster's database. */
+  const memberOf = (name: SessionName): SessionDefaults | undefined => {
+    if (typeof name === "string" || name.length !== 3 || typeof name[2] !== "number") return undefined;
+    const settings = hostedPools.get(String(name[1]));
+    const key = nameKey(name);
+    if (settings !== undefined && !members.has(key)) {
+      const { sessionStore: _, ...own } = settings.sessions(name[2]);
+      members.set(key, { activation: "lazy", ...own });
+    }
+    return members.get(key);
+  };
   return {
+    pools: hostedPools,
     local,
     hosts,
     wanted: hosts.sessions.filter((key) => sessions.get(key)?.activation !== "lazy"),
@@ -119,9 +137,9 @@ export function globalChildren(
       maxHibernated: sessions.size + allTemplates.reduce((sum, { maxHibernated }) => sum + maxHibernated, 0),
       retentionMs: Math.min(5 * 60_000, ...allTemplates.map(({ retentionMs }) => retentionMs)),
     },
-    knows: (name) => sessions.has(nameKey(name)) || templateOf(name) !== undefined,
+    knows: (name) => sessions.has(nameKey(name)) || templateOf(name) !== undefined || memberOf(name) !== undefined,
     optionsOf: (name) => {
-      const declared = sessions.get(nameKey(name));
+      const declared = sessions.get(nameKey(name)) ?? memberOf(name);
       if (declared !== undefined || typeof name === "string") return declared;
       const [, first, ...key] = name;
       return templateOf(name)?.optionsOf([String(first), ...key]);

@@ -1,5 +1,6 @@
+import type { Clock } from "../clock.ts";
 import type { RunStorage } from "../cluster/run-storage.ts";
-import type { HostedSession, SessionHost } from "../cluster/session-host.ts";
+import type { HostedSession, HostNode, SessionHost } from "../cluster/session-host.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
@@ -12,7 +13,8 @@ import type { Removed } from "../session/persistence/erasure.ts";
 import { eraseFiles } from "./erasing.ts";
 import { ExportPages } from "./export-pages.ts";
 import { type GlobalChildren, NO_SESSION_STORE } from "./global-children.ts";
-import type { HostedPools } from "./hosted-session.ts";
+import { HostedJobs } from "./hosted-jobs.ts";
+import type { HostedPools } from "./hosted-pools.ts";
 import { SupervisedSession } from "./hosted-session.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
@@ -33,7 +35,10 @@ export class GlobalSessionHost implements SessionHost {
   readonly #children: () => GlobalChildren;
   readonly #pools: HostedPools;
   readonly #defaults: SessionDefaults;
+  readonly #clock: Clock;
   readonly #newId: () => string;
+  /** The jobs of the node's pools, by name. */
+  readonly #jobs = new Map<string, HostedJobs>();
   readonly #exports: ExportPages;
   #stopping: Promise<void> | undefined;
 
@@ -50,6 +55,7 @@ export class GlobalSessionHost implements SessionHost {
     this.#children = children;
     this.#pools = pools;
     this.#defaults = defaults;
+    this.#clock = clock;
     this.#newId = newId;
     this.#exports = new ExportPages(clock, newId);
   }
@@ -93,7 +99,22 @@ export class GlobalSessionHost implements SessionHost {
   }
 
   pool(name: string): HostedSession | undefined {
-    return this.#pools.find(name);
+    return this.#pools.find(name, this.#jobs.get(name)?.jobs);
+  }
+
+  joined(node: HostNode): void {
+    for (const name of this.#children().pools.keys()) {
+      const jobs = new HostedJobs({
+        name,
+        clock: this.#clock,
+        newId: this.#newId,
+        supervisor: this.#supervisor,
+        node,
+        settings: () => this.#children().pools.get(name),
+      });
+      this.#jobs.set(name, jobs);
+      jobs.begin();
+    }
   }
 
   async release(name: SessionName, deadlineMs: number): Promise<void> {
@@ -122,13 +143,19 @@ export class GlobalSessionHost implements SessionHost {
   }
 
   async kill(cause: CastellanError): Promise<void> {
+    this.#closeJobs();
     this.#storage.lose(cause);
     await this.#ended();
   }
 
   stop(): Promise<void> {
+    this.#closeJobs();
     this.#stopping ??= this.#supervisor.stop().then(() => this.#ended());
     return this.#stopping;
+  }
+
+  #closeJobs(): void {
+    for (const jobs of this.#jobs.values()) jobs.close();
   }
 
   async #ended(): Promise<void> {

@@ -1,18 +1,14 @@
 import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
-import type { HostMethod } from "../cluster/protocol/call-methods.ts";
+import { type HostMethod, isPoolMethod, type PoolMethod } from "../cluster/protocol/call-methods.ts";
 import type { TurnAsked } from "../cluster/protocol/frames.ts";
 import type { HostedSession } from "../cluster/session-host.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
-import type { PendingTurn } from "../pool/pending-turn.ts";
-import type { PoolServer } from "../pool/pool-server.ts";
-import { submitToPool } from "../pool/pool-turn.ts";
 import { isRemoteControl, type RemoteControl, readControlArguments } from "../session/controls.ts";
 import type { Approval } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
-import { GLOBAL } from "../session/options/global-name.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import type { PromptBlock } from "../session/options/prompt-block.ts";
 import type { SteerOptions } from "../session/options/steer-options.ts";
@@ -25,10 +21,8 @@ import type { SessionEvent } from "../session/record/session-event-types.ts";
 import { type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
-import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { ExportPages } from "./export-pages.ts";
 import type { LocalSupervisor } from "./local-supervisor.ts";
-import type { Pools } from "./tree/pools.ts";
 
 const text = z.string();
 const approvalChanges = z
@@ -129,8 +123,11 @@ export class SupervisedSession implements HostedSession {
     return this.#context.session.events(options);
   }
 
-  async call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown> {
+  async call(method: RemoteControl | HostMethod | PoolMethod, args: readonly unknown[]): Promise<unknown> {
     const { session } = this.#context;
+    if (isPoolMethod(method)) {
+      throw invalidOptions(labelOf(session), [{ field: method, message: "is a method of a pool" }]);
+    }
     if (!isRemoteControl(method)) return await ANSWERS[method](this.#context, args[0], args[1], args[2]);
     return await Reflect.apply(session[method], session, readControlArguments(method, args, labelOf(session)));
   }
@@ -160,13 +157,13 @@ function pending(session: Session, id: unknown): Approval | undefined {
 }
 
 /** Returns the prompt of a turn that another node asks for. The session checks it. */
-function promptOf({ prompt, blocks, command: call }: TurnAsked): Prompt {
+export function promptOf({ prompt, blocks, command: call }: TurnAsked): Prompt {
   if (call !== undefined) return command(call.name, call.args);
   return blocks === undefined ? prompt : (blocks as readonly PromptBlock[]);
 }
 
 /** Returns the options of a turn that another node asks for, without its idempotency key, which pools refuse. */
-function turnOptionsOf({
+export function turnOptionsOf({
   timeoutMs: timeout,
   queueTimeoutMs: queueTimeout,
   whenBusy,
@@ -175,69 +172,4 @@ function turnOptionsOf({
   metadata,
 }: TurnAsked): TurnOptions {
   return withoutUndefined({ timeout, queueTimeout, whenBusy, verbatimPrompts, by, metadata }) as TurnOptions;
-}
-
-/** The global pools of a node. They outlive a run of the node: a turn of one run can be cancelled in the next. */
-export class HostedPools {
-  readonly #pools: Pools;
-  /** The names of the global pools. */
-  readonly #global: readonly string[];
-  readonly #hosted = new WeakMap<PoolServer, HostedPool>();
-
-  constructor(pools: Pools, global: readonly string[]) {
-    this.#pools = pools;
-    this.#global = global;
-  }
-
-  find(name: string): HostedSession | undefined {
-    const pool = this.#global.includes(name) ? this.#pools.server(name) : undefined;
-    if (pool === undefined) return undefined;
-    const hosted = this.#hosted.get(pool) ?? new HostedPool(name, pool);
-    this.#hosted.set(pool, hosted);
-    return hosted;
-  }
-}
-
-/** A pool of this node for other nodes. The pool picks a member for each turn. */
-class HostedPool implements HostedSession {
-  readonly #key: string;
-  readonly #pool: PoolServer;
-  /** The turns that have not ended, by the ids that callers know. */
-  readonly #turns = new Map<string, PendingTurn>();
-
-  constructor(name: string, pool: PoolServer) {
-    this.#key = nameKey([GLOBAL, name]);
-    this.#pool = pool;
-  }
-
-  ask(asked: TurnAsked): TurnSource {
-    const turn = submitToPool(this.#pool, promptOf(asked), turnOptionsOf(asked));
-    const id = keyedTurnId(this.#key, asked.idempotencyKey);
-    this.#turns.set(id, turn);
-    const over = (): void => void this.#turns.delete(id);
-    turn.result.then(over, over);
-    return turn;
-  }
-
-  async turn(): Promise<undefined> {
-    return undefined;
-  }
-
-  async cancel(id: string): Promise<void> {
-    await this.#turns.get(id)?.interrupt();
-  }
-
-  async call(method: string): Promise<unknown> {
-    if (method === "status") return this.#pool.status;
-    throw invalidOptions("pool", [{ field: method, message: "is not a method of a pool" }]);
-  }
-
-  async lastEvent(): Promise<number> {
-    return 0;
-  }
-
-  events(): never {
-    const message = "is not a method of a pool's turn on another node; read its messages, or its result";
-    throw invalidOptions("global pool", [{ field: "events", message }]);
-  }
 }

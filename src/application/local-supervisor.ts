@@ -206,6 +206,11 @@ export class LocalSupervisor {
     return this.#settings;
   }
 
+  /** The journal of its sessions. */
+  get journal(): SupervisorJournal {
+    return this.#journal;
+  }
+
   get notStarted(): readonly NotStarted[] {
     return this.#notStarted;
   }

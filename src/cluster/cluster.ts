@@ -15,6 +15,7 @@ import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import { Caller } from "./caller.ts";
 import { findGlobalSessions, type GlobalFindOptions, type GlobalFoundSession } from "./global-finding.ts";
+import { GlobalPool } from "./global-pool.ts";
 import { type GlobalReach, GlobalSession } from "./global-session.ts";
 import { GlobalTurn } from "./global-turn.ts";
 import { covers, poolNameOf } from "./placement.ts";
@@ -156,6 +157,21 @@ export class Cluster implements AsyncDisposable {
   session(name: GlobalName): GlobalSession {
     this.#refuseIfClosed();
     return new GlobalSession(globalNameOf(name), this.#reach);
+  }
+
+  /**
+   * Returns a handle of the global pool of this name, for its jobs. Does no I/O.
+   *
+   * @throws CastellanError `INVALID_OPTIONS` if it is not the name of a pool; `CLUSTER_UNAVAILABLE` if the cluster is closed
+   * @example
+   * const id = await cluster.pool(global("summaries")).enqueue(prompt, { idempotencyKey: document.id });
+   */
+  pool(name: GlobalName): GlobalPool {
+    this.#refuseIfClosed();
+    const key = nameKey(globalNameOf(name));
+    const pool = poolNameOf(key);
+    if (pool !== undefined) return new GlobalPool(pool, key, this.#reach, this.#deps.clock);
+    throw invalidOptions("cluster", [{ field: "pool", message: "expected the name of a pool, `global` of a string" }]);
   }
 
   /**

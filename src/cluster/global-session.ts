@@ -20,7 +20,7 @@ import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { SessionHealth } from "../session/session-health.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Reply } from "../session/streams/reply.ts";
-import { Turn } from "../session/streams/turn.ts";
+import { Turn, type TurnCalls } from "../session/streams/turn.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { GlobalTurn, GlobalTurnRequest } from "./global-turn.ts";
 import type { CallMethod } from "./protocol/call-methods.ts";
@@ -129,15 +129,20 @@ export class GlobalSession extends RemoteSessionControls {
 
   /** As `Session.turn`. */
   async turn(id: string): Promise<Turn | undefined> {
-    const turn = this.#reach.turn({
-      key: this.#key,
-      turnId: id,
-      ask: undefined,
-      messages: true,
-      output: undefined,
-      signal: undefined,
-    });
-    return (await turn.found) ? this.#turnOf(turn) : undefined;
+    return await this.turnNamed(id, this.name);
+  }
+
+  /** @internal As {@link GlobalSession.turn}, with another name in {@link Turn.session}. */
+  async turnNamed(id: string, name: SessionName): Promise<Turn | undefined> {
+    const { source, calls } = this.follow(id);
+    return (await source.found) ? new Turn(source, name, calls) : undefined;
+  }
+
+  /** @internal Follows a turn that exists, or will turn out not to. */
+  follow(id: string): { readonly source: GlobalTurn; readonly calls: TurnCalls } {
+    const existing = { ask: undefined, messages: true, output: undefined, signal: undefined } as const;
+    const source = this.#reach.turn({ key: this.#key, turnId: id, ...existing });
+    return { source, calls: this.#callsOf(source) };
   }
 
   /** As `Session.current`. */
@@ -242,7 +247,11 @@ export class GlobalSession extends RemoteSessionControls {
   }
 
   #turnOf<Structured>(turn: GlobalTurn): Turn<Structured> {
-    return new Turn<Structured>(turn, this.name, {
+    return new Turn<Structured>(turn, this.name, this.#callsOf(turn));
+  }
+
+  #callsOf(turn: GlobalTurn): TurnCalls {
+    return {
       interrupt: () => turn.interrupt(),
       steer: async (text, options) => {
         await turn.accepted.catch(() => {});
@@ -252,7 +261,7 @@ export class GlobalSession extends RemoteSessionControls {
       events: (options) => this.#reach.events(this.#key, options),
       asks: true,
       content: (reference) => this.content(reference),
-    });
+    };
   }
 
   #approval(approval: Omit<Approval, "approve" | "answer" | "deny">): GlobalApproval {

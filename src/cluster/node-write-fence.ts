@@ -83,7 +83,8 @@ export class NodeWriteFence implements WriteFence {
   }
 
   async confirm(query: Query, { sessions = [] }: Pick<Batch, "sessions">): Promise<void> {
-    const epochs = new Map(sessions.map((key) => [key, this.#owned.epochOf(key)]));
+    const owned = sessions.filter((key) => !this.#owned.isPool(key));
+    const epochs = new Map(owned.map((key) => [key, this.#owned.epochOf(key)]));
     try {
       await fenceEpochs(query, this.#run, epochs);
     } catch (error) {

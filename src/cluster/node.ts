@@ -2,9 +2,11 @@ import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { type NodeFacts, publish } from "../events.ts";
-import { nameOfKey } from "../names.ts";
+import { nameKey, nameOfKey } from "../names.ts";
+import { GLOBAL } from "../session/options/global-name.ts";
 import { NOTHING_REMOVED, type Removed } from "../session/persistence/erasure.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
+import { hostNodeOf } from "./host-node.ts";
 import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { OwnedEpochs } from "./owned-epochs.ts";
@@ -205,7 +207,7 @@ export class ClusterNode {
     await this.#deps.restore?.();
     const sent = momentOf(clock);
     await engine.join({ ...description, boot, staleMs });
-    const owned = new OwnedEpochs();
+    const owned = new OwnedEpochs(description.hosts.pools.map((name) => nameKey([GLOBAL, name])));
     let run: Run | undefined;
     let lost: CastellanError | undefined;
     try {
@@ -243,7 +245,15 @@ export class ClusterNode {
     this.#watchLease(run);
     // The host may have reported the loss while it opened.
     if (lost !== undefined) this.#lose(run, lost);
-    else if (this.#phase === "member") void this.#claimUnattended();
+    else if (this.#phase === "member") {
+      run.host.joined?.(hostNodeOf(engine, boot, (key) => this.#holds(boot, key)));
+      void this.#claimUnattended();
+    }
+  }
+
+  async #holds(boot: string, key: string): Promise<boolean> {
+    const found = await this.find(key, true);
+    return found.owned && found.boot === boot;
   }
 
   /** Returns the run if it may act as an owner now. */

@@ -2,11 +2,12 @@ import { nameOfKey } from "../names.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import type { Hosted, NodeEntry } from "./protocol/engine.ts";
 
-/** Whether a node with these hosts declares the session. */
+/** Whether a node with these hosts declares the session: by its name, by a template, or as a member that runs jobs of a pool. */
 export function covers(hosts: Hosted, key: string): boolean {
   if (hosts.sessions.includes(key)) return true;
   const name = nameOfKey(key);
   if (typeof name === "string" || name.length < 3) return false;
+  if (name.length === 3 && typeof name[2] === "number" && hosts.pools.includes(String(name[1]))) return true;
   return hosts.templates.includes(String(name[1]));
 }
 

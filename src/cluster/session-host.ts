@@ -5,7 +5,7 @@ import type { Removed } from "../session/persistence/erasure.ts";
 import type { EventOptions } from "../session/record/event-readers.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
-import type { HostMethod } from "./protocol/call-methods.ts";
+import type { HostMethod, PoolMethod } from "./protocol/call-methods.ts";
 import type { TurnAsked } from "./protocol/frames.ts";
 
 /** A session or global pool of a {@link SessionHost}. */
@@ -17,10 +17,22 @@ export interface HostedSession {
   /** Stops a turn, as `Turn.interrupt`. Ignores an unknown one. */
   cancel(id: string): Promise<void>;
   /** @throws CastellanError as the session's method */
-  call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown>;
+  call(method: RemoteControl | HostMethod | PoolMethod, args: readonly unknown[]): Promise<unknown>;
   /** Resolves with the number of the last event, once it is known. @throws CastellanError as `Session.events` */
   lastEvent(): Promise<number>;
   events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined>;
+}
+
+/** What a host needs of its node, for the jobs of pools. Each method rejects with `DATABASE_UNAVAILABLE`. */
+export interface HostNode {
+  /** Claims a session, by its canonical name. Resolves with whether this run owns it. */
+  claim(key: string): Promise<boolean>;
+  /** See `Engine.reserveJob`. */
+  reserveJob(key: string): Promise<string | undefined>;
+  /** See `Engine.countJobs`. */
+  countJobs(key: string): Promise<number>;
+  /** Returns the canonical names of the sessions that have, or had, an owner and begin with `keyPrefix`. */
+  sessionKeys(keyPrefix: string): Promise<readonly string[]>;
 }
 
 /** The application that hosts the sessions of one run of a node. It writes to the run's `RunStorage` only. */
@@ -33,6 +45,8 @@ export interface SessionHost {
   session(name: SessionName): HostedSession;
   /** Returns the global pool of this name, if this node hosts it. */
   pool(name: string): HostedSession | undefined;
+  /** Called once the run has joined: the host may run jobs from now on, until it is stopped or killed. */
+  joined?(node: HostNode): void;
   /** Number of processes, plus sessions that wait for one. */
   readonly load: number;
   /**

@@ -1,5 +1,5 @@
 import { CastellanError } from "../errors.ts";
-import type { TurnEntry } from "../journal/model/turn-entry.ts";
+import type { EndedTurnState, TurnEntry } from "../journal/model/turn-entry.ts";
 import { keyPrefix, nameKey } from "../names.ts";
 import { LiveDescription } from "../session/persistence/live-description.ts";
 import { RecordReading } from "../session/persistence/record-reading.ts";
@@ -38,18 +38,15 @@ export async function findTurn(pool: PoolServer, id: string): Promise<Turn | und
 }
 
 /** Returns an ended turn of a former member, or a job that was cancelled before a member took it. */
-function recalled({ settings, host, who, common }: PoolServer, entry: TurnEntry): Turn | undefined {
-  const { id, attempts, state, session, outcome, origin = "caller", by, metadata, promptId } = entry;
+function recalled(pool: PoolServer, entry: TurnEntry): Turn | undefined {
+  const { settings, host, who, common } = pool;
+  const { id, state, session } = entry;
   if (state === "queued" || state === "running") return undefined;
-  const { text, kind: promptKind } = smallPartOf(entry);
-  const record = new TurnRecord(id, text, who, { promptKind, origin, attempts, by, metadata, promptId });
-  const end = endOf(outcome, who, common.output);
-  record.recall(state, end, shownIn(outcome, end));
   // Reads only.
   const description = new LiveDescription(() => ({ title: undefined, labels: {} }), host.clock.now());
   const journal = new SessionJournal(session, host.journal, host.clock, description);
   const reading = new RecordReading(journal, () => journal.whenReadable());
-  return new Turn(record, settings.name, {
+  return new Turn(recalledTurn(pool, entry, state), settings.name, {
     interrupt: async () => {},
     steer: async () => {
       const message = `${who}, turn ${id}: it has ended, so it takes no message.`;
@@ -59,4 +56,14 @@ function recalled({ settings, host, who, common }: PoolServer, entry: TurnEntry)
     asks: common.approvals !== false,
     content: ({ $content }) => reading.content($content),
   });
+}
+
+/** Returns the record of an ended turn of the journal. */
+export function recalledTurn({ who, common }: PoolServer, entry: TurnEntry, state: EndedTurnState): TurnRecord {
+  const { id, attempts, outcome, origin = "caller", by, metadata, promptId } = entry;
+  const { text, kind: promptKind } = smallPartOf(entry);
+  const record = new TurnRecord(id, text, who, { promptKind, origin, attempts, by, metadata, promptId });
+  const end = endOf(outcome, who, common.output);
+  record.recall(state, end, shownIn(outcome, end));
+  return record;
 }

@@ -1,23 +1,20 @@
-import { isDeepStrictEqual } from "node:util";
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import { withoutUndefined } from "../fields.ts";
 import type { Change } from "../journal/model/change.ts";
 import type { JobEntry } from "../journal/model/job-entry.ts";
-import type { AcceptedTurn } from "../journal/model/turn-entry.ts";
 import { nameKey } from "../names.ts";
+import { type JobOptions, jobSettings, readTerms, termsOf } from "../session/options/job-options.ts";
 import { type Prompt, type PromptText, promptText } from "../session/options/prompt.ts";
 import type { SessionSettings } from "../session/options/session-settings.ts";
-import { invalidOptions } from "../session/options/validation.ts";
-import { heldPrompt, isOf, jobPrompt, promptOfJob, storedPrompt } from "../session/persistence/stored-prompt.ts";
+import { jobPrompt } from "../session/persistence/stored-prompt.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
+import { PendingTurn, withdrawnError } from "../session/streams/pending-turn.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
-import { type TurnRecord, UNLIMITED_MS } from "../session/streams/turn-record.ts";
+import type { TurnRecord } from "../session/streams/turn-record.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
-import { type JobOptions, jobSettings, readTerms, termsOf } from "./job-options.ts";
 import { JobQueue, type WaitingJob } from "./job-queue.ts";
+import { cancelledJob, isKnownJob, jobLimitError, takenJob } from "./job-turn.ts";
 import type { Member } from "./member.ts";
-import { PendingTurn, withdrawnError } from "./pending-turn.ts";
 import { callsOf } from "./turn-calls.ts";
 import type { Borrower } from "./wait-queue.ts";
 
@@ -229,23 +226,7 @@ export class PoolJobs {
       this.#known.delete(id);
       return undefined;
     }
-    const { timeoutMs = settings.timeout, by, metadata } = readTerms(job);
-    const prompt = promptOfJob(job);
-    const { row, contents } = storedPrompt(heldPrompt(prompt));
-    const turn: AcceptedTurn = {
-      id,
-      session: server.settings.key,
-      ...row,
-      position: 0,
-      durable: true,
-      queueTimeoutMs: UNLIMITED_MS,
-      acceptedAt: clock.now(),
-      ...withoutUndefined({ timeoutMs, by, metadata }),
-    };
-    const changes: Change[] = [
-      { type: "job_dropped", job: id },
-      { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) },
-    ];
+    const { turn, prompt, changes } = takenJob(job, server.settings.key, settings.timeout, clock.now());
     await journal.writer?.record(changes, { durable: true, session: turn.session });
     return server.take({ ...turn, state: "queued", attempts: 0, touched: false }, prompt);
   }
@@ -273,18 +254,10 @@ export class PoolJobs {
     const job = await journal.journal.job(id);
     const error = withdrawnError(this.#pool.name, id);
     if (job !== undefined) {
-      const { row, contents } = storedPrompt(heldPrompt(promptOfJob(job)));
-      const { by, metadata } = readTerms(job);
-      const rest = { ...row, ...withoutUndefined({ by, metadata }) };
-      const { createdAt: acceptedAt } = job;
-      const turn: AcceptedTurn = { id, session: this.#key, position: 0, durable: true, acceptedAt, ...rest };
+      const { changes } = cancelledJob(job);
       const at = clock.now();
-      const changes: Change[] = [
-        { type: "job_dropped", job: id },
-        { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) },
-        { type: "turn_ended", turn: id, state: "cancelled", at, outcome: outcomeOf({ error }) },
-      ];
-      await journal.writer?.record(changes, { durable: true, session: this.#key });
+      const ended: Change = { type: "turn_ended", turn: id, state: "cancelled", at, outcome: outcomeOf({ error }) };
+      await journal.writer?.record([...changes, ended], { durable: true, session: this.#key });
     }
     this.#known.delete(id);
     known.turn?.fail(error);
@@ -305,29 +278,15 @@ export class PoolJobs {
     this.#pool.update();
   }
 
-  /** Whether a job or a turn has this id. @throws CastellanError `INVALID_OPTIONS` if its prompt differs */
   async #isKnown(id: string, asked: PromptText): Promise<boolean> {
-    const { journal } = this.#host;
-    await journal.writer?.settled();
-    // In this order: a member may take the job in between.
-    const job = await journal.journal.job(id);
-    const turn = job === undefined ? await journal.journal.turn(id) : undefined;
-    if (job === undefined && turn === undefined) return false;
-    if (
-      job !== undefined
-        ? isDeepStrictEqual(promptOfJob(job), asked)
-        : turn !== undefined && isOf(turn, heldPrompt(asked))
-    )
-      return true;
-    const message = "is the key of another job with a different prompt; use one key per job";
-    throw invalidOptions(`job of ${this.#who}`, [{ field: "idempotencyKey", message }]);
+    const { journal, writer } = this.#host.journal;
+    await writer?.settled();
+    return await isKnownJob(journal, id, asked, this.#who);
   }
 
   #refuseIfFull(): void {
     const limit = this.#pool.limit();
-    if (this.#queue.length < limit) return;
-    const message = `${this.#who} has ${limit} jobs waiting, which is its \`jobLimit\`; try again later.`;
-    throw new CastellanError("MAILBOX_FULL", message, { details: { limit } });
+    if (this.#queue.length >= limit) throw jobLimitError(this.#who, limit);
   }
 
   /** Resolves once the jobs of earlier applications are known. @throws CastellanError `JOURNAL_UNAVAILABLE` */

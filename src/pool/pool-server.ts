@@ -3,8 +3,12 @@ import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName } from "../names.ts";
 import type { Approval } from "../session/conversation/approval.ts";
+import type { JobOptions } from "../session/options/job-options.ts";
+import type { Prompt } from "../session/options/prompt.ts";
 import type { SessionSettings } from "../session/options/session-settings.ts";
 import type { SessionServer } from "../session/session-server.ts";
+import type { Turn } from "../session/streams/turn.ts";
+import type { TurnListOptions, TurnSummary } from "../session/turns/turn-summary.ts";
 import { balancerOf } from "./balance-option.ts";
 import type { Balancer, Candidate } from "./balancer.ts";
 import { pickCandidate } from "./balancer.ts";
@@ -23,6 +27,13 @@ import { type Borrower, type Waiter, WaitQueue } from "./wait-queue.ts";
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
 
+/** The jobs of a global pool, on any node. */
+export interface SharedPool {
+  enqueue(prompt: Prompt, options: JobOptions): Promise<string>;
+  turn(id: string): Promise<Turn | undefined>;
+  turns(options: TurnListOptions): Promise<TurnSummary[]>;
+}
+
 /**
  * The members of a pool and the callers that wait for one. Every change calls {@link PoolServer.update}, which does whatever is
  * due.
@@ -30,6 +41,8 @@ const LONGEST_RETRY_MS = 60_000;
 export class PoolServer {
   readonly host: PoolHost;
   readonly jobs: PoolJobs;
+  /** The jobs of a global pool, which are those of all nodes; undefined until the node has joined its cluster. */
+  shared: SharedPool | undefined;
   #settings: PoolSettings;
   #balancer: Balancer;
   /** The settings that all members share. */

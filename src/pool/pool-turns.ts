@@ -1,4 +1,5 @@
 import { nameKey } from "../names.ts";
+import { readTerms } from "../session/options/job-options.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import {
   summaryOf,
@@ -7,7 +8,6 @@ import {
   type TurnSummary,
   turnListQuery,
 } from "../session/turns/turn-summary.ts";
-import { readTerms } from "./job-options.ts";
 import type { PoolServer } from "./pool-server.ts";
 
 /** Returns a page of the turns of a pool, the newest first, with the jobs that no member has taken. @throws CastellanError as `Pool.turns` */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { Approval } from "../session/conversation/approval.ts";
+import type { JobOptions } from "../session/options/job-options.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import { durationSchema, validate } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
@@ -9,7 +10,6 @@ import type { Reply } from "../session/streams/reply.ts";
 import { Turn } from "../session/streams/turn.ts";
 import type { TurnListOptions, TurnSummary } from "../session/turns/turn-summary.ts";
 import { findTurn } from "./find-turn.ts";
-import type { JobOptions } from "./job-options.ts";
 import { Loan, type LoanTerms } from "./loan.ts";
 import type { PoolServer } from "./pool-server.ts";
 import type { PoolStatus } from "./pool-status.ts";
@@ -142,7 +142,8 @@ export class Pool {
    *
    * A job begins with an empty conversation, unless the pool's conversations are `"shared"`. It waits for a member as long as
    * necessary, and also while the API is overloaded, a usage limit is reached, or the account cannot pay. If its process or the
-   * application dies, `onInterruptedTurn` decides whether it runs again.
+   * application dies, `onInterruptedTurn` decides whether it runs again. A job of a global pool runs on any node that declares
+   * the pool, see `GlobalPool.enqueue`.
    *
    * @throws CastellanError `INVALID_OPTIONS`, also if another job has the key; `MAILBOX_FULL` if `jobLimit` jobs wait;
    * `JOURNAL_UNAVAILABLE`; `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
@@ -151,13 +152,13 @@ export class Pool {
    * const { text } = await (await supervisor.pool("summaries").turn(id))!.result();
    */
   async enqueue(prompt: Prompt, options: JobOptions = {}): Promise<string> {
-    return await this.#server.jobs.enqueue(prompt, options);
+    return await (this.#server.shared ?? this.#server.jobs).enqueue(prompt, options);
   }
 
   /**
    * Returns a page of the pool's turns, the newest first: first the jobs that no member has taken, then the turns that members
    * run or have run, as long as the journal keeps them. For the next page, pass the last id as `before`. A page of large turns
-   * has fewer than `limit`; only an empty page has nothing before it.
+   * has fewer than `limit`; only an empty page has nothing before it. Of a global pool, the jobs of all nodes.
    *
    * @throws CastellanError `INVALID_OPTIONS`, also if `before` is no turn that is kept; `JOURNAL_UNAVAILABLE`,
    * `SUPERVISOR_STOPPED`
@@ -165,7 +166,7 @@ export class Pool {
    * const failed = await supervisor.pool("summaries").turns({ state: ["failed", "interrupted"] });
    */
   async turns(options: TurnListOptions = {}): Promise<TurnSummary[]> {
-    return await turnsOf(this.#server, options);
+    return await (this.#server.shared?.turns(options) ?? turnsOf(this.#server, options));
   }
 
   /**
@@ -174,6 +175,6 @@ export class Pool {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    */
   async turn(id: string): Promise<Turn | undefined> {
-    return await findTurn(this.#server, id);
+    return (await this.#server.shared?.turn(id)) ?? (await findTurn(this.#server, id));
   }
 }

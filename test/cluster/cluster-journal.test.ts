@@ -97,7 +97,7 @@ describe("ClusterJournal", () => {
     if (change.type === "approval_requested") return change.approval.session;
     if (change.type === "event_appended") return change.event.session;
     if (change.type === "transcript_appended") return change.part.session;
-    if (change.type === "job_saved") return change.job.session;
+    if (change.type === "job_saved" || change.type === "job_added") return change.job.session;
     return "session" in change ? change.session : [];
   };
 

@@ -14,6 +14,10 @@ export interface EngineBench extends AsyncDisposable {
   accepted(key: string, turn: string): Promise<void>;
   /** Records a session in the cluster's journal, with its description. */
   described(key: string, description: SessionDescription): Promise<void>;
+  /** Records a job of a pool. Without `dueInMs` it is due. */
+  enqueued(key: string, job: string, priority?: number, dueInMs?: number): Promise<void>;
+  /** Records that a job is gone. */
+  dropped(job: string): Promise<void>;
   /** Records the end of a turn. */
   ended(turn: string): Promise<void>;
 }
@@ -409,6 +413,59 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     deepEqual(found, [...new Set(found)].toSorted());
     const archived = new Set([38, 30, 22, 14, 6].map(keyOf));
     for (let n = 0; n < 40; n += 2) ok(found.includes(keyOf(n)) || archived.has(keyOf(n)), keyOf(n));
+  },
+
+  "reserves the jobs of a pool by priority and order, each for one living node": async ({
+    engines: [engine, other],
+    advance,
+    enqueued,
+    dropped,
+  }) => {
+    const pool = '["global","crew"]';
+    await engine.join(node("a"));
+    await engine.join(node("b", { staleMs: 60_000 }));
+    equal(await engine.reserveJob("a", pool), undefined);
+    for (const [job, priority] of [
+      ["j1", 0],
+      [UNUSUAL, 0],
+      ["j3", 5],
+      ["j4", -1.5],
+    ] as const)
+      await enqueued(pool, job, priority);
+    await enqueued(pool, "later", 9, 100_000);
+    await enqueued('["global","others"]', "o1", 9);
+    equal(await other.countJobs(pool), 5);
+    equal(await engine.reserveJob("nobody", pool), undefined);
+    deepEqual([await engine.reserveJob("a", pool), await other.reserveJob("b", pool)], ["j3", "j1"]);
+    deepEqual([await engine.reserveJob("a", pool), await other.reserveJob("b", pool)], [UNUSUAL, "j4"]);
+    deepEqual([await engine.reserveJob("a", pool), await other.reserveJob("b", pool)], [undefined, undefined]);
+    await dropped("j1");
+    equal(await engine.countJobs(pool), 4);
+    // The jobs of a dead node are free.
+    await advance(6_000);
+    deepEqual([await other.reserveJob("b", pool), await other.reserveJob("b", pool)], ["j3", UNUSUAL]);
+    equal(await other.reserveJob("b", pool), undefined);
+    await other.renew("b", DRAINING);
+    await dropped("j3");
+    equal(await other.reserveJob("b", pool), undefined);
+  },
+
+  "gives each of many jobs to one of the nodes that reserve at once": async ({ engines, enqueued }) => {
+    const pool = '["global","crew"]';
+    const jobs = Array.from({ length: 24 }, (_, n) => `job ${n}`);
+    for (const job of jobs) await enqueued(pool, job);
+    for (const boot of ["a", "b", "c"]) await engines[0].join(node(boot, { staleMs: 60_000 }));
+    const reserved = async (boot: string, at: number): Promise<string[]> => {
+      const mine: string[] = [];
+      for (let misses = 0; misses < 3; ) {
+        const job = await (engines[at % engines.length] ?? engines[0]).reserveJob(boot, pool);
+        if (job === undefined) misses += 1;
+        else mine.push(job);
+      }
+      return mine;
+    };
+    const all = await Promise.all(["a", "b", "c"].map(reserved));
+    deepEqual(all.flat().toSorted(), jobs.toSorted());
   },
 
   "accepts any text as a key and a boot id": async ({ engines: [engine, other] }) => {

@@ -1,3 +1,5 @@
+import { appendFileSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { farSpawn } from "../../bench/far-claude.ts";
 import {
   CastellanError,
@@ -38,6 +40,8 @@ export type NodeOrder =
       readonly name: readonly [string, ...string[]];
       readonly prompt: string;
     }
+  /** Gives a pool of this node a job, and reports the id and the text of its turn. */
+  | { readonly do: "job"; readonly id: number; readonly pool: string; readonly prompt: string }
   /** Runs that many turns from this node, and reports the duration of each and the number of messages. */
   | {
       readonly do: "measure";
@@ -52,6 +56,7 @@ export type NodeOrder =
 export type NodeReport =
   | { readonly is: "ready" }
   | { readonly is: "answered"; readonly id: number; readonly text: string }
+  | { readonly is: "worked"; readonly id: number; readonly turnId: string; readonly text: string }
   | { readonly is: "measured"; readonly id: number; readonly ms: readonly number[]; readonly messages: number }
   | { readonly is: "failed"; readonly id: number; readonly code: string; readonly message: string }
   | { readonly is: "looked"; readonly id: number; readonly ready: boolean; readonly reasons: readonly string[] }
@@ -80,6 +85,13 @@ async function execute(order: NodeOrder): Promise<void> {
       const { id, name, prompt } = order;
       const { text } = await (await started()).query(global(name), prompt);
       return report({ is: "answered", id, text });
+    }
+    case "job": {
+      const { id, pool: name, prompt } = order;
+      const own = (await started()).pool(name);
+      const turnId = await own.enqueue(prompt);
+      const { text = "" } = (await (await own.turn(turnId))?.result()) ?? {};
+      return report({ is: "worked", id, turnId, text });
     }
     case "measure": {
       const { id, name, prompt, turns } = order;
@@ -133,12 +145,17 @@ function defaultsFor(claude: NodeStart["claude"], env: NodeStart["env"], cwd: st
 }
 
 /**
- * `count 3` answers with three numbers, `hang` begins an answer and never ends, `wait` answers nothing. Any other
+ * `note file 3` writes itself to the file and then takes a moment. `count 3` answers with three numbers, `hang` begins an answer and never ends, `wait` answers nothing. Any other
  * prompt is repeated, with the node's pid.
  */
 function fake(): ReturnType<typeof fakeClaude> {
   return fakeClaude(async (turn) => {
-    const [what, number] = turn.prompt.split(" ");
+    const [what, number = ""] = turn.prompt.split(" ");
+    if (what === "note") {
+      appendFileSync(number, `${turn.prompt}\n`);
+      await turn.text("begun");
+      await setTimeout(20);
+    }
     if (what === "hang") {
       await turn.text("begun");
       return await turn.hang();

@@ -20,7 +20,7 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
   await engines[0].nodes();
   const { schema } = where;
   await server.sql(
-    `truncate ${["nodes", "globals", "turns", "session_labels", "sessions"].map((table) => `${schema}.${table}`).join(", ")}`,
+    `truncate ${["nodes", "globals", "turns", "session_labels", "sessions", "jobs"].map((table) => `${schema}.${table}`).join(", ")}`,
   );
   return {
     engines,
@@ -46,6 +46,16 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
           toText(key),
         ]);
       }
+    },
+    enqueued: async (key, job, priority = 0, dueInMs = 0) => {
+      await server.sql(
+        `insert into ${schema}.jobs (id, session, prompt, due_at, created_at, priority, terms)
+         values ($1, $2, '', extract(epoch from clock_timestamp()) * 1000 + $3, 0, $4, '{}')`,
+        [toText(job), toText(key), dueInMs, priority],
+      );
+    },
+    dropped: async (job) => {
+      await server.sql(`delete from ${schema}.jobs where id = $1`, [toText(job)]);
     },
     ended: async (turn) => {
       await server.sql(`update ${schema}.turns set state = 'completed', ended_at = 1 where id = $1`, [toText(turn)]);

@@ -122,6 +122,12 @@ export class RealNode {
     return answer.is === "answered" ? answer.text : "";
   }
 
+  /** Gives a pool of this node a job. Resolves with the id and the text of its turn. */
+  async job(pool: string, prompt: string): Promise<readonly [turnId: string, text: string]> {
+    const answer = await this.#ask((id) => ({ do: "job", id, pool, prompt }));
+    return answer.is === "worked" ? [answer.turnId, answer.text] : ["", ""];
+  }
+
   /** Runs several turns from this node. */
   async measure(
     name: readonly [string, ...string[]],

@@ -110,6 +110,14 @@ export class SimulatedEnginePort implements Engine {
     return this.#call(() => this.#engine.findSessions(query));
   }
 
+  reserveJob(boot: string, key: string): Promise<string | undefined> {
+    return this.#call(() => this.#engine.reserveJob(boot, key));
+  }
+
+  countJobs(key: string): Promise<number> {
+    return this.#call(() => this.#engine.countJobs(key));
+  }
+
   /** Notifications arrive late, or not at all. */
   listen(changed: () => void): () => void {
     let listens = true;

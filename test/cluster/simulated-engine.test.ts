@@ -27,6 +27,8 @@ async function bench(): Promise<EngineBench> {
     accepted: async (key, turn) =>
       write(key, { type: "accepted", turn, prompt: "", acceptedAt: 0, timeoutMs: undefined }),
     described: async (key, description) => engine.describe(key, description),
+    enqueued: async (key, job, priority = 0, dueInMs = 0) => engine.addJob(key, job, priority, time.now + dueInMs),
+    dropped: async (job) => engine.dropJob(job),
     ended: async (turn) => write("", { type: "ended", turn, state: "completed", outcome: {} }),
     async [Symbol.asyncDispose]() {
       isOver = true;

@@ -27,6 +27,15 @@ interface SessionRow {
   epoch: number;
 }
 
+interface SimulatedJob {
+  readonly key: string;
+  readonly id: string;
+  readonly priority: number;
+  readonly dueAt: number;
+  reservedBy: string | undefined;
+  reservedUntil: number;
+}
+
 /**
  * The state of an engine, and its journal. Each method is one step that takes effect at once. `SimulatedEnginePort`
  * adds the network.
@@ -40,6 +49,7 @@ export class SimulatedEngine {
   /** The last number that each run of a node wrote per session. A repeated write has no effect. */
   readonly #numbers = new Map<string, number>();
   readonly #described = new Map<string, SessionDescription>();
+  readonly #jobs: SimulatedJob[] = [];
   readonly #listeners = new Set<() => void>();
   /** The highest epoch of forgotten sessions. */
   #forgotten = 0;
@@ -163,6 +173,35 @@ export class SimulatedEngine {
   /** Records the session in the journal, with its description. */
   describe(key: string, description: SessionDescription): void {
     this.#described.set(key, description);
+  }
+
+  reserveJob(boot: string, key: string): string | undefined {
+    const node = this.#nodes.get(boot);
+    if (node === undefined || !this.#isAlive(node) || node.state.draining) return undefined;
+    const isFree = ({ reservedBy, reservedUntil }: SimulatedJob): boolean => {
+      const holder = this.#nodes.get(reservedBy ?? "");
+      return holder === undefined || !this.#isAlive(holder) || reservedUntil <= this.#clock;
+    };
+    const due = this.#jobs.filter((job) => job.key === key && job.dueAt <= this.#clock && isFree(job));
+    const [job] = due.toSorted((one, other) => other.priority - one.priority);
+    if (job !== undefined) Object.assign(job, { reservedBy: boot, reservedUntil: this.#clock + 30_000 });
+    return job?.id;
+  }
+
+  countJobs(key: string): number {
+    return this.#jobs.filter((job) => job.key === key).length;
+  }
+
+  /** Adds a waiting job of a pool. */
+  addJob(key: string, id: string, priority: number, dueAt: number): void {
+    this.#jobs.push({ key, id, priority, dueAt, reservedBy: undefined, reservedUntil: 0 });
+  }
+
+  dropJob(id: string): void {
+    this.#jobs.splice(
+      this.#jobs.findIndex((job) => job.id === id),
+      1,
+    );
   }
 
   listen(changed: () => void): () => void {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { ask, conversationsOf, move, open, where } from "../../examples/cluster/client.ts";
+import { ask, conversationsOf, move, open, summarise, where } from "../../examples/cluster/client.ts";
 import { parentDeathPrefix } from "../../src/claude/parent-death.ts";
 import { global } from "../../src/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
@@ -110,4 +110,11 @@ test("cluster/: continues a conversation when its node is moved, killed or termi
       [["global", "reviewer"], last],
       [["global", "support", 42], last],
     ]);
+  const documents = new Map([
+    ["a", "first"],
+    ["b", "second"],
+  ]);
+  const summaries = await summarise(cluster, documents);
+  expect(summaries).toEqual(["Summarise this:\nfirst (after [])", "Summarise this:\nsecond (after [])"]);
+  expect(await summarise(cluster, documents)).toEqual(summaries);
 });

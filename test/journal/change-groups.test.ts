@@ -47,6 +47,12 @@ const anyChange: fc.Arbitrary<Change> = fc.oneof(
       job: { id: job, session: key, prompt: "p", dueAt, createdAt: 0, terms: {} },
     }),
   ),
+  fc.tuple(id, session, number).map(
+    ([job, key, dueAt]): Change => ({
+      type: "job_added",
+      job: { id: job, session: key, prompt: "q", dueAt, createdAt: 0, terms: {} },
+    }),
+  ),
   id.map((job): Change => ({ type: "job_dropped", job })),
   fc.tuple(id, number).map(([turn, position]): Change => ({ type: "turn_requeued", turn, position })),
   fc
@@ -117,7 +123,7 @@ describe("changeGroups", () => {
           const ids =
             group.type === "turn_accepted"
               ? group.changes.map(({ turn }) => turn.id)
-              : group.type === "job_saved"
+              : group.type === "job_saved" || group.type === "job_added"
                 ? group.changes.map(({ job }) => job.id)
                 : things;
           expect(new Set(ids).size).toBe(ids.length);

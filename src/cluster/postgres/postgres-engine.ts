@@ -23,6 +23,7 @@ import type {
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
 import { type FoundRow, findStatement, foundOf } from "./find-statement.ts";
 import { detectNewHistory, END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_REPLAYED, MAY_CLAIM } from "./history-statements.ts";
+import { COUNT_JOBS, RESERVE_JOB } from "./job-statements.ts";
 import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
 import { notifyIfAny, PostgresNotifications } from "./postgres-notifications.ts";
 import { RenewalConnection } from "./renewal-connection.ts";
@@ -178,6 +179,19 @@ class PostgresEngine implements Engine {
   async findSessions(query: EngineFindQuery): Promise<readonly DescribedSession[]> {
     const { text, values } = findStatement(query);
     return (await this.#read<FoundRow>(text, values)).map(foundOf);
+  }
+
+  async reserveJob(boot: string, key: string): Promise<string | undefined> {
+    const database = await this.#database.use();
+    const [job] = await database.transaction((query) =>
+      query<{ readonly id: string }>(RESERVE_JOB, [toText(boot), toText(key)]),
+    );
+    return job && fromText(job.id);
+  }
+
+  async countJobs(key: string): Promise<number> {
+    const [row] = await this.#read<{ readonly count: number }>(COUNT_JOBS, [toText(key)]);
+    return row?.count ?? 0;
   }
 
   listen(changed: () => void): () => void {

@@ -14,16 +14,19 @@ export type HostMethod =
   | "erase"
   | "export";
 
+/** Methods of the jobs of a pool. Each node that has the pool answers them from the database. */
+export type PoolMethod = "enqueueJob" | "findJob" | "cancelJob" | "jobs";
+
 /** Methods that a node answers itself. `eraseFiles` works on a former owner too. */
 export type NodeMethod = "cancel" | "release" | "eraseFiles";
 
 /** Methods that nodes call on each other's sessions. */
-export type CallMethod = RemoteControl | HostMethod | NodeMethod;
+export type CallMethod = RemoteControl | HostMethod | PoolMethod | NodeMethod;
 
 /**
  * Whether a retry is unsafe when the first call may have taken effect. Controls define that themselves, see `CONTROLS`.
  */
-const ONCE: Readonly<Record<HostMethod | NodeMethod, boolean>> = {
+const ONCE: Readonly<Record<HostMethod | PoolMethod | NodeMethod, boolean>> = {
   status: false,
   inspect: false,
   approvals: false,
@@ -35,14 +38,24 @@ const ONCE: Readonly<Record<HostMethod | NodeMethod, boolean>> = {
   conversations: false,
   erase: true,
   export: true,
+  // Its caller gives it a key.
+  enqueueJob: false,
+  findJob: false,
+  cancelJob: false,
+  jobs: false,
   cancel: false,
   release: false,
   eraseFiles: false,
 };
 
-const OWN_METHODS = Object.keys(ONCE) as readonly (HostMethod | NodeMethod)[];
+const OWN_METHODS = Object.keys(ONCE) as readonly (HostMethod | PoolMethod | NodeMethod)[];
 
 export const CALL_METHODS: readonly CallMethod[] = [...OWN_METHODS, ...REMOTE_CONTROLS];
+
+/** The methods of {@link PoolMethod}. */
+export function isPoolMethod(method: string): method is PoolMethod {
+  return method === "enqueueJob" || method === "findJob" || method === "cancelJob" || method === "jobs";
+}
 
 /** Whether this release knows the method. */
 export function isCallMethod(method: string): method is CallMethod {

@@ -134,6 +134,13 @@ export interface Engine {
   /** Returns a page of the sessions that the journal knows, ordered by key. */
   findSessions(query: EngineFindQuery): Promise<readonly DescribedSession[]>;
   /**
+   * Reserves, for a node, the next due job of a pool that no living node has reserved, by priority and then in order.
+   * Returns its id, or undefined. Another node may reserve it after thirty seconds, or once this one is dead.
+   */
+  reserveJob(boot: string, key: string): Promise<string | undefined>;
+  /** Returns the number of waiting jobs of a pool. */
+  countJobs(key: string): Promise<number>;
+  /**
    * Notifies `changed`, best effort, when an owner is gone or has released a session. Callers must also poll.
    *
    * @returns a function that stops listening

@@ -304,6 +304,9 @@ class MemoryJournal implements Journal {
       case "job_saved":
         this.#jobs.set(change.job.id, copy(change.job));
         break;
+      case "job_added":
+        if (!this.#jobs.has(change.job.id)) this.#jobs.set(change.job.id, copy(change.job));
+        break;
       case "job_dropped":
         this.#jobs.delete(change.job);
         break;

@@ -52,6 +52,7 @@ function subjectOf(change: Change): string | undefined {
     case "turn_ended":
       return `turn ${change.turn}`;
     case "job_saved":
+    case "job_added":
       return `job ${change.job.id}`;
     case "job_dropped":
       return `job ${change.job}`;

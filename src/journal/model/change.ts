@@ -49,6 +49,8 @@ export type Change =
     }
   /** Adds the job, or replaces the one with its id, which keeps its place among the others. */
   | { readonly type: "job_saved"; readonly job: JobEntry }
+  /** Adds the job. Has no effect if there is one with its id. */
+  | { readonly type: "job_added"; readonly job: JobEntry }
   | { readonly type: "job_dropped"; readonly job: string }
   /** Adds to the spending of that day. */
   | {

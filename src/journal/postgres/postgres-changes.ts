@@ -125,6 +125,7 @@ function changeRows(
         outcome: JSON.stringify(outcome),
       }));
     case "job_saved":
+    case "job_added":
       return group.changes.map(({ job }) => ({
         id: toText(job.id),
         session: toText(job.session),
@@ -132,6 +133,7 @@ function changeRows(
         prompt_kind: job.promptKind,
         due_at: job.dueAt,
         created_at: job.createdAt,
+        priority: typeof job.terms["priority"] === "number" ? job.terms["priority"] : 0,
         terms: JSON.stringify(job.terms),
       }));
     case "job_dropped":

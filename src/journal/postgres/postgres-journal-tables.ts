@@ -258,6 +258,16 @@ const SESSIONS_BY_KEY = `
   create index archived_sessions_by_key on sessions (key) where archived_at is not null;
 `;
 
+/*
+ * The jobs of a pool on several nodes. A node reserves a job for a while before it makes a turn of it, so that two nodes
+ * rarely try the same one. The priority is that of the terms.
+ */
+const SHARED_JOBS = `
+  alter table jobs add column priority double precision not null default 0, add column reserved_by text collate "C",
+    add column reserved_until timestamptz;
+  create index jobs_in_order on jobs (session, priority desc, seq);
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -272,5 +282,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: TURN_CONTENTS, additive: true },
     { sql: ASKERS, additive: true },
     { sql: SESSIONS_BY_KEY, additive: true },
+    { sql: SHARED_JOBS, additive: true },
   ],
 };

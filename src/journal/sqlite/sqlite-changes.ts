@@ -86,10 +86,12 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
       const values = [change.state, change.at];
       return [step("endTurn", ...values, outcome, ...values, checksumOf(outcome), id)];
     }
-    case "job_saved": {
+    case "job_saved":
+    case "job_added": {
       const { id, session, prompt, promptKind = null, dueAt, createdAt, terms } = change.job;
       const texts = [toText(id), toText(session), toText(prompt), promptKind];
-      return [inserting("saveJob", ...texts, dueAt, createdAt, JSON.stringify(terms))];
+      const how = change.type === "job_saved" ? "saveJob" : "addJob";
+      return [inserting(how, ...texts, dueAt, createdAt, JSON.stringify(terms))];
     }
     case "job_dropped":
       return [step("dropJob", toText(change.job))];

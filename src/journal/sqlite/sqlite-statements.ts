@@ -92,6 +92,9 @@ const statements = {
     ON CONFLICT (id) DO UPDATE SET session = excluded.session, prompt = excluded.prompt,
       prompt_kind = excluded.prompt_kind, due_at = excluded.due_at, created_at = excluded.created_at,
       terms = excluded.terms, checksum = excluded.checksum`,
+  addJob: `INSERT INTO jobs (id, session, prompt, prompt_kind, due_at, created_at, terms, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING`,
   dropJob: "DELETE FROM jobs WHERE id = ?",
   forgetJobs: "DELETE FROM jobs WHERE session = ?",
   job: "SELECT * FROM jobs WHERE id = ?",

@@ -32,6 +32,15 @@ export const JOB_CASES: JournalCases = {
     deepEqual(await Array.fromAsync(journal.jobs('"a"')), [job("j2"), job("j1")]);
   },
 
+  "adds a job only if there is none with its id": async ({ journal, write, reopen }) => {
+    await write({ type: "job_added", job: job("j1") });
+    await write({ type: "job_added", job: job("j1", { prompt: "another" }) }, { type: "job_added", job: job("j2") });
+    await reopen();
+    deepEqual(await Array.fromAsync(journal.jobs('"a"')), [job("j1"), job("j2")]);
+    await write({ type: "job_dropped", job: "j1" }, { type: "job_added", job: job("j1", { dueAt: 4 }) });
+    deepEqual(await journal.job("j1"), job("j1", { dueAt: 4 }));
+  },
+
   "replaces a job by a turn of the same id in one batch": async ({ journal, write }) => {
     await write({ type: "job_saved", job: job("j1") });
     await write({ type: "job_dropped", job: "j1" }, { type: "turn_accepted", turn: turn("j1") });

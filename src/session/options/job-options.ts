@@ -1,11 +1,11 @@
 import { z } from "zod";
-import type { Duration } from "../duration.ts";
-import { withoutUndefined } from "../fields.ts";
-import type { JobEntry } from "../journal/model/job-entry.ts";
-import type { JsonObject } from "../journal/model/session-entry.ts";
-import { askerSchema } from "../session/options/asker.ts";
-import { metadataSchema } from "../session/options/metadata.ts";
-import { durationSchema, validate } from "../session/options/validation.ts";
+import type { Duration } from "../../duration.ts";
+import { withoutUndefined } from "../../fields.ts";
+import type { JobEntry } from "../../journal/model/job-entry.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
+import { askerSchema } from "./asker.ts";
+import { metadataSchema } from "./metadata.ts";
+import { durationSchema, validate } from "./validation.ts";
 
 /** Options of a job of a pool. */
 export interface JobOptions {

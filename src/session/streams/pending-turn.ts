@@ -1,17 +1,18 @@
-import { CastellanError } from "../errors.ts";
-import type { JsonObject } from "../journal/model/session-entry.ts";
-import type { ContentReference, EventContent } from "../session/record/content.ts";
-import type { EventOptions } from "../session/record/event-readers.ts";
-import { leavable } from "../session/record/leavable.ts";
-import type { SessionEvent } from "../session/record/session-event-types.ts";
-import type { EventPosition } from "../session/streams/event-id.ts";
-import type { Reply } from "../session/streams/reply.ts";
-import type { TurnCalls } from "../session/streams/turn.ts";
-import type { TurnRecord, TurnRequest } from "../session/streams/turn-record.ts";
-import type { TurnSource } from "../session/streams/turn-source.ts";
-import type { TurnState } from "../session/streams/turn-state.ts";
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { CastellanError } from "../../errors.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
+import type { ContentReference, EventContent } from "../record/content.ts";
+import type { EventOptions } from "../record/event-readers.ts";
+import { leavable } from "../record/leavable.ts";
+import type { SessionEvent } from "../record/session-event-types.ts";
+import type { EventPosition } from "./event-id.ts";
+import type { Reply } from "./reply.ts";
+import type { TurnCalls } from "./turn.ts";
+import type { TurnRequest } from "./turn-record.ts";
+import type { TurnSource } from "./turn-source.ts";
+import type { TurnState } from "./turn-state.ts";
 
-/** A turn of a pool. It gets a session once a member is free. */
+/** A turn of a pool. It gets a session once a member is free, in this process or elsewhere. */
 export class PendingTurn implements TurnSource {
   readonly id: string;
   readonly result: Promise<Reply>;
@@ -23,10 +24,10 @@ export class PendingTurn implements TurnSource {
   readonly #withdraw: () => void | Promise<void>;
   /** Its state until it has a session. */
   readonly #waits: "accepted" | "queued";
-  #turn: ({ readonly record: TurnRecord } & TurnCalls) | undefined;
+  #turn: ({ readonly record: TurnSource } & TurnCalls) | undefined;
   #failed = false;
   #left = false;
-  readonly #assigned: PromiseWithResolvers<TurnRecord> = Promise.withResolvers();
+  readonly #assigned: PromiseWithResolvers<TurnSource> = Promise.withResolvers();
 
   /**
    * @param withdraw cancels the turn, unless it is being assigned
@@ -54,7 +55,7 @@ export class PendingTurn implements TurnSource {
   }
 
   get recalled(): boolean {
-    return false;
+    return this.#turn?.record.recalled ?? false;
   }
 
   get promptId(): string | undefined {
@@ -77,9 +78,8 @@ export class PendingTurn implements TurnSource {
     return this.#turn?.record.attempts ?? 0;
   }
 
-  /** A turn read back from the journal belongs to the member that ran it. */
-  get shown(): undefined {
-    return undefined;
+  get shown(): TurnSource["shown"] {
+    return this.#turn?.record.shown;
   }
 
   get life(): string | undefined {
@@ -91,7 +91,7 @@ export class PendingTurn implements TurnSource {
   }
 
   /** Assigns the turn to a member's session. */
-  assign(record: TurnRecord, calls: TurnCalls): void {
+  assign(record: TurnSource, calls: TurnCalls): void {
     this.#turn = { record, ...calls };
     this.#assigned.resolve(record);
   }
@@ -140,7 +140,7 @@ export class PendingTurn implements TurnSource {
     return await this.#turn?.content(reference);
   }
 
-  async *#batches(from: number | undefined): ReturnType<TurnRecord["log"]["batches"]> {
+  async *#batches(from: number | undefined): AsyncGenerator<readonly SDKMessage[], void, undefined> {
     const record = await this.#assigned.promise;
     yield* record.log.batches(from);
   }
