@@ -21,6 +21,7 @@ import type { SessionEvent } from "../session/record/session-event-types.ts";
 import { type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
+import type { EnqueueOptions } from "../session/turns/schedule.ts";
 import type { ExportPages } from "./export-pages.ts";
 import type { LocalSupervisor } from "./local-supervisor.ts";
 
@@ -60,6 +61,11 @@ const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
     // The turn itself checks text and options.
     return (await turn.steer(message as string, (options ?? {}) as SteerOptions)).id;
   },
+  // The session checks prompt and options.
+  enqueueLater: ({ session }, asked, options) =>
+    session.enqueue(promptOf(asked as TurnAsked), (options ?? {}) as EnqueueOptions),
+  schedules: ({ session }) => session.schedules(),
+  cancelSchedule: ({ session }, id) => session.cancelSchedule(validate(text, id, labelOf(session), "cancelSchedule")),
   // The approval itself checks the answers.
   answer: ({ session }, id, answers, options) =>
     pending(session, id)?.answer(

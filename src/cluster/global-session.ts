@@ -1,4 +1,5 @@
 import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import {
   type ConversationOptions,
@@ -21,6 +22,13 @@ import type { SessionHealth } from "../session/session-health.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import { Turn, type TurnCalls } from "../session/streams/turn.ts";
+import {
+  type EnqueueOptions,
+  isScheduled,
+  refuseUnscheduled,
+  type Schedule,
+  scheduleOf,
+} from "../session/turns/schedule.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { GlobalTurn, GlobalTurnRequest } from "./global-turn.ts";
 import type { CallMethod } from "./protocol/call-methods.ts";
@@ -115,11 +123,41 @@ export class GlobalSession extends RemoteSessionControls {
     return this.#turnOf<Structured>(this.#ask(prompt, options, true));
   }
 
-  /** As `Session.enqueue`. */
-  async enqueue(prompt: Prompt, options: TurnOptions = {}): Promise<string> {
+  /**
+   * As `Session.enqueue`, also with `runAt` and `every`: the cluster's database keeps the schedule, and each run takes place once
+   * over all nodes. Without an owner, the session gets one within a minute before the run. `timezone` is by default that of the
+   * node.
+   */
+  async enqueue(prompt: Prompt, options: EnqueueOptions = {}): Promise<string> {
+    if (isScheduled(options)) return await this.#enqueueLater(prompt, options);
     const turn = this.#ask(prompt, options, false);
     await turn.accepted;
     return turn.id;
+  }
+
+  /** As `Session.schedules`. */
+  async schedules(): Promise<Schedule[]> {
+    return (await this.#call("schedules")) as Schedule[];
+  }
+
+  /** As `Session.cancelSchedule`. Resolves with `false` also if the node was lost after it had cancelled the schedule. */
+  async cancelSchedule(id: string): Promise<boolean> {
+    return (await this.#call("cancelSchedule", id)) === true;
+  }
+
+  async #enqueueLater(prompt: Prompt, options: EnqueueOptions): Promise<string> {
+    const { runAt, every, timezone, ...own } = options;
+    const what = `schedule of ${this.#who}`;
+    // The session's node checks everything else: it knows the options, and the time.
+    const { text, command: call, blocks } = readPrompt(prompt, this.#who);
+    refuseUnscheduled(own, what);
+    const { idempotencyKey = this.#reach.newId() } = checkTurnOptions(own, what);
+    scheduleOf(withoutUndefined({ runAt, every, timezone }), 0, what);
+    const content = blocks === undefined ? { prompt: text } : { prompt: "", blocks };
+    // The key makes a retry on any node idempotent.
+    const asked = { ...content, command: call, idempotencyKey };
+    const at = runAt instanceof Date ? runAt.getTime() : runAt;
+    return String(await this.#call("enqueueLater", asked, { ...options, runAt: at, idempotencyKey }));
   }
 
   /** As `Session.compact`. */

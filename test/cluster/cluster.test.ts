@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type GlobalFindOptions, global } from "../../src/index.ts";
+import { type EnqueueOptions, type GlobalFindOptions, global } from "../../src/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { RealCluster } from "./real-cluster.ts";
 
@@ -102,6 +102,42 @@ describe("two nodes and a client", () => {
     await session.turns();
     expect(await session.status()).toMatchObject({ title: "Ours", labels: { user: "ann" }, createdAt });
     await expect(session.describe({ labels: { "no spaces": "x" } })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+  });
+
+  it("run prompts later, and list and cancel schedules", async () => {
+    const session = cluster.client.session(global(["chat", "scheduled"]));
+    const soon = { runAt: new Date(Date.now() + 3_000), idempotencyKey: "once", metadata: { n: 1 } };
+    const id = await session.enqueue("scheduled", soon);
+    const daily = await session.enqueue("daily", {
+      every: "0 9 * * *",
+      timezone: "Europe/Berlin",
+      idempotencyKey: "daily",
+    });
+    expect(await session.schedules()).toMatchObject([
+      { id, prompt: "scheduled", nextAt: soon.runAt.getTime(), metadata: { n: 1 } },
+      { id: daily, prompt: "daily", every: "0 9 * * *", timezone: "Europe/Berlin" },
+    ]);
+    await expect.poll(async () => (await session.turn(id)) !== undefined, { timeout: 20_000 }).toBe(true);
+    const turn = await session.turn(id);
+    expect((await turn?.result())?.text).toMatch(/^scheduled on /);
+    expect(turn?.metadata).toEqual({ n: 1 });
+    expect(await session.enqueue("scheduled", soon)).toBe(id);
+    expect(await session.enqueue("daily at ten", { every: "0 10 * * *", idempotencyKey: "daily" })).toBe(daily);
+    expect(await session.schedules()).toMatchObject([{ id: daily, prompt: "daily at ten", every: "0 10 * * *" }]);
+    expect([await session.cancelSchedule(daily), await session.cancelSchedule(daily)]).toEqual([true, false]);
+    expect(await session.schedules()).toEqual([]);
+    expect((await session.turns()).map((one) => one.id)).toEqual([id]);
+    const wrong: EnqueueOptions[] = [
+      { runAt: Number.NaN },
+      { every: "never" },
+      { timezone: "Europe/Berlin" },
+      { every: "0 9 * * *", timezone: "nowhere" },
+      { runAt: 0, whenBusy: "reject" },
+      { runAt: 0, signal: AbortSignal.timeout(1) },
+    ];
+    for (const options of wrong) {
+      await expect(session.enqueue("x", options)).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    }
   });
 
   it("list nodes, sessions and status", async () => {
@@ -212,6 +248,33 @@ describe("a node that leaves", () => {
     await session.wake();
     expect(await session.status()).toMatchObject({ permissionMode: "plan", starts: 1 });
     expect((await cluster.owner("chat", "f")).name).not.toBe(owner.name);
+    await cluster.join(owner.name);
+  });
+
+  it("leaves its sessions' schedules to another node after SIGKILL, and each run takes place once", async () => {
+    const session = cluster.client.session(global(["chat", "g"]));
+    await session.query("hello");
+    const owner = await cluster.owner("chat", "g");
+    const at = Date.now() + 800;
+    const once = await session.enqueue("once", { runAt: at });
+    const every = await session.enqueue("often", { every: "1s", runAt: at });
+    owner.kill("SIGKILL");
+    await owner.gone;
+    // Nobody asks the session: another node claims it for its run.
+    const ran = async (): Promise<string[]> => {
+      const rows = await server.sql<{ prompt: string }>(
+        `select prompt from ${cluster.schema}.turns where session = $1 and state = 'completed' order by seq`,
+        [JSON.stringify(["global", "chat", "g"])],
+      );
+      return rows.map(({ prompt }) => prompt);
+    };
+    await expect
+      .poll(async () => (await ran()).filter((prompt) => prompt === "often").length, { timeout: 20_000 })
+      .toBeGreaterThan(2);
+    expect((await ran()).filter((prompt) => prompt === "once")).toEqual(["once"]);
+    expect((await cluster.owner("chat", "g")).name).not.toBe(owner.name);
+    expect(await session.cancelSchedule(every)).toBe(true);
+    expect((await (await session.turn(once))?.result())?.text).toMatch(/^once on /);
     await cluster.join(owner.name);
   });
 

@@ -16,6 +16,8 @@ export interface EngineBench extends AsyncDisposable {
   described(key: string, description: SessionDescription): Promise<void>;
   /** Records a job of a pool. Without `dueInMs` it is due. */
   enqueued(key: string, job: string, priority?: number, dueInMs?: number): Promise<void>;
+  /** Records a schedule of a session. */
+  scheduled(key: string, job: string, dueInMs: number): Promise<void>;
   /** Records that a job is gone. */
   dropped(job: string): Promise<void>;
   /** Records the end of a turn. */
@@ -413,6 +415,34 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     deepEqual(found, [...new Set(found)].toSorted());
     const archived = new Set([38, 30, 22, 14, 6].map(keyOf));
     for (let n = 0; n < 40; n += 2) ok(found.includes(keyOf(n)) || archived.has(keyOf(n)), keyOf(n));
+  },
+
+  "finds sessions without an owner that have a schedule due soon": async ({
+    engines: [engine],
+    advance,
+    scheduled,
+    enqueued,
+    dropped,
+  }) => {
+    await engine.join(node("a"));
+    await engine.join(node("b", { staleMs: 60_000 }));
+    const [due, owned, later] = ["due", "owned", "later"].map((name) => JSON.stringify(["global", "chat", name]));
+    ok(due !== undefined && owned !== undefined && later !== undefined);
+    await scheduled(due, "j1", -5_000);
+    await scheduled(due, "j2", 30_000);
+    await scheduled(owned, "j3", 1_000);
+    await scheduled(later, "j4", 3_600_000);
+    await scheduled('["chat","local"]', "j5", 0);
+    await enqueued('["global","crew"]', "j6");
+    epochOf(await engine.claim("a", owned));
+    deepEqual(await engine.unattended([], 10), [due]);
+    await advance(6_000);
+    deepEqual((await engine.unattended([], 10)).toSorted(), [due, owned]);
+    await dropped("j1");
+    await dropped("j3");
+    deepEqual(await engine.unattended([], 10), [due]);
+    await dropped("j2");
+    deepEqual(await engine.unattended([], 10), []);
   },
 
   "reserves the jobs of a pool by priority and order, each for one living node": async ({

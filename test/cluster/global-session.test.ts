@@ -127,6 +127,9 @@ describe("GlobalSession calls", () => {
     await session.supportedModels();
     await session.supportedAgents();
     await session.accountInfo();
+    await session.schedules();
+    expect(await session.cancelSchedule("id")).toBe(false);
+    await session.enqueue("later", { runAt: new Date(5), every: "1h", metadata: { n: 1 } });
     expect(await session.content({ $content: "hash", size: 3, mediaType: "text/plain" })).toBeUndefined();
     expect(calls).toEqual([
       ["status"],
@@ -153,6 +156,13 @@ describe("GlobalSession calls", () => {
       ["supportedModels"],
       ["supportedAgents"],
       ["accountInfo"],
+      ["schedules"],
+      ["cancelSchedule", "id"],
+      [
+        "enqueueLater",
+        { prompt: "later", idempotencyKey: "id-1" },
+        { runAt: 5, every: "1h", metadata: { n: 1 }, idempotencyKey: "id-1" },
+      ],
       ["content", "hash"],
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];

@@ -22,6 +22,13 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
   await server.sql(
     `truncate ${["nodes", "globals", "turns", "session_labels", "sessions", "jobs"].map((table) => `${schema}.${table}`).join(", ")}`,
   );
+  const addJob = async (...[key, job, ...rest]: [string, string, number, number, boolean]): Promise<void> => {
+    await server.sql(
+      `insert into ${schema}.jobs (id, session, prompt, priority, due_at, created_at, terms, pooled)
+       values ($1, $2, '', $3, extract(epoch from clock_timestamp()) * 1000 + $4, 0, '{}', $5)`,
+      [toText(job), toText(key), ...rest],
+    );
+  };
   return {
     engines,
     advance: (ms) => advance(server, schema, ms),
@@ -47,13 +54,8 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
         ]);
       }
     },
-    enqueued: async (key, job, priority = 0, dueInMs = 0) => {
-      await server.sql(
-        `insert into ${schema}.jobs (id, session, prompt, due_at, created_at, priority, terms)
-         values ($1, $2, '', extract(epoch from clock_timestamp()) * 1000 + $3, 0, $4, '{}')`,
-        [toText(job), toText(key), dueInMs, priority],
-      );
-    },
+    enqueued: async (key, job, priority = 0, dueInMs = 0) => await addJob(key, job, priority, dueInMs, true),
+    scheduled: async (key, job, dueInMs) => await addJob(key, job, 0, dueInMs, false),
     dropped: async (job) => {
       await server.sql(`delete from ${schema}.jobs where id = $1`, [toText(job)]);
     },

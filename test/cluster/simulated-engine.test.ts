@@ -28,6 +28,7 @@ async function bench(): Promise<EngineBench> {
       write(key, { type: "accepted", turn, prompt: "", acceptedAt: 0, timeoutMs: undefined }),
     described: async (key, description) => engine.describe(key, description),
     enqueued: async (key, job, priority = 0, dueInMs = 0) => engine.addJob(key, job, priority, time.now + dueInMs),
+    scheduled: async (key, job, dueInMs) => engine.addJob(key, job, 0, time.now + dueInMs, false),
     dropped: async (job) => engine.dropJob(job),
     ended: async (turn) => write("", { type: "ended", turn, state: "completed", outcome: {} }),
     async [Symbol.asyncDispose]() {

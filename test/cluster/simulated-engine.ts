@@ -30,6 +30,7 @@ interface SessionRow {
 interface SimulatedJob {
   readonly key: string;
   readonly id: string;
+  readonly pooled: boolean;
   readonly priority: number;
   readonly dueAt: number;
   reservedBy: string | undefined;
@@ -139,7 +140,9 @@ export class SimulatedEngine {
 
   unattended(wanted: readonly string[], limit: number): readonly string[] {
     const asked = this.journal.turns.filter(({ state }) => state === "queued" || state === "running");
-    const keys = new Set([...asked.map(({ session }) => session).filter((key) => this.#isGlobal(key)), ...wanted]);
+    const due = this.#jobs.filter(({ dueAt, pooled }) => !pooled && dueAt <= this.#clock + 60_000);
+    const open = [...asked.map(({ session }) => session), ...due.map(({ key }) => key)];
+    const keys = new Set([...open.filter((key) => this.#isGlobal(key)), ...wanted]);
     return [...keys].filter((key) => this.ownerOf(key)?.node.alive !== true).slice(0, limit);
   }
 
@@ -192,9 +195,9 @@ export class SimulatedEngine {
     return this.#jobs.filter((job) => job.key === key).length;
   }
 
-  /** Adds a waiting job of a pool. */
-  addJob(key: string, id: string, priority: number, dueAt: number): void {
-    this.#jobs.push({ key, id, priority, dueAt, reservedBy: undefined, reservedUntil: 0 });
+  /** Adds a waiting job of a pool, or a schedule of a session. */
+  addJob(key: string, id: string, priority: number, dueAt: number, pooled = true): void {
+    this.#jobs.push({ key, id, pooled, priority, dueAt, reservedBy: undefined, reservedUntil: 0 });
   }
 
   dropJob(id: string): void {

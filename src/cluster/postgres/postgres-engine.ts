@@ -261,6 +261,9 @@ const UNATTENDED = `
     select session collate "C" as key from turns where ended_at is null
       and (starts_with(session, $3) or exists (select from globals where globals.key = turns.session))
     union
+    select session from jobs
+    where not pooled and due_at <= extract(epoch from clock_timestamp())::double precision * 1000 + 60000 and starts_with(session, $3)
+    union
     select unnest($1::text[])
   )
   select asked.key from asked left join globals on globals.key = asked.key

@@ -10,6 +10,9 @@ export type HostMethod =
   | "content"
   | "answer"
   | "steer"
+  | "enqueueLater"
+  | "schedules"
+  | "cancelSchedule"
   | "conversations"
   | "erase"
   | "export";
@@ -33,6 +36,11 @@ const ONCE: Readonly<Record<HostMethod | PoolMethod | NodeMethod, boolean>> = {
   approve: true,
   answer: true,
   steer: true,
+  // Its caller gives it a key.
+  enqueueLater: false,
+  schedules: false,
+  // Only its answer differs the second time.
+  cancelSchedule: false,
   deny: true,
   content: false,
   conversations: false,

@@ -126,7 +126,7 @@ export interface Engine {
   nodes(): Promise<readonly NodeEntry[]>;
   /**
    * Returns up to `limit` sessions that need an owner and have no live one, in no particular order: those with
-   * unfinished turns, and those of `wanted`.
+   * unfinished turns, those with a schedule that is due within a minute, and those of `wanted`.
    */
   unattended(wanted: readonly string[], limit: number): Promise<readonly string[]>;
   /** Returns the sessions that have, or had, an owner and whose keys start with `keyPrefix`, ordered by key. */

@@ -31,11 +31,14 @@ const NOTHING_OF_IT = `
       no_jobs as (delete from jobs using forgotten where jobs.session = forgotten.session),
       no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
 
-const ADD_JOB = `
-    insert into jobs (id, session, prompt, prompt_kind, due_at, created_at, priority, terms)
-    select id, session, prompt, prompt_kind, due_at, created_at, priority, terms::json from json_to_recordset($1)
+/** Inserts jobs: prompts that a session runs later, or, if `pooled`, jobs of a pool on several nodes. */
+function insertJobs(pooled: boolean): string {
+  return `
+    insert into jobs (id, session, prompt, prompt_kind, due_at, created_at, priority, terms, pooled)
+    select id, session, prompt, prompt_kind, due_at, created_at, priority, terms::json, ${pooled} from json_to_recordset($1)
       as row (id text, session text, prompt text, prompt_kind text, due_at double precision,
         created_at double precision, priority double precision, terms text)`;
+}
 
 /**
  * The statements by type of change, for any number of changes at once. The one parameter is the rows as JSON. Nested
@@ -127,13 +130,13 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     where turns.id = row.id and turns.ended_at is null`,
 
   job_saved: `
-    ${ADD_JOB}
+    ${insertJobs(false)}
     on conflict (id) do update set session = excluded.session, prompt = excluded.prompt,
       prompt_kind = excluded.prompt_kind, due_at = excluded.due_at, created_at = excluded.created_at,
       priority = excluded.priority, terms = excluded.terms`,
 
   job_added: `
-    ${ADD_JOB}
+    ${insertJobs(true)}
     on conflict (id) do nothing`,
 
   job_dropped: "delete from jobs using json_to_recordset($1) as row (id text) where jobs.id = row.id",

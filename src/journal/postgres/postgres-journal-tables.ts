@@ -268,6 +268,12 @@ const SHARED_JOBS = `
   create index jobs_in_order on jobs (session, priority desc, seq);
 `;
 
+/* A cluster searches for due prompts of sessions all the time, and not for the jobs of pools, which wait in any number. */
+const DUE_SCHEDULES = `
+  alter table jobs add column pooled boolean not null default false;
+  create index due_schedules on jobs (due_at) where not pooled;
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -283,5 +289,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: ASKERS, additive: true },
     { sql: SESSIONS_BY_KEY, additive: true },
     { sql: SHARED_JOBS, additive: true },
+    { sql: DUE_SCHEDULES, additive: true },
   ],
 };

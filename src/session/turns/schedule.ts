@@ -58,6 +58,17 @@ export function isScheduled({ runAt, every, timezone }: ScheduleOptions): boolea
   return runAt !== undefined || every !== undefined || timezone !== undefined;
 }
 
+/** Refuses options that a prompt cannot have that runs later. @throws CastellanError `INVALID_OPTIONS` */
+export function refuseUnscheduled(options: TurnOptions, what: string): void {
+  const problems = (["signal", "outputSchema", "whenBusy"] as const).filter((name) => options[name] !== undefined);
+  if (problems.length === 0) return;
+  const message = "cannot be combined with `runAt` and `every`";
+  throw invalidOptions(
+    what,
+    problems.map((field) => ({ field, message })),
+  );
+}
+
 /**
  * Checks when a prompt is to run.
  *

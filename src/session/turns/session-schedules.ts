@@ -14,6 +14,7 @@ import {
   type EnqueueOptions,
   nextAfter,
   readTerms,
+  refuseUnscheduled,
   ruleOf,
   type Schedule,
   type ScheduleTerms,
@@ -82,13 +83,7 @@ export class SessionSchedules {
     const { who, clock, newId, settings: session } = this.#context;
     const settings = turnSettings(options, session);
     const what = `schedule of ${who}`;
-    const problems = (["signal", "outputSchema", "whenBusy"] as const).filter((name) => options[name] !== undefined);
-    if (problems.length > 0) {
-      throw invalidOptions(
-        what,
-        problems.map((field) => ({ field, message: "cannot be combined with `runAt` and `every`" })),
-      );
-    }
+    refuseUnscheduled(options, what);
     const asked = promptText(prompt, settings.verbatimPrompts, who);
     const row = jobPrompt(asked);
     const { dueAt, rule } = scheduleOf(withoutUndefined({ runAt, every, timezone }), clock.now(), what);
