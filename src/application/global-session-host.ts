@@ -95,7 +95,9 @@ export class GlobalSessionHost implements SessionHost {
   session(name: SessionName): HostedSession {
     // An undeclared session has its own error, unlike one that cannot start.
     if (!this.#children().knows(name)) throw undeclared(name);
-    return new SupervisedSession(this.#supervisor, name, this.#storage.node, this.#exports);
+    const jobs = this.#jobs.get(String(name[1]));
+    const arrived = async (id: string): Promise<void> => await jobs?.arrived(id);
+    return new SupervisedSession(this.#supervisor, name, this.#storage.node, this.#exports, arrived);
   }
 
   pool(name: string): HostedSession | undefined {

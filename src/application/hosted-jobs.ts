@@ -65,6 +65,11 @@ export class HostedJobs {
     });
   }
 
+  /** See {@link SharedJobRunner.arrived}. */
+  async arrived(id: string): Promise<void> {
+    await this.#runner.arrived(id);
+  }
+
   /** Runs jobs from now on. */
   begin(): void {
     this.#runner.begin();

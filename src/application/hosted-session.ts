@@ -41,6 +41,8 @@ interface CallContext {
   readonly session: Session;
   readonly node: string;
   readonly exports: ExportPages;
+  /** Resolves once the session knows the turn of a job that is being taken, at once for any other turn. */
+  arrived(id: string): Promise<void>;
 }
 
 type Answer = (context: CallContext, first: unknown, second: unknown, third: unknown) => unknown;
@@ -51,8 +53,9 @@ const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
   approvals: ({ session }) => session.approvals().map(({ approve: _, answer: _1, deny: _2, ...approval }) => approval),
   approve: ({ session }, id, changes) =>
     pending(session, id)?.approve(validate(approvalChanges, changes ?? {}, labelOf(session), "approve")) ?? false,
-  steer: async ({ session }, id, message, options) => {
+  steer: async ({ session, arrived }, id, message, options) => {
     const turnId = validate(text, id, labelOf(session), "steer");
+    await arrived(turnId);
     const turn = await session.turn(turnId);
     if (turn === undefined) {
       const problem = `${labelOf(session)}, turn ${turnId}: the turn does not exist.`;
@@ -99,8 +102,14 @@ export class SupervisedSession implements HostedSession {
    * @param node the name of this node
    * @throws CastellanError as `Supervisor.session`
    */
-  constructor(supervisor: LocalSupervisor, name: SessionName, node: string, exports: ExportPages) {
-    this.#context = { supervisor, session: supervisor.session(name), node, exports };
+  constructor(
+    supervisor: LocalSupervisor,
+    name: SessionName,
+    node: string,
+    exports: ExportPages,
+    arrived: CallContext["arrived"],
+  ) {
+    this.#context = { supervisor, session: supervisor.session(name), node, exports, arrived };
   }
 
   ask(asked: TurnAsked): TurnSource {
@@ -109,10 +118,12 @@ export class SupervisedSession implements HostedSession {
   }
 
   async turn(id: string): Promise<TurnSource | undefined> {
+    await this.#context.arrived(id);
     return await this.#server.turn(id);
   }
 
   async cancel(id: string): Promise<void> {
+    await this.#context.arrived(id);
     const server = this.#server;
     const turn = await server.turn(id);
     if (turn === undefined) return;

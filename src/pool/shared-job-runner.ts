@@ -68,6 +68,8 @@ export class SharedJobRunner {
   #timer: Timer | undefined;
   #closed = false;
   readonly #reported = new Set<string>();
+  /** The jobs that are becoming turns: the journal may have a turn that its session does not know yet. */
+  readonly #handing = new Map<string, Promise<unknown>>();
 
   constructor(deps: SharedJobRunnerDeps) {
     this.#deps = deps;
@@ -76,6 +78,11 @@ export class SharedJobRunner {
   /** The number of running jobs. */
   get running(): number {
     return this.#running.size;
+  }
+
+  /** Resolves once the session of a member knows this job's turn, or at once if it is not becoming one here. Never rejects. */
+  async arrived(id: string): Promise<void> {
+    await this.#handing.get(id)?.catch(() => {});
   }
 
   /** Looks for jobs from now on. */
@@ -156,7 +163,9 @@ export class SharedJobRunner {
 
   async #run(id: string, index: number, member: JobMember): Promise<void> {
     try {
-      const job = await this.#hand(id, member);
+      const handing = this.#hand(id, member);
+      this.#handing.set(id, handing);
+      const job = await handing.finally(() => this.#handing.delete(id));
       await job?.result.catch(() => {});
       // The member is quarantined, or moves.
       if (job?.left === true) this.#away.set(index, this.#deps.clock.monotonic() + AWAY_MS);

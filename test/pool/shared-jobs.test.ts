@@ -220,3 +220,28 @@ test("jobs on several nodes run once each, whatever dies, stands still or is can
   const seeds = Number(process.env["SHARED_JOB_SEEDS"] ?? 60);
   for (let seed = 1; seed <= seeds; seed++) await scenario(`jobs ${seed}`);
 });
+
+test("arrived(): waits until the member's session knows the turn that the journal has", async () => {
+  const database = new Database("arrival");
+  const { clock, journal } = database;
+  await journal.open({ id: "all", pid: 1, host: "h", startedAt: 0 });
+  const begun = new Map<string, number>();
+  const only = new Node("a", database, begun);
+  const enqueued = only.jobs.enqueue("job", { idempotencyKey: "k" });
+  let isEnqueued = false;
+  void enqueued.then(() => {
+    isEnqueued = true;
+  });
+  while (!isEnqueued) await clock.advance(1);
+  const turnId = await enqueued;
+  while ((await journal.turn(turnId)) === undefined) await clock.advance(1);
+  expect(begun.get(turnId)).toBeUndefined();
+  let known: number | undefined;
+  void only.runner.arrived(turnId).then(() => {
+    known = begun.get(turnId);
+  });
+  await clock.advance(1_000);
+  expect(known).toBe(1);
+  await only.runner.arrived("another");
+  only.kill();
+});
