@@ -1,6 +1,6 @@
 import type { Hosted } from "../cluster/protocol/engine.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
-import { nameKey, type SessionName } from "../names.ts";
+import { nameKey, nameOfKey, type SessionName } from "../names.ts";
 import { type PoolOptions, type PoolSettings, poolSettings } from "../pool/pool-options.ts";
 import { GLOBAL, type GlobalName, globalNameOf, isGlobalName, labelsOf } from "../session/options/global-name.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
@@ -107,6 +107,13 @@ export function globalChildren(
       }
     });
   });
+  for (const key of sessions.keys()) {
+    const name = nameOfKey(key);
+    const [, pool, index, ...rest] = typeof name === "string" ? [] : name;
+    if (typeof index !== "number" || rest.length > 0 || !pools.has(String(pool))) continue;
+    const message = `${formatParts([String(pool), index])} is the name of a member of the pool ${JSON.stringify(pool)}`;
+    problems.push({ field: "children", message });
+  }
   if (defaults.sessionStore !== undefined && sessions.size + templates.size > 0) {
     problems.push({
       field: "defaults.sessionStore",

@@ -142,6 +142,14 @@ describe("problems of global children", () => {
     ],
     ["a template twice", [template(global("a")), template(global("a"))], "children[1].template", "twice"],
     ["a pool twice", [pool(global("a"), { size: 1 }), pool(global("a"), { size: 1 })], "children[1].pool", "twice"],
+    ["a template and a pool", [template(global("a")), pool(global("a"), { size: 1 })], "children[1].pool", "twice"],
+    ["a pool and a template", [pool(global("a"), { size: 1 }), template(global("a"))], "children[1].template", "twice"],
+    [
+      "a pool's member",
+      [{ name: global(["a", 3]) }, pool(global("a"), { size: 1 })],
+      "children",
+      "a member of the pool",
+    ],
     ["a session and a pool", [{ name: global("a") }, pool(global("a"), { size: 1 })], "children[1].pool", "twice"],
     ["a pool and a session", [pool(global("a"), { size: 1 }), { name: global("a") }], "children[1].name", "twice"],
     [
