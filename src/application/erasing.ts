@@ -7,7 +7,7 @@ import { formatName, nameKey, nameProblem, type SessionName } from "../names.ts"
 import type { SessionDefaults } from "../session/options/options.ts";
 import { type SessionSettings, sessionSettings } from "../session/options/session-settings.ts";
 import { validate } from "../session/options/validation.ts";
-import { Belongings, type KnownConversations } from "../session/persistence/belongings.ts";
+import { Belongings, type KnownConversations, type TranscriptsInStore } from "../session/persistence/belongings.ts";
 import {
   type EraseOptions,
   type ErasureReport,
@@ -76,7 +76,7 @@ export class Erasing {
       // A log whose events were all deleted has the name, too.
       const hasLog = (await journal.eventExtent(key)) !== undefined;
       const known = await journal.conversations(key);
-      const removed = await removeBelongings(await belongingsOf(known, settings, terms.sessionStore), {
+      const removed = await removeBelongings(await this.#belongingsOf(known, settings, terms.sessionStore), {
         key,
         memory: terms.memory,
         id: newId(),
@@ -105,7 +105,7 @@ export class Erasing {
       server.silence();
       const known = await journal.conversations(key);
       try {
-        await removeBelongings(await belongingsOf(known, settings), { key, memory: false, id: newId() });
+        await removeBelongings(await this.#belongingsOf(known, settings), { key, memory: false, id: newId() });
       } catch (error) {
         // The next session of this name must start empty all the same, and a later erasure must find what is left.
         await journal.erase(key, undefined, [...known.left, ...leftBy(known)]);
@@ -121,7 +121,7 @@ export class Erasing {
     const { journal, tree } = this.#deps;
     await tree.opened();
     const known = await journal.conversations(nameKey(name));
-    return (await belongingsOf(known, this.#settingsOf(name))).conversations;
+    return (await this.#belongingsOf(known, this.#settingsOf(name))).conversations;
   }
 
   /** See `Supervisor.exportSession`. */
@@ -138,7 +138,7 @@ export class Erasing {
       name,
       key,
       known,
-      belongings: await belongingsOf(known, settings, sessionStore),
+      belongings: await this.#belongingsOf(known, settings, sessionStore),
       supervisorJournal: journal,
     });
   }
@@ -159,6 +159,14 @@ export class Erasing {
     if (holder === undefined || holder === supervisor) return name;
     const message = `Session ${formatName(name)} belongs to ${holder}. Call that supervisor.`;
     throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor: holder } });
+  }
+
+  async #belongingsOf(
+    known: KnownConversations,
+    settings: SessionSettings,
+    sessionStore: TranscriptsInStore | undefined = settings.sdk.sessionStore ?? this.#deps.journal.formerTranscripts,
+  ): Promise<Belongings> {
+    return await belongingsOf(known, settings, sessionStore);
   }
 
   /** Returns the settings that a session of this name would have. */
@@ -190,7 +198,7 @@ export async function eraseFiles(
 async function belongingsOf(
   known: KnownConversations,
   { sdk, inheritEnv, ownDirectory }: SessionSettings,
-  sessionStore: SessionStore | undefined = sdk.sessionStore,
+  sessionStore: TranscriptsInStore | undefined = sdk.sessionStore,
 ): Promise<Belongings> {
   const environment = buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
   return await Belongings.of(known, {

@@ -26,8 +26,8 @@ import type { CredentialsReport } from "./tree/supervisor-reports.ts";
 const MAX_SESSIONS = 1_000_000;
 
 /**
- * Hosts the global sessions of one run of a node: in a supervisor of their own, with the cluster's journal and transcripts, as
- * sessions of a template.
+ * Hosts the global sessions of one run of a node: in a supervisor of their own, with the cluster's journal, as sessions
+ * of a template.
  */
 export class GlobalSessionHost implements SessionHost {
   readonly #supervisor: LocalSupervisor;
@@ -78,7 +78,7 @@ export class GlobalSessionHost implements SessionHost {
       ...withoutUndefined({ defaults: given.defaults, logger }),
       ...(maxProcesses === undefined ? {} : { capacity: { maxProcesses } }),
     });
-    const sessions = globalTemplate(storage, children, given.defaults);
+    const sessions = globalTemplate(storage, children);
     const supervisor = await LocalSupervisor.start(settings, childPlans([sessions], settings), deps).catch(
       (error: unknown) => {
         throw CastellanError.is(error, "SESSION_ALREADY_STARTED") ? alreadyNode(error) : error;
@@ -147,34 +147,23 @@ export class GlobalSessionHost implements SessionHost {
   async kill(cause: CastellanError): Promise<void> {
     this.#closeJobs();
     this.#storage.lose(cause);
-    await this.#ended();
+    await this.#supervisor.closed;
   }
 
   stop(): Promise<void> {
     this.#closeJobs();
-    this.#stopping ??= this.#supervisor.stop().then(() => this.#ended());
+    this.#stopping ??= this.#supervisor.stop();
     return this.#stopping;
   }
 
   #closeJobs(): void {
     for (const jobs of this.#jobs.values()) jobs.close();
   }
-
-  async #ended(): Promise<void> {
-    await this.#supervisor.closed;
-    await this.#storage.close();
-  }
 }
 
 /** Makes the template of all global sessions of a run. */
-function globalTemplate(
-  storage: RunStorage,
-  children: () => GlobalChildren,
-  defaults: SessionDefaults | undefined,
-): ChildOptions {
+function globalTemplate(storage: RunStorage, children: () => GlobalChildren): ChildOptions {
   const { keeping } = children();
-  // Eager, so that the transcript is complete when its node is lost during a turn.
-  const flush = defaults?.sessionStoreFlush === undefined ? { sessionStoreFlush: "eager" as const } : {};
   return template(
     GLOBAL,
     (...key: readonly (string | number | undefined)[]) => {
@@ -184,7 +173,7 @@ function globalTemplate(
       const options = children().optionsOf(session);
       if (options === undefined) throw undeclared(session);
       if (options.sessionStore !== undefined) throw ownStore(session);
-      return { ...flush, ...options, sessionStore: storage.storeOf(nameKey(session)) };
+      return options;
     },
     { maxSessions: MAX_SESSIONS, maxHibernated: keeping.maxHibernated, retention: keeping.retentionMs },
   );

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Options as SdkOptions, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import type { Options as SdkOptions, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import type { TranscriptKey } from "../journal/model/transcript-entry.ts";
 import { homeOf } from "./transcript-location.ts";
 
@@ -19,6 +19,20 @@ const CONFIG_DIR = "CLAUDE_CONFIG_DIR";
 
 /** The SDK refuses the option beside a session store: a process that resumes from one lacks its files. Ours has them. */
 const FILE_CHECKPOINTING = "CLAUDE_CODE_ENABLE_SDK_FILE_CHECKPOINTING";
+
+/**
+ * Adds to the SDK's options that the process resumes from `store`, and that the store receives its transcripts. For a
+ * process that the application spawns, which may not find the files of this machine.
+ */
+export function resumingFrom(options: SdkOptions, store: SessionStore): SdkOptions {
+  const { enableFileCheckpointing, env, sessionStoreFlush = "eager", ...rest } = options;
+  return {
+    ...rest,
+    sessionStore: store,
+    sessionStoreFlush,
+    ...(enableFileCheckpointing === true ? { env: { ...env, [FILE_CHECKPOINTING]: "true" } } : env && { env }),
+  };
+}
 
 /**
  * Adds to the SDK's options that `mirror` receives the entries of transcripts. The process reads its own files when it

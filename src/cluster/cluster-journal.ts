@@ -11,6 +11,7 @@ import {
 } from "../journal/postgres/postgres-location.ts";
 import type { JournalFencing } from "../journal/postgres/write-fence.ts";
 import type { OwningRun } from "./epoch-fence.ts";
+import { type ClosableTranscripts, formerGlobalTranscripts } from "./former-transcripts.ts";
 import { NodeWriteFence } from "./node-write-fence.ts";
 import type { OwnedEpochs } from "./owned-epochs.ts";
 import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
@@ -51,6 +52,7 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
   readonly #acts: () => boolean;
   readonly #subject: PostgresSubject;
   readonly #opened: { fence?: NodeWriteFence };
+  readonly #former: ClosableTranscripts;
 
   constructor(
     location: PostgresLocation,
@@ -61,9 +63,11 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
     hooks: Pick<JournalFencing, "recent" | "onMissing" | "doubt">,
   ) {
     const opened: { fence?: NodeWriteFence } = {};
+    const former = formerGlobalTranscripts(location);
     super(location, clock, {
       ...hooks,
       tables: [CLUSTER_TABLES],
+      former,
       take: async (database) => {
         opened.fence = await NodeWriteFence.take(database, run, owned);
         return opened.fence;
@@ -73,6 +77,12 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
     this.#acts = acts;
     this.#subject = subjectOf("journal", location);
     this.#opened = opened;
+    this.#former = former;
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.#former.close();
   }
 
   lose(error: CastellanError<"NOT_OWNER">): void {

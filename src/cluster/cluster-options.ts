@@ -86,6 +86,9 @@ const connectShape = {
   patience: durationSchema.default(60_000),
 };
 
+const NO_TRANSCRIPTS =
+  "cannot be set: the cluster's journal keeps the transcripts of global sessions, which could not move otherwise";
+
 const connectSchema = z.strictObject(connectShape);
 
 const clusterSchema = z.strictObject({
@@ -101,6 +104,7 @@ const clusterSchema = z.strictObject({
   beat: durationSchema.default(1_000),
   staleAfter: durationSchema.default(5_000),
   margin: durationSchema.optional(),
+  transcripts: z.undefined({ error: NO_TRANSCRIPTS }).optional(),
 });
 
 /** @throws CastellanError `INVALID_OPTIONS` */

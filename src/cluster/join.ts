@@ -91,12 +91,7 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
     const rejoin = (query: Query): Promise<unknown> => query(JOIN, joinValues({ ...description, boot, staleMs }));
     const run = { boot, rejoin };
     const storage = new RunStorage({ location: settings, node: name, run, owned, acts, replay, clock });
-    try {
-      sessions = await request.openHost(storage);
-    } catch (error) {
-      await storage.close();
-      throw error;
-    }
+    sessions = await request.openHost(storage);
     void storage.lost?.then(lost);
     return sessions;
   };

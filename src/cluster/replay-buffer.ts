@@ -7,12 +7,6 @@ import { parametersOf } from "../journal/postgres/postgres-changes.ts";
 import type { PostgresDatabase } from "../journal/postgres/postgres-database.ts";
 import { JOURNAL_TABLES } from "../journal/postgres/postgres-journal-tables.ts";
 import type { PostgresLocation } from "../journal/postgres/postgres-location.ts";
-import {
-  type OwnedWrite,
-  PostgresTranscriptClient,
-  type TranscriptRecovery,
-} from "../journal/postgres/postgres-transcript-client.ts";
-import { RecentAppends } from "../journal/postgres/recent-appends.ts";
 import { type RecentBatch, RecentBatches } from "../journal/postgres/recent-batches.ts";
 import { restoreClaims } from "./epoch-fence.ts";
 import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
@@ -34,14 +28,12 @@ export class ReplayBuffer {
   readonly #warn: (message: string) => void;
   /** Oldest run first. */
   readonly #runs = new Map<string, RecentBatches>();
-  readonly #appends: RecentAppends;
   readonly #doubts = new Set<string>();
 
   constructor(location: PostgresLocation, clock: Clock, warn: (message: string) => void) {
     this.#location = location;
     this.#clock = clock;
     this.#warn = warn;
-    this.#appends = new RecentAppends(clock);
   }
 
   /** Returns the buffer for a run's batches. */
@@ -51,22 +43,6 @@ export class ReplayBuffer {
     const [oldest] = this.#runs.keys();
     if (this.#runs.size > MOST_RUNS && oldest !== undefined) this.#runs.delete(oldest);
     return recent;
-  }
-
-  /** Returns the buffer for transcript appends, which all runs share. */
-  get transcripts(): TranscriptRecovery {
-    return {
-      recent: this.#appends,
-      onMissing: ({ entries, lost }) => {
-        this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${entries} entries of a transcript, ${AGAIN}`}`);
-        publish("castellan:database:gap", () => ({
-          location: this.#location.label,
-          content: "transcript",
-          count: entries,
-          lost,
-        }));
-      },
-    };
   }
 
   /** Warns that the database may lose confirmed commits, once per problem. */
@@ -101,20 +77,10 @@ export class ReplayBuffer {
     try {
       const { database, history } = await opened.useWithHistory();
       for (const [boot, recent] of runs) await this.#restoreRun(database, history, boot, recent);
-      await this.#restoreTranscripts();
       const over = runs.map(([boot]) => toText(boot));
       await database.transaction((query) => Promise.all([query(END, [over]), query(END_WAIT)]));
     } finally {
       await opened.close();
-    }
-  }
-
-  async #restoreTranscripts(): Promise<void> {
-    const client = new PostgresTranscriptClient(this.#location, [CLUSTER_TABLES], this.transcripts);
-    try {
-      await client.catchUp(({ session, epoch }) => orphaned(session, epoch));
-    } finally {
-      await client.close();
     }
   }
 
@@ -176,8 +142,3 @@ const COUNT = `
   insert into batches (boot, term, number) values ($1, 1, $2)
   on conflict (boot) do update set number = excluded.number where batches.number < excluded.number
   returning true`;
-
-/** Returns the fence for a transcript of a session without an owner. */
-function orphaned(session: string, epoch: number): OwnedWrite {
-  return { session, epoch, fence: (query) => restoreClaims(query, "", new Map([[session, epoch]]), false) };
-}

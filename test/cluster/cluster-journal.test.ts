@@ -2,11 +2,14 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { type ClusterJournal, clusterJournal } from "../../src/cluster/cluster-journal.ts";
+import { fenceEpochs } from "../../src/cluster/epoch-fence.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { JournalWriter } from "../../src/journal/journal-writer.ts";
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { toText } from "../../src/journal/model/stored-text.ts";
+import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
+import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { ALL_EVENTS, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
@@ -367,4 +370,26 @@ describe("a batch of ClusterJournal", () => {
     await Promise.all([journal.close(), next.close(), one.engine.close(), other.engine.close()]);
     await pooler.stop();
   });
+});
+
+it("fenceEpochs: locks a session for at most a second when its process freezes in a write", async () => {
+  const where = server.fresh();
+  await owningNode(where, "one", A);
+  const other = await owningNode(where, "other");
+  const database = await PostgresDatabase.load(postgresLocation(where), "session store", { timeoutMs: 45_000 });
+  const { promise: fenced, resolve } = Promise.withResolvers<void>();
+  const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
+  const writing = database.transaction(async (query) => {
+    await fenceEpochs(query, { boot: "one" }, new Map([[A, 1]]));
+    resolve();
+    await woken;
+    await query("select 1");
+  });
+  await fenced;
+  const renewed = "renewed_at = renewed_at - interval '61 seconds'";
+  await server.sql(`update ${where.schema}.nodes set ${renewed} where boot = $1`, ["one"]);
+  await own(other, A);
+  wake();
+  await expect(writing).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE", details: { applied: false } });
+  await database.close();
 });

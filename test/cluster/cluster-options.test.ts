@@ -151,3 +151,8 @@ test("clusterSettings: leaves a node that misses two beats time to end its proce
     }),
   );
 });
+
+test("clusterSettings: refuses `transcripts`, because global sessions move", () => {
+  const problems = problemsOf(() => clusterSettings({ ...LEAST, ...{ transcripts: "local" } }));
+  expect(problems).toEqual({ "cluster.transcripts": expect.stringContaining("could not move") });
+});

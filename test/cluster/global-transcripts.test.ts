@@ -1,13 +1,19 @@
-import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { fenceEpochs } from "../../src/cluster/epoch-fence.ts";
-import { type GlobalTranscripts, globalTranscripts } from "../../src/cluster/run-storage.ts";
-import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
-import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
-import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { type TranscriptLocation, transcriptFolderOf } from "../../src/claude/transcript-location.ts";
+import { systemClock } from "../../src/clock.ts";
+import { type ClusterJournal, clusterJournal } from "../../src/cluster/cluster-journal.ts";
+import { connect } from "../../src/connect.ts";
+import { global, Supervisor, template } from "../../src/index.ts";
+import { JournalWriter } from "../../src/journal/journal-writer.ts";
+import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
+import { SessionTranscripts } from "../../src/session/persistence/session-transcripts.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
-import { TransactionPooler } from "../journal/transaction-pooler.ts";
-import { type OwningNode, openTransaction, own, owningNode, type Place, waitForLocks } from "./postgres-scene.ts";
+import { type OwningNode, own, owningNode, type Place } from "./postgres-scene.ts";
 
 let server: PostgresServer;
 
@@ -20,20 +26,42 @@ afterAll(async () => {
 });
 
 const A = '["global","a"]';
-const B = '["global","b"]';
-const KEY: SessionKey = { projectKey: "-home-one", sessionId: "11111111-1111-4111-8111-111111111111" };
-/** The same transcript on a node with other paths. */
-const ELSEWHERE: SessionKey = { ...KEY, projectKey: "-srv-other" };
-const NOT_OWNER = { code: "NOT_OWNER" };
+const ID = "11111111-1111-4111-8111-111111111111";
+const KEY = { conversationId: ID };
+const AGENT = "subagents/agent-1";
+/** Where earlier releases kept the transcripts of all global sessions. */
+const FORMER = { projectKey: "global", sessionId: ID };
 
-function title(n: number): SessionStoreEntry {
-  return { type: "custom-title", customTitle: `title ${n}`, uuid: `u${n}` };
+interface Node {
+  readonly journal: ClusterJournal;
+  readonly writer: JournalWriter;
+  readonly transcripts: SessionTranscripts;
 }
 
-function transcriptsOf({ boot, owned }: OwningNode, where: Place): GlobalTranscripts {
-  const transcripts = globalTranscripts(where, { boot }, owned);
-  onTestFinished(() => transcripts.close());
-  return transcripts;
+/** Returns the transcripts of session A on a node that owns it. */
+async function onNode({ boot, owned }: OwningNode, where: Place): Promise<Node> {
+  const journal = clusterJournal(where, { boot }, owned, () => true, systemClock);
+  await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
+  const writer = new JournalWriter(journal, { clock: systemClock, random: () => 0.5 });
+  onTestFinished(() => journal.close());
+  const transcripts = new SessionTranscripts(A, { transcripts: journal.transcripts, isShared: true }, () => writer);
+  return { journal, writer, transcripts };
+}
+
+/** Returns a place for files on a machine of its own. */
+async function machine(): Promise<TranscriptLocation> {
+  const root = await mkdtemp(join(tmpdir(), "castellan-machine-"));
+  onTestFinished(() => rm(root, { recursive: true }));
+  return { config: join(root, ".claude"), cwd: root };
+}
+
+async function fileAt(location: TranscriptLocation): Promise<string[]> {
+  const text = await readFile(join(await transcriptFolderOf(location), `${ID}.jsonl`), "utf8").catch(() => "");
+  return text.split("\n").filter((line) => line !== "");
+}
+
+function said(n: number, more: object = {}): SessionStoreEntry {
+  return { type: n % 2 === 1 ? "user" : "assistant", uuid: `u${n}`, parentUuid: n === 1 ? null : `u${n - 1}`, ...more };
 }
 
 /** Lets another node claim the session without the former owner's knowledge. */
@@ -43,191 +71,143 @@ async function takenBy(next: OwningNode, where: Place, former: string): Promise<
   await own(next, A);
 }
 
-describe("globalTranscripts", () => {
-  /** Cases about several projects. A cluster has a single one. */
-  const OF_PROJECTS = [
-    "keeps arbitrary keys apart",
-    "lists the sessions of one project only",
-    "summarises a session as the SDK does",
-    "lists each subagent of a session once",
-    "deletes one session only",
-  ];
-  let kept: { readonly where: Place; readonly owner: OwningNode } | undefined;
+function formerStore(where: Place): PostgresSessionStore {
+  const store = postgresSessionStore(where);
+  onTestFinished(() => store.close());
+  return store;
+}
 
-  const make = async (): Promise<SessionStore & AsyncDisposable> => {
-    const where = kept?.where ?? server.fresh();
-    kept ??= { where, owner: await owningNode(where, "one", A) };
-    const { owner } = kept;
-    const transcripts = globalTranscripts(where, { boot: owner.boot }, owner.owned);
-    const store = transcripts.storeOf(A);
-    await store.listSessions("");
-    await server.sql(`truncate ${where.schema}.transcripts cascade`);
-    return { ...store, [Symbol.asyncDispose]: () => transcripts.close() };
-  };
-
-  for (const { name, run } of sessionStoreConformance(make)) {
-    if (!OF_PROJECTS.includes(name)) it(name, run);
-  }
-
-  it("are the same on every node and path, and record the epoch of each entry", async () => {
-    const where = server.fresh();
-    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
-    const first = transcriptsOf(one, where).storeOf(A);
-    await first.append(KEY, [title(1), title(2)]);
-    await first.append({ ...KEY, subpath: "subagents/x" }, [title(1)]);
-    await one.engine.leave("one");
-    await own(other, A);
-    const second = transcriptsOf(other, where).storeOf(A);
-    expect(await second.load(ELSEWHERE)).toEqual([title(1), title(2)]);
-    expect(await second.listSubkeys(ELSEWHERE)).toEqual(["subagents/x"]);
-    await second.append(ELSEWHERE, [title(2), title(3)]);
-    expect(await first.load(KEY)).toEqual([title(1), title(2), title(3)]);
-    expect(await second.listSessions("anything")).toHaveLength(1);
-    expect((await second.listSessionSummaries("anything"))[0]?.data).toMatchObject({ customTitle: "title 3" });
-    const rows = await server.sql(
-      `select position, epoch from ${where.schema}.transcript_entries join ${where.schema}.transcripts on transcript = id
-       where subpath is null order by position`,
-    );
-    expect(rows.map(({ epoch }) => Number(epoch))).toEqual([1, 1, 2]);
-  });
-
-  it("store a transcript of 20 MB with images", async () => {
-    const where = server.fresh();
-    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
-    const first = transcriptsOf(one, where).storeOf(A);
-    const image = Buffer.alloc(4_500_000, "castellan").toString("base64");
-    const source = { type: "base64", media_type: "image/png", data: image };
-    const message = { role: "user", content: [{ type: "image", source }] };
-    const lines = Array.from({ length: 700 }, (_, n) => ({ ...title(n), text: "line of text\n".repeat(1_600) }));
-    await first.append(KEY, [{ type: "user", uuid: "image", message }]);
-    await first.append(KEY, lines);
-    await one.engine.leave("one");
-    await own(other, A);
-    const loaded = await transcriptsOf(other, where).storeOf(A).load(ELSEWHERE);
-    expect(JSON.stringify(loaded).length).toBeGreaterThan(20_000_000);
-    expect(loaded).toHaveLength(701);
-    expect(loaded?.[0]?.["message"]).toEqual(message);
-    expect(loaded?.at(-1)).toEqual(lines.at(-1));
-  });
-
-  it("are fenced behind a pooler that gives each transaction another session", async () => {
-    const pooler = await TransactionPooler.start(server.url(), 3);
-    const where = server.fresh(pooler.port);
-    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
-    const [before, after] = [
-      globalTranscripts(where, { boot: "one" }, one.owned),
-      globalTranscripts(where, { boot: "other" }, other.owned),
-    ];
-    await before.storeOf(A).append(KEY, [title(1)]);
-    await takenBy(other, where, "one");
-    await after.storeOf(A).append(ELSEWHERE, [title(2)]);
-    await expect(before.storeOf(A).append(KEY, [title(3)])).rejects.toMatchObject(NOT_OWNER);
-    expect(await before.storeOf(A).load(KEY)).toEqual([title(1), title(2)]);
-    await Promise.all([before.close(), after.close(), one.engine.close(), other.engine.close()]);
-    await pooler.stop();
-  });
-});
-
-describe("globalTranscripts of a node that lost a session", () => {
-  it("reject appends and deletes with NOT_OWNER", async () => {
-    const where = server.fresh();
-    const [one, other] = [await owningNode(where, "one", A, B), await owningNode(where, "other")];
-    const transcripts = transcriptsOf(one, where);
-    const store = transcripts.storeOf(A);
-    await store.append(KEY, [title(1)]);
-    await takenBy(other, where, "one");
-    await expect(store.append(KEY, [title(2)])).rejects.toMatchObject(NOT_OWNER);
-    await expect(store.append({ ...KEY, sessionId: "new" }, [title(2)])).rejects.toMatchObject(NOT_OWNER);
-    await expect(store.append({ ...KEY, subpath: "s" }, [title(2)])).rejects.toMatchObject(NOT_OWNER);
-    await expect(store.delete(KEY)).rejects.toMatchObject(NOT_OWNER);
-    // The whole node has lost its ownership, not only that session.
-    await expect(transcripts.storeOf(B).append(KEY, [title(2)])).rejects.toMatchObject(NOT_OWNER);
-    expect(await store.load(KEY)).toEqual([title(1)]);
-    expect(await store.listSessions("")).toHaveLength(1);
-    expect(await store.listSubkeys(KEY)).toEqual([]);
-    const next = transcriptsOf(other, where).storeOf(A);
-    await next.append(ELSEWHERE, [title(3)]);
-    await next.delete(ELSEWHERE);
-    expect(await store.load(KEY)).toBeNull();
-  });
-
-  it("reject with NOT_OWNER for a session of another node, and under an older epoch", async () => {
-    const where = server.fresh();
-    const one = await owningNode(where, "one", A);
-    const transcripts = transcriptsOf(one, where);
-    const refused = { ...NOT_OWNER, message: expect.stringContaining('["global","b"]') };
-    await expect(transcripts.storeOf(B).append(KEY, [title(1)])).rejects.toMatchObject(refused);
-    await one.engine.release("one", A, 1);
-    await one.engine.claim("one", A);
-    await expect(transcripts.storeOf(A).append(KEY, [title(1)])).rejects.toMatchObject(NOT_OWNER);
-    one.owned.take(A, 2);
-    await transcripts.storeOf(A).append(KEY, [title(1)]);
-  });
-
-  it("complete a pending append before the next owner's claim", async () => {
-    const where = server.fresh();
-    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
-    const store = transcriptsOf(one, where).storeOf(A);
-    await store.load(KEY);
-    // Blocks at the last statement of an append.
-    const { schema } = where;
-    await server.sql(`create function ${schema}.wait() returns trigger language plpgsql as
-      'begin perform pg_advisory_xact_lock(77); return new; end';
-      create trigger wait before update of summary on ${schema}.transcripts for each row execute function ${schema}.wait()`);
-    const endTransaction = await openTransaction(server, "select pg_advisory_xact_lock(77)");
-    const append = store.append(KEY, [title(1), title(2)]);
-    await waitForLocks(server, "set summary");
-    const taken = takenBy(other, where, "one");
-    await waitForLocks(server, "insert into globals");
-    await endTransaction();
-    await append;
-    await taken;
-    expect(other.owned.epochOf(A)).toBe(2);
-    expect(await store.load(KEY)).toEqual([title(1), title(2)]);
-  });
-
-  it("apply nothing of an append that has not locked yet, and do not delay the claim", async () => {
-    const where = server.fresh();
-    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
-    const store = transcriptsOf(one, where).storeOf(A);
-    await store.append(KEY, [title(1)]);
-    const endTransaction = await openTransaction(server, `lock table ${where.schema}.transcript_entries in share mode`);
-    const appends = [2, 3].map((n) => store.append(KEY, [title(n)]));
-    const refused = appends.map((append) => expect(append).rejects.toMatchObject(NOT_OWNER));
-    await waitForLocks(server, "insert into transcript_entries");
-    await takenBy(other, where, "one");
-    await endTransaction();
-    await Promise.all(refused);
-    expect(await store.load(KEY)).toEqual([title(1)]);
-  });
-
-  it("lock a session for at most a second when their process freezes in a write", async () => {
-    const where = server.fresh();
-    await owningNode(where, "one", A);
-    const other = await owningNode(where, "other");
-    const database = await PostgresDatabase.load(postgresLocation(where), "session store", { timeoutMs: 45_000 });
-    const { promise: fenced, resolve } = Promise.withResolvers<void>();
-    const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
-    const writing = database.transaction(async (query) => {
-      await fenceEpochs(query, { boot: "one" }, new Map([[A, 1]]));
-      resolve();
-      await woken;
-      await query("select 1");
-    });
-    await fenced;
-    await takenBy(other, where, "one");
-    wake();
-    await expect(writing).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE", details: { applied: false } });
-    await database.close();
-  });
-});
-
-it("globalTranscripts: finish pending appends at close, and reject later calls", async () => {
+it("the transcript of a global session: is restored on another machine, 20 MB with images", async () => {
   const where = server.fresh();
-  const transcripts = globalTranscripts(where, { boot: "one" }, (await owningNode(where, "one", A)).owned);
-  const append = transcripts.storeOf(A).append(KEY, [title(1)]);
-  await transcripts.close();
-  await append;
-  await transcripts.close();
-  await expect(transcripts.storeOf(A).load(KEY)).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
+  const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
+  const first = await onNode(one, where);
+  const data = Buffer.alloc(4_500_000, "castellan").toString("base64");
+  const source = { type: "base64", media_type: "image/png", data };
+  const image = said(1, { message: { role: "user", content: [{ type: "image", source }] } });
+  first.transcripts.append(KEY, [image]);
+  const rest = Array.from({ length: 700 }, (_, n) => said(n + 2, { text: "line of text\n".repeat(1_600) }));
+  first.transcripts.append(KEY, rest);
+  first.transcripts.append({ ...KEY, subpath: AGENT }, [said(1)]);
+  await first.writer.settled();
+  await one.engine.leave("one");
+  await own(other, A);
+  const second = await onNode(other, where);
+  const there = await machine();
+  await second.transcripts.settle(ID, { to: there, adopts: true });
+  const lines = await fileAt(there);
+  expect(lines).toEqual([image, ...rest].map((entry) => JSON.stringify(entry)));
+  const folder = join(await transcriptFolderOf(there), ID);
+  expect(await readFile(join(folder, `${AGENT}.jsonl`), "utf8")).toBe(`${JSON.stringify(said(1))}\n`);
+});
+
+it("the transcript of a global session: accepts nothing from a node that lost the session", async () => {
+  const where = server.fresh();
+  const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
+  const first = await onNode(one, where);
+  const here = await machine();
+  first.transcripts.append(KEY, [said(1)]);
+  await first.writer.settled();
+  await first.transcripts.settle(ID, { to: here, adopts: true });
+  await takenBy(other, where, "one");
+  const second = await onNode(other, where);
+  second.transcripts.append(KEY, [said(2)]);
+  await second.writer.settled();
+  first.transcripts.append(KEY, [said(2, { by: "one" })]);
+  await expect(first.writer.settled()).rejects.toMatchObject({ code: "NOT_OWNER" });
+  const lines = (await Array.fromAsync(second.journal.transcripts?.lines(KEY) ?? [])).join("");
+  expect(lines).toBe(`${JSON.stringify(said(1))}\n${JSON.stringify(said(2))}\n`);
+});
+
+it("a conversation of an earlier release: is taken in with those of its subagents, and removed there", async () => {
+  const where = server.fresh();
+  const one = await owningNode(where, "one", A);
+  const former = formerStore(where);
+  const entries = Array.from({ length: 120 }, (_, n) => said(n + 1, { text: "␐ and \0" }));
+  await former.append(FORMER, [...entries, { type: "last-prompt", leafUuid: "u120" }]);
+  await former.append({ ...FORMER, subpath: AGENT }, [said(1)]);
+  const { journal, transcripts } = await onNode(one, where);
+  const other = { ...FORMER, sessionId: "another" };
+  await former.append(other, [said(1)]);
+  expect(await transcripts.takeIn(ID, "-any-project")).toBe(true);
+  const there = await machine();
+  await transcripts.settle(ID, { to: there, adopts: true });
+  const lines = (await fileAt(there)).map((line) => JSON.parse(line) as unknown);
+  expect(lines).toEqual([...entries, { type: "last-prompt", leafUuid: "u120" }]);
+  expect((await journal.transcripts?.of(ID))?.map(({ session, subpath }) => [session, subpath])).toEqual([
+    [A, undefined],
+    [A, AGENT],
+  ]);
+  const rows = await server.sql(`select session_id from ${where.schema}.transcripts`);
+  expect(rows).toEqual([{ session_id: "another" }]);
+  expect(await server.sql(`select transcript from ${where.schema}.transcript_entries`)).toHaveLength(1);
+});
+
+it("a conversation of an earlier release: is taken in whole after an application died in between", async () => {
+  const where = server.fresh();
+  const one = await owningNode(where, "one", A);
+  const former = formerStore(where);
+  await former.append(
+    FORMER,
+    Array.from({ length: 6 }, (_, n) => said(n + 1)),
+  );
+  const { transcripts, writer, journal } = await onNode(one, where);
+  // What the dead application had taken in.
+  transcripts.append(KEY, [said(1), said(2), said(3)]);
+  await writer.settled();
+  await transcripts.takeIn(ID, "p");
+  const uuids = async (): Promise<string[]> => {
+    const lines = (await Array.fromAsync(journal.transcripts?.lines(KEY) ?? [])).join("").trim().split("\n");
+    return lines.map((line) => String((JSON.parse(line) as SessionStoreEntry).uuid));
+  };
+  expect(await uuids()).toEqual(["u1", "u2", "u3", "u4", "u5", "u6"]);
+  // It died before it removed the rows, and the session went on.
+  await former.append(
+    FORMER,
+    Array.from({ length: 6 }, (_, n) => said(n + 1)),
+  );
+  transcripts.append(KEY, [said(7)]);
+  await writer.settled();
+  await transcripts.takeIn(ID, "p");
+  expect(await uuids()).toEqual(["u1", "u2", "u3", "u4", "u5", "u6", "u7"]);
+  expect(await former.load(FORMER)).toBeNull();
+});
+
+it("a conversation of an earlier release: is not taken in, and not removed, by a node that lost the session", async () => {
+  const where = server.fresh();
+  const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
+  const former = formerStore(where);
+  await former.append(FORMER, [said(1)]);
+  const { transcripts } = await onNode(one, where);
+  await takenBy(other, where, "one");
+  await expect(transcripts.takeIn(ID, "p")).rejects.toMatchObject({ code: "NOT_OWNER" });
+  expect(await former.load(FORMER)).toEqual([said(1)]);
+});
+
+it("a conversation of an earlier release: is exported and erased also if its session was not used since", async () => {
+  const where = server.fresh();
+  const secret = "a secret of at least thirty-two characters";
+  const fake = fakeClaude((turn) => turn.text("yes"));
+  const start = (name: string): Promise<Supervisor> =>
+    Supervisor.start([template(global("chat"))], {
+      cluster: { ...where, secret, advertise: "http://127.0.0.1:0", name },
+      defaults: { spawnClaudeCodeProcess: fake.spawn },
+      logger: { info: () => {}, warn: () => {} },
+    });
+  const client = connect({ ...where, secret, patience: "20s" });
+  onTestFinished(() => client.close());
+  const name = global(["chat", "a"]);
+  const before = await start("one");
+  await client.query(name, "hello");
+  const id = (await client.session(name).status()).conversationId ?? "";
+  await before.stop();
+  await server.sql(`update ${where.schema}.sessions set memory = (memory::jsonb || '{"projectKey":"-work"}')::json`);
+  const former = formerStore(where);
+  const key = { projectKey: "global", sessionId: id };
+  await former.append(key, [said(1), said(2)]);
+  await using _ = await start("two");
+  const exported = await Array.fromAsync(client.exportSession(name));
+  const lines = exported.map((line) => JSON.parse(line) as { type: string; entry?: unknown });
+  expect(lines.flatMap(({ type, entry }) => (type === "transcript" ? [entry] : []))).toEqual([said(1), said(2)]);
+  expect(await client.eraseSession(name)).toMatchObject({ conversations: [id], transcripts: 1 });
+  expect(await former.load(key)).toBeNull();
 });

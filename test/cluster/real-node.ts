@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ClusterOptions } from "../../src/index.ts";
@@ -142,6 +142,11 @@ export class RealNode {
   async look(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {
     const answer = await this.#ask((id) => ({ do: "look", id }));
     return answer.is === "looked" ? answer : { ready: false, reasons: [] };
+  }
+
+  /** Removes the transcripts of its sessions, as if its machine were lost. The node is gone, or its sessions have no process. */
+  async loseTranscripts(): Promise<void> {
+    await rm(join(this.directory, "home", ".claude", "projects"), { recursive: true, force: true, maxRetries: 10 });
   }
 
   /** Kills the node and stops its proxies. */

@@ -1,6 +1,6 @@
 import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { relinked } from "../../src/journal/postgres/transcript-links.ts";
+import { relinked } from "../../src/journal/model/transcript-links.ts";
 
 function said(uuid: string, parentUuid: string | null, content: unknown = uuid): SessionStoreEntry {
   return { type: "user", uuid, parentUuid, message: { role: "user", content } };

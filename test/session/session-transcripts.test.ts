@@ -41,7 +41,7 @@ beforeEach(() => {
   onTestFinished(() => rmSync(root, { recursive: true }));
 });
 
-async function scene(session = '"a"'): Promise<Scene> {
+async function scene(session = '"a"', isShared = false): Promise<Scene> {
   const journal = memoryJournal();
   await journal.open({ id: "o", pid: 1, host: "h", startedAt: 1 });
   const batches: Batch[] = [];
@@ -53,7 +53,7 @@ async function scene(session = '"a"'): Promise<Scene> {
     await write(batch);
   };
   const writer = new JournalWriter(journal, { clock: systemClock, random: () => 0.5 });
-  const transcripts = new SessionTranscripts(session, { store: journal.transcripts, writer });
+  const transcripts = new SessionTranscripts(session, { transcripts: journal.transcripts, isShared }, () => writer);
   return Object.assign(it, { journal, writer, transcripts, batches });
 }
 
@@ -194,11 +194,76 @@ it("SessionTranscripts.settle(): does not wait for a journal that accepts nothin
 
 it("SessionTranscripts: keeps nothing in a journal without transcripts", async () => {
   const [one, home] = [await scene(), place("home")];
-  const without = new SessionTranscripts('"a"', { store: undefined, writer: one.writer });
+  const without = new SessionTranscripts('"a"', { transcripts: undefined, isShared: false }, () => one.writer);
   without.append(KEY, [entry(1)]);
   await put(home, line(1));
   await without.settle(ID, { to: home, adopts: true });
   await one.writer.settled();
   expect(one.batches).toEqual([]);
   expect(existsSync(await fileAt(place("other")))).toBe(false);
+});
+
+it("SessionTranscripts.settle(): with a shared journal, removes what only a file of before has", async () => {
+  const [one, here] = [await scene('"a"', true), place("here")];
+  const file = await put(here, line(1), line(2), line(3));
+  one.transcripts.append({ conversationId: "another" }, [entry(1)]);
+  const part = { session: '"a"', ...KEY, lines: line(1), lastUuid: "u1" };
+  await one.writer.write([{ type: "transcript_appended", part }], {});
+  await one.transcripts.settle(ID, { to: here, adopts: true });
+  expect(readFileSync(file, "utf8")).toBe(line(1));
+  expect(await journaled(one)).toBe(line(1));
+});
+
+it("SessionTranscripts.settle(): with a shared journal, takes in what the session's own processes wrote", async () => {
+  const [one, here] = [await scene('"a"', true), place("here")];
+  one.transcripts.append(KEY, [entry(1)]);
+  await put(here, line(1), line(2));
+  await one.transcripts.settle(ID, { to: here, adopts: true });
+  expect(await journaled(one)).toBe(line(1) + line(2));
+});
+
+it("SessionTranscripts.settle(): with a shared journal that accepts nothing, does not use a file of before", async () => {
+  const [one, here] = [await scene('"a"', true), place("here")];
+  await put(here, line(1));
+  one.fault = new CastellanError("JOURNAL_UNAVAILABLE", "full", { details: { reason: "failed" } });
+  void one.writer.record([{ type: "turn_touched", turn: "t" }]).catch(() => {});
+  await expect.poll(() => one.writer.fault).toBeDefined();
+  let settled = false;
+  void one.transcripts.settle(ID, { to: here, adopts: true }).then(() => {
+    settled = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(settled).toBe(false);
+  one.fault = undefined;
+  await expect.poll(() => settled, { timeout: 5_000 }).toBe(true);
+});
+
+it("SessionTranscripts.settle(): connects the entries of a transcript that lost some in its middle", async () => {
+  const [one, here] = [await scene(), place("here")];
+  const part = { session: '"a"', ...KEY, lines: line(1) + line(4), lastUuid: "u4" };
+  await one.writer.write([{ type: "transcript_appended", part }], {});
+  await one.transcripts.settle(ID, { to: here, adopts: true });
+  const linked = { ...entry(4), parentUuid: "u1" };
+  expect(readFileSync(await fileAt(here), "utf8")).toBe(`${line(1)}${JSON.stringify(linked)}\n`);
+});
+
+it("SessionTranscripts.optionsFor(): lets a process elsewhere resume from a shared journal", async () => {
+  const one = await scene('"a"', true);
+  const spawnClaudeCodeProcess = (): never => {
+    throw new Error("not started");
+  };
+  const sdk = { spawnClaudeCodeProcess, enableFileCheckpointing: true, env: { A: "1" } };
+  const { sessionStore: store, ...rest } = one.transcripts.optionsFor(sdk);
+  const env = { A: "1", CLAUDE_CODE_ENABLE_SDK_FILE_CHECKPOINTING: "true" };
+  expect(rest).toEqual({ spawnClaudeCodeProcess, env, sessionStoreFlush: "eager" });
+  const key = { projectKey: "p", sessionId: ID };
+  await store?.append(key, [entry(1), entry(2)]);
+  await store?.append({ ...key, subpath: AGENT }, [entry(1)]);
+  // The process that resumes sees what was appended just before.
+  expect(await store?.load({ ...key, projectKey: "another" })).toEqual([entry(1), entry(2)]);
+  expect(await store?.load({ ...key, subpath: AGENT })).toEqual([entry(1)]);
+  expect(await store?.listSubkeys?.(key)).toEqual([AGENT]);
+  expect(await store?.load({ ...key, sessionId: "none" })).toBeNull();
+  expect(one.transcripts.optionsFor({})).toEqual({});
+  expect((await scene()).transcripts.optionsFor(sdk)).toBe(sdk);
 });

@@ -126,12 +126,13 @@ it("a transcript that lost entries in its middle: is resumed from its beginning"
   }
   const { schema, server } = cluster;
   await server.sql(
-    `delete from ${schema}.transcript_entries
-     where position >= (select min(position) from ${schema}.transcript_entries where entry::text like '%k1 answer%')
-       and position < (select min(position) from ${schema}.transcript_entries where entry::text like '%say k3%' and entry ->> 'type' = 'user')`,
+    `delete from ${schema}.journal_transcript_parts
+     where number >= (select min(number) from ${schema}.journal_transcript_parts where lines like '%k1 answer%')
+       and number < (select min(number) from ${schema}.journal_transcript_parts where lines like '%say k3%' and lines like '%"type":"user"%')`,
   );
   expect(await chainFaults(cluster)).not.toEqual([]);
   const owner = await cluster.owner("chat", "a");
+  await owner.loseTranscripts();
   await session.move(owner.name === "one" ? "two" : "one");
   await session.query("say k4");
   const said = promptsOf([...model.conversations.values()].at(-1) ?? []);

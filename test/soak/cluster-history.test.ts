@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { global } from "../../src/index.ts";
+import { postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
 import { ClusterLoad } from "./cluster-load.ts";
 import { becomes, expectNoFaults, scene } from "./cluster-scene.ts";
+import { entriesOf } from "./transcript-chains.ts";
 
 let server: PostgresServer;
 
@@ -27,21 +29,58 @@ it("a conversation of 20 MB with images: is resumed on a node with other paths",
   const entry = JSON.stringify({ type: "file-history-snapshot", snapshot: { backup: "x".repeat(3_000_000) } });
   const { schema } = cluster;
   await server.sql(
-    `with grown as (update ${schema}.transcripts set length = length + 5 where subpath is null returning id, length)
-     insert into ${schema}.transcript_entries (transcript, position, entry, epoch)
-     select id, length - n + 1, $1::json, 1 from grown, generate_series(1, 5) as n`,
-    [entry],
+    `insert into ${schema}.journal_transcript_parts (transcript, number, lines)
+     select transcript, max(number) + n, $1 from ${schema}.journal_transcript_parts, generate_series(1, 5) as n
+     group by transcript, n`,
+    [`${entry}\n`],
   );
   const [size] = await server.sql<{ readonly bytes: string }>(
-    `select sum(length(entry::text)) as bytes from ${cluster.schema}.transcript_entries`,
+    `select sum(length(lines)) as bytes from ${cluster.schema}.journal_transcript_parts`,
   );
   expect(Number(size?.bytes)).toBeGreaterThan(20_000_000);
   const owner = await cluster.owner("chat", "a");
   owner.kill("SIGKILL");
+  await becomes(() => owner.processes.length === 0);
+  await owner.loseTranscripts();
   expect((await session.query("say k9")).text).toBe("k9 answer 1");
   expect((await cluster.owner("chat", "a")).name).not.toBe(owner.name);
   const transcript = await session.transcript();
   expect(JSON.stringify(transcript)).toContain('"type":"image"');
+  await expectNoFaults(at);
+});
+
+it("a conversation that an earlier release kept in the cluster's session store: continues on any node", {
+  timeout: 120_000,
+}, async () => {
+  const at = await scene(server, ["one", "two"]);
+  const { cluster } = at;
+  const session = cluster.client.session(global(["chat", "a"]));
+  for (const key of ["k1", "k2"]) await session.query(`say ${key}`);
+  const owner = await cluster.owner("chat", "a");
+  const other = owner.name === "one" ? "two" : "one";
+  await session.hibernate();
+  // The state that an earlier release leaves.
+  const { schema } = cluster;
+  await using former = postgresSessionStore({ postgres: server.url(), schema });
+  const rows = await entriesOf(server, schema);
+  const key = { projectKey: "global", sessionId: rows[0]?.conversation ?? "" };
+  await former.append(
+    key,
+    rows.map(({ entry }) => entry),
+  );
+  await session.move(other);
+  await server.sql(`delete from ${schema}.journal_transcripts`);
+  await server.sql(`update ${schema}.sessions set memory = (memory::jsonb || '{"projectKey":"-work"}')::json`);
+  for (const node of cluster.nodes) {
+    node.kill("SIGKILL");
+    await node.gone;
+    await node.loseTranscripts();
+  }
+  const third = await cluster.join("three");
+  expect((await session.query("say k3")).text).toBe("k3 answer 1");
+  expect(await cluster.ownerOf("chat", "a")).toBe(third.name);
+  expect(JSON.stringify(await session.history())).toContain("k1 answer 1");
+  expect(await former.load(key)).toBeNull();
   await expectNoFaults(at);
 });
 

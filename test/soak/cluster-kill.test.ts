@@ -23,6 +23,9 @@ describe("a session whose node is killed", () => {
     expect((await session.query("say k1")).text).toBe("k1 answer 1");
     const owner = await cluster.owner("chat", "a");
     owner.kill("SIGKILL");
+    // The orphan killer ends them.
+    await becomes(() => owner.processes.length === 0);
+    await owner.loseTranscripts();
     const reply = await session.query("say k2");
     const next = await cluster.owner("chat", "a");
     expect(next.name).not.toBe(owner.name);
@@ -31,8 +34,6 @@ describe("a session whose node is killed", () => {
       ["k1", owner.name],
       ["k2", next.name],
     ]);
-    // The orphan killer ends them.
-    await becomes(() => owner.processes.length === 0);
     await expectNoFaults(at);
   });
 

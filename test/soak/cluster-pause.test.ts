@@ -42,7 +42,7 @@ it("a node stopped for half a minute: does nothing as an owner afterwards, and j
   await session.query("say k4");
   const [asked, turns] = [model.asked.length, JSON.stringify(await turnsOf(cluster))];
   const entries = async (): Promise<unknown> =>
-    await cluster.server.sql(`select count(*), max(epoch) from ${cluster.schema}.transcript_entries`);
+    await cluster.server.sql(`select count(*), max(number) from ${cluster.schema}.journal_transcript_parts`);
   const before = await entries();
   await resumed;
 

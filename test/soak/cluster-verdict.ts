@@ -2,6 +2,7 @@ import { global } from "../../src/index.ts";
 import { nameOfKey } from "../../src/names.ts";
 import type { RealCluster } from "../cluster/real-cluster.ts";
 import { answersIn, type ClusterModel, LAST_PROMPT, promptsOf } from "./cluster-model.ts";
+import { entriesOf } from "./transcript-chains.ts";
 
 interface TurnRow {
   readonly session: string;
@@ -11,14 +12,6 @@ interface TurnRow {
   readonly text: string | null;
   readonly conversation: string | null;
   readonly acceptedAt: number;
-}
-
-interface EntryRow {
-  readonly transcript: string;
-  readonly conversation: string;
-  readonly position: string;
-  readonly epoch: string | null;
-  readonly highest: string;
 }
 
 /**
@@ -33,13 +26,13 @@ export async function faultsIn(cluster: RealCluster, model: ClusterModel): Promi
     await cluster.client.query(global([String(first), ...rest]), LAST_PROMPT);
   }
   const turns = await turnsOf(cluster);
-  const entries = await entriesOf(cluster);
+  const entries = await entriesOf(cluster.server, cluster.schema);
   await cluster.stop();
   return [
     ...turns.flatMap((turn) => turnFaults(turn, turns, model)),
     ...[...model.doubled].map((key) => `${key} occurs twice in what the model was sent`),
     ...[...sessions].flatMap((session) => memoryFaults(turns, session, model)),
-    ...entries.flatMap(entryFaults),
+    ...doubledIn(entries),
     ...(entries.length === 0 ? ["there are no transcripts"] : []),
     ...(cluster.processes.length === 0 ? [] : [`processes were left: ${cluster.processes.join()}`]),
   ];
@@ -54,19 +47,14 @@ export async function turnsOf({ server, schema }: RealCluster): Promise<TurnRow[
   );
 }
 
-/** Returns each transcript entry, with the highest epoch of the entries before it. */
-async function entriesOf({ server, schema }: RealCluster): Promise<EntryRow[]> {
-  return await server.sql<EntryRow>(
-    `select transcript, session_id as conversation, position, epoch,
-       max(epoch) over (partition by transcript order by position) as highest
-     from ${schema}.transcript_entries join ${schema}.transcripts on id = transcript order by transcript, position`,
-  );
-}
-
-/** Checks for a single writer: entries of an epoch precede those of the next one. */
-function entryFaults({ conversation, position, epoch, highest }: EntryRow): string[] {
-  if (epoch === highest) return [];
-  return [`entry ${position} of ${conversation} was written under epoch ${epoch}, after one under ${highest}`];
+/** Checks that no message is in a transcript twice. */
+function doubledIn(entries: Awaited<ReturnType<typeof entriesOf>>): string[] {
+  const known = new Set<string>();
+  return entries.flatMap(({ conversation, position, entry: { uuid } }) => {
+    const id = `${conversation} ${uuid}`;
+    if (uuid === undefined || known.size < known.add(id).size) return [];
+    return [`entry ${position} of ${conversation} is in it twice`];
+  });
 }
 
 function turnFaults(turn: TurnRow, turns: readonly TurnRow[], model: ClusterModel): string[] {

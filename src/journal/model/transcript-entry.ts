@@ -1,3 +1,5 @@
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+
 /** Identifies a transcript: that of a conversation, or of a subagent in it. */
 export interface TranscriptKey {
   /** Claude's session id. */
@@ -37,6 +39,20 @@ export interface TranscriptStore {
    * @throws CastellanError `JOURNAL_UNAVAILABLE` with the reason `damaged` at a damaged part
    */
   lines(key: TranscriptKey): AsyncIterable<string>;
+}
+
+/** Transcripts in a journal whose earlier releases kept them elsewhere. */
+export interface SucceedingTranscripts extends TranscriptStore {
+  /** What is still there. A transcript is taken in when its session is first used. */
+  readonly former: FormerTranscripts;
+}
+
+/** The parts of a session store that a journal needs to take in its transcripts. */
+export type FormerTranscripts = Required<Pick<SessionStore, "load" | "listSubkeys" | "delete">>;
+
+/** Returns the place where earlier releases kept the transcripts, or undefined. */
+export function formerOf(store: TranscriptStore | undefined): FormerTranscripts | undefined {
+  return store !== undefined && "former" in store ? (store as SucceedingTranscripts).former : undefined;
 }
 
 /** How many parts to read at a time. */

@@ -122,7 +122,7 @@ interface OpenJournal {
 /** A journal in PostgreSQL. `JournalFencing` decides who may write it. */
 export class PostgresJournal implements Journal {
   readonly location: string;
-  readonly transcripts: TranscriptStore = journalTranscripts((text, values) => this.#read(text, values));
+  readonly transcripts: TranscriptStore;
   readonly #where: PostgresLocation;
   readonly #clock: Clock;
   readonly #fencing: JournalFencing;
@@ -131,6 +131,11 @@ export class PostgresJournal implements Journal {
   #uncertain: number | undefined;
 
   constructor(where: PostgresLocation, clock: Clock, fencing: JournalFencing) {
+    const { former } = fencing;
+    this.transcripts = {
+      ...journalTranscripts((text, values) => this.#read(text, values)),
+      ...(former && { former }),
+    };
     this.#where = where;
     this.#clock = clock;
     this.#fencing = fencing;

@@ -7,7 +7,7 @@ import {
 } from "@anthropic-ai/claude-agent-sdk";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { ReadyDatabase } from "./lazy-database.ts";
-import type { PostgresDatabase, Query } from "./postgres-database.ts";
+import type { PostgresDatabase } from "./postgres-database.ts";
 import type { PostgresTables } from "./postgres-schema.ts";
 
 /** Entries as they were passed, and in the form that is written. */
@@ -15,19 +15,6 @@ export interface Appended {
   readonly entries: readonly SessionStoreEntry[];
   /** JSON: for each entry the hash of its `uuid`, or null, and the entry's JSON. */
   readonly json: string;
-}
-
-/**
- * Ensures that the writer may write until the transaction ends; rejects otherwise. Send it last, so that its locks last
- * as briefly as possible.
- */
-export type TranscriptFence = (query: Query) => Promise<unknown>;
-
-/** A write that needs a fence. */
-export interface FencedWrite {
-  readonly fence: TranscriptFence;
-  /** Stored with each entry. */
-  readonly epoch: number;
 }
 
 /** Copies `entries` for writing. */
@@ -48,14 +35,14 @@ export async function append(
   { database, history }: ReadyDatabase,
   key: SessionKey,
   appended: Appended,
-  { fenced, known }: { readonly fenced?: FencedWrite | undefined; readonly known?: TranscriptState | undefined } = {},
+  known: TranscriptState | undefined,
 ): Promise<TranscriptState> {
   const { projectKey, sessionId, subpath } = key;
   const hashes = [transcriptHash(key), sessionHash(key), hashOf(projectKey)];
   const names = [toText(projectKey), toText(sessionId), subpath === undefined ? null : toText(subpath)];
   return await database.transaction(async (query) => {
-    const values = [...hashes, ...names, appended.entries.length, appended.json, fenced?.epoch ?? null];
-    const [[transcript]] = await Promise.all([query<AppendRow>(appendText(history), values), fenced?.fence(query)]);
+    const values = [...hashes, ...names, appended.entries.length, appended.json];
+    const [transcript] = await query<AppendRow>(appendText(history), values);
     if (transcript === undefined) throw new Error("the append returned no transcript");
     const { id, start, mtime, summary, added } = transcript;
     const before = { id, length: start, history: transcript.history };
@@ -113,18 +100,6 @@ export async function load(
   return { entries: rows.map(({ entry }) => entry), state: stateOf(state) };
 }
 
-/** Returns the state of each transcript, in the order of `keys`. */
-export async function statesOf(
-  { database, history }: ReadyDatabase,
-  keys: readonly SessionKey[],
-): Promise<TranscriptState[]> {
-  const hashes = keys.map(transcriptHash);
-  const rows = await database.read<StateRow>(stateText(history), [hashes]);
-  const found = new Map(rows.map((row) => [row.hash?.toString("hex"), row]));
-  const none = rows.find(({ hash }) => hash === null);
-  return hashes.map((hash) => stateOf(found.get(hash.toString("hex")) ?? none));
-}
-
 /** Selects a row per existing transcript, and one without a transcript. */
 function stateText(history: string): string {
   return `
@@ -166,12 +141,12 @@ export async function subpaths(
 }
 
 /** Deletes a transcript; without a subpath, also those of subagents. */
-export async function remove(database: PostgresDatabase, key: SessionKey, fence?: TranscriptFence): Promise<void> {
+export async function remove(database: PostgresDatabase, key: SessionKey): Promise<void> {
   const { subpath } = key;
   const [column, hash] = subpath === undefined ? ["session_hash", sessionHash(key)] : ["hash", transcriptHash(key)];
   // Locks in one order, so that two concurrent deletions do not deadlock.
   const text = `delete from transcripts where id in (select id from transcripts where ${column} = $1 order by id for update)`;
-  await database.transaction((query) => Promise.all([query(text, [hash]), fence?.(query)]));
+  await database.transaction((query) => query(text, [hash]));
 }
 
 /** Returns a hash that is unique to the transcript. */
@@ -214,8 +189,8 @@ function appendText(history: string): string {
       mtime = greatest(known.mtime, excluded.mtime)
     returning id, length - $7 as start, mtime, summary
   ), added as (
-    insert into transcript_entries (transcript, position, uuid_hash, entry, epoch)
-    select id, start + ordinal, decode(item->>0, 'hex'), (item->>1)::json, $9::bigint
+    insert into transcript_entries (transcript, position, uuid_hash, entry)
+    select id, start + ordinal, decode(item->>0, 'hex'), (item->>1)::json
     from transcript, json_array_elements($8::json) with ordinality as item (item, ordinal) order by ordinal
     on conflict do nothing
     returning position
@@ -255,7 +230,7 @@ const FIRST = `
     where uuid_hash is not null;
 `;
 
-/* The epoch of the entry's write, for a session that moves between machines; see cluster/protocol/engine.ts. */
+/* Earlier releases wrote it. */
 const EPOCHS = "alter table transcript_entries add column epoch bigint";
 
 export const TRANSCRIPT_TABLES: PostgresTables = {

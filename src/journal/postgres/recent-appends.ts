@@ -9,20 +9,12 @@ export interface RecentAppend {
   readonly key: SessionKey;
   readonly start: number;
   readonly appended: Appended;
-  readonly owned: OwnedUnder | undefined;
-}
-
-/** For a session that moves between machines: its canonical name, and the epoch of the write. */
-export interface OwnedUnder {
-  readonly session: string;
-  readonly epoch: number;
 }
 
 /** The last known state of a transcript. */
 export interface KnownTranscript {
   readonly key: SessionKey;
   readonly state: TranscriptState;
-  readonly owned: OwnedUnder | undefined;
 }
 
 /** Maximum number of transcripts to remember. */
@@ -43,18 +35,13 @@ export class RecentAppends {
     return this.#known.get(hashOf(key));
   }
 
-  /** All known transcripts. */
-  get all(): readonly KnownTranscript[] {
-    return [...this.#known.values()];
-  }
-
   /** Records an append and the resulting state. */
   add(known: KnownTranscript, appended: Appended): void {
-    const { key, state, owned } = known;
+    const { key, state } = known;
     this.learn(known);
     const start = state.length - appended.entries.length;
     // The entries themselves are in memory, too.
-    this.#appends.add({ key, start, appended, owned }, 2 * appended.json.length);
+    this.#appends.add({ key, start, appended }, 2 * appended.json.length);
   }
 
   /** Records the state of a transcript. */

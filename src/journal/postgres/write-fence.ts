@@ -2,6 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { CastellanError } from "../../errors.ts";
 import type { Batch } from "../model/change.ts";
 import type { JournalOwner } from "../model/journal.ts";
+import type { FormerTranscripts } from "../model/transcript-entry.ts";
 import type { PostgresDatabase, Query, Statement } from "./postgres-database.ts";
 import type { PostgresTables } from "./postgres-schema.ts";
 import type { RecentBatch, RecentBatches } from "./recent-batches.ts";
@@ -56,6 +57,8 @@ export interface JournalFencing {
    * @throws CastellanError `JOURNAL_IN_USE` if another application owns the journal; `JOURNAL_UNAVAILABLE`
    */
   take(database: PostgresDatabase, owner: JournalOwner): Promise<WriteFence>;
+  /** Where earlier releases kept the transcripts, if elsewhere. */
+  readonly former?: FormerTranscripts;
   /** Returns the buffer for the last batches. Default: a new one for each opening. */
   recent?(clock: Clock): RecentBatches;
   /** Called after opening with why the database may lose confirmed commits. */

@@ -127,6 +127,7 @@ export class SessionConversation {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`; Error of the file system
    */
   async bringTranscriptTo({ sdk, environment }: TranscriptSource): Promise<string | undefined> {
+    await this.#takeIn();
     if (!isWrittenHere(sdk)) return undefined;
     const location = await transcriptLocationOf(sdk.cwd ?? process.cwd(), environment);
     const before = this.#location;
@@ -136,6 +137,15 @@ export class SessionConversation {
     this.#location = location;
     if (moves) this.#save(this.#mayHaveFiles ? { ...this.#where, place: before } : undefined);
     return undefined;
+  }
+
+  /** Takes the transcript in from where an earlier release kept it. */
+  async #takeIn(): Promise<void> {
+    const projectKey = this.#projectKey;
+    if (projectKey === undefined) return;
+    if (!(await this.#context.journal.transcripts.takeIn(this.#now.id, projectKey))) return;
+    this.#projectKey = undefined;
+    this.save();
   }
 
   async #bringTo(location: TranscriptLocation, before: TranscriptLocation | undefined): Promise<string | undefined> {

@@ -8,11 +8,14 @@ import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { TranscriptHead } from "../../journal/model/transcript-entry.ts";
 import { readWhere } from "../conversation/session-memory.ts";
 
+/** The parts of a session store that read and remove transcripts. */
+export type TranscriptsInStore = Pick<SessionStore, "load" | "listSubkeys" | "delete">;
+
 /** How a session's processes start, as far as that decides where they leave files. */
 export interface BelongingsSource {
   /** The session's own working directory, if it has one. */
   readonly ownDirectory?: OwnDirectory | undefined;
-  readonly sdk: Pick<SdkOptions, "cwd" | "sessionStore" | "spawnClaudeCodeProcess">;
+  readonly sdk: Pick<SdkOptions, "cwd" | "spawnClaudeCodeProcess"> & { readonly sessionStore?: TranscriptsInStore };
   readonly environment: Readonly<Record<string, string>>;
 }
 
@@ -39,7 +42,7 @@ export class Belongings {
    * spawns processes itself, which may run elsewhere.
    */
   readonly locations: readonly TranscriptLocation[];
-  readonly store: SessionStore | undefined;
+  readonly store: TranscriptsInStore | undefined;
   /** Whether the application spawns the processes itself, perhaps on another machine. */
   readonly elsewhere: boolean;
   /** The transcripts in the journal, with those of subagents. */

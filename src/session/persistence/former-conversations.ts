@@ -1,3 +1,4 @@
+import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import { Belongings, type BelongingsSource } from "./belongings.ts";
@@ -42,7 +43,12 @@ export class FormerConversations {
       const tooMany = tooManyOf(left, entry?.conversationId);
       if (tooMany.size === 0) return;
       const old = left.filter(({ conversationId }) => tooMany.has(conversationId));
-      const belongings = await Belongings.of({ entry: undefined, left: old }, this.#source());
+      const { sdk, ...source } = this.#source();
+      const sessionStore = sdk.sessionStore ?? supervisorJournal.formerTranscripts;
+      const belongings = await Belongings.of(
+        { entry: undefined, left: old },
+        { ...source, sdk: { ...sdk, ...withoutUndefined({ sessionStore }) } },
+      );
       await removeBelongings(belongings, { key, memory: false, id: this.#newId() });
       const changes = [...tooMany].map(
         (conversationId): Change => ({ type: "conversation_erased", session: key, conversationId }),

@@ -11,7 +11,7 @@ import type { Spending } from "../../journal/model/spending.ts";
 import type { TranscriptHead } from "../../journal/model/transcript-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { SessionName } from "../../names.ts";
-import type { Belongings, KnownConversations, StoredKey } from "./belongings.ts";
+import type { Belongings, KnownConversations, StoredKey, TranscriptsInStore } from "./belongings.ts";
 import { hashesIn } from "./stored-prompt.ts";
 import type { SupervisorJournal } from "./supervisor-journal.ts";
 
@@ -113,7 +113,7 @@ async function* exported({
     stored.add(head.conversationId);
     yield* journaledLines(head, supervisorJournal);
   }
-  for (const transcript of belongings.storedKeys(conversations)) {
+  for (const transcript of belongings.storedKeys(conversations.filter((id) => !stored.has(id)))) {
     for await (const line of storedLines(transcript, belongings.store)) {
       stored.add(transcript.sessionId);
       yield line;
@@ -182,7 +182,7 @@ async function* contentLines(
 /** Yields a conversation's transcript in a session store, and those of its subagents. */
 async function* storedLines(
   transcript: StoredKey,
-  store: SessionStore | undefined,
+  store: TranscriptsInStore | undefined,
 ): AsyncGenerator<ExportedLine, void, undefined> {
   const subpaths = (await store?.listSubkeys?.(transcript)) ?? [];
   for (const subpath of [undefined, ...subpaths]) {

@@ -62,15 +62,7 @@ export class SessionJournal {
     this.#session = session;
     this.#supervisorJournal = supervisorJournal;
     this.#clock = clock;
-    const journal = this;
-    this.transcripts = new SessionTranscripts(session, {
-      get store() {
-        return supervisorJournal.transcripts;
-      },
-      get writer() {
-        return journal.#writer;
-      },
-    });
+    this.transcripts = new SessionTranscripts(session, supervisorJournal, () => this.#writer);
   }
 
   /** The name of the session's supervisor. */

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import type { Options as SdkOptions, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { restoreTranscript } from "../../claude/restore-transcript.ts";
 import {
   descriptionLine,
@@ -9,10 +9,17 @@ import {
   transcriptFiles,
 } from "../../claude/transcript-files.ts";
 import { type TranscriptLocation, transcriptAt, transcriptFolderOf } from "../../claude/transcript-location.ts";
+import { resumingFrom } from "../../claude/transcript-mirror.ts";
 import { transcriptHas } from "../../claude/transcript-search.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { JournalWriter } from "../../journal/journal-writer.ts";
-import type { TranscriptHead, TranscriptKey, TranscriptStore } from "../../journal/model/transcript-entry.ts";
+import {
+  formerOf,
+  type TranscriptHead,
+  type TranscriptKey,
+  type TranscriptStore,
+} from "../../journal/model/transcript-entry.ts";
+import { journalSessionStore, linkedLines } from "./journal-session-store.ts";
 
 /**
  * The maximum size of what waits for the journal, in characters. Beyond it, the journal receives the rest of the
@@ -23,9 +30,9 @@ const MOST_PENDING = 64 * 1_024 ** 2;
 /** What the transcripts of a session need of its journal. */
 export interface TranscriptJournal {
   /** The stored transcripts; undefined if the journal keeps none, or may not. */
-  readonly store: TranscriptStore | undefined;
-  /** Undefined if nothing of the session is to be written any more. */
-  readonly writer: JournalWriter | undefined;
+  readonly transcripts: TranscriptStore | undefined;
+  /** Whether other applications write the session's transcripts at other times, see `Journal.shared`. */
+  readonly isShared: boolean;
 }
 
 /**
@@ -35,23 +42,35 @@ export interface TranscriptJournal {
 export class SessionTranscripts {
   readonly #session: string;
   readonly #journal: TranscriptJournal;
+  readonly #writer: () => JournalWriter | undefined;
   /** The conversations whose transcript in the journal may lack something. They receive nothing more for now. */
   readonly #incomplete = new Set<string>();
+  /**
+   * The conversations whose files were equal to the journal and have since been written by this session's processes
+   * only. With a shared journal, any other file may be of an application that lost the session before the journal had
+   * all of it.
+   */
+  readonly #own = new Set<string>();
+  /** Serves processes that may not find the files of this machine. */
+  readonly #sessionStore: SessionStore = journalSessionStore(this);
   #pending = 0;
   /** The last settling; they run one after the other. */
   #settling: Promise<void> = Promise.resolve();
 
-  constructor(session: string, journal: TranscriptJournal) {
+  /** `writer` returns undefined if nothing of the session is to be written any more. */
+  constructor(session: string, journal: TranscriptJournal, writer: () => JournalWriter | undefined) {
     this.#session = session;
     this.#journal = journal;
+    this.#writer = writer;
   }
 
   /** Writes what a process has appended to a transcript, together with the next changes or a moment later. */
   append(key: TranscriptKey, entries: readonly SessionStoreEntry[]): void {
-    const { store, writer } = this.#journal;
-    if (store === undefined || writer === undefined || entries.length === 0 || this.#incomplete.has(key.conversationId))
-      return;
-    const lines = entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+    const [store, writer] = [this.#journal.transcripts, this.#writer()];
+    if (store === undefined || writer === undefined || entries.length === 0) return;
+    this.#own.add(key.conversationId);
+    if (this.#incomplete.has(key.conversationId)) return;
+    const lines = linesOf(entries);
     const lastUuid = entries.findLast(({ uuid }) => typeof uuid === "string")?.uuid;
     if (this.#pending > 0 && this.#pending + lines.length > MOST_PENDING) {
       this.#incomplete.add(key.conversationId);
@@ -76,10 +95,60 @@ export class SessionTranscripts {
     return (await this.#ownHead(conversationId)) !== undefined;
   }
 
+  /** Yields the lines of a transcript, once the journal has all of them. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async *lines(key: TranscriptKey): AsyncGenerator<string, void, undefined> {
+    const [store, writer] = [this.#journal.transcripts, this.#writer()];
+    await writer?.settled();
+    if (store !== undefined) yield* store.lines(key);
+  }
+
+  /** Returns the transcripts of a conversation's subagents. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async subpaths(conversationId: string): Promise<string[]> {
+    return ((await this.#journal.transcripts?.of(conversationId)) ?? []).flatMap(({ subpath }) => subpath ?? []);
+  }
+
+  /**
+   * Returns the options of a process. If another application may continue the session, but the process may not find
+   * the files of this machine, the process resumes from the journal itself.
+   */
+  optionsFor(sdk: SdkOptions): SdkOptions {
+    const { transcripts: store, isShared } = this.#journal;
+    const { sessionStore, spawnClaudeCodeProcess } = sdk;
+    if (store === undefined || !isShared || sessionStore !== undefined || spawnClaudeCodeProcess === undefined)
+      return sdk;
+    return resumingFrom(sdk, this.#sessionStore);
+  }
+
+  /**
+   * Takes in a conversation that an earlier release kept under this project key of another store, and removes it there.
+   * Returns whether nothing is left there.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `DATABASE_UNAVAILABLE`
+   */
+  async takeIn(conversationId: string, projectKey: string): Promise<boolean> {
+    const [store, writer] = [this.#journal.transcripts, this.#writer()];
+    const former = formerOf(store);
+    if (former === undefined || writer === undefined) return false;
+    const key = { projectKey, sessionId: conversationId };
+    const heads = (await store?.of(conversationId)) ?? [];
+    for (const subpath of [...(await former.listSubkeys(key)), undefined]) {
+      const entries = (await former.load({ ...key, ...withoutUndefined({ subpath }) })) ?? [];
+      // An application that died in between may have taken a part in.
+      const head = heads.find((one) => one.subpath === subpath);
+      for (const some of piecesOf(entriesAfter(entries, head?.lastUuid))) {
+        const lastUuid = some.findLast(({ uuid }) => typeof uuid === "string")?.uuid;
+        await this.#write(this.#session, { conversationId, ...withoutUndefined({ subpath }) }, linesOf(some), lastUuid);
+      }
+    }
+    await former.delete(key);
+    return true;
+  }
+
   /**
    * Makes the journal and the files at `to` equal: the journal receives what only the files have, and then the files
-   * what only the journal has. If each has something that the other lacks, the journal's are kept. No process may use
-   * the conversation.
+   * what only the journal has. If each has something that the other lacks, the journal's are kept. With a shared
+   * journal, the files get what the journal has, until this session's own processes have written them. No process may
+   * use the conversation.
    *
    * @param from where an earlier process kept the transcript, if elsewhere on this machine
    * @param adopts whether the journal receives a conversation of which it has nothing
@@ -93,7 +162,7 @@ export class SessionTranscripts {
       adopts,
     }: { readonly from?: TranscriptLocation | undefined; readonly to: TranscriptLocation; readonly adopts: boolean },
   ): Promise<void> {
-    const { store } = this.#journal;
+    const { transcripts: store } = this.#journal;
     if (store === undefined) return;
     const settled = this.#settling.then(() => this.#settle(store, conversationId, { from, to, adopts }));
     this.#settling = settled.catch(() => {});
@@ -109,21 +178,23 @@ export class SessionTranscripts {
       adopts,
     }: { readonly from: TranscriptLocation | undefined; readonly to: TranscriptLocation; readonly adopts: boolean },
   ): Promise<void> {
-    const { writer } = this.#journal;
+    const writer = this.#writer();
     if (writer === undefined) return;
     this.#incomplete.add(conversationId);
+    const isOwn = !this.#journal.isShared || this.#own.has(conversationId);
     // Without the journal, a session works on with its file; the next settling makes up for it.
-    if (writer.fault !== undefined && (await transcriptAt(conversationId, to)) !== undefined) return;
+    if (isOwn && writer.fault !== undefined && (await transcriptAt(conversationId, to)) !== undefined) return;
     await writer.settled();
     let heads = await store.of(conversationId);
     const places = from === undefined ? [to] : [from, to];
     for (const place of places) {
       const file = await transcriptAt(conversationId, place);
       const isKnown = heads.some(({ subpath }) => subpath === undefined);
-      if (file === undefined || !(isKnown || (adopts && place === to))) continue;
+      if (file === undefined || !(isKnown ? isOwn : adopts && place === to)) continue;
       if (await this.#adopt(conversationId, file, heads)) heads = await store.of(conversationId);
     }
-    await this.#restore(store, conversationId, to, heads);
+    await this.#restore(store, conversationId, to, { heads, exact: !isOwn });
+    this.#own.add(conversationId);
     this.#incomplete.delete(conversationId);
   }
 
@@ -162,32 +233,35 @@ export class SessionTranscripts {
 
   async #write(session: string, key: TranscriptKey, lines: string, lastUuid: string | undefined): Promise<void> {
     const part = { session, ...key, lines, ...withoutUndefined({ lastUuid }) };
-    await this.#journal.writer?.write([{ type: "transcript_appended", part }], { session: this.#session });
+    await this.#writer()?.write([{ type: "transcript_appended", part }], { session: this.#session });
   }
 
-  /** Writes to the files what only the journal has. */
+  /** Writes to the files what only the journal has. `exact`: also removes messages that only the files have. */
   async #restore(
     store: TranscriptStore,
     conversationId: string,
     to: TranscriptLocation,
-    heads: readonly TranscriptHead[],
+    { heads, exact }: { readonly heads: readonly TranscriptHead[]; readonly exact: boolean },
   ): Promise<void> {
     const own = heads.find(({ subpath }) => subpath === undefined);
     // Without a message, there is no conversation to resume.
     if (own?.lastUuid === undefined) return;
     const present = await transcriptAt(conversationId, to);
-    if (present !== undefined && (await transcriptHas(present, [own.lastUuid]))) return;
+    if (present !== undefined && (await isIn(present, own.lastUuid))) {
+      if (!exact || !(await hasMessageAfter(present, own.lastUuid))) return;
+    }
     const main = present ?? join(await transcriptFolderOf(to), `${conversationId}.jsonl`);
     // The conversation's own comes last, so that it always has the others.
     for (const { subpath, lastUuid } of heads.toReversed()) {
       if (subpath !== undefined && (await isIn(transcriptFile(main, subpath), lastUuid))) continue;
-      const lines = store.lines({ conversationId, ...withoutUndefined({ subpath }) });
+      const key = { conversationId, ...withoutUndefined({ subpath }) };
+      const lines = await linkedLines(() => store.lines(key));
       await restoreTranscript(main, { lines, ...withoutUndefined({ subpath }) });
     }
   }
 
   async #ownHead(conversationId: string): Promise<TranscriptHead | undefined> {
-    const heads = (await this.#journal.store?.of(conversationId)) ?? [];
+    const heads = (await this.#journal.transcripts?.of(conversationId)) ?? [];
     return heads.find(({ subpath }) => subpath === undefined);
   }
 }
@@ -195,4 +269,28 @@ export class SessionTranscripts {
 /** Whether a file, which may be missing, has the message. */
 async function isIn(file: string, uuid: string | undefined): Promise<boolean> {
   return uuid !== undefined && (await transcriptHas(file, [uuid]).catch(() => false));
+}
+
+/** Whether a transcript goes on after a message that it has. */
+async function hasMessageAfter(file: string, uuid: string): Promise<boolean> {
+  for await (const { lastUuid } of linesAfter(file, uuid)) if (lastUuid !== undefined) return true;
+  return false;
+}
+
+function linesOf(entries: readonly SessionStoreEntry[]): string {
+  return entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+}
+
+/** Returns the entries after the one with this id; none if there is no such entry. */
+function entriesAfter(entries: readonly SessionStoreEntry[], uuid: string | undefined): readonly SessionStoreEntry[] {
+  if (uuid === undefined) return entries;
+  const at = entries.findLastIndex((entry) => entry.uuid === uuid);
+  return at === -1 ? [] : entries.slice(at + 1);
+}
+
+/** The most entries in a part that is taken in. */
+const PART = 50;
+
+function piecesOf(entries: readonly SessionStoreEntry[]): SessionStoreEntry[][] {
+  return Array.from({ length: Math.ceil(entries.length / PART) }, (_, at) => entries.slice(at * PART, (at + 1) * PART));
 }

@@ -11,7 +11,12 @@ import type { Journal, SessionExtent, SessionRecord } from "../../journal/model/
 import { readFault } from "../../journal/model/journal-errors.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { SessionListQuery } from "../../journal/model/session-list.ts";
-import type { TranscriptKey, TranscriptStore } from "../../journal/model/transcript-entry.ts";
+import {
+  type FormerTranscripts,
+  formerOf,
+  type TranscriptKey,
+  type TranscriptStore,
+} from "../../journal/model/transcript-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
 import type { SharedJournal } from "../../journal/shared-journal.ts";
@@ -235,6 +240,11 @@ export class SupervisorJournal {
   /** The transcripts in the journal; undefined if it keeps none, or before it is open. */
   get transcripts(): TranscriptStore | undefined {
     return this.#opened?.transcripts;
+  }
+
+  /** Where earlier releases kept the transcripts, if elsewhere. */
+  get formerTranscripts(): FormerTranscripts | undefined {
+    return formerOf(this.transcripts);
   }
 
   get writer(): JournalWriter | undefined {

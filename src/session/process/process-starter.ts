@@ -88,10 +88,14 @@ export class ProcessStarter {
 
   /** What a process would start with now. */
   get launch(): ProcessLaunch {
-    const { settings } = this.#context;
+    const { settings, journal } = this.#context;
     const { sdk } = settings;
+    const { sessionStore } = sdk;
     return {
-      sdk: sdk.sessionStore === undefined ? sdk : { ...sdk, sessionStore: this.#store(sdk.sessionStore) },
+      sdk:
+        sessionStore === undefined
+          ? journal.transcripts.optionsFor(sdk)
+          : { ...sdk, sessionStore: this.#store(sessionStore) },
       environment: environmentOf(settings),
     };
   }

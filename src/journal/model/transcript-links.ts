@@ -46,3 +46,21 @@ function blocksOf({ message }: SessionStoreEntry): readonly Block[] {
   const { content } = message;
   return Array.isArray(content) ? content.filter((block) => typeof block === "object" && block !== null) : [];
 }
+
+/** Whether an entry's parent is missing, given the lines of a transcript. */
+export async function hasLostParent(lines: AsyncIterable<string>): Promise<boolean> {
+  const ids = new Set<unknown>();
+  const parents = new Set<unknown>();
+  for await (const part of lines) {
+    for (const { uuid, parentUuid } of entriesIn(part)) {
+      ids.add(uuid);
+      if (typeof parentUuid === "string" && !ids.has(parentUuid)) parents.add(parentUuid);
+    }
+  }
+  return !parents.isSubsetOf(ids);
+}
+
+/** Returns the entries in some lines of a transcript. */
+export function entriesIn(lines: string): SessionStoreEntry[] {
+  return lines.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as SessionStoreEntry]));
+}
