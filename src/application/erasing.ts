@@ -3,7 +3,8 @@ import { z } from "zod";
 import { buildEnvironment } from "../claude/environment.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
-import { formatName, nameKey, nameProblem, type SessionName } from "../names.ts";
+import { formatName, keyPrefix, nameKey, nameOfKey, nameProblem, type SessionName } from "../names.ts";
+import type { PoolServer } from "../pool/pool-server.ts";
 import type { SessionDefaults } from "../session/options/options.ts";
 import { type SessionSettings, sessionSettings } from "../session/options/session-settings.ts";
 import { validate } from "../session/options/validation.ts";
@@ -60,11 +61,33 @@ export class Erasing {
 
   /** See `Supervisor.eraseSession`. */
   async erase(reference: SessionRef, options: EraseOptions): Promise<ErasureReport> {
-    const { journal, tree, sessions, newId } = this.#deps;
+    const { journal, tree, newId } = this.#deps;
     const terms = validate(eraseSchema, options, "eraseSession");
     const name = this.#nameOf(reference);
-    const key = nameKey(name);
+    const spentBy = [ERASED, newId()] as const;
     if (!tree.isOpen) await tree.opened();
+    const pool = poolIn(tree, name);
+    const expunge = (): Promise<void> => journal.expunge(true);
+    if (pool === undefined) return await this.#erase(name, terms, spentBy, expunge);
+    const reports: ErasureReport[] = [];
+    await pool.jobs.erase(async () => {
+      reports.push(await this.#erase(name, terms, spentBy));
+      for (const member of await this.#membersOf(pool)) {
+        reports.push(await this.#erase(member, terms, [...spentBy, ...member.slice(1)]));
+      }
+      await expunge();
+    });
+    return sumOf(name, reports, spentBy);
+  }
+
+  async #erase(
+    name: SessionName,
+    terms: z.infer<typeof eraseSchema>,
+    spentBy: readonly [string, ...(string | number)[]],
+    then: () => Promise<void> = async () => {},
+  ): Promise<ErasureReport> {
+    const { journal, tree, sessions, newId } = this.#deps;
+    const key = nameKey(name);
     // A session that takes the name later has nothing to erase: it waits for the end of the erasure.
     const server = sessions.find(name)?.server;
     return await journal.erasures.run(key, async () => {
@@ -82,12 +105,11 @@ export class Erasing {
         id: newId(),
       });
       const spent = (await journal.usage({ session: key, by: [] })).length > 0;
-      const spentBy = [ERASED, newId()] as const;
-      const isStored =
-        spent || hasLog || isKnown(known) || extent.turns + extent.approvals > 0 || (await journal.hasJobs(key));
+      const jobs = await journal.countJobs(key);
+      const isStored = spent || hasLog || isKnown(known) || extent.turns + extent.approvals + jobs > 0;
       if (isStored) await journal.erase(key, nameKey(spentBy));
-      await journal.expunge(true);
-      return { name, ...extent, ...removed, ...(spent ? { spentBy } : {}) };
+      await then();
+      return { name, ...extent, jobs, ...removed, ...(spent ? { spentBy } : {}) };
     });
   }
 
@@ -126,11 +148,22 @@ export class Erasing {
 
   /** See `Supervisor.exportSession`. */
   async *export(reference: SessionRef, options: ExportOptions): AsyncGenerator<string, void, undefined> {
-    const { journal, tree, sessions } = this.#deps;
+    const { tree } = this.#deps;
     const { sessionStore } = validate(exportSchema, options, "exportSession");
     const name = this.#nameOf(reference);
-    const key = nameKey(name);
     await tree.opened();
+    yield* this.#export(name, sessionStore);
+    const pool = poolIn(tree, name);
+    if (pool === undefined) return;
+    for (const member of await this.#membersOf(pool)) yield* this.#export(member, sessionStore);
+  }
+
+  async *#export(
+    name: SessionName,
+    sessionStore: TranscriptsInStore | undefined,
+  ): AsyncGenerator<string, void, undefined> {
+    const { journal, tree, sessions } = this.#deps;
+    const key = nameKey(name);
     await tree.templates.evicted(key);
     const settings = sessions.find(name)?.server.settings ?? this.#settingsOf(name);
     const known = await journal.conversations(key);
@@ -146,19 +179,28 @@ export class Erasing {
   /**
    * Returns the name that a reference stands for. No session of that name needs to exist.
    *
-   * @throws CastellanError `INVALID_OPTIONS` for an invalid name, `SESSION_NOT_FOUND` for a pool's name,
-   * `SESSION_ALREADY_STARTED` if another supervisor has the session
+   * @throws CastellanError `INVALID_OPTIONS` for an invalid name, `SESSION_ALREADY_STARTED` if another supervisor has
+   * the session
    */
   #nameOf(reference: SessionRef): SessionName {
-    const { supervisor, tree } = this.#deps;
+    const { supervisor } = this.#deps;
     const session = resolveRef(reference);
     const name = isSession(session) ? session.name : session;
-    const isPool = typeof name === "string" && tree.pools.find(name) !== undefined;
-    if (nameProblem(name) !== undefined || isPool) throw registry.notFound(name, supervisor);
+    if (nameProblem(name) !== undefined) throw registry.notFound(name, supervisor);
     const holder = registry.holderOf(name);
     if (holder === undefined || holder === supervisor) return name;
     const message = `Session ${formatName(name)} belongs to ${holder}. Call that supervisor.`;
     throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor: holder } });
+  }
+
+  /** Returns the names of the present and former members of a pool. */
+  async #membersOf({ settings: { name: pool }, servers }: PoolServer): Promise<Exclude<SessionName, string>[]> {
+    const names = [
+      ...servers.map(({ settings }) => settings.name),
+      ...(await this.#deps.journal.keysBeginning(keyPrefix(pool))).map(nameOfKey),
+    ];
+    const members = names.filter((one) => typeof one !== "string");
+    return [...new Map(members.map((one) => [nameKey(one), one])).values()];
   }
 
   async #belongingsOf(
@@ -180,6 +222,29 @@ export class Erasing {
     }
     return sessionSettings({ name }, defaults());
   }
+}
+
+/** Returns the pool that has this name, if one has. */
+function poolIn({ pools }: Tree, name: SessionName): PoolServer | undefined {
+  return typeof name === "string" ? pools.server(name) : undefined;
+}
+
+/** Returns the report about a pool and its members. */
+function sumOf(name: SessionName, reports: readonly ErasureReport[], spentBy: SessionName): ErasureReport {
+  const total = (count: (report: ErasureReport) => number): number =>
+    reports.reduce((sum, report) => sum + count(report), 0);
+  return {
+    name,
+    turns: total(({ turns }) => turns),
+    approvals: total(({ approvals }) => approvals),
+    events: total(({ events }) => events),
+    jobs: total(({ jobs }) => jobs),
+    conversations: reports.flatMap(({ conversations }) => conversations),
+    transcripts: total(({ transcripts }) => transcripts),
+    files: total(({ files }) => files),
+    ...(reports.some((report) => report.spentBy !== undefined) && { spentBy }),
+    left: reports.flatMap(({ left }) => left),
+  };
 }
 
 /** Removes the files of a session's conversations on this machine. */

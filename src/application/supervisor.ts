@@ -215,6 +215,8 @@ export class Supervisor implements AsyncDisposable {
    * session is terminated first, as by {@link Supervisor.terminateSession}; the next session of the name starts empty. The
    * spending stays, under an anonymous name.
    *
+   * The name of a pool stands for all its members and for all its jobs, whether they wait, run, have ended or were cancelled.
+   *
    * Resolves once everything is gone, including from unused parts of a SQLite journal's files, which takes as long as copying the
    * file. Calls are idempotent and may overlap; the next call completes an interrupted one.
    *

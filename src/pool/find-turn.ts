@@ -1,14 +1,12 @@
 import { CastellanError } from "../errors.ts";
 import type { EndedTurnState, TurnEntry } from "../journal/model/turn-entry.ts";
 import { keyPrefix, nameKey } from "../names.ts";
-import { LiveDescription } from "../session/persistence/live-description.ts";
-import { RecordReading } from "../session/persistence/record-reading.ts";
-import { SessionJournal } from "../session/persistence/session-journal.ts";
 import { smallPartOf } from "../session/persistence/stored-prompt.ts";
 import { shownIn } from "../session/streams/kept-shown.ts";
 import { Turn } from "../session/streams/turn.ts";
 import { endOf } from "../session/streams/turn-end.ts";
 import { TurnRecord } from "../session/streams/turn-record.ts";
+import { readsOf } from "./pool-record.ts";
 import type { PoolServer } from "./pool-server.ts";
 import { callsOf } from "./turn-calls.ts";
 
@@ -42,19 +40,14 @@ function recalled(pool: PoolServer, entry: TurnEntry): Turn | undefined {
   const { settings, host, who, common } = pool;
   const { id, state, session } = entry;
   if (state === "queued" || state === "running") return undefined;
-  // Reads only.
-  const description = new LiveDescription(() => ({ title: undefined, labels: {} }), host.clock.now());
-  const journal = new SessionJournal(session, host.journal, host.clock, description);
-  const reading = new RecordReading(journal, () => journal.whenReadable());
   return new Turn(recalledTurn(pool, entry, state), settings.name, {
     interrupt: async () => {},
     steer: async () => {
       const message = `${who}, turn ${id}: it has ended, so it takes no message.`;
       throw new CastellanError("STEER_REFUSED", message, { details: { turnId: id, reason: "ended" } });
     },
-    events: (options) => reading.events({ ...options, live: false }),
     asks: common.approvals !== false,
-    content: ({ $content }) => reading.content($content),
+    ...readsOf(session, host),
   });
 }
 

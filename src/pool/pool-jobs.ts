@@ -1,6 +1,5 @@
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import type { Change } from "../journal/model/change.ts";
 import type { JobEntry } from "../journal/model/job-entry.ts";
 import { nameKey } from "../names.ts";
 import { type JobOptions, jobSettings, readTerms, termsOf } from "../session/options/job-options.ts";
@@ -9,12 +8,12 @@ import type { SessionSettings } from "../session/options/session-settings.ts";
 import { jobPrompt } from "../session/persistence/stored-prompt.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { PendingTurn, withdrawnError } from "../session/streams/pending-turn.ts";
-import { outcomeOf } from "../session/streams/turn-end.ts";
 import type { TurnRecord } from "../session/streams/turn-record.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
 import { JobQueue, type WaitingJob } from "./job-queue.ts";
-import { cancelledJob, isKnownJob, jobLimitError, takenJob } from "./job-turn.ts";
+import { isKnownJob, jobLimitError, takenJob } from "./job-turn.ts";
 import type { Member } from "./member.ts";
+import { PoolRecord, readsOf } from "./pool-record.ts";
 import { callsOf } from "./turn-calls.ts";
 import type { Borrower } from "./wait-queue.ts";
 
@@ -57,7 +56,12 @@ export class PoolJobs {
   /** The last call with an id, so that calls with one key follow each other. */
   readonly #calls = new Map<string, Promise<unknown>>();
   readonly #began: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #record: PoolRecord;
+  /** The writes in progress by which jobs come and go. */
+  readonly #writing = new Set<Promise<unknown>>();
   #loading: Promise<void> | undefined;
+  /** Resolves when the erasure of the pool is over; undefined if there is none. */
+  #erasing: Promise<void> | undefined;
   #pause: Timer | undefined;
   #closed: CastellanError | undefined;
 
@@ -68,6 +72,7 @@ export class PoolJobs {
     this.#who = `pool ${JSON.stringify(pool.name)}`;
     this.#queue = new JobQueue(pool.host.clock, () => pool.update());
     this.#began.promise.catch(() => {});
+    this.#record = new PoolRecord(this.#key, pool.host);
   }
 
   /** The number of waiting jobs, including delayed ones. */
@@ -77,7 +82,7 @@ export class PoolJobs {
 
   /** The number of jobs that a member can take now. */
   get ready(): number {
-    return this.#pause === undefined ? this.#queue.ready : 0;
+    return this.#pause === undefined && this.#erasing === undefined ? this.#queue.ready : 0;
   }
 
   /** Loads the jobs of earlier applications. The journal is open now. */
@@ -122,7 +127,8 @@ export class PoolJobs {
         createdAt,
         terms: termsOf(settings),
       };
-      await this.#save(job);
+      while (this.#erasing !== undefined) await this.#erasing;
+      await this.#watched(this.#save(job));
       return id;
     })();
     this.#calls.set(id, call);
@@ -131,6 +137,35 @@ export class PoolJobs {
     };
     call.then(over, over);
     return await call;
+  }
+
+  /**
+   * Removes all jobs from the pool while `work` erases it. Members take no jobs in the meantime, and new ones wait.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`; anything that `work` throws: the jobs that are left then wait again
+   */
+  async erase(work: () => Promise<void>): Promise<void> {
+    await this.#load();
+    while (this.#erasing !== undefined) await this.#erasing;
+    const over = Promise.withResolvers<void>();
+    this.#erasing = over.promise;
+    try {
+      // A job that a member is taking becomes a turn of the member.
+      await Promise.allSettled(this.#writing);
+      for (const [id, { turn }] of this.#known) {
+        this.#queue.remove(id);
+        turn?.fail(withdrawnError(this.#pool.name, id));
+      }
+      this.#known.clear();
+      this.#record.erased();
+      await work();
+    } finally {
+      const jobs = await Array.fromAsync(this.#host.journal.jobs(this.#key), waitingOf).catch(() => []);
+      for (const job of jobs) this.#add(job);
+      this.#erasing = undefined;
+      over.resolve();
+      this.#pool.update();
+    }
   }
 
   /** Returns the waiting jobs, the newest first, from the one before `before` on. */
@@ -202,20 +237,35 @@ export class PoolJobs {
 
   /** Runs a job on a member. */
   async #run(job: WaitingJob, member: Member): Promise<void> {
-    const record = await this.#hand(job, member).catch((error: unknown) => {
-      if (this.#closed === undefined) this.#setAside(job, error);
-      return undefined;
-    });
+    const record = await this.#watched(this.#give(job, member));
     if (record !== undefined) {
-      const { server } = member;
-      const { turn } = this.#known.get(job.id) ?? {};
-      this.#known.delete(job.id);
-      turn?.assign(record, callsOf(server, record));
       await record.result.catch(() => {});
       // The next life of the member continues it.
       if (record.left) member.owes = true;
     }
     this.#pool.giveBack(member);
+  }
+
+  async #give(job: WaitingJob, member: Member): Promise<TurnRecord | undefined> {
+    const record = await this.#hand(job, member).catch((error: unknown) => {
+      if (this.#closed === undefined) this.#setAside(job, error);
+      return undefined;
+    });
+    if (record === undefined) return undefined;
+    const { turn } = this.#known.get(job.id) ?? {};
+    this.#known.delete(job.id);
+    turn?.assign(record, callsOf(member.server, record));
+    return record;
+  }
+
+  /** Has an erasure wait for this write. */
+  async #watched<Result>(write: Promise<Result>): Promise<Result> {
+    this.#writing.add(write);
+    try {
+      return await write;
+    } finally {
+      this.#writing.delete(write);
+    }
   }
 
   /** Replaces a job by a turn of the member. Resolves with undefined if the job is gone. */
@@ -250,17 +300,15 @@ export class PoolJobs {
   async #cancel(id: string): Promise<void> {
     const known = this.#known.get(id);
     if (known === undefined || !this.#queue.remove(id)) return;
-    const { journal, clock } = this.#host;
-    const job = await journal.journal.job(id);
     const error = withdrawnError(this.#pool.name, id);
-    if (job !== undefined) {
-      const { changes } = cancelledJob(job);
-      const at = clock.now();
-      const ended: Change = { type: "turn_ended", turn: id, state: "cancelled", at, outcome: outcomeOf({ error }) };
-      await journal.writer?.record([...changes, ended], { durable: true, session: this.#key });
-    }
+    await this.#watched(this.#drop(id, error));
     this.#known.delete(id);
-    known.turn?.fail(error);
+    known.turn?.fail(error, readsOf(this.#key, this.#host));
+  }
+
+  async #drop(id: string, error: CastellanError): Promise<void> {
+    const job = await this.#host.journal.journal.job(id);
+    if (job !== undefined) await this.#record.cancelled(job, error);
   }
 
   async #save(job: JobEntry): Promise<void> {

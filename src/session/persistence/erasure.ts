@@ -26,13 +26,18 @@ export interface ErasureReport {
   readonly turns: number;
   readonly approvals: number;
   readonly events: number;
+  /** How many prompts were waiting to become turns: schedules of a session, jobs of a pool. */
+  readonly jobs: number;
   /** Claude's ids of all the session's conversations, to search backups and the application's own logs by. */
   readonly conversations: readonly string[];
   /** How many conversations had a transcript, in the journal, in a file or in a session store. */
   readonly transcripts: number;
   /** How many files were removed, transcripts included. */
   readonly files: number;
-  /** The name under which `usage()` now shows the session's spending; left out if it spent nothing. */
+  /**
+   * The name under which `usage()` now shows the session's spending; left out if it spent nothing. For a pool, the
+   * names for its members begin with it.
+   */
   readonly spentBy?: SessionName;
   readonly left: readonly LeftBehind[];
 }

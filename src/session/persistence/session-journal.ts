@@ -341,6 +341,11 @@ export class SessionJournal {
     await this.#within(this.#putNow([], [draft], true));
   }
 
+  /** Resolves once these changes, which have happened, are written together with their events. */
+  async recordEvents(changes: readonly Change[], drafts: readonly (EventDraft | ExtractedDraft)[]): Promise<void> {
+    await this.#putNow(changes, drafts, true);
+  }
+
   /** Begins to number the events after the journal's last one. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async openRecord(): Promise<void> {
     if (this.record.last !== undefined) return;

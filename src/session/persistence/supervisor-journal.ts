@@ -23,6 +23,9 @@ import type { SharedJournal } from "../../journal/shared-journal.ts";
 import { type Budget, BudgetMeter, type BudgetStatus } from "../options/budget.ts";
 import type { KnownConversations } from "./belongings.ts";
 
+/** How many sessions to list at a time. */
+const KEYS = 1_000;
+
 /** What the journal knows of a session. */
 export interface KnownSession {
   readonly entry?: SessionEntry | undefined;
@@ -142,10 +145,27 @@ export class SupervisorJournal {
     return await this.journal.extent(key);
   }
 
-  /** Whether a session or a pool has jobs. @throws CastellanError `JOURNAL_UNAVAILABLE` */
-  async hasJobs(key: string): Promise<boolean> {
-    for await (const _ of this.jobs(key)) return true;
-    return false;
+  /** Returns how many jobs a session or a pool has. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async countJobs(key: string): Promise<number> {
+    let jobs = 0;
+    for await (const _ of this.jobs(key)) jobs++;
+    return jobs;
+  }
+
+  /** Returns the keys with this prefix under which the journal has sessions of the supervisor. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async keysBeginning(keyPrefix: string): Promise<string[]> {
+    const keys = new Set(await this.journal.unfinishedBeginning(keyPrefix));
+    for (const archived of [false, true]) {
+      for (let after = keyPrefix; ; ) {
+        const range = [keyPrefix, `${keyPrefix}\u{10FFFF}`] as const;
+        const page = await this.listSessions({ archived, range, after, limit: KEYS });
+        for (const { key } of page) keys.add(key);
+        const last = page.at(-1);
+        if (last === undefined) break;
+        after = last.key;
+      }
+    }
+    return [...keys];
   }
 
   /** Yields the jobs of a session or a pool, see `Journal.jobs`. @throws CastellanError `JOURNAL_UNAVAILABLE` */

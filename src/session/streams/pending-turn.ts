@@ -12,6 +12,9 @@ import type { TurnRequest } from "./turn-record.ts";
 import type { TurnSource } from "./turn-source.ts";
 import type { TurnState } from "./turn-state.ts";
 
+/** What a caller may read of a turn whose session takes no more calls. */
+export type TurnReads = Pick<TurnCalls, "events" | "content">;
+
 /** A turn of a pool. It gets a session once a member is free, in this process or elsewhere. */
 export class PendingTurn implements TurnSource {
   readonly id: string;
@@ -26,6 +29,8 @@ export class PendingTurn implements TurnSource {
   readonly #waits: "accepted" | "queued";
   #turn: ({ readonly record: TurnSource } & TurnCalls) | undefined;
   #failed = false;
+  /** What a caller may read after the turn was cancelled. */
+  #reads: TurnReads | undefined;
   #left = false;
   readonly #assigned: PromiseWithResolvers<TurnSource> = Promise.withResolvers();
 
@@ -96,8 +101,10 @@ export class PendingTurn implements TurnSource {
     this.#assigned.resolve(record);
   }
 
-  fail(error: unknown): void {
+  /** @param reads what the journal has of the turn, if it does */
+  fail(error: unknown, reads?: TurnReads): void {
     this.#failed = true;
+    this.#reads = reads;
     this.#assigned.reject(error);
   }
 
@@ -127,8 +134,8 @@ export class PendingTurn implements TurnSource {
   }
 
   async *#events(options: EventOptions, left: Promise<void>): AsyncGenerator<SessionEvent, void, undefined> {
-    await Promise.race([this.#assigned.promise, left]);
-    const events = this.#turn?.events(options);
+    await Promise.race([this.#assigned.promise, left]).catch(this.#refuseIfUnread);
+    const events = (this.#turn ?? this.#reads)?.events(options);
     if (events === undefined) return;
     void left.then(() => events.return());
     yield* events;
@@ -136,9 +143,13 @@ export class PendingTurn implements TurnSource {
 
   /** Returns a content of an event of the turn's session. */
   async content(reference: ContentReference): Promise<EventContent | undefined> {
-    await this.#assigned.promise;
-    return await this.#turn?.content(reference);
+    await this.#assigned.promise.catch(this.#refuseIfUnread);
+    return await (this.#turn ?? this.#reads)?.content(reference);
   }
+
+  readonly #refuseIfUnread = (error: unknown): void => {
+    if (this.#reads === undefined) throw error;
+  };
 
   async *#batches(from: number | undefined): AsyncGenerator<readonly SDKMessage[], void, undefined> {
     const record = await this.#assigned.promise;
