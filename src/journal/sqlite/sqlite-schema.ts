@@ -277,10 +277,10 @@ export const MIGRATIONS: readonly string[] = [
 ];
 
 /**
- * Migrates a file to the last of `migrations`, one transaction each, so that an interrupted migration continues where
- * it stopped.
+ * Migrates a file to the last of `migrations`: a new file in one transaction, another one in one for each, so that an
+ * interrupted migration continues where it stopped.
  *
- * @param begun called after the first migration, once there are tables to write to
+ * @param begun called once there are tables to write to, and before a migration that may take long
  */
 export async function migrate(
   connection: SqliteConnection,
@@ -288,14 +288,16 @@ export async function migrate(
   migrations: readonly string[],
   begun: () => Promise<void> = async () => {},
 ): Promise<void> {
-  if (version > 0) await begun();
-  for (const [index, migration] of migrations.entries()) {
-    if (index < version) continue;
-    const marks = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`;
-    await connection.run(
-      [migration, marks].map((sql) => ({ sql, script: true })),
+  const marks = (made: number): string => `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${made}`;
+  const apply = (from: number, to: number): Promise<unknown> =>
+    connection.run(
+      [...migrations.slice(from, to), marks(to)].map((sql) => ({ sql, script: true })),
       { transaction: true },
     );
-    if (index === 0) await begun();
+  if (version === 0) {
+    await apply(0, migrations.length);
+    return await begun();
   }
+  await begun();
+  for (let made = version; made < migrations.length; made++) await apply(made, made + 1);
 }
