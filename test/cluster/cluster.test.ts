@@ -91,7 +91,13 @@ describe("two nodes and a client", () => {
   it("describe a session, which keeps it on its next node", async () => {
     const session = cluster.client.session(global(["chat", "described"]));
     await session.query("hello");
-    await session.describe({ title: "Ours", labels: { user: "ann" } });
+    await Promise.all([
+      session.describe({ title: "Ours" }),
+      session.describe({ labels: { plan: "trial" } }),
+      session.describe({ labels: { user: "ann" } }),
+    ]);
+    expect((await session.status()).labels).toMatchObject({ user: "ann", plan: "trial" });
+    await session.describe({ labels: { plan: null } });
     const { createdAt } = await session.status();
     expect(await session.status()).toMatchObject({
       title: "Ours",

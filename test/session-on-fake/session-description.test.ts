@@ -26,6 +26,25 @@ test("session.describe(): changes title and labels over the options, and null re
   expect(session.status().labels).toEqual({ tenant: "t", region: "eu" });
 });
 
+test("session.describe(): calls at once change only what each of them names", async () => {
+  const both = { fake: fakeClaude(), journal: memoryJournal() };
+  const name = unique();
+  const first = await run(both, [{ name, labels: { user: "ann" } }]);
+  const session = first.session(name);
+  await Promise.all([
+    session.describe({ labels: { plan: "paid" } }),
+    session.describe({ labels: { region: "eu", user: null } }),
+    session.describe({ title: "Both" }),
+    session.describe({ labels: { plan: "trial" } }),
+    session.describe({ archived: true }),
+  ]);
+  const expected = { title: "Both", labels: { user: "ann", plan: "trial", region: "eu" } };
+  expect(session.status()).toMatchObject({ ...expected, archivedAt: expect.any(Number) });
+  await first.stop();
+  await using second = await run(both, [{ name, labels: { user: "ann" } }]);
+  expect(second.session(name).status()).toMatchObject({ ...expected, archivedAt: expect.any(Number) });
+});
+
 test("session.describe(): refuses wrong and too many labels, and nothing has changed", async () => {
   await using scene = await Scene.open({ session: { labels: { user: "ann" } } });
   const { session } = scene;

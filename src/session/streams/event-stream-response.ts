@@ -1,27 +1,38 @@
+import { z } from "zod";
 import { type Clock, systemClock, type Timer } from "../../clock.ts";
+import { validate } from "../options/validation.ts";
 import type { ResponseView } from "./response-view.ts";
 
 /** Options of a response with server-sent events. */
 export interface EventStreamOptions {
   /** Who reads the response. Default `"user"`. */
   readonly view?: ResponseView;
-  /** Milliseconds of silence before a comment is sent, so that proxies keep the connection. Default 15,000. */
+  /**
+   * Milliseconds of silence before a comment is sent, so that proxies keep the connection: an integer from 1 on.
+   * Default 15,000.
+   */
   readonly heartbeatMs?: number;
   /** Additional headers. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
 }
 
+/** A longer or broken delay would become one of a millisecond. */
+const heartbeatSchema = z.strictObject({ heartbeatMs: z.int().min(1).max(2_147_483_647).default(15_000) });
+
 /**
  * Returns a response of server-sent events. Pulls each event as the client takes it, and calls `return` on `events`
  * when the client leaves. An error of `events` breaks the connection. `own` are the headers of the events' protocol.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`
  */
 export function eventStreamResponse(
   events: AsyncGenerator<string, void, undefined>,
   options: EventStreamOptions,
   own: Readonly<Record<string, string>> = {},
 ): Response {
-  const { heartbeatMs = 15_000, clock = systemClock } = options;
+  const { clock = systemClock } = options;
+  const { heartbeatMs } = validate(heartbeatSchema, { heartbeatMs: options.heartbeatMs }, "response");
   const encoder = new TextEncoder();
   let beat: Timer | undefined;
   const body = new ReadableStream<Uint8Array>(
