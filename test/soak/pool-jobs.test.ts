@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
-import { messagesApi } from "../../src/testing/index.ts";
+import { type MessagesRequest, messagesApi } from "../../src/testing/index.ts";
 
 const HOST = new URL("./summarising-host.ts", import.meta.url).pathname;
-const DOCUMENTS = Array.from({ length: 60 }, (_, n) => `document ${n}`);
+const DOCUMENTS = Array.from({ length: 200 }, (_, n) => `document ${n}`);
 
 interface Ended {
   readonly document: string;
@@ -21,13 +21,12 @@ test("pool.enqueue(): an application that is killed with SIGKILL half way answer
   timeout: 300_000,
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "castellan-jobs-"));
-  await using api = await messagesApi(({ raw }) => {
-    const document = /Summarise (document \d+)\./.exec(raw)?.[1] ?? "nothing";
-    return { text: `summary of ${document}` };
-  });
+  /** Returns the document of a request's last message: the conversations of the members have earlier ones. */
+  const documentIn = ({ body }: MessagesRequest): string | undefined =>
+    [...JSON.stringify(body.messages).matchAll(/Summarise (document \d+)\./g)].at(-1)?.[1];
+  await using api = await messagesApi((request) => ({ text: `summary of ${documentIn(request) ?? "nothing"}` }));
   const given = { sqlite: join(folder, "journal.db"), cwd: api.cwd, env: api.env, documents: DOCUMENTS };
-  const asked = (document: string): number =>
-    api.requests.filter(({ raw }) => raw.includes(`Summarise ${document}.`)).length;
+  const asked = (document: string): number => api.requests.filter((request) => documentIn(request) === document).length;
   const run = async (onEnd: (ended: readonly Ended[], kill: () => void) => void): Promise<Ended[]> => {
     const child = spawn(process.execPath, [HOST, JSON.stringify(given)], { stdio: ["ignore", "pipe", "inherit"] });
     const ended: Ended[] = [];

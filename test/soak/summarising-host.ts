@@ -6,7 +6,10 @@ import { pool, Supervisor } from "../../src/index.ts";
  */
 
 const { sqlite, cwd, env, documents } = JSON.parse(process.argv[2] ?? "{}");
-const supervisor = await Supervisor.start([pool("summaries", { size: 3, cwd, env, maxTurns: 2, settingSources: [] })], {
+// With an empty conversation, each document would need a process of its own.
+const conversation = "shared" as const;
+const settings = { size: 3, conversation, cwd, env, maxTurns: 2, settingSources: [] };
+const supervisor = await Supervisor.start([pool("summaries", settings)], {
   name: "summarising",
   journal: { sqlite, waitForOwner: "30s" },
   logger: { info: () => {}, warn: () => {} },
