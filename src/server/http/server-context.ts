@@ -1,0 +1,19 @@
+import type { Supervisor } from "../../application/supervisor.ts";
+import type { Clock } from "../../clock.ts";
+import type { Caller } from "../access/caller.ts";
+
+/** What the routes work with. */
+export interface ServerContext {
+  readonly supervisor: Supervisor;
+  readonly clock: Clock;
+  readonly newId: () => string;
+}
+
+/** What the guards put into a request's context before a route runs. */
+export interface ServerEnv {
+  readonly Variables: {
+    readonly caller: Caller;
+    /** Unique; also in the header `request-id` and in errors. */
+    readonly requestId: string;
+  };
+}

@@ -1,0 +1,9 @@
+/**
+ * An HTTP server over a supervisor: a declared subset of Anthropic's Managed Agents API, and Castellan's own API.
+ *
+ * @module castellan/server
+ */
+
+import "../required-node.ts";
+
+export type { Caller, Scope } from "./access/caller.ts";
