@@ -6,4 +6,4 @@
 
 import "../required-node.ts";
 
-export type { Caller, Scope } from "./access/caller.ts";
+export type { Caller, Scope } from "./http/caller.ts";
