@@ -256,6 +256,14 @@ export class LocalSupervisor {
     return await new Finding(this.#sessions, this.#journal).find(options);
   }
 
+  async findSession(name: SessionName): Promise<SessionInfo | undefined> {
+    const checked = validate(nameSchema, name, "findSession", "name");
+    this.#phase.refuseIfStopped();
+    await this.#tree.opened();
+    this.#phase.refuseIfStopped();
+    return await new Finding(this.#sessions, this.#journal).one(checked);
+  }
+
   countSessions(): number {
     return this.#sessions.size;
   }

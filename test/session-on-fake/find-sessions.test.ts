@@ -82,3 +82,29 @@ test("supervisor.findSessions(): shows a session that was never used, and refuse
 function byKey([one]: unknown[], [other]: unknown[]): number {
   return JSON.stringify(one) < JSON.stringify(other) ? -1 : 1;
 }
+
+test("supervisor.findSession(): has a session in memory or in the journal, and brings none into memory", async () => {
+  const both = { fake: fakeClaude(), journal: memoryJournal() };
+  const support = unique("support");
+  const labelled = template(support, (user: string) => ({ labels: { user } }));
+  const first = await run(both, [labelled]);
+  await first.query([support, "ann"], "hello");
+  await first.session([support, "bob"]).describe({ archived: true });
+  expect(await first.findSession([support, "ann"])).toMatchObject({ state: "idle", labels: { user: "ann" } });
+  await first.stop();
+  await using second = await run(both, [labelled]);
+  expect(await second.findSession([support, "ann"])).toMatchObject({
+    name: [support, "ann"],
+    state: "stored",
+    labels: { user: "ann" },
+  });
+  expect(await second.findSession([support, "bob"])).toMatchObject({ state: "archived" });
+  for (const other of [[support, "cid"], [support], support] as const) {
+    expect(await second.findSession(other)).toBeUndefined();
+  }
+  expect(second.listSessions()).toEqual([]);
+  await failure(second.findSession(JSON.parse("[]")), "INVALID_OPTIONS");
+  await second.stop();
+  await failure(second.findSession([support, "ann"]), "SUPERVISOR_STOPPED");
+  expectNothingLeft(both.fake);
+});
