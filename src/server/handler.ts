@@ -22,6 +22,7 @@ import { anthropicErrorBody, nativeErrorBody } from "./http/error-body.ts";
 import { httpError } from "./http/http-error.ts";
 import { RequestError } from "./http/request-error.ts";
 import type { ServerContext } from "./http/server-context.ts";
+import { nativeRoutes } from "./native/native-routes.ts";
 import { type ServerOptions, type ServerSettings, serverSettings } from "./server-options.ts";
 
 /** Answers Web-standard requests. */
@@ -112,6 +113,7 @@ export class ServerApplication {
     app.get("/readyz", (c) => probe(c, supervisor.readyz().ok && !this.#draining.signal.aborted));
     app.use(authenticated(guards), limitedBody(guards));
     for (const path of MESSAGES_PATHS) app.all(path, () => Promise.reject(noModel()));
+    app.route("/castellan/v1", nativeRoutes(context));
     return app;
   }
 
