@@ -1,10 +1,16 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PAGES, pages, ROOT, synced, textOf } from "./guide.ts";
+import { HTTP_PAGE, httpPage, OPENAPI_FILE, openApiText } from "./http-reference.ts";
 import { OPTIONS_PAGE, optionsPage } from "./option-reference.ts";
 
-/* `npm run docs:sync` writes the options page and copies the regions of the examples into the guide. */
+/*
+ * `npm run docs:sync` writes the options page, the OpenAPI description and the table of HTTP operations, and copies the regions of the
+ * examples into the guide.
+ */
 write(OPTIONS_PAGE, optionsPage());
+write(OPENAPI_FILE, openApiText());
+write(HTTP_PAGE, httpPage(textOf(HTTP_PAGE)));
 for (const name of pages()) {
   const file = `${PAGES}/${name}`;
   write(file, synced(textOf(file)));
