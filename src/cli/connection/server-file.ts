@@ -1,0 +1,60 @@
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { z } from "zod";
+
+/** Where a running server says how to reach it, in its working directory. */
+const SERVER_FILE = ".castellan/server.json";
+
+/** How to reach a running server of this host. */
+export interface ServerAddress {
+  readonly url: string;
+  readonly pid: number;
+  /** The absolute path of its unix socket, which needs no token. */
+  readonly socket?: string;
+}
+
+const schema: z.ZodType<ServerAddress> = z.object({
+  url: z.url(),
+  pid: z.int().positive(),
+  socket: z.string().exactOptional(),
+});
+
+/** Writes the file, which only this user can read. Replaces that of another server in one step. */
+export async function writeServerFile(address: ServerAddress, cwd: string): Promise<void> {
+  const path = resolve(cwd, SERVER_FILE);
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${address.pid}`;
+  await writeFile(temporary, `${JSON.stringify(address)}\n`, { mode: 0o600 });
+  await rename(temporary, path);
+}
+
+/** Removes the file, unless another server has written it in the meantime. */
+export async function removeServerFile(pid: number, cwd: string): Promise<void> {
+  if ((await readServerFile(cwd))?.pid === pid) await rm(resolve(cwd, SERVER_FILE), { force: true });
+}
+
+/** Reads the file. Returns undefined if there is none, or if the process that wrote it is gone. */
+export async function readServerFile(cwd: string): Promise<ServerAddress | undefined> {
+  const text = await readFile(resolve(cwd, SERVER_FILE), "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  const parsed = schema.safeParse(jsonOf(text));
+  return parsed.success && isAlive(parsed.data.pid) ? parsed.data : undefined;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // The process belongs to another user.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
