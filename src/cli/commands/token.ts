@@ -1,9 +1,12 @@
-import Table from "cli-table3";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { withoutUndefined } from "../../fields.ts";
 import type { SessionName } from "../../names.ts";
 import type { Scope, TokenInfo, TokenStore } from "../../server/index.ts";
+import { CliError } from "../terminal/cli-error.ts";
+import { addLabel } from "../terminal/label-argument.ts";
 import { nameArgument, parseLocalName } from "../terminal/name-argument.ts";
+import { outputWidth } from "../terminal/output.ts";
+import { type Column, table } from "../terminal/table.ts";
 
 interface FileOptions {
   readonly file: string;
@@ -89,20 +92,25 @@ async function list({ file, json }: FileOptions): Promise<void> {
   const tokens = await (await storeAt(file)).list();
   if (json) return console.log(JSON.stringify(tokens));
   if (tokens.length === 0) return console.error(`There are no tokens in ${file}.`);
-  const table = new Table({
-    head: ["id", "scopes", "reach", "state", "created", "note"],
-    style: { head: [], border: [] },
-  });
-  for (const token of tokens) {
+  const rows = tokens.map((token) => {
     const { id, scopes, createdAt, note = "" } = token;
-    table.push([id, scopes.join(" "), reachOf(token), stateOf(token, Date.now()), dateOf(createdAt), note]);
-  }
-  console.log(table.toString());
+    return [id, scopes.join(" "), reachOf(token), stateOf(token, Date.now()), dateOf(createdAt), note];
+  });
+  console.log(table(COLUMNS, rows, outputWidth()));
 }
+
+const COLUMNS: readonly Column[] = [
+  { head: "ID" },
+  { head: "SCOPES" },
+  { head: "REACH", least: 10 },
+  { head: "STATE" },
+  { head: "CREATED" },
+  { head: "NOTE", least: 8 },
+];
 
 async function revoke(id: string, { file, json }: FileOptions): Promise<void> {
   const isKnown = await (await storeAt(file)).revoke(id);
-  if (!isKnown) throw Object.assign(new Error(`There is no token ${id} in ${file}.`), { code: "NOT_FOUND" });
+  if (!isKnown) throw new CliError("NOT_FOUND", `There is no token ${id} in ${file}.`);
   console.log(json ? JSON.stringify({ revoked: id }) : `Revoked ${id}.`);
 }
 
@@ -122,10 +130,4 @@ function stateOf({ expiresAt, revokedAt }: TokenInfo, now: number): string {
 
 function dateOf(at: number): string {
   return new Date(at).toISOString().slice(0, 10);
-}
-
-function addLabel(text: string, labels: Record<string, string> = {}): Record<string, string> {
-  const at = text.indexOf("=");
-  if (at < 1) throw new InvalidArgumentError("Expected a name and a value, such as user=ann.");
-  return { ...labels, [text.slice(0, at)]: text.slice(at + 1) };
 }

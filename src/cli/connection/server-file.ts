@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 
@@ -33,11 +33,21 @@ export async function removeServerFile(pid: number, cwd: string): Promise<void> 
   if ((await readServerFile(cwd))?.pid === pid) await rm(resolve(cwd, SERVER_FILE), { force: true });
 }
 
-/** Reads the file. Returns undefined if there is none, or if the process that wrote it is gone. */
-export async function readServerFile(cwd: string): Promise<ServerAddress | undefined> {
-  const text = await readFile(resolve(cwd, SERVER_FILE), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  const parsed = schema.safeParse(jsonOf(text));
+/** Reads the file of the folder, or of the nearest one above that has one. */
+export async function findServerFile(cwd: string): Promise<ServerAddress | undefined> {
+  const found = await readServerFile(cwd);
+  return found !== undefined || dirname(cwd) === cwd ? found : await findServerFile(dirname(cwd));
+}
+
+/**
+ * Reads the file. Returns undefined if there is none, if the process that wrote it is gone, or if another user could have written it: that
+ * one would get the token.
+ */
+async function readServerFile(cwd: string): Promise<ServerAddress | undefined> {
+  const path = resolve(cwd, SERVER_FILE);
+  const facts = await stat(path).catch(() => undefined);
+  if (facts === undefined || facts.uid !== process.getuid?.() || (facts.mode & 0o022) !== 0) return undefined;
+  const parsed = schema.safeParse(jsonOf(await readFile(path, "utf8").catch(() => "")));
   return parsed.success && isAlive(parsed.data.pid) ? parsed.data : undefined;
 }
 

@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
 import type { ErrorCode } from "../../errors.ts";
+import type { CliError } from "./cli-error.ts";
 
 /** A kind of failure that has an exit code. */
 type Kind = "failed" | "usage" | "unreachable" | "denied" | "notFound" | "busy" | "turn" | "down";
@@ -17,7 +18,7 @@ export const EXIT_CODES: { readonly [Name in Kind]: readonly [code: number, mean
 };
 
 /** The kinds of errors by code. All other codes are `failed`. */
-const KINDS: { readonly [Code in ErrorCode | "UNREACHABLE" | "NO_SERVER" | ServerCode]?: Kind } = {
+const KINDS: { readonly [Code in ErrorCode | ServerCode | ClientCode]?: Kind } = {
   INVALID_OPTIONS: "usage",
   COMMAND_NOT_FOUND: "usage",
   STEER_REFUSED: "usage",
@@ -25,8 +26,13 @@ const KINDS: { readonly [Code in ErrorCode | "UNREACHABLE" | "NO_SERVER" | Serve
   UNSUPPORTED: "usage",
   METHOD_NOT_ALLOWED: "usage",
   REQUEST_TOO_LARGE: "usage",
-  UNREACHABLE: "unreachable",
+  AMBIGUOUS: "usage",
+  NOT_CONFIRMED: "usage",
+  NOT_A_TERMINAL: "usage",
   NO_SERVER: "unreachable",
+  SERVER_UNREACHABLE: "unreachable",
+  REQUEST_TIMEOUT: "unreachable",
+  INVALID_ANSWER: "unreachable",
   UNAUTHENTICATED: "denied",
   FORBIDDEN: "denied",
   BAD_HOST: "denied",
@@ -59,6 +65,8 @@ const KINDS: { readonly [Code in ErrorCode | "UNREACHABLE" | "NO_SERVER" | Serve
   CLAUDE_NOT_FOUND: "down",
   CHILD_START_FAILED: "down",
 };
+
+type ClientCode = CliError["code"] | "SERVER_UNREACHABLE" | "REQUEST_TIMEOUT" | "INVALID_ANSWER";
 
 type ServerCode =
   | "MALFORMED_REQUEST"
