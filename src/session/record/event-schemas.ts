@@ -161,6 +161,12 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
   wakeup_scheduled: z.looseObject({ id: z.string(), due: z.number().exactOptional(), recurring: z.boolean() }),
   wakeup_fired: z.looseObject({ id: z.string() }),
   wakeup_cancelled: z.looseObject({ id: z.string() }),
+  noted: z.looseObject({
+    id: z.string(),
+    kind: z.string(),
+    data: json.exactOptional(),
+    by: z.string().exactOptional(),
+  }),
   lost: z.looseObject({ events: z.int() }),
 };
 

@@ -161,6 +161,8 @@ export interface RecordedEventFields {
   wakeup_fired: { readonly id: string };
   /** A scheduled turn will not come: Claude or a control cancelled it, or its process is gone. */
   wakeup_cancelled: { readonly id: string };
+  /** The application added an entry of its own, with `session.note`. */
+  noted: { readonly id: string; readonly kind: string; readonly data?: EventJson; readonly by?: string };
   /** The journal accepted no writes for so long that this many events, of a turn if one is named, could not be kept. */
   lost: { readonly events: number };
 }
