@@ -113,13 +113,21 @@ export class Finding {
     return [...found, ...live].slice(0, limit);
   }
 
-  /** Returns the session of this name, in memory or in the journal, or undefined. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns the session of this name, archived or not. Brings nothing into memory. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async one(name: SessionName): Promise<SessionInfo | undefined> {
     const key = nameKey(name);
-    const live = this.#sessions.ofChild(key);
-    if (live !== undefined) return infoOf(live.server.status());
-    const { entry } = (await this.#journal.read([key])).get(key) ?? {};
-    return entry === undefined || entry.supervisor !== this.#journal.supervisor ? undefined : storedInfoOf(entry);
+    const present = this.#sessions.ofChild(key);
+    if (present !== undefined) return infoOf(present.server.status());
+    const query = { range: [key, key], limit: 1 } as const;
+    const pages = await Promise.all([
+      this.#journal.listSessions({ ...query, archived: false }),
+      this.#journal.listSessions({ ...query, archived: true }),
+    ]);
+    // It may have come into memory in the meantime.
+    const member = this.#sessions.ofChild(key);
+    if (member !== undefined) return infoOf(member.server.status());
+    const [entry] = pages.flat();
+    return entry === undefined ? undefined : storedInfoOf(entry);
   }
 
   /** The sessions in memory. */

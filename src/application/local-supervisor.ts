@@ -258,11 +258,12 @@ export class LocalSupervisor {
     return await new Finding(this.#sessions, this.#journal).find(options);
   }
 
-  async findSession(session: SessionName): Promise<SessionInfo | undefined> {
-    const name = validate(nameSchema, session, "findSession");
+  async findSession(name: SessionName): Promise<SessionInfo | undefined> {
+    const checked = validate(nameSchema, name, "findSession", "name");
     this.#phase.refuseIfStopped();
     await this.#tree.opened();
-    return await new Finding(this.#sessions, this.#journal).one(name);
+    this.#phase.refuseIfStopped();
+    return await new Finding(this.#sessions, this.#journal).one(checked);
   }
 
   templates(): TemplateInfo[] {

@@ -5,6 +5,7 @@ import type { GlobalSession } from "../cluster/global-session.ts";
 import type { Duration } from "../duration.ts";
 import type { SessionName } from "../names.ts";
 import type { Pool } from "../pool/pool.ts";
+import type { PoolStatus } from "../pool/pool-status.ts";
 import type { PoolTurnOptions } from "../pool/pool-turn.ts";
 import type { ConversationOptions } from "../session/controls.ts";
 import { GLOBAL, type GlobalName, globalName, isGlobalName } from "../session/options/global-name.ts";
@@ -184,13 +185,18 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Returns the session of this name, in memory or in the journal, without bringing it into memory; undefined if it was
-   * never used.
+   * Returns the session of this name as {@link Supervisor.findSessions} does, archived or not; `undefined` if neither the tree nor
+   * the journal knows it. Brings no session into memory, so it also tells whether a template's session has been used.
    *
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    */
-  async findSession(session: SessionName): Promise<SessionInfo | undefined> {
-    return await this.#local.findSession(session);
+  async findSession(name: SessionName): Promise<SessionInfo | undefined> {
+    return await this.#local.findSession(name);
+  }
+
+  /** Returns the status of each pool of the tree, in the order in which they were added. */
+  listPools(): PoolStatus[] {
+    return this.#local.pools.statuses;
   }
 
   /** Returns the templates of the tree, at any depth. */

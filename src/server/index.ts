@@ -6,4 +6,10 @@
 
 import "../required-node.ts";
 
+export type { Authenticate } from "./access/authentication.ts";
+export type { TokenInfo } from "./access/token.ts";
+export { type TokenOptions, TokenStore } from "./access/token-store.ts";
+export { type ServerHandler, serverHandler } from "./handler.ts";
 export type { Caller, Scope } from "./http/caller.ts";
+export { type ListeningServer, listen } from "./listen.ts";
+export type { ListenOptions, ServerOptions } from "./server-options.ts";

@@ -117,7 +117,7 @@ test("supervisor.findSessions(): lists sessions in the order of their creation, 
   await within(clock, second.stop());
 });
 
-test("supervisor.findSession(): finds one session without bringing it into memory", async () => {
+test("supervisor.findSession(): has the metadata of a session", async () => {
   const both = { fake: fakeClaude(), journal: memoryJournal() };
   const support = unique("support");
   const first = await run(both, [template(support)]);
@@ -161,4 +161,30 @@ test("supervisor.templates() and optionsOf(): show the options of templates and 
   expect(supervisor.optionsOf(single)?.["model"]).toMatchObject({ value: "m", origin: { from: "session" } });
   expect(supervisor.optionsOf("nobody")).toBeUndefined();
   expect(supervisor.listSessions()).toHaveLength(1);
+});
+
+test("supervisor.findSession(): has a session in memory or in the journal, and brings none into memory", async () => {
+  const both = { fake: fakeClaude(), journal: memoryJournal() };
+  const support = unique("support");
+  const labelled = template(support, (user: string) => ({ labels: { user } }));
+  const first = await run(both, [labelled]);
+  await first.query([support, "ann"], "hello");
+  await first.session([support, "bob"]).describe({ archived: true });
+  expect(await first.findSession([support, "ann"])).toMatchObject({ state: "idle", labels: { user: "ann" } });
+  await first.stop();
+  await using second = await run(both, [labelled]);
+  expect(await second.findSession([support, "ann"])).toMatchObject({
+    name: [support, "ann"],
+    state: "stored",
+    labels: { user: "ann" },
+  });
+  expect(await second.findSession([support, "bob"])).toMatchObject({ state: "archived" });
+  for (const other of [[support, "cid"], [support], support] as const) {
+    expect(await second.findSession(other)).toBeUndefined();
+  }
+  expect(second.listSessions()).toEqual([]);
+  await failure(second.findSession(JSON.parse("[]")), "INVALID_OPTIONS");
+  await second.stop();
+  await failure(second.findSession([support, "ann"]), "SUPERVISOR_STOPPED");
+  expectNothingLeft(both.fake);
 });

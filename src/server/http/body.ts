@@ -29,3 +29,31 @@ export async function readJson(request: Pick<Request, "headers" | "text">): Prom
 function isJson(contentType: string | null): boolean {
   return /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(contentType ?? "");
 }
+
+/**
+ * Reads a body whose length its head does not tell, and returns the request with it.
+ *
+ * @throws RequestError `REQUEST_TOO_LARGE` as soon as more than `maxBytes` have arrived; `MALFORMED_REQUEST` if it is incomplete
+ */
+export async function withBoundedBody(request: Request, maxBytes: number): Promise<Request> {
+  if (request.body === null) return request;
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  const reader = request.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read().catch((error: unknown) => {
+      throw new RequestError("MALFORMED_REQUEST", "The body of the request is incomplete.", { cause: error });
+    });
+    if (done) break;
+    size += value.length;
+    if (size > maxBytes) throw tooLarge(maxBytes);
+    pieces.push(value);
+  }
+  const { url, method, headers, signal } = request;
+  return new Request(url, { method, headers, signal, body: size === 0 ? null : Buffer.concat(pieces, size) });
+}
+
+/** Returns the error for a body of more than `maxBytes`. */
+export function tooLarge(maxBytes: number): RequestError {
+  return new RequestError("REQUEST_TOO_LARGE", `The body of the request is larger than ${maxBytes} bytes.`);
+}

@@ -63,7 +63,7 @@ const encoder = new TextEncoder();
 const PING = encoder.encode(frame({ event: "ping", data: { type: "ping" } }));
 
 /** Formats an event. JSON has no line breaks, and names and ids are the server's own. */
-export function frame({ event, data, id }: ServerEvent): string {
+function frame({ event, data, id }: ServerEvent): string {
   return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
