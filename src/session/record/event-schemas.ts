@@ -50,7 +50,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
   }),
   turn_ended: z.looseObject({
     state: z.enum(["completed", "failed", "interrupted", "cancelled", "timed_out"]),
-    error: z.object({ code: z.string(), message: z.string() }).exactOptional(),
+    error: z.object({ code: z.string(), message: z.string(), class: z.string().exactOptional() }).exactOptional(),
     stopReason: z.string().nullable().exactOptional(),
     command: z.string().exactOptional(),
     structured: json.exactOptional(),

@@ -47,7 +47,11 @@ export interface RecordedEventFields {
   /** The turn's end. Its answer is in the turn's `text` events. */
   turn_ended: {
     readonly state: EndedTurnState;
-    readonly error?: { readonly code: string; readonly message: string };
+    /**
+     * `class`: of `TURN_FAILED`, that in the error's details; of `TURN_INTERRUPTED`, why the process ended, left out if
+     * the turn was stopped.
+     */
+    readonly error?: { readonly code: string; readonly message: string; readonly class?: string };
     readonly stopReason?: string | null;
     /** The built-in command that answered instead of the model. */
     readonly command?: string;
