@@ -56,7 +56,7 @@ export interface EventContent {
 export class SessionClient extends TurnsClient {
   readonly name: WireName;
 
-  /** Made by a {@link CastellanClient}. */
+  /** @internal Made by a client. */
   constructor(connection: Connection, name: WireName) {
     super(connection, ["sessions", nameText(name)]);
     this.name = name;

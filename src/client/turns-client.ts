@@ -18,11 +18,12 @@ export interface WaitOptions extends RequestOptions {
 
 /** The turns of a session or a pool. */
 export class TurnsClient {
+  /** @internal */
   protected readonly connection: Connection;
-  /** The parts of the path of the session or pool. */
+  /** @internal The parts of the path of the session or pool. */
   protected readonly parts: readonly string[];
 
-  /** Made by a {@link CastellanClient}. */
+  /** @internal Made by a client. */
   constructor(connection: Connection, parts: readonly string[]) {
     this.connection = connection;
     this.parts = parts;
@@ -76,6 +77,7 @@ export class TurnsClient {
     return await this.connection.json({ ...options, ...request });
   }
 
+  /** @internal */
   protected path(parts: readonly string[], query: Parameters<typeof pathOf>[1] = {}): string {
     return pathOf([...this.parts, ...parts], query);
   }
