@@ -23,8 +23,10 @@ import { ClusterMembership } from "./cluster-membership.ts";
 import { clusterOf } from "./clusters.ts";
 import { mergeReports } from "./credentials-refresh.ts";
 import type { FindOptions, SessionInfo } from "./finding.ts";
+import type { EffectiveOptions } from "./inspection/effective-options.ts";
 import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
+import type { TemplateInfo } from "./inspection/template-info.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
 import { answerFrom, resolveRef, type SessionRef } from "./names/reference.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
@@ -195,6 +197,21 @@ export class Supervisor implements AsyncDisposable {
   /** Returns the status of each pool of the tree, in the order in which they were added. */
   listPools(): PoolStatus[] {
     return this.#local.pools.statuses;
+  }
+
+  /** Returns the templates of the tree, at any depth. */
+  templates(): TemplateInfo[] {
+    return this.#local.templates();
+  }
+
+  /**
+   * Returns the options of a session with their origins, as {@link Supervisor.inspect} shows them. The session of a
+   * template need not exist. Undefined if there is no session of this name.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`
+   */
+  optionsOf(session: SessionName): EffectiveOptions | undefined {
+    return this.#local.optionsOf(session);
   }
 
   /** Returns the number of sessions of the tree in memory. */

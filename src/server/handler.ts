@@ -17,6 +17,7 @@ import {
 } from "./access/guards.ts";
 import { RateLimit } from "./access/rate-limit.ts";
 import { viewOf } from "./access/reach.ts";
+import { anthropicRoutes } from "./anthropic/routes.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
 import { anthropicErrorBody, nativeErrorBody } from "./http/error-body.ts";
 import { httpError } from "./http/http-error.ts";
@@ -113,6 +114,7 @@ export class ServerApplication {
     app.get("/readyz", (c) => probe(c, supervisor.readyz().ok && !this.#draining.signal.aborted));
     app.use(authenticated(guards), limitedBody(guards));
     for (const path of MESSAGES_PATHS) app.all(path, () => Promise.reject(noModel()));
+    app.route("/anthropic/v1", anthropicRoutes(context));
     app.route("/castellan/v1", nativeRoutes(context));
     return app;
   }

@@ -103,6 +103,13 @@ export interface RecordedEventFields {
   wakeup_scheduled: { readonly id: string; readonly due?: number | undefined; readonly recurring: boolean };
   wakeup_fired: { readonly id: string };
   wakeup_cancelled: { readonly id: string };
+  /** The application added an entry of its own. */
+  noted: {
+    readonly id: string;
+    readonly kind: string;
+    readonly data?: Json | undefined;
+    readonly by?: string | undefined;
+  };
   lost: { readonly events: number };
   /** An event that another release wrote. */
   unknown: { readonly name: string; readonly body: JsonObject };

@@ -129,6 +129,7 @@ const RECORDED = [
   event("wakeup_scheduled", { id: z.string(), due: z.number().optional(), recurring: z.boolean() }),
   event("wakeup_fired", { id: z.string() }),
   event("wakeup_cancelled", { id: z.string() }),
+  event("noted", { id: z.string(), kind: z.string(), data: jsonSchema.optional(), by: z.string().optional() }),
   event("lost", { events: z.int() }),
   event("unknown", { name: z.string(), body: jsonObjectSchema }),
 ] as const;

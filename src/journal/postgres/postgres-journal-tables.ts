@@ -247,6 +247,13 @@ const TURN_CONTENTS = `
   create index contents_by_turn on turn_contents (turn);
 `;
 
+/* For lists in order of creation. */
+const CREATION_ORDER = `
+  create index sessions_by_creation on sessions (supervisor, coalesce(created_at, 0), key);
+  create index present_sessions_by_creation on sessions (supervisor, coalesce(created_at, 0), key)
+    where archived_at is null;
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -259,5 +266,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: JOBS, additive: true },
     { sql: DESCRIPTIONS, additive: true },
     { sql: TURN_CONTENTS, additive: true },
+    { sql: CREATION_ORDER, additive: true },
   ],
 };

@@ -252,6 +252,12 @@ const TURN_CONTENTS = `
   END;
 `;
 
+/* For lists in order of creation. */
+const CREATION_ORDER = `
+  CREATE INDEX sessions_by_creation ON sessions (supervisor, coalesce(created_at, 0), key);
+  CREATE INDEX present_sessions_by_creation ON sessions (supervisor, coalesce(created_at, 0), key) WHERE archived_at IS NULL;
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -265,6 +271,7 @@ export const MIGRATIONS: readonly string[] = [
   JOBS,
   DESCRIPTIONS,
   TURN_CONTENTS,
+  CREATION_ORDER,
 ];
 
 /**

@@ -1,3 +1,4 @@
+import { CastellanError } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
@@ -47,8 +48,9 @@ export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEn
   ];
   if ("error" in end) {
     const { code, message } = end.error;
+    const error = { code, message, ...withoutUndefined({ class: classOf(end.error) }) };
     const rest = withoutUndefined({ costUsd, conversation, cut: recalled ? (true as const) : undefined });
-    return [...cut, { type: "turn_ended", turnId, state, error: { code, message }, ...rest }];
+    return [...cut, { type: "turn_ended", turnId, state, error, ...rest }];
   }
   const { stopReason, command, usage, durationMs } = end.reply;
   const structured = end.output === undefined ? undefined : jsonOf({ output: end.output })["output"];
@@ -57,6 +59,12 @@ export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEn
     ...cut,
     { type: "turn_ended", turnId, state, stopReason, usage, costUsd: end.reply.costUsd, durationMs, ...rest },
   ];
+}
+
+/** Returns why a turn failed, or why the process ended that a turn was cut by. */
+function classOf(error: CastellanError): string | undefined {
+  if (CastellanError.is(error, "TURN_FAILED")) return error.details.class;
+  return CastellanError.is(error, "TURN_INTERRUPTED") ? error.details.exit?.class : undefined;
 }
 
 /**
