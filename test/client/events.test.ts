@@ -226,3 +226,24 @@ test("CastellanClient: works through a unix socket with a `fetch` of its own", a
   await rm(folder, { recursive: true });
   expect((await scene.client().server()).caller.id).toBe("operator");
 });
+
+test("session.wait(): waits for a turn over a restart of the application, which continues it", async () => {
+  const name = unique();
+  const fake = fakeClaude((turn) =>
+    turn.prompt === "work" ? turn.text("begun").then(() => turn.hang()) : turn.text(`re: ${turn.prompt}`),
+  );
+  const setting = { children: [{ name }], journal: memoryJournal(), fake };
+  const before = await NativeScene.start(setting);
+  const port = Number(new URL(before.server.url).port);
+  const session = before.client().session(name);
+  const running = await session.enqueue("work");
+  const waiting = await session.enqueue("later");
+  const [first, second] = [session.wait(running), session.wait(waiting)];
+  while (!before.supervisor.session(name).current?.touched) await ticks(1);
+  // Without the server's drain: the answers of a supervisor that has stopped are no ends of turns.
+  await before.supervisor.stop();
+  await before[Symbol.asyncDispose]();
+  await using _ = await NativeScene.start({ ...setting, server: { port } });
+  expect(await second).toMatchObject({ state: "completed", reply: { text: "re: later" } });
+  expect(await first).toMatchObject({ id: running, error: { code: "TURN_INTERRUPTED" } });
+});
