@@ -7,7 +7,7 @@ import { Hono } from "hono";
 
 // #region listen
 export async function serve(supervisor: Supervisor): Promise<ListeningServer> {
-  const server = await listen(supervisor, { port: 0, socket: ".castellan/server.sock" });
+  const server = await listen(supervisor, { port: 0 });
   console.log(`Serving at ${server.url}`);
   return server;
 }

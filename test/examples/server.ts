@@ -6,8 +6,7 @@ import { Supervisor, template } from "castellan";
 import { CastellanClient } from "castellan/client";
 import type { ServerHandler } from "castellan/server";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { expressApp, fastifyApp, handlerFor, honoApp, nextRoute, shutDown } from "../../examples/server.ts";
-import { listen } from "../../src/server/listen.ts";
+import { expressApp, fastifyApp, handlerFor, honoApp, nextRoute, serve, shutDown } from "../../examples/server.ts";
 import { onFake } from "./on-fake.ts";
 
 type Listener = NonNullable<Parameters<typeof createServer>[1]>;
@@ -47,7 +46,7 @@ function methodOf({ method }: Request): "GET" | "POST" {
   return method === "POST" ? "POST" : "GET";
 }
 
-describe.each(frameworks)("server.ts in %s", (_, serve) => {
+describe.each(frameworks)("server.ts in %s", (_, mounted) => {
   test("authenticates users, shows them their own sessions, and streams", async () => {
     const { options } = onFake();
     const support = template("support", (user: string) => ({ labels: { user } }));
@@ -55,7 +54,7 @@ describe.each(frameworks)("server.ts in %s", (_, serve) => {
     await Promise.all([supervisor.query(["support", "ann"], "hi"), supervisor.query(["support", "bob"], "hi")]);
     const userOf = (cookie: string): string | undefined => /^user=(\w+)$/.exec(cookie)?.[1];
     const handler = handlerFor(supervisor, userOf);
-    const url = await serve(handler);
+    const url = await mounted(handler);
     const cookie = "user=ann";
     const client = new CastellanClient({
       url,
@@ -76,7 +75,7 @@ describe.each(frameworks)("server.ts in %s", (_, serve) => {
 test("server.ts: drains the server before the supervisor, and closes it afterwards", async () => {
   const { options } = onFake();
   await using supervisor = await Supervisor.start([{ name: "assistant" }], options);
-  const server = await listen(supervisor, { tokens: false });
+  const server = await serve(supervisor);
   const stream = await fetch(`${server.url}/castellan/v1/sessions/%22assistant%22/events/stream`);
   await shutDown(supervisor, server);
   expect(await stream.text()).toContain("retry:");
