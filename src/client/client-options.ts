@@ -14,8 +14,8 @@ export interface ClientOptions {
   /** How often a request is repeated that failed in passing, if a repetition does no harm. Default 2. */
   readonly retries?: number | undefined;
   /**
-   * How long a stream of events tries to connect again, in milliseconds, since it last received something. Default 300,000.
-   * `Infinity` to try forever.
+   * How long a stream of events, or a wait for a turn, goes without an answer of the server before it fails, in milliseconds. Default
+   * 300,000. `Infinity` to try forever.
    */
   readonly patience?: number | undefined;
   /** After which silence a stream connects again, in milliseconds. The server sends something every 15 s. Default 60,000. */

@@ -2,6 +2,7 @@ import type { AcceptedTurn, Reply, SteerTurn, Turn, TurnListQuery, TurnPage } fr
 import { CastellanApiError } from "./api-error.ts";
 import type { RequestOptions } from "./client-options.ts";
 import type { Connection } from "./connection.ts";
+import { backoff, delay } from "./delay.ts";
 import { pathOf } from "./request-path.ts";
 
 /** How long one request waits for the end of a turn, in milliseconds. */
@@ -42,20 +43,31 @@ export class TurnsClient {
   }
 
   /**
-   * Waits for the end of a turn, across restarts of the server that the client's `retries` cover.
+   * Waits for the end of a turn, also while the server restarts, for at most the client's `patience` without an answer.
    *
-   * @throws CastellanApiError `REQUEST_TIMEOUT` if it has not ended in time
+   * @throws CastellanApiError `REQUEST_TIMEOUT` if it has not ended in time; why the server does not answer
    */
   async wait(id: string, { signal, timeout = Number.POSITIVE_INFINITY }: WaitOptions = {}): Promise<Turn> {
+    const { patience } = this.connection.settings;
     const since = Date.now();
-    for (;;) {
+    let answered = since;
+    for (let failures = 0; ; ) {
       const left = Math.max(0, timeout - (Date.now() - since));
       const waitMs = Math.min(WAIT_MS, Math.ceil(left));
       const path = this.path(["turns", id], { waitMs });
       // The server answers after `waitMs` at the latest.
       const request = { method: "GET", path, idempotent: true, timeout: waitMs + LONG_MS / 4, signal } as const;
-      const turn = await this.connection.json<Turn>(request);
-      if (!isUnfinished(turn)) return turn;
+      try {
+        const turn = await this.connection.json<Turn>(request);
+        if (!isUnfinished(turn)) return turn;
+        failures = 0;
+        answered = Date.now();
+      } catch (error) {
+        const pause = backoff(failures++, error instanceof CastellanApiError ? error.retryAfterMs : undefined);
+        const isPassing = error instanceof CastellanApiError && error.retryable;
+        if (!isPassing || Date.now() + pause - answered > patience) throw error;
+        await delay(Math.min(pause, Math.max(0, timeout - (Date.now() - since))), signal);
+      }
       if (Date.now() - since >= timeout) {
         const message = `Turn ${id} has not ended within ${timeout} ms. It continues.`;
         throw new CastellanApiError("REQUEST_TIMEOUT", message, { status: 0 });

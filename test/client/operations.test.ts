@@ -9,7 +9,7 @@ import { eventually, unique } from "../session-on-fake/scene.ts";
 const used = new Set<string>();
 const wrong: unknown[] = [];
 
-/** What only a cluster has; `test/client/global-sessions.test.ts` uses it. */
+/** What only a cluster has; `test/soak/server-global.test.ts` uses it. */
 const OF_CLUSTERS: ReadonlySet<string> = new Set(["moveSession"]);
 
 async function ended(scene: NativeScene): Promise<void> {

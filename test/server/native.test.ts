@@ -4,10 +4,11 @@ import { pool, template } from "../../src/index.ts";
 import type { Caller } from "../../src/server/http/caller.ts";
 import { OPERATIONS } from "../../src/server/native/operations.ts";
 import { liveEventTypes, recordedEventTypes } from "../../src/session/record/event-schemas.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
 import { liveTypes, recordedTypes } from "../../src/wire/event.ts";
 import { supervisorEventTypes } from "../../src/wire/supervisor-event.ts";
 import { unique } from "../session-on-fake/scene.ts";
-import { NativeScene, OPERATOR } from "./native-scene.ts";
+import { first, NativeScene, OPERATOR } from "./native-scene.ts";
 
 /** A value for each path parameter. */
 const VALUES: Readonly<Record<string, string>> = {
@@ -190,6 +191,43 @@ test("native API: answers each wrong request with a typed error", async () => {
     });
   }
   expect(await scene.client().session(name).turns()).toEqual({ turns: [], next: null });
+});
+
+test("native API: answers the library's errors with their status, and tells users no more than they need", async () => {
+  const [full, spent] = [unique("full"), unique("spent")];
+  const user: Caller = { id: "user", scopes: new Set(["read", "talk"] as const) };
+  await using scene = await NativeScene.start({
+    callers: { operator: OPERATOR, user },
+    fake: fakeClaude((turn) => (turn.prompt === "work" ? turn.hang() : turn.text("done"))),
+    children: [
+      { name: full, mailboxLimit: 1 },
+      { name: spent, budget: { usd: 0.001 } },
+    ],
+  });
+  const client = scene.client("operator", { retries: 0 });
+  const running = await client.session(full).enqueue("work");
+  await first(client.session(full).events({ after: 0 }), ({ type }) => type === "turn_started");
+  await client.session(full).enqueue("waits");
+  await expect(client.session(full).enqueue("one more")).rejects.toMatchObject({
+    code: "MAILBOX_FULL",
+    status: 429,
+    retryable: true,
+    retryAfterMs: 1_000,
+    message: expect.stringContaining(full),
+  });
+  await expect(scene.client("user", { retries: 0 }).session(full).enqueue("x")).rejects.toMatchObject({
+    code: "MAILBOX_FULL",
+    message: expect.not.stringContaining(full),
+  });
+  await expect(client.session(full).enqueue("now", { whenBusy: "reject" })).rejects.toMatchObject({
+    code: "SESSION_BUSY",
+    status: 429,
+    retryable: false,
+  });
+  await expect(client.session(full).hibernate()).rejects.toMatchObject({ code: "SESSION_BUSY" });
+  await client.session(full).interruptTurn(running);
+  await client.session(spent).query("spend");
+  await expect(client.session(spent).enqueue("more")).rejects.toMatchObject({ code: "BUDGET_EXCEEDED", status: 402 });
 });
 
 test("native API: runs a command only for an operator, and takes a text as it is", async () => {

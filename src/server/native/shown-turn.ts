@@ -25,8 +25,13 @@ export async function turnEnd(turn: Turn, ms: number, clock: Clock, signal: Abor
   await pause(clock, ms, { signal: AbortSignal.any([done.signal, signal]) });
 }
 
-/** Returns a turn as the API shows it: an ended one with its reply or its error. */
+/**
+ * Returns a turn as the API shows it: an ended one with its reply or its error.
+ *
+ * @throws CastellanError why the turn has ended only here, and continues after the next start or on another node: it has no end yet
+ */
 export async function shownTurn(turn: Turn): Promise<ShownTurn> {
+  if (turn.continues) await turn.result();
   const end = hasEnded(turn.state) ? await endOf(turn) : {};
   const { id, state, origin, metadata, promptId, touched } = turn;
   return { id, state, origin, touched, ...withoutUndefined({ metadata, promptId }), ...end };
