@@ -19,7 +19,10 @@ import { storedIn } from "./stored-session.ts";
  * template("support", (id: string) => ({ approvals: true, mcpServers: { client: clientTools(["support", id]) } }));
  */
 export function clientTools(name: SessionName): McpSdkServerConfigWithInstance {
-  const instance = new McpServer({ name: CLIENT_TOOLS, version: "1.0.0" }, { capabilities: { tools: { listChanged: true } } });
+  const instance = new McpServer(
+    { name: CLIENT_TOOLS, version: "1.0.0" },
+    { capabilities: { tools: { listChanged: true } } },
+  );
   instance.server.setRequestHandler(ListToolsRequestSchema, () => {
     const { tools = [] } = storedIn(session(name).status().metadata);
     return {
