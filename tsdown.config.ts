@@ -7,6 +7,8 @@ export default defineConfig({
     cluster: "src/connect.ts",
     otel: "src/telemetry/otel.ts",
     prometheus: "src/telemetry/prometheus.ts",
+    server: "src/server/index.ts",
+    client: "src/client/index.ts",
     cli: "src/cli/main.ts",
   },
   format: "esm",

@@ -25,6 +25,7 @@ export type {
   SupervisorInspection,
 } from "./application/inspection/inspection.ts";
 export { formatInspection } from "./application/inspection/inspection-text.ts";
+export type { TemplateInfo } from "./application/inspection/template-info.ts";
 export type { Picker, SessionRef } from "./application/names/reference.ts";
 export type { CapacityOptions } from "./application/options/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/options/child-options.ts";
@@ -139,7 +140,7 @@ export type {
   SessionDescription,
   SessionEntry,
 } from "./journal/model/session-entry.ts";
-export type { SessionListQuery } from "./journal/model/session-list.ts";
+export type { CreationOrder, SessionListQuery } from "./journal/model/session-list.ts";
 export type { ModelSpending, Spending, Usage } from "./journal/model/spending.ts";
 export type {
   TranscriptHead,
@@ -194,6 +195,7 @@ export { fileBlock } from "./session/options/file-block.ts";
 export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
 export type { Isolate } from "./session/options/isolation.ts";
 export type { JobOptions } from "./session/options/job-options.ts";
+export type { NoteOptions } from "./session/options/note.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options/options.ts";
 export type { OutputSchema } from "./session/options/output-schema.ts";
 export type { Prompt } from "./session/options/prompt.ts";

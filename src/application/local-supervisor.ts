@@ -32,7 +32,9 @@ import type { Turn } from "../session/streams/turn.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
 import { Finding, type FindOptions, type SessionInfo } from "./finding.ts";
+import type { EffectiveOptions } from "./inspection/effective-options.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
+import { optionsOfSession, type TemplateInfo, templateInfos } from "./inspection/template-info.ts";
 import { resolveRef, type SessionRef, staleHandleError, turnTarget } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
@@ -259,6 +261,22 @@ export class LocalSupervisor {
     await this.#tree.opened();
     this.#phase.refuseIfStopped();
     return await new Finding(this.#sessions, this.#journal).find(options);
+  }
+
+  async findSession(name: SessionName): Promise<SessionInfo | undefined> {
+    const checked = validate(nameSchema, name, "findSession", "name");
+    this.#phase.refuseIfStopped();
+    await this.#tree.opened();
+    this.#phase.refuseIfStopped();
+    return await new Finding(this.#sessions, this.#journal).one(checked);
+  }
+
+  templates(): TemplateInfo[] {
+    return templateInfos(this.#tree);
+  }
+
+  optionsOf(session: SessionName): EffectiveOptions | undefined {
+    return optionsOfSession(this.#tree, this.#sessions, validate(nameSchema, session, "optionsOf"));
   }
 
   countSessions(): number {

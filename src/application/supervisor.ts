@@ -5,6 +5,7 @@ import type { GlobalSession } from "../cluster/global-session.ts";
 import type { Duration } from "../duration.ts";
 import type { SessionName } from "../names.ts";
 import type { Pool } from "../pool/pool.ts";
+import type { PoolStatus } from "../pool/pool-status.ts";
 import type { PoolTurnOptions } from "../pool/pool-turn.ts";
 import type { ConversationOptions } from "../session/controls.ts";
 import { GLOBAL, type GlobalName, globalName, isGlobalName } from "../session/options/global-name.ts";
@@ -22,8 +23,10 @@ import { ClusterMembership } from "./cluster-membership.ts";
 import { clusterOf } from "./clusters.ts";
 import { mergeReports } from "./credentials-refresh.ts";
 import type { FindOptions, SessionInfo } from "./finding.ts";
+import type { EffectiveOptions } from "./inspection/effective-options.ts";
 import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
+import type { TemplateInfo } from "./inspection/template-info.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
 import { answerFrom, resolveRef, type SessionRef } from "./names/reference.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
@@ -179,6 +182,36 @@ export class Supervisor implements AsyncDisposable {
    */
   async findSessions(options: FindOptions = {}): Promise<SessionInfo[]> {
     return await this.#local.findSessions(options);
+  }
+
+  /**
+   * Returns the session of this name as {@link Supervisor.findSessions} does, archived or not; `undefined` if neither the tree nor
+   * the journal knows it. Brings no session into memory, so it also tells whether a template's session has been used.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
+   */
+  async findSession(name: SessionName): Promise<SessionInfo | undefined> {
+    return await this.#local.findSession(name);
+  }
+
+  /** Returns the status of each pool of the tree, in the order in which they were added. */
+  listPools(): PoolStatus[] {
+    return this.#local.pools.statuses;
+  }
+
+  /** Returns the templates of the tree, at any depth. */
+  templates(): TemplateInfo[] {
+    return this.#local.templates();
+  }
+
+  /**
+   * Returns the options of a session with their origins, as {@link Supervisor.inspect} shows them. The session of a
+   * template need not exist. Undefined if there is no session of this name.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`
+   */
+  optionsOf(session: SessionName): EffectiveOptions | undefined {
+    return this.#local.optionsOf(session);
   }
 
   /** Returns the number of sessions of the tree in memory. */

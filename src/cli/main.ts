@@ -3,8 +3,8 @@ import { nodeProblem } from "../node-release.ts";
 
 const problem = nodeProblem(process.versions.node);
 if (problem === undefined) {
-  const { program } = await import("./program.ts");
-  await program.parseAsync();
+  const { runProgram } = await import("./run-program.ts");
+  await runProgram(process.argv);
 } else {
   console.error(problem);
   process.exitCode = 1;

@@ -16,6 +16,7 @@ import { withoutUndefined } from "../fields.ts";
 import type { ApprovalEntry } from "../journal/model/approval-entry.ts";
 import type { ApprovalAnswerer } from "./conversation/approval.ts";
 import type { TranscriptOptions } from "./conversation/transcript.ts";
+import { checkNote, type NoteOptions } from "./options/note.ts";
 import { validate } from "./options/validation.ts";
 import { checkDescribeOptions, type DescribeOptions } from "./persistence/live-description.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./persistence/usage.ts";
@@ -92,6 +93,16 @@ export interface RemoteControls {
    * await session("assistant").describe({ title: "Invoices", labels: { plan: "paid" } });
    */
   describe(options: DescribeOptions): Promise<void>;
+
+  /**
+   * Adds an entry of the application's own to the record, as the event `noted`. Claude does not see it. Returns its id
+   * once it is written, after five seconds at the latest.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`; `JOURNAL_UNAVAILABLE` if the journal accepts no writes
+   * @example
+   * await session("assistant").note({ kind: "rating", data: { stars: 5 }, by: "ann@example.com" });
+   */
+  note(note: NoteOptions): Promise<string>;
 
   /**
    * Returns what people have asked and what came of it, as far as the journal keeps the session's events: a page of turns and of what
@@ -278,6 +289,14 @@ export const CONTROLS: ControlTable = {
     run: ({ server }, options) => {
       const checked = checkDescribeOptions(options);
       return server.fromJournal(() => server.describing.describe(checked));
+    },
+  },
+  note: {
+    arguments: [z.custom<NoteOptions>()],
+    once: true,
+    run: ({ server }, note) => {
+      const checked = checkNote(note);
+      return server.fromJournal(() => server.describing.note(checked));
     },
   },
   history: {

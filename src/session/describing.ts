@@ -1,7 +1,9 @@
+import { writeFault } from "../journal/model/journal-errors.ts";
+import type { NoteOptions } from "./options/note.ts";
 import type { DescribeOptions } from "./persistence/live-description.ts";
 import type { SessionCore } from "./session-core.ts";
 
-/** Changes what lists show of a session. */
+/** Changes what lists show of a session, and adds the application's notes to its record. */
 export class Describing {
   readonly #core: SessionCore;
   readonly #hibernate: () => Promise<void>;
@@ -27,5 +29,18 @@ export class Describing {
     // A process that comes up later ends the archiving.
     if (options.archived === true) journal.description.archive(context.clock.now());
     await conversation.saveNow();
+  }
+
+  /**
+   * Adds a note to the record. Returns its id once it is written, after five seconds at the latest.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  async note(note: NoteOptions): Promise<string> {
+    const { journal, context } = this.#core;
+    if (journal.fault !== undefined) throw writeFault(journal.fault, "of the session");
+    const id = context.newId();
+    await journal.appendNow({ type: "noted", id, ...note });
+    return id;
   }
 }

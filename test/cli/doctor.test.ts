@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { examine, type Finding } from "../../src/cli/doctor.ts";
+import { examine, type Finding } from "../../src/cli/checks/doctor.ts";
 import { Supervisor } from "../../src/index.ts";
 import { claudeStubs } from "../../src/testing/index.ts";
 import { ReplicatedServer } from "../cluster/replicated-server.ts";

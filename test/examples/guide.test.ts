@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { blocksOf, PAGES, pages, ROOT, synced, textOf } from "../../scripts/guide.ts";
+import { MANAGED_AGENTS_PAGE, withSupportTable } from "../../scripts/managed-agents-table.ts";
 import { OPTIONS_PAGE, optionsPage } from "../../scripts/option-reference.ts";
 
 const texts = new Map(pages().map((name) => [name, textOf(`${PAGES}/${name}`)]));
@@ -16,6 +17,11 @@ test.each([...texts])("docs/guide/%s: shows its examples unchanged", (_, text) =
 test("docs/guide/options.md: matches the doc comments and the table of options", () => {
   // `npm run docs:sync` rewrites the page.
   expect(textOf(OPTIONS_PAGE)).toBe(optionsPage());
+});
+
+test("docs/guide/managed-agents.md: has the table of what the server supports", () => {
+  // `npm run docs:sync` rewrites the table.
+  expect(textOf(MANAGED_AGENTS_PAGE)).toBe(withSupportTable(textOf(MANAGED_AGENTS_PAGE)));
 });
 
 test("docs/guide: shows every example", () => {

@@ -1,6 +1,8 @@
 // One file for several examples, since loading the library takes longer than these tests.
 import "./debug.ts";
+import "./http-api.ts";
 import "./record.ts";
+import "./server.ts";
 import "./health.ts";
 import "./streaming.ts";
 import "./telemetry.ts";

@@ -34,7 +34,18 @@ describe("sessions of a SQLite journal", () => {
     expect(planOfPage({ supervisor: "s", archived: true })).toContain("USING INDEX archived_sessions");
     const labelled = planOfPage({ supervisor: "s", labels: { user: "1", plan: "free" } });
     expect(labelled).toContain("SEARCH first USING PRIMARY KEY (label=? AND value=? AND key>? AND key<?)");
-    for (const plan of [present, labelled]) expect(plan).not.toContain("TEMP B-TREE");
+    const created = planOfPage({
+      supervisor: "s",
+      byCreation: { newestFirst: true, after: { createdAt: 1, key: '"a"' }, from: 0 },
+    });
+    expect(created).toContain(
+      "SEARCH sessions USING INDEX present_sessions_by_creation (supervisor=? AND <expr>>? AND <expr><?)",
+    );
+    const query = { supervisor: "s", range: ALL_KEYS, limit: 1, byCreation: { newestFirst: false } };
+    const { sql, parameters } = sessionsQuestion(query);
+    const [both] = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...parameters);
+    expect(both?.["detail"]).toBe("SEARCH sessions USING INDEX sessions_by_creation (supervisor=?)");
+    for (const plan of [present, labelled, created]) expect(plan).not.toContain("TEMP B-TREE");
   });
 });
 

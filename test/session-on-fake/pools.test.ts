@@ -57,6 +57,7 @@ test("Pool: shows in inspect(), whichChildren() and listSessions()", async () =>
   const { supervisor } = scene;
   await eventually(() => supervisor.pool(name).status().idle === 2);
   await using _ = await checkout(name);
+  expect(supervisor.listPools()).toEqual([supervisor.pool(name).status()]);
   const [first, ...members] = supervisor.inspect().children;
   expect(first).toEqual({
     kind: "pool",

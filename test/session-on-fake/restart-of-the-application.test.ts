@@ -334,3 +334,25 @@ test('terminateSession({ conversation: "clear" }): forgets conversation and turn
   await failure(second.terminateSession(name, { conversation: "clean" as "clear" }), "INVALID_OPTIONS");
   expect(second.countSessions()).toBe(1);
 });
+
+test("Turn.continues: tells a turn that the next start continues from one that has ended", async () => {
+  const both = setUp((turn) => (turn.prompt === "work" ? turn.hang() : turn.text("done")));
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  const done = first.stream(name, "done");
+  await done.result();
+  const busy = first.stream(name, "work");
+  const id = await first.session(name).enqueue("later");
+  const later = await first.session(name).turn(id);
+  expect([done, busy, later].map((turn) => turn?.continues)).toEqual([false, false, false]);
+  await first.stop();
+  await failure(busy.result(), "SUPERVISOR_STOPPED");
+  // Nobody has the id of a turn that was not enqueued.
+  expect([done, busy, later].map((turn) => turn?.continues)).toEqual([false, false, true]);
+  await using second = await run(both, [{ name }]);
+  const again = await second.session(name).turn(id);
+  expect((await again?.result())?.text).toBe("done");
+  expect(again?.continues).toBe(false);
+  await second.stop();
+  expectNothingLeft(both.fake);
+});

@@ -14,7 +14,7 @@ import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
-import { compareKeys, isListed, type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
+import { compareListed, isListed, type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
 import { sumOf } from "../model/spending.ts";
 import type { TranscriptStore } from "../model/transcript-entry.ts";
 import { type TurnEntry, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
@@ -85,7 +85,7 @@ class MemoryJournal implements Journal {
   async listSessions(query: SessionListQuery): Promise<SessionEntry[]> {
     this.#refuseIfClosed();
     const some = [...this.#sessions.values()].filter((session) => isListed(query, session));
-    return some.toSorted((one, other) => compareKeys(one.key, other.key)).slice(0, sessionLimitOf(query));
+    return some.toSorted((one, other) => compareListed(query, one, other)).slice(0, sessionLimitOf(query));
   }
 
   async unfinishedBeginning(keyPrefix: string): Promise<string[]> {

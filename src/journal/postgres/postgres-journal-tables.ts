@@ -274,6 +274,13 @@ const DUE_SCHEDULES = `
   create index due_schedules on jobs (due_at) where not pooled;
 `;
 
+/* For lists in order of creation. */
+const CREATION_ORDER = `
+  create index sessions_by_creation on sessions (supervisor, coalesce(created_at, 0), key);
+  create index present_sessions_by_creation on sessions (supervisor, coalesce(created_at, 0), key)
+    where archived_at is null;
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -290,5 +297,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: SESSIONS_BY_KEY, additive: true },
     { sql: SHARED_JOBS, additive: true },
     { sql: DUE_SCHEDULES, additive: true },
+    { sql: CREATION_ORDER, additive: true },
   ],
 };

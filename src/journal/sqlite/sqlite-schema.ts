@@ -260,6 +260,12 @@ const ASKERS = `
   ALTER TABLE turns ADD COLUMN asker_checksum INTEGER;
 `;
 
+/* For lists in order of creation. */
+const CREATION_ORDER = `
+  CREATE INDEX sessions_by_creation ON sessions (supervisor, coalesce(created_at, 0), key);
+  CREATE INDEX present_sessions_by_creation ON sessions (supervisor, coalesce(created_at, 0), key) WHERE archived_at IS NULL;
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -274,6 +280,7 @@ export const MIGRATIONS: readonly string[] = [
   DESCRIPTIONS,
   TURN_CONTENTS,
   ASKERS,
+  CREATION_ORDER,
 ];
 
 /**

@@ -1,5 +1,5 @@
 import { PAGE_BYTES } from "../model/event-entry.ts";
-import { type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
+import { type CreationOrder, type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
 import { toText } from "../model/stored-text.ts";
 import { isOfUnfinished, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageQuery } from "../model/usage-entry.ts";
@@ -148,11 +148,14 @@ interface Question {
 
 /** Returns the query for a page of sessions. */
 export function sessionsQuestion(query: SessionListQuery): Question {
-  const { supervisor, archived, labels = {}, range, after } = query;
+  const { supervisor, archived, labels = {}, range, after, byCreation } = query;
   const [first, ...others] = Object.entries(labels);
   // The table that is read in order.
   const table = first === undefined ? "sessions" : "first";
-  const conditions = [`${table}.key >= ?`, `${table}.key <= ?`, `archived_at IS ${archived ? "NOT NULL" : "NULL"}`];
+  // In order of creation, the index by key must not be used.
+  const bounded = byCreation === undefined ? `${table}.key` : `+${table}.key`;
+  const conditions = [`${bounded} >= ?`, `${bounded} <= ?`];
+  if (archived !== undefined) conditions.push(`archived_at IS ${archived ? "NOT NULL" : "NULL"}`);
   const parameters: (string | number)[] = [...(first ?? []).map(toText), ...range.map(toText)];
   if (after !== undefined) {
     conditions.push(`${table}.key > ?`);
@@ -162,6 +165,11 @@ export function sessionsQuestion(query: SessionListQuery): Question {
     conditions.push("supervisor = ?");
     parameters.push(toText(supervisor));
   }
+  if (byCreation !== undefined) {
+    const bounds = creationBounds(byCreation, `${table}.key`);
+    conditions.push(...bounds.conditions);
+    parameters.push(...bounds.parameters);
+  }
   for (const label of others) {
     conditions.push("EXISTS (SELECT 1 FROM session_labels WHERE label = ? AND value = ? AND key = first.key)");
     parameters.push(...label.map(toText));
@@ -170,8 +178,36 @@ export function sessionsQuestion(query: SessionListQuery): Question {
     first === undefined
       ? "sessions WHERE"
       : "session_labels AS first CROSS JOIN sessions ON sessions.key = first.key WHERE first.label = ? AND first.value = ? AND";
-  const sql = `SELECT sessions.* FROM ${from} ${conditions.join(" AND ")} ORDER BY ${table}.key LIMIT ?`;
+  const sql = `SELECT sessions.* FROM ${from} ${conditions.join(" AND ")} ORDER BY ${orderOf(byCreation, `${table}.key`)} LIMIT ?`;
   return { sql, parameters: [...parameters, sessionLimitOf(query)] };
+}
+
+/** The expression of the indexes by creation. */
+const CREATED = "coalesce(created_at, 0)";
+
+function creationBounds(
+  { newestFirst, after, from, to }: CreationOrder,
+  key: string,
+): { readonly conditions: string[]; readonly parameters: (string | number)[] } {
+  const conditions: string[] = [];
+  const parameters: (string | number)[] = [];
+  if (from !== undefined) conditions.push(`${CREATED} >= ?`);
+  if (from !== undefined) parameters.push(from);
+  if (to !== undefined) conditions.push(`${CREATED} <= ?`);
+  if (to !== undefined) parameters.push(to);
+  if (after !== undefined) {
+    const than = newestFirst ? "<" : ">";
+    // The first condition bounds the index.
+    conditions.push(`${CREATED} ${than}= ? AND (${CREATED} ${than} ? OR ${key} ${than} ?)`);
+    parameters.push(after.createdAt, after.createdAt, toText(after.key));
+  }
+  return { conditions, parameters };
+}
+
+function orderOf(order: CreationOrder | undefined, key: string): string {
+  if (order === undefined) return key;
+  const direction = order.newestFirst ? "DESC" : "ASC";
+  return `${CREATED} ${direction}, ${key} ${direction}`;
 }
 
 /** Returns the query for a page of turns. */

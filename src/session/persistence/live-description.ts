@@ -3,6 +3,7 @@ import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { JsonObject, SessionDescription, SessionEntry } from "../../journal/model/session-entry.ts";
 import { isBounded, type Labels, labelNameSchema, labelsSchema, labelValueSchema } from "../options/labels.ts";
+import { jsonObjectSchema } from "../options/metadata.ts";
 import { invalidOptions, validate } from "../options/validation.ts";
 
 /** What `describe` changes. */
@@ -11,18 +12,28 @@ export interface DescribeOptions {
   readonly title?: string | null | undefined;
   /** Labels to add to those of the option `labels`, or in place of them; `null` returns to the option. */
   readonly labels?: Readonly<Record<string, string | null>> | undefined;
+  /** The application's own data about the session: a JSON object of up to 64 kB; `null` removes it. Default: unchanged. */
+  readonly metadata?: JsonObject | null | undefined;
   /** Whether the session is archived. Default: unchanged. */
   readonly archived?: boolean | undefined;
 }
 
+/** The largest metadata of a session, in bytes of JSON. */
+const MOST_METADATA = 64 * 1024;
+
 const schema = z.strictObject({
   title: labelValueSchema.nullable().optional(),
   labels: z.record(labelNameSchema, labelValueSchema.nullable()).optional(),
+  metadata: jsonObjectSchema(MOST_METADATA).nullable().optional(),
   archived: z.boolean().optional(),
 });
 
 /** What the journal keeps of the calls of `describe`. */
-const memorySchema = z.object({ title: labelValueSchema.optional(), labels: labelsSchema.default({}) });
+const memorySchema = z.object({
+  title: labelValueSchema.optional(),
+  labels: labelsSchema.default({}),
+  metadata: jsonObjectSchema(MOST_METADATA).optional(),
+});
 
 type Described = z.output<typeof memorySchema>;
 
@@ -73,7 +84,7 @@ export class LiveDescription {
   }
 
   /** What lists show. */
-  get now(): Omit<SessionDescription, "memory"> {
+  get now(): Omit<SessionDescription, "memory"> & { readonly metadata?: JsonObject } {
     const { title, labels } = this.#options();
     const all = { ...labels, ...this.#described.labels };
     return withoutUndefined({
@@ -81,6 +92,7 @@ export class LiveDescription {
       title: this.#described.title ?? title,
       labels: Object.keys(all).length === 0 ? undefined : all,
       archivedAt: this.#archivedAt,
+      metadata: this.#described.metadata,
     });
   }
 
@@ -89,7 +101,7 @@ export class LiveDescription {
   }
 
   /** Changes title and labels. @throws CastellanError `INVALID_OPTIONS` if there would be too many labels */
-  describe({ title, labels = {} }: DescribeOptions, who: string): void {
+  describe({ title, labels = {}, metadata }: DescribeOptions, who: string): void {
     const own: Record<string, string> = { ...this.#described.labels };
     for (const [label, value] of Object.entries(labels)) {
       if (value === null) delete own[label];
@@ -98,8 +110,12 @@ export class LiveDescription {
     if (!isBounded({ ...this.#options().labels, ...own })) {
       throw invalidOptions(who, [{ field: "labels", message: "would be more than 16 in all" }]);
     }
-    const kept = title === undefined ? this.#described.title : (title ?? undefined);
-    this.#described = { labels: own, ...withoutUndefined({ title: kept }) };
+    const { title: oldTitle, metadata: oldMetadata } = this.#described;
+    const kept = {
+      title: title === undefined ? oldTitle : (title ?? undefined),
+      metadata: metadata === undefined ? oldMetadata : (metadata ?? undefined),
+    };
+    this.#described = { labels: own, ...withoutUndefined(kept) };
   }
 
   /** Archives the session. @param at in milliseconds since the epoch */
@@ -142,9 +158,9 @@ export class LiveDescription {
   }
 
   get #whole(): SessionDescription {
-    const { title, labels } = this.#described;
-    const isEmpty = title === undefined && Object.keys(labels).length === 0;
-    const memory: JsonObject | undefined = isEmpty ? undefined : { ...withoutUndefined({ title }), labels };
+    const { title, labels, metadata } = this.#described;
+    const isEmpty = title === undefined && metadata === undefined && Object.keys(labels).length === 0;
+    const memory: JsonObject | undefined = isEmpty ? undefined : { ...withoutUndefined({ title, metadata }), labels };
     return ordered({ ...this.now, ...withoutUndefined({ memory }) });
   }
 }
@@ -153,4 +169,9 @@ export class LiveDescription {
 function ordered({ createdAt, title, labels, archivedAt, memory }: SessionDescription): SessionDescription {
   const sorted = labels && Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
   return withoutUndefined({ createdAt, title, labels: sorted, archivedAt, memory });
+}
+
+/** Returns the metadata in a stored description, if it has any. */
+export function metadataIn({ memory }: SessionDescription): JsonObject | undefined {
+  return memorySchema.safeParse(memory ?? {}).data?.metadata;
 }

@@ -1,3 +1,4 @@
+import { CastellanError } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
@@ -8,6 +9,7 @@ import { type ContentReference, isReference } from "../record/content.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import type { ExtractedDraft } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
+import { isStop } from "../streams/response-view.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
@@ -47,8 +49,9 @@ export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEn
   ];
   if ("error" in end) {
     const { code, message } = end.error;
+    const error = { code, message, ...withoutUndefined({ class: classOf(end.error) }) };
     const rest = withoutUndefined({ costUsd, conversation, cut: recalled ? (true as const) : undefined });
-    return [...cut, { type: "turn_ended", turnId, state, error: { code, message }, ...rest }];
+    return [...cut, { type: "turn_ended", turnId, state, error, ...rest }];
   }
   const { stopReason, command, usage, durationMs, model } = end.reply;
   const structured = end.output === undefined ? undefined : jsonOf({ output: end.output })["output"];
@@ -57,6 +60,13 @@ export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEn
     ...cut,
     { type: "turn_ended", turnId, state, stopReason, usage, costUsd: end.reply.costUsd, durationMs, ...rest },
   ];
+}
+
+/** Returns why a turn failed, or why the process ended that a turn was cut by. */
+function classOf(error: CastellanError): string | undefined {
+  if (CastellanError.is(error, "TURN_FAILED")) return error.details.class;
+  if (!CastellanError.is(error, "TURN_INTERRUPTED") || isStop(error)) return undefined;
+  return error.details.exit?.class ?? "unknown";
 }
 
 /**

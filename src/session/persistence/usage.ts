@@ -2,11 +2,13 @@ import { z } from "zod";
 import { withoutUndefined } from "../../fields.ts";
 import type { Spending } from "../../journal/model/spending.ts";
 import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
-import { nameOfKey, type SessionName } from "../../names.ts";
-import { validate } from "../options/validation.ts";
+import { nameKey, nameOfKey, type SessionName } from "../../names.ts";
+import { nameSchema, validate } from "../options/validation.ts";
 
 /** Selects spending. */
 export interface UsageOptions {
+  /** Only what this session has spent, for `Supervisor.usage`. Default: all sessions. */
+  readonly session?: SessionName;
   /** The first and the last day, inclusive, in UTC, such as `"2026-11-24"`. Default: all days. */
   readonly since?: string;
   readonly until?: string;
@@ -29,6 +31,7 @@ export interface UsageReport extends Spending {
 const day = z.string().regex(/^\d{4}-\d\d-\d\d$/, 'expected a day such as "2026-11-24"');
 
 const schema = z.strictObject({
+  session: nameSchema.optional(),
   since: day.optional(),
   until: day.optional(),
   by: z.array(z.enum(["session", "model", "day"])).optional(),
@@ -37,8 +40,8 @@ const schema = z.strictObject({
 
 /** Checks the options. @throws CastellanError `INVALID_OPTIONS` */
 export function usageQuery(options: UsageOptions): UsageQuery {
-  const { since, until, by = [], label } = validate(schema, options, "usage");
-  return withoutUndefined({ by, since, until, label });
+  const { session, since, until, by = [], label } = validate(schema, options, "usage");
+  return withoutUndefined({ session: session && nameKey(session), by, since, until, label });
 }
 
 /** Converts the entries to reports, by day, then by descending cost. */

@@ -50,7 +50,7 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
   }),
   turn_ended: z.looseObject({
     state: z.enum(["completed", "failed", "interrupted", "cancelled", "timed_out"]),
-    error: z.object({ code: z.string(), message: z.string() }).exactOptional(),
+    error: z.object({ code: z.string(), message: z.string(), class: z.string().exactOptional() }).exactOptional(),
     stopReason: z.string().nullable().exactOptional(),
     command: z.string().exactOptional(),
     structured: json.exactOptional(),
@@ -163,6 +163,12 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
   wakeup_fired: z.looseObject({ id: z.string() }),
   wakeup_cancelled: z.looseObject({ id: z.string() }),
   message_recorded: z.looseObject({ raw: json }),
+  noted: z.looseObject({
+    id: z.string(),
+    kind: z.string(),
+    data: json.exactOptional(),
+    by: z.string().exactOptional(),
+  }),
   lost: z.looseObject({ events: z.int() }),
 };
 

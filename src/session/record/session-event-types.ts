@@ -49,7 +49,11 @@ export interface RecordedEventFields {
   /** The turn's end. Its answer is in the turn's `text` events. */
   turn_ended: {
     readonly state: EndedTurnState;
-    readonly error?: { readonly code: string; readonly message: string };
+    /**
+     * `class`: of `TURN_FAILED`, that in the error's details; of `TURN_INTERRUPTED`, why the process ended, left out if
+     * the turn was stopped.
+     */
+    readonly error?: { readonly code: string; readonly message: string; readonly class?: string };
     readonly stopReason?: string | null;
     /** The built-in command that answered instead of the model. */
     readonly command?: string;
@@ -170,6 +174,8 @@ export interface RecordedEventFields {
    * made of it.
    */
   message_recorded: { readonly raw: EventJson };
+  /** The application added an entry of its own, with `session.note`. */
+  noted: { readonly id: string; readonly kind: string; readonly data?: EventJson; readonly by?: string };
   /** The journal accepted no writes for so long that this many events, of a turn if one is named, could not be kept. */
   lost: { readonly events: number };
 }

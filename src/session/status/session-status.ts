@@ -4,6 +4,7 @@ import type { BackgroundTask } from "../../claude/messages/background-tasks.ts";
 import type { Wakeup } from "../../claude/messages/wakeups.ts";
 import type { ExitRecord } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { SessionName } from "../../names.ts";
 import type { Approval } from "../conversation/approval.ts";
 import type { RunningTask } from "./running-task.ts";
@@ -37,6 +38,8 @@ export interface SessionStatus {
   readonly createdAt?: number;
   /** When the session was archived, if it is, see `session.describe`. */
   readonly archivedAt?: number;
+  /** The application's own data, from `session.describe`. */
+  readonly metadata?: JsonObject;
   /** The process id of Claude Code, while the process exists. */
   readonly pid?: number;
   /** When the process became ready. */

@@ -113,6 +113,14 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
+   * Whether the turn has ended only here, because its application or its node stops: it is in the journal, and continues under its
+   * id after the next start, or on another node.
+   */
+  get continues(): boolean {
+    return this.#record.continues;
+  }
+
+  /**
    * Resolves with the reply of the completed turn.
    *
    * @throws CastellanError `TURN_FAILED`, `TURN_INTERRUPTED`, `TURN_TIMEOUT`, `TURN_CANCELLED`, `QUEUE_TIMEOUT`;

@@ -1,7 +1,7 @@
 import { deepEqual } from "node:assert/strict";
 import type { Change } from "../../journal/model/change.ts";
 import type { SessionDescription, SessionEntry } from "../../journal/model/session-entry.ts";
-import { ALL_KEYS, compareKeys, type SessionListQuery } from "../../journal/model/session-list.ts";
+import { ALL_KEYS, type CreationOrder, compareKeys, type SessionListQuery } from "../../journal/model/session-list.ts";
 import { type JournalBench, type JournalCases, ordered, session, spent, UNUSUAL } from "./journal-case.ts";
 
 function describe(key: string, description: SessionDescription): Change {
@@ -100,6 +100,36 @@ export const DESCRIPTION_CASES: JournalCases = {
     deepEqual(await keys(journal, { labels: { user: "1" } }), []);
     deepEqual(await keys(journal), ['"b"', '"c"', '"e"']);
     deepEqual(await journal.sessions(['"c"']), [session('"c"')]);
+  },
+
+  "lists sessions in the order of their creation": async ({ journal, write }) => {
+    await writeAll(write, [
+      ['"c"', { createdAt: 2 }],
+      ['"a"', { createdAt: 3, labels: { user: "1" } }],
+      ['"b"', { createdAt: 2, labels: { user: "1" } }],
+      ['"d"', { createdAt: 1.5, archivedAt: 9 }],
+      ['"e"'],
+    ]);
+    await writeAll(write, [['"other"', { createdAt: 2 }]], "another");
+    const list = async (query: Partial<SessionListQuery>): Promise<string> =>
+      (await keys(journal, { supervisor: "s", ...query })).map((key) => JSON.parse(key)).join("");
+    deepEqual(await list({ byCreation: { newestFirst: true } }), "acbe");
+    deepEqual(await list({ byCreation: { newestFirst: false } }), "ebca");
+    const both = { supervisor: "s", range: ALL_KEYS, limit: 2 } as const;
+    const found: string[] = [];
+    let byCreation: CreationOrder = { newestFirst: true };
+    for (let page = await journal.listSessions({ ...both, byCreation }); page.length > 0; ) {
+      found.push(...page.map(({ key }) => JSON.parse(key)));
+      const { key = "", description = {} } = page.at(-1) ?? {};
+      byCreation = { newestFirst: true, after: { createdAt: description.createdAt ?? 0, key } };
+      page = await journal.listSessions({ ...both, byCreation });
+    }
+    deepEqual(found.join(""), "acbde");
+    deepEqual(await list({ archived: true, byCreation: { newestFirst: true } }), "d");
+    deepEqual(await list({ byCreation: { newestFirst: false, after: { createdAt: 2, key: '"b"' } } }), "ca");
+    deepEqual(await list({ byCreation: { newestFirst: true, from: 2, to: 2 } }), "cb");
+    deepEqual(await list({ labels: { user: "1" }, byCreation: { newestFirst: false } }), "ba");
+    deepEqual(await list({ range: ['"b"', '"c"'], byCreation: { newestFirst: true }, limit: 1 }), "c");
   },
 
   "sums spending by the value of a label": async ({ journal, write }) => {

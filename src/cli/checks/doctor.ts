@@ -1,22 +1,22 @@
 import { constants } from "node:fs";
 import { access, readdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { JournalOptions } from "../application/options/journal-options.ts";
-import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
-import { Supervisor } from "../application/supervisor.ts";
-import { RUN_AN_INIT, reapsOrphans } from "../claude/orphan-reaping.ts";
-import { parentDeathPrefix } from "../claude/parent-death.ts";
-import { readsMarkers } from "../claude/process-tree.ts";
-import { systemClock } from "../clock.ts";
-import { loadConfig } from "../config/load-config.ts";
-import { withDeadline } from "../deadline.ts";
-import { formatDuration } from "../duration.ts";
-import { CastellanError } from "../errors.ts";
-import { withoutUndefined } from "../fields.ts";
-import { durabilityProblemsAt } from "../journal/postgres/postgres-durability.ts";
-import { postgresLocation } from "../journal/postgres/postgres-location.ts";
-import { exposureOf } from "../journal/sqlite/sqlite-exposure.ts";
-import type { SessionOptions } from "../session/options/options.ts";
+import type { JournalOptions } from "../../application/options/journal-options.ts";
+import type { SupervisorOptions } from "../../application/options/supervisor-options.ts";
+import { Supervisor } from "../../application/supervisor.ts";
+import { RUN_AN_INIT, reapsOrphans } from "../../claude/orphan-reaping.ts";
+import { parentDeathPrefix } from "../../claude/parent-death.ts";
+import { readsMarkers } from "../../claude/process-tree.ts";
+import { systemClock } from "../../clock.ts";
+import { loadConfig } from "../../config/load-config.ts";
+import { withDeadline } from "../../deadline.ts";
+import { formatDuration } from "../../duration.ts";
+import { CastellanError } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
+import { durabilityProblemsAt } from "../../journal/postgres/postgres-durability.ts";
+import { postgresLocation } from "../../journal/postgres/postgres-location.ts";
+import { exposureOf } from "../../journal/sqlite/sqlite-exposure.ts";
+import type { SessionOptions } from "../../session/options/options.ts";
 
 /** The result of one check, in words that a person can act on. */
 export interface Finding {

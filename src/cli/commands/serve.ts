@@ -1,0 +1,149 @@
+import { mkdir } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { stopOnSignals as StopOnSignals } from "../../application/signals.ts";
+import type { Supervisor } from "../../application/supervisor.ts";
+import type { Duration } from "../../duration.ts";
+import { withoutUndefined } from "../../fields.ts";
+import { formatName } from "../../names.ts";
+import type { ListeningServer } from "../../server/index.ts";
+import { removeServerFile, writeServerFile } from "../connection/server-file.ts";
+import { serverLog } from "../terminal/server-log.ts";
+
+interface ServeOptions {
+  readonly config?: string;
+  readonly cwd: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly socket: string | false;
+  readonly tokens: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly allowHost?: string[];
+  readonly allowOrigin?: string[];
+  readonly drainTimeout: Duration;
+  readonly accessLog: boolean;
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+The server prints one line when it is ready, and writes .castellan/server.json, by which the other commands find it. At SIGTERM or SIGINT it
+lets running turns finish; a second signal ends them.
+
+Beyond the loopback interface callers need a token, see \`castellan token create\`. There it should have a certificate, or stand behind a
+proxy that ends TLS. On the loopback interface callers need a token if one had been created before. The socket needs none: only its user can open it.
+
+Examples:
+  $ castellan serve
+  $ castellan serve --config castellan.config.ts --listen 127.0.0.1:8080
+  $ castellan serve --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
+  $ castellan serve --listen 127.0.0.1:0 --json     # prints {"url":"http://127.0.0.1:41234"}
+`;
+
+/** The command `serve`. */
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("start the sessions of a config file, and serve them over HTTP")
+    .option("--config <file>", "the config file; default: castellan.config.* in the working directory")
+    .option("--cwd <folder>", "the working directory", process.cwd())
+    .addOption(
+      new Option("--listen <host:port>", "the address to listen on; port 0 takes any free one")
+        .default({ host: "127.0.0.1", port: 0 }, "127.0.0.1:0")
+        .argParser(parseAddress),
+    )
+    .option("--socket <path>", "the unix socket to listen on as well", ".castellan/server.sock")
+    .option("--no-socket", "listen on no unix socket")
+    .option("--tokens <file>", "the file of the tokens", ".castellan/tokens.jsonl")
+    .option("--tls-cert <file>", "the certificate chain, in PEM")
+    .option("--tls-key <file>", "the key of the certificate, in PEM")
+    .option("--allow-host <name...>", "names that the Host header may have, besides the loopback ones")
+    .option("--allow-origin <origin...>", "origins of pages on other hosts that may use the server")
+    .option("--drain-timeout <duration>", "how long running turns may take after SIGTERM", "25s")
+    .option("--access-log", "write a line for each request to stderr", false)
+    .option("--json", "print the ready line, and log, as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(serve);
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  const { cwd, json = false, accessLog } = options;
+  const log = serverLog((line) => console.error(line), Date.now, json);
+  // Loaded on demand, so that the other commands start fast.
+  const [{ startFromConfig }, { listen }, { stopOnSignals }] = await Promise.all([
+    import("../../config/start-from-config.ts"),
+    import("../../server/index.ts"),
+    import("../../application/signals.ts"),
+  ]);
+  const supervisor = await startFromConfig({ cwd, ...withoutUndefined({ file: options.config }) });
+  for (const { name, error } of supervisor.notStarted) log.warn(`${formatName(name)} did not start: ${error.message}`);
+  try {
+    const { tlsCert: cert, tlsKey: key, tokens, listen: address } = options;
+    const socket = options.socket === false ? undefined : resolve(cwd, options.socket);
+    if (socket !== undefined) await mkdir(dirname(socket), { recursive: true });
+    const server = await listen(
+      supervisor,
+      withoutUndefined({
+        ...address,
+        socket,
+        tokens: resolve(cwd, tokens),
+        // A certificate without its key is for `listen` to refuse.
+        tls: cert === undefined && key === undefined ? undefined : { cert: cert ?? "", key: key ?? "" },
+        hosts: options.allowHost,
+        origins: options.allowOrigin,
+        logger: accessLog ? log : { info: () => {}, warn: log.warn },
+      }),
+    );
+    await writeServerFile({ url: server.url, pid: process.pid, ...(socket !== undefined && { socket }) }, cwd);
+    const { target, close } = ending(supervisor, server, cwd);
+    const unwire = stopOnSignals(target, { deadline: options.drainTimeout });
+    void supervisor.closed.then(async ({ reason }) => {
+      if (reason === "stopped") return;
+      console.error(`The supervisor has ended: ${reason}.`);
+      process.exitCode = 1;
+      unwire();
+      await close();
+    });
+    console.log(json ? JSON.stringify({ url: server.url }) : readyLine(server, supervisor));
+  } catch (error) {
+    await supervisor.stop();
+    throw error;
+  }
+}
+
+/** Returns what ends the server and the supervisor together. */
+function ending(
+  supervisor: Supervisor,
+  server: ListeningServer,
+  cwd: string,
+): { readonly target: Parameters<typeof StopOnSignals>[0]; readonly close: () => Promise<void> } {
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= server.close().finally(() => removeServerFile(process.pid, cwd));
+    return closing;
+  };
+  const target = {
+    // Answers and approvals get through while the turns finish.
+    drain: async (waiting: { readonly deadline?: Duration }): Promise<void> => {
+      server.drain();
+      await supervisor.drain(waiting);
+      await close();
+    },
+    stop: async (stopping: { readonly kill?: boolean } = {}): Promise<void> => {
+      await Promise.all([supervisor.stop(stopping), close()]);
+    },
+  };
+  return { target, close };
+}
+
+function readyLine({ url, needsToken }: ListeningServer, supervisor: Supervisor): string {
+  const count = supervisor.countSessions();
+  const sessions = `${count} ${count === 1 ? "session" : "sessions"}`;
+  return `Serving ${sessions} at ${url}${needsToken ? ", with tokens" : ", without tokens"}`;
+}
+
+function parseAddress(text: string): ServeOptions["listen"] {
+  const [, host, port] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535) {
+    throw new InvalidArgumentError("Expected an address and a port, such as 127.0.0.1:8080.");
+  }
+  return { host: host?.replace(/^\[(.*)\]$/, "$1") ?? "127.0.0.1", port: Number(port) };
+}

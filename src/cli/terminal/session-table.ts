@@ -1,0 +1,31 @@
+import type { SessionInfo } from "../../client/index.ts";
+import { styledState } from "./colors.ts";
+import { nameArgument } from "./name-argument.ts";
+import { type Column, table } from "./table.ts";
+import { shortBytes, shortDuration } from "./text.ts";
+
+const COLUMNS: readonly Column[] = [
+  { head: "SESSION", least: 12 },
+  { head: "STATE" },
+  { head: "FOR", align: "right" },
+  { head: "QUEUE", align: "right" },
+  { head: "PID", align: "right" },
+  { head: "MEMORY", align: "right" },
+  { head: "RESTARTS", align: "right" },
+  { head: "TITLE", least: 8 },
+];
+
+/** Formats sessions as a table. @param now milliseconds since the epoch */
+export function sessionTable(sessions: readonly SessionInfo[], now: number, width: number | undefined): string {
+  const rows = sessions.map(({ name, state, title = "", status }) => [
+    nameArgument(name),
+    state === "waiting" && status?.waitingFor !== undefined ? `waiting (${status.waitingFor.for})` : state,
+    status?.turn === undefined ? "" : shortDuration(now - status.turn.since),
+    status === undefined ? "" : String(status.mailbox),
+    String(status?.pid ?? ""),
+    status?.memoryBytes === undefined ? "" : shortBytes(status.memoryBytes),
+    status === undefined ? "" : String(status.restarts),
+    title,
+  ]);
+  return table(COLUMNS, rows, width, (cell, at) => (at === 1 ? styledState(cell) : cell));
+}

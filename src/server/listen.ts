@@ -1,0 +1,214 @@
+import { readFile } from "node:fs/promises";
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import { isIPv6 } from "node:net";
+import { getRequestListener, type HttpBindings } from "@hono/node-server";
+import { z } from "zod";
+import type { Logger } from "../application/options/supervisor-options.ts";
+import type { Supervisor } from "../application/supervisor.ts";
+import { systemClock } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
+import type { Duration } from "../duration.ts";
+import type { CastellanError } from "../errors.ts";
+import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
+import { logFailure } from "./access/access-log.ts";
+import { isLoopback } from "./access/hosts.ts";
+import { checkSupervisor, ServerApplication } from "./handler.ts";
+import { refuseMalformed } from "./malformed.ts";
+import { type ListenOptions, type ListenSettings, listenSettings, type ServerSettings } from "./server-options.ts";
+import { unbroken } from "./unbroken-response.ts";
+import { listenOnSocket } from "./unix-socket.ts";
+
+/** A listening server. */
+export interface ListeningServer extends AsyncDisposable {
+  /** `http://127.0.0.1:41234`, without a slash at its end. */
+  readonly url: string;
+  /** Whether callers at `url` need a token, or whatever `authenticate` asks for. */
+  readonly needsToken: boolean;
+  /**
+   * Ends the event streams, tells their clients to reconnect, and asks clients to close connections after their next answer. Answers
+   * requests as before, so that approvals and results still get through. `/readyz` fails from now on.
+   */
+  drain(): void;
+  /**
+   * Stops listening, waits for open requests and breaks the rest. Idempotent. Does not stop the supervisor.
+   *
+   * @param options.deadline how long open requests may take. Default `"5s"`
+   */
+  close(options?: { readonly deadline?: Duration }): Promise<void>;
+}
+
+/**
+ * Serves a supervisor over HTTP; see {@link serverHandler} for the paths. On a loopback address callers need no token as long as none
+ * has been created and there is no `authenticate`.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`: also for an address beyond the loopback interface without tokens, an address that cannot be
+ * listened on, or a certificate that cannot be read
+ * @example
+ * await using server = await listen(supervisor, { port: 8080 });
+ * console.log(server.url);
+ */
+export async function listen(supervisor: Supervisor, options: ListenOptions = {}): Promise<ListeningServer> {
+  checkSupervisor(supervisor);
+  const settings = listenSettings(options);
+  const { host, port, socket } = settings;
+  const isOpen = await isOpenToAll(settings, host);
+  const tls = settings.tls === undefined ? undefined : await certificate(settings.tls);
+  if (tls === undefined && !isLoopback(host)) {
+    settings.logger?.warn(
+      `The server listens on ${host} without TLS. Put it behind a proxy that ends TLS, or give \`tls\`.`,
+    );
+  }
+  const application = new ServerApplication(supervisor, settings);
+  const listening = new Listening(application, settings);
+  try {
+    const main = listening.server(tls, isOpen);
+    await listenOn(main, host, port);
+    if (socket !== undefined) await listenOnSocket(listening.server(undefined, true), socket);
+    return listening.ready(`${tls === undefined ? "http" : "https"}://${addressOf(main, host)}`, !isOpen);
+  } catch (error) {
+    await listening.close({ deadline: 0 });
+    throw error;
+  }
+}
+
+/** Whether everybody who reaches the address is trusted. @throws CastellanError `INVALID_OPTIONS` if too many would be */
+async function isOpenToAll({ tokens, authenticate }: ServerSettings, host: string): Promise<boolean> {
+  if (authenticate !== undefined) return false;
+  // Revoking the last token must not open the server.
+  if (isLoopback(host)) return tokens === undefined || (await tokens.list()).length === 0;
+  if (tokens !== undefined && (await tokens.hasValid())) return false;
+  const message = `expected a loopback address such as 127.0.0.1, since callers need no token; got ${JSON.stringify(host)}. Create a token with \`castellan token create\`, or give \`authenticate\``;
+  throw invalidOptions("server", [{ field: "host", message }]);
+}
+
+interface Certificate {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+async function certificate(paths: { readonly cert: string; readonly key: string }): Promise<Certificate> {
+  const read = async (field: keyof Certificate): Promise<Buffer> => {
+    try {
+      return await readFile(paths[field]);
+    } catch (error) {
+      throw unusable(`tls.${field}`, error);
+    }
+  };
+  return { cert: await read("cert"), key: await read("key") };
+}
+
+/** The times for the head of a request and for the whole of it, in milliseconds. */
+const HEAD_MS = 10_000;
+const REQUEST_MS = 60_000;
+
+/** How often Node checks these times, in milliseconds. */
+const CHECK_MS = 1_000;
+
+class Listening implements ListeningServer {
+  url = "";
+  needsToken = true;
+  readonly #application: ServerApplication;
+  readonly #maxConnections: number;
+  readonly #logger: Logger | undefined;
+  readonly #servers: Server[] = [];
+  #draining = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(application: ServerApplication, { maxConnections, logger }: ListenSettings) {
+    this.#application = application;
+    this.#maxConnections = maxConnections;
+    this.#logger = logger;
+  }
+
+  /** Makes a server for one address. @throws CastellanError `INVALID_OPTIONS` if the certificate is unusable */
+  server(tls: Certificate | undefined, trusted: boolean): Server {
+    const terms = { headersTimeout: HEAD_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: CHECK_MS };
+    const respond = getRequestListener(
+      async (request, env) => {
+        const { outgoing } = env as HttpBindings;
+        const response = await this.#application.handle(request, { trusted });
+        const failed = (error: unknown): void =>
+          logFailure(this.#logger, response.headers.get("request-id") ?? "-", error);
+        return unbroken(response, outgoing, failed);
+      },
+      // Leaves the application's global `Request` and `Response` alone.
+      { overrideGlobalObjects: false },
+    );
+    const listener = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+      if (this.#draining) outgoing.setHeader("connection", "close");
+      void respond(incoming, outgoing);
+    };
+    let server: Server;
+    try {
+      server =
+        tls === undefined ? createHttpServer(terms, listener) : createHttpsServer({ ...terms, ...tls }, listener);
+    } catch (error) {
+      throw unusable("tls", error);
+    }
+    server.maxConnections = this.#maxConnections;
+    server.on("clientError", refuseMalformed);
+    this.#servers.push(server);
+    return server;
+  }
+
+  ready(url: string, needsToken: boolean): ListeningServer {
+    this.url = url;
+    this.needsToken = needsToken;
+    return this;
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.#application.drain();
+    for (const server of this.#servers) server.closeIdleConnections();
+  }
+
+  close(options: { readonly deadline?: Duration } = {}): Promise<void> {
+    const { deadline } = validate(closeSchema, options, "close");
+    this.#closing ??= this.#close(deadline);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(deadline: number): Promise<void> {
+    this.drain();
+    const closed = Promise.all(
+      this.#servers.map((server) => new Promise<void>((resolve) => void server.close(() => resolve()))),
+    );
+    await withDeadline(systemClock, deadline, closed);
+    for (const server of this.#servers) server.closeAllConnections();
+    await closed;
+  }
+}
+
+const closeSchema = z.strictObject({ deadline: durationSchema.default(5_000) });
+
+/** @throws CastellanError `INVALID_OPTIONS` */
+async function listenOn(server: Server, host: string, port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(port, host, resolve);
+  try {
+    await promise;
+  } catch (error) {
+    const inUse = error instanceof Error && "code" in error && (error.code === "EADDRINUSE" || error.code === "EACCES");
+    throw unusable(inUse ? "port" : "host", error);
+  } finally {
+    server.off("error", reject);
+  }
+}
+
+function addressOf(server: Server, host: string): string {
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
+
+function unusable(field: string, error: unknown): CastellanError<"INVALID_OPTIONS"> {
+  const words = error instanceof Error ? error.message : String(error);
+  return invalidOptions("server", [{ field, message: `cannot be used: ${words}` }], error);
+}

@@ -1,0 +1,60 @@
+import type { EffectiveOptions } from "../../application/inspection/effective-options.ts";
+import type {
+  ChildEnd,
+  ChildInspection,
+  Inspection,
+  SupervisorInspection,
+} from "../../application/inspection/inspection.ts";
+import type { Json } from "../../wire/json.ts";
+import type { EffectiveOption, ChildEnd as ShownEnd, SupervisorNode, Tree, TreeNode } from "../../wire/tree.ts";
+import { shownPool } from "./pool-operations.ts";
+import type { ShowName } from "./shown-name.ts";
+import { shownStatus } from "./shown-session.ts";
+
+/** Returns a tree as the API shows it: without the causes of exits, which may be anything. */
+export function shownTree(tree: SupervisorInspection, show: ShowName): Tree {
+  const { capacity, journal, budget, options } = tree;
+  const shared = { capacity, journal, ...(budget !== undefined && { budget }) };
+  return { ...shownSupervisor(tree, show), ...shared, options: shownOptions(options) };
+}
+
+function shownSupervisor(supervisor: Inspection, show: ShowName): SupervisorNode {
+  const { kind, name, state, strategy, children, restarts, lastExits } = supervisor;
+  return {
+    kind,
+    name,
+    state,
+    strategy,
+    children: children.map((child) => shownChild(child, show)),
+    ...(restarts !== undefined && { restarts }),
+    ...(lastExits !== undefined && { lastExits: lastExits.map(shownEnd) }),
+  };
+}
+
+function shownChild(child: ChildInspection, show: ShowName): TreeNode {
+  switch (child.kind) {
+    case "supervisor":
+      return shownSupervisor(child, show);
+    case "session":
+      return { ...child, status: shownStatus(child.status, show), options: shownOptions(child.options) };
+    case "pool":
+      return { ...child, status: shownPool(child.status, show) };
+    case "worker":
+      return { ...child, lastExits: child.lastExits.map(shownEnd) };
+    case "template":
+      return child;
+  }
+}
+
+function shownEnd({ at, message }: ChildEnd): ShownEnd {
+  return { at, message };
+}
+
+function shownOptions(options: EffectiveOptions): Readonly<Record<string, EffectiveOption>> {
+  const shown = Object.entries(options).map(([name, { value, origin }]) => [
+    name,
+    // The inspection has replaced functions and other values that are not JSON.
+    { ...(value !== undefined && { value: value as Json }), origin: origin as object as Json },
+  ]);
+  return Object.fromEntries(shown) as Readonly<Record<string, EffectiveOption>>;
+}

@@ -1,0 +1,154 @@
+import { z } from "zod";
+import { type ExitRecord, exitSchema } from "./exit.ts";
+import { type Json, jsonSchema } from "./json.ts";
+import { nameSchema, type WireName } from "./name.ts";
+import { type PoolStatus, poolSchema } from "./pool.ts";
+import { type SessionStatus, statusSchema } from "./session-status.ts";
+import { type CapacityStatus, capacitySchema } from "./supervisor.ts";
+
+/** The state of a child in its supervisor. */
+export type ChildState = "running" | "starting" | "restarting" | "quarantined" | "terminated";
+
+/** The value of an option and its origin. */
+export interface EffectiveOption {
+  readonly value?: Json | undefined;
+  readonly origin: Json;
+}
+
+/** The spending against a budget. */
+export interface BudgetStatus {
+  readonly limitUsd: number;
+  readonly per: "day" | "ever";
+  readonly spentUsd: number;
+}
+
+/** An unexpected exit of a worker or a supervisor. */
+export interface ChildEnd {
+  readonly at: number;
+  readonly message: string;
+}
+
+/** A supervisor and its children, in start order. */
+export interface SupervisorNode {
+  readonly kind: "supervisor";
+  readonly name: string;
+  readonly state: ChildState;
+  readonly strategy: string;
+  readonly children: readonly TreeNode[];
+  readonly restarts?: number | undefined;
+  readonly lastExits?: readonly ChildEnd[] | undefined;
+}
+
+/** A child in the tree. */
+export type TreeNode =
+  | SupervisorNode
+  | {
+      readonly kind: "session";
+      readonly status: SessionStatus;
+      readonly budget?: BudgetStatus | undefined;
+      readonly options: Readonly<Record<string, EffectiveOption>>;
+      readonly lastExits: readonly ExitRecord[];
+    }
+  | { readonly kind: "template"; readonly name: string; readonly sessions: number }
+  | { readonly kind: "pool"; readonly status: PoolStatus }
+  | {
+      readonly kind: "worker";
+      readonly name: string;
+      readonly state: ChildState;
+      readonly restarts: number;
+      readonly lastExits: readonly ChildEnd[];
+    };
+
+/** The whole tree, with the resources that it shares. */
+export interface Tree extends SupervisorNode {
+  readonly capacity: CapacityStatus;
+  readonly journal: { readonly location?: string | undefined; readonly fault?: string | undefined };
+  readonly budget?: BudgetStatus | undefined;
+  readonly options: Readonly<Record<string, EffectiveOption>>;
+}
+
+/** A child of the root supervisor. */
+export interface ChildSummary {
+  /** The name of a session, supervisor, template or pool; the id of a worker. */
+  readonly id: WireName;
+  readonly type: "session" | "supervisor" | "template" | "pool" | "worker";
+  readonly state: ChildState;
+}
+
+/** The children of the root supervisor, in start order. */
+export interface ChildList {
+  readonly children: readonly ChildSummary[];
+  readonly counts: {
+    readonly specs: number;
+    readonly active: number;
+    readonly supervisors: number;
+    readonly workers: number;
+  };
+}
+
+const childStateSchema = z.enum(["running", "starting", "restarting", "quarantined", "terminated"]);
+
+const budgetSchema = z.object({ limitUsd: z.number(), per: z.enum(["day", "ever"]), spentUsd: z.number() });
+
+const optionsSchema = z.record(z.string(), z.object({ value: jsonSchema.optional(), origin: jsonSchema })).meta({
+  description: "The options in effect, with their origins. Objects that may hold secrets show only field names.",
+});
+
+const childEnds = z.array(z.object({ at: z.number(), message: z.string() })).readonly();
+
+const supervisorFields = {
+  kind: z.literal("supervisor"),
+  name: z.string(),
+  state: childStateSchema,
+  strategy: z.string(),
+  children: z.array(z.lazy(() => treeNodeSchema)).readonly(),
+  restarts: z.number().optional(),
+  lastExits: childEnds.optional(),
+} as const;
+
+const treeNodeSchema: z.ZodType<TreeNode> = z
+  .union([
+    z.object(supervisorFields),
+    z.object({
+      kind: z.literal("session"),
+      status: statusSchema,
+      budget: budgetSchema.optional(),
+      options: optionsSchema,
+      lastExits: z.array(exitSchema).readonly(),
+    }),
+    z.object({ kind: z.literal("template"), name: z.string(), sessions: z.number() }),
+    z.object({ kind: z.literal("pool"), status: poolSchema }),
+    z.object({
+      kind: z.literal("worker"),
+      name: z.string(),
+      state: childStateSchema,
+      restarts: z.number(),
+      lastExits: childEnds,
+    }),
+  ])
+  .meta({ id: "TreeNode" });
+
+export const treeSchema: z.ZodType<Tree> = z
+  .object({
+    ...supervisorFields,
+    capacity: capacitySchema,
+    journal: z.object({ location: z.string().optional(), fault: z.string().optional() }),
+    budget: budgetSchema.optional(),
+    options: optionsSchema,
+  })
+  .meta({ id: "Tree" });
+
+export const childListSchema: z.ZodType<ChildList> = z
+  .object({
+    children: z
+      .array(
+        z.object({
+          id: nameSchema,
+          type: z.enum(["session", "supervisor", "template", "pool", "worker"]),
+          state: childStateSchema,
+        }),
+      )
+      .readonly(),
+    counts: z.object({ specs: z.number(), active: z.number(), supervisors: z.number(), workers: z.number() }),
+  })
+  .meta({ id: "ChildList" });

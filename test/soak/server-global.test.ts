@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { global, template } from "../../src/index.ts";
+import type { Caller } from "../../src/server/http/caller.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { NativeScene, OPERATOR } from "../server/native-scene.ts";
+import { unique } from "../session-on-fake/scene.ts";
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+test("CastellanClient: uses and lists global sessions of a cluster", async () => {
+  const support = unique("support");
+  const fake = fakeClaude(async (turn) => {
+    if (turn.prompt === "ask") await turn.askPermission("Write", { file_path: "/tmp/a" });
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  const children = [template(global(support), (user: string) => ({ labels: { user }, approvals: true }))];
+  const where = server.fresh();
+  const cluster = (name: string) => ({ ...where, name, advertise: "http://127.0.0.1:0", secret: "s".repeat(32) });
+  const callers: Readonly<Record<string, Caller>> = {
+    operator: OPERATOR,
+    ann: { ...OPERATOR, id: "ann", labels: { user: "ann" } },
+    prefix: { ...OPERATOR, id: "prefix", prefix: [support, "ann"] },
+  };
+  await using scene = await NativeScene.start({
+    fake,
+    callers,
+    children,
+    supervisor: { cluster: cluster("one") },
+  });
+  const client = scene.client();
+  const name = { global: [support, "ann"] } as const;
+  const session = client.session(name);
+  expect(await client.server()).toMatchObject({ inCluster: true });
+  expect((await client.nodes()).map((node) => node.name)).toEqual(["one"]);
+  expect((await session.query("hello")).text).toBe("re: hello");
+  expect(await session.get()).toMatchObject({ name, labels: { user: "ann" }, status: { name }, node: "one" });
+  expect(await client.globalSessions({ prefix: support })).toMatchObject([{ name, epoch: 1 }]);
+  const seen: (number | undefined)[] = [];
+  const reading = (async () => {
+    for await (const event of session.events({ after: 0 })) {
+      seen.push(event.number);
+      if (event.type === "turn_accepted" && event.prompt === "last") return;
+    }
+  })();
+  // A process can be one node only; the soak tests of clusters move sessions between processes.
+  expect(await session.move("one")).toMatchObject({ name, node: "one" });
+  const turn = await session.enqueue("ask");
+  await vi.waitUntil(async () => (await client.approvals({ global: true })).length === 1, { timeout: 30_000 });
+  const [approval] = await client.approvals({ global: true });
+  expect(approval).toMatchObject({ session: name, tool: "Write", turnId: turn });
+  expect(await session.approve(approval?.id ?? "")).toMatchObject({ first: true });
+  expect(await session.wait(turn)).toMatchObject({ state: "completed", reply: { text: "re: ask" } });
+  await session.query("last");
+  await reading;
+  const numbers = seen.filter((number) => number !== undefined);
+  expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+  expect((await session.turns()).turns).toHaveLength(3);
+  expect(await session.describe({ title: "Bills" })).toMatchObject({ title: "Bills", name });
+  expect(await session.hibernate()).toMatchObject({ state: "hibernated" });
+  expect(await session.health()).toEqual({ status: "healthy" });
+  expect(await session.usage()).toMatchObject([{ costUsd: 0.03 }]);
+  await expect(session.fork({ name: unique() })).rejects.toMatchObject({ code: "UNSUPPORTED", status: 400 });
+  await expect(session.schedules()).rejects.toMatchObject({ code: "UNSUPPORTED", status: 400 });
+  await expect(session.move("two")).rejects.toMatchObject({ code: "INVALID_OPTIONS", status: 400 });
+  await expect(client.session([support, "ann"]).get()).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
+  // Reach of names and labels holds for global sessions, too.
+  const hidden = { code: "SESSION_NOT_FOUND", status: 404 };
+  const bob = { global: [support, "bob"] } as const;
+  await client.session(bob).query("hello");
+  for (const token of ["ann", "prefix"]) {
+    expect(await scene.client(token).session(name).get()).toMatchObject({ name });
+    await expect(scene.client(token).session(bob).get()).rejects.toMatchObject(hidden);
+    await expect(scene.client(token).session(bob).enqueue("x")).rejects.toMatchObject(hidden);
+    await expect(scene.client(token).session(bob).erase()).rejects.toMatchObject(hidden);
+  }
+  expect((await scene.client("prefix").globalSessions()).map((one) => one.name)).toEqual([name]);
+  const lines = await Array.fromAsync(session.export());
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ type: "session" });
+  expect(await session.erase()).toMatchObject({ name, turns: 3 });
+  expect(scene.wrong).toEqual([]);
+  expect(scene.used).toContain("moveSession");
+});
