@@ -56,6 +56,7 @@ const DRAFTS: readonly EventDraft[] = [
   { type: "wakeup_scheduled", id: "w", due: 9, recurring: false },
   { type: "wakeup_fired", id: "w" },
   { type: "wakeup_cancelled", id: "w" },
+  { type: "noted", id: "n", kind: "rating", data: { stars: 5 }, by: "ann" },
   { type: "lost", events: 3 },
 ];
 
