@@ -31,6 +31,7 @@ describe("CONTROLS", () => {
   test("marks the controls that must not be repeated", () => {
     expect(REMOTE_CONTROLS.filter((name) => isOnce(name)).toSorted()).toEqual([
       "clear",
+      "note",
       "restart",
       "rewindFiles",
       "stop",

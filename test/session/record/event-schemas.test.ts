@@ -57,6 +57,7 @@ const DRAFTS: readonly EventDraft[] = [
   { type: "wakeup_fired", id: "w" },
   { type: "wakeup_cancelled", id: "w" },
   { type: "message_recorded", raw: { type: "assistant", message: { content: ["x".repeat(70_000)] } }, turnId: "a" },
+  { type: "noted", id: "n", kind: "rating", data: { stars: 5 }, by: "ann" },
   { type: "lost", events: 3 },
 ];
 
