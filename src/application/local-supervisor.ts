@@ -40,8 +40,7 @@ import { registry } from "./names/registry.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
 import { openJournal } from "./options/journal-options.ts";
 import type { SupervisorSettings } from "./options/supervisor-options.ts";
-import type { JoinedCluster } from "./supervisor-status.ts";
-import { SupervisorStatus } from "./supervisor-status.ts";
+import { type JoinedCluster, SupervisorStatus } from "./supervisor-status.ts";
 import { bootFailure } from "./tree/child-report.ts";
 import type { Pools } from "./tree/pools.ts";
 import { Reconciler } from "./tree/reconciler.ts";
@@ -257,18 +256,19 @@ export class LocalSupervisor {
   }
 
   async findSessions(options: FindOptions): Promise<SessionInfo[]> {
-    this.#phase.refuseIfStopped();
-    await this.#tree.opened();
-    this.#phase.refuseIfStopped();
-    return await new Finding(this.#sessions, this.#journal).find(options);
+    return await (await this.#finding()).find(options);
   }
 
   async findSession(name: SessionName): Promise<SessionInfo | undefined> {
     const checked = validate(nameSchema, name, "findSession", "name");
+    return await (await this.#finding()).one(checked);
+  }
+
+  async #finding(): Promise<Finding> {
     this.#phase.refuseIfStopped();
     await this.#tree.opened();
     this.#phase.refuseIfStopped();
-    return await new Finding(this.#sessions, this.#journal).one(checked);
+    return new Finding(this.#sessions, this.#journal);
   }
 
   templates(): TemplateInfo[] {

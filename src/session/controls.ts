@@ -16,6 +16,7 @@ import { withoutUndefined } from "../fields.ts";
 import type { ApprovalEntry } from "../journal/model/approval-entry.ts";
 import type { ApprovalAnswerer } from "./conversation/approval.ts";
 import type { TranscriptOptions } from "./conversation/transcript.ts";
+import { nameMcpServers } from "./named-mcp-servers.ts";
 import { checkNote, type NoteOptions } from "./options/note.ts";
 import { validate } from "./options/validation.ts";
 import { checkDescribeOptions, type DescribeOptions } from "./persistence/live-description.ts";
@@ -475,34 +476,3 @@ const base: new (target: ControlTarget) => object = TargetControls;
 export const Controls: new (target: ControlTarget) => SessionControls = base as new (
   target: ControlTarget,
 ) => SessionControls;
-
-/** The servers of a handle's last `setMcpServers`, and the process that received them. */
-interface Named {
-  readonly servers: Readonly<Record<string, McpServerConfig>>;
-  readonly starts: number;
-}
-
-/** By handle, because the next borrower of a pool member has named none. */
-const lastNamed = new WeakMap<ControlTarget, Named>();
-
-/** Replaces the MCP servers of earlier calls and all in-process ones, for this process and all later ones. */
-async function nameMcpServers(
-  target: ControlTarget,
-  servers: Record<string, McpServerConfig>,
-): Promise<McpSetServersResult> {
-  const named = lastNamed.get(target);
-  const { result, starts } = await target.server.withProcess("setMcpServers", async (process) => {
-    // A process that started with these servers only removes those that such a call has named to it.
-    const { starts } = target.server.status();
-    if (named !== undefined && named.starts !== starts) await process.request("setMcpServers", { ...named.servers });
-    return { result: await process.request("setMcpServers", servers), starts };
-  });
-  lastNamed.set(target, { servers, starts });
-  const { mcpServers = {} } = target.server.settings.sdk;
-  const stay = Object.entries(mcpServers).filter(
-    ([name, config]) => config.type !== "sdk" && named?.servers[name] === undefined,
-  );
-  target.server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
-  target.server.refreshServers();
-  return result;
-}

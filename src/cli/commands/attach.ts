@@ -109,7 +109,7 @@ class Attached {
 
   /** Whether a prompt was typed here. Forgets it. */
   #isTypedHere(prompt: unknown): boolean {
-    const at = this.#typed.findIndex((typed) => typed === prompt);
+    const at = this.#typed.indexOf(prompt);
     if (at !== -1) this.#typed.splice(at, 1);
     return at !== -1;
   }
