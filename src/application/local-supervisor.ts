@@ -318,8 +318,8 @@ export class LocalSupervisor {
     if (this.#tree.root.tree === undefined) await this.#tree.opened();
     try {
       await this.#tree.root.recycle(key);
-      // An automatic restart that was under way has the earlier conversation.
-      while (isDue()) await this.#tree.root.recycle(key);
+      // An automatic restart that was under way has the earlier conversation. A session without a process clears it later.
+      if (isDue()) await this.#tree.root.recycle(key);
     } catch (error) {
       throw server.refusal() ?? error;
     }

@@ -29,6 +29,7 @@ const OWN = {
   outputSchema: { type: "object", properties: { answer: { type: "string" } } },
   pinned: true,
   queueTimeout: 40_000_007,
+  recordMessages: true,
   requireMcpServers: false,
   restart: "transient",
   shutdown: 40_008,
