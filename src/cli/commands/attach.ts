@@ -109,6 +109,7 @@ class Attached {
 
   /** Whether a prompt was typed here. Forgets it. */
   #isTypedHere(prompt: unknown): boolean {
+    if (typeof prompt !== "string") return false;
     const at = this.#typed.indexOf(prompt);
     if (at !== -1) this.#typed.splice(at, 1);
     return at !== -1;
