@@ -29,6 +29,14 @@ const RETRY_BUSY = { ...RETRY, max: 200 };
 /** Faults of the journal as a whole, for which no single item is to blame. */
 const WAITED_FOR: ReadonlySet<string> = new Set(["unreachable", "busy"] satisfies JournalFault[]);
 
+/** Changes that must come after the lazy ones of their session: later events, and deletions of what the lazy ones add. */
+const AFTER_HELD: ReadonlySet<Change["type"]> = new Set([
+  "event_appended",
+  "session_forgotten",
+  "session_erased",
+  "conversation_erased",
+] as const);
+
 interface Item {
   readonly changes: readonly Change[];
   readonly durable: boolean;
@@ -50,7 +58,8 @@ export interface WriteOptions {
   readonly session?: string;
   /**
    * Whether the changes may wait up to 200 ms, to share the batch of later events of their session. They are written
-   * before these, and before anything that waits for all earlier changes. Default: `false`.
+   * before these, before the session's data is deleted, and before anything that waits for all earlier changes. Default:
+   * `false`.
    */
   readonly lazy?: boolean;
 }
@@ -89,6 +98,8 @@ export class JournalWriter {
   #wake: (() => void) | undefined;
   /** Set while there are held items. */
   #lazyTimer: Timer | undefined;
+  /** Whether lazy items wait. While the writer closes, they do not. */
+  #holds = true;
 
   /** The journal must be freshly opened, with no other writer. */
   constructor(journal: Journal, deps: JournalWriterDeps) {
@@ -181,13 +192,14 @@ export class JournalWriter {
   release(session: string): void {
     if (!this.#held.has(session)) return;
     this.#queueHeld(session);
-    this.#flushSoon();
+    this.#flushNow();
   }
 
   /** Resolves once all earlier changes are written, or after `ms`; the rest is then dropped. */
   async close(ms: number): Promise<void> {
+    this.#holds = false;
     this.#queueHeld();
-    if (this.#queue.length > 0) this.#flushSoon();
+    if (this.#queue.length > 0) this.#flushNow();
     await withDeadline(this.#deps.clock, ms, this.#flushing);
     this.#closing = true;
     this.#wake?.();
@@ -225,7 +237,7 @@ export class JournalWriter {
 
   #push(item: Item): void {
     const { session, changes, lazy } = item;
-    if (lazy === true) {
+    if (lazy === true && this.#holds) {
       const held = this.#held.get(session);
       if (held === undefined) this.#held.set(session, [item]);
       else held.push(item);
@@ -235,14 +247,12 @@ export class JournalWriter {
     if (changes.length === 0 && session === undefined) this.#queueHeld();
     else if (this.#held.has(session) && isAfterHeld(changes)) this.#queueHeld(session);
     this.#queue.push(item);
-    if (this.#probing) this.#wake?.();
-    this.#flushSoon();
+    this.#flushNow();
   }
 
   #heldLong(): void {
     this.#queueHeld();
-    if (this.#probing) this.#wake?.();
-    this.#flushSoon();
+    this.#flushNow();
   }
 
   /** Moves lazy items into the queue: those of the session, or all. */
@@ -259,7 +269,9 @@ export class JournalWriter {
     this.#lazyTimer = undefined;
   }
 
-  #flushSoon(): void {
+  /** Writes the queue, also while a probe waits for its next attempt. */
+  #flushNow(): void {
+    if (this.#probing) this.#wake?.();
     // Waits for the next turn of the event loop, so that the changes of many sessions go into one batch.
     this.#flushing ??= nextRound().then(() => this.#flush());
   }
@@ -403,7 +415,7 @@ export class JournalWriter {
   }
 }
 
-/** Whether the changes must come after the lazy ones of their session: events, or none, to wait for all earlier ones. */
+/** Whether the changes must come after the lazy ones of their session. Without any, they wait for all earlier ones. */
 function isAfterHeld(changes: readonly Change[]): boolean {
-  return changes.length === 0 || changes.some(({ type }) => type === "event_appended");
+  return changes.length === 0 || changes.some(({ type }) => AFTER_HELD.has(type));
 }

@@ -9,7 +9,7 @@ export interface WaitingJob {
 }
 
 /** A waiting job, and its place among those of its priority. */
-interface Placed extends WaitingJob {
+export interface PlacedJob extends WaitingJob {
   readonly number: number;
 }
 
@@ -19,9 +19,9 @@ export class JobQueue {
   readonly #due: () => void;
   #number = 0;
   /** In order. */
-  readonly #ready: Placed[] = [];
+  readonly #ready: PlacedJob[] = [];
   /** The next due first. */
-  readonly #delayed: Placed[] = [];
+  readonly #delayed: PlacedJob[] = [];
   #timer: Timer | undefined;
 
   /** @param due called when delayed jobs have become ready */
@@ -46,11 +46,15 @@ export class JobQueue {
 
   add(job: WaitingJob): void {
     this.#number += 1;
-    const placed = { ...job, number: this.#number };
-    if (job.dueAt <= this.#clock.now()) insert(this.#ready, placed, byPriority);
+    this.restore({ ...job, number: this.#number });
+  }
+
+  /** Adds a removed job again, in its place. */
+  restore(job: PlacedJob): void {
+    if (job.dueAt <= this.#clock.now()) insert(this.#ready, job, byPriority);
     else {
-      insert(this.#delayed, placed, byTime);
-      if (this.#delayed[0] === placed) this.#watch();
+      insert(this.#delayed, job, byTime);
+      if (this.#delayed[0] === job) this.#watch();
     }
   }
 
@@ -63,16 +67,16 @@ export class JobQueue {
     this.#ready.unshift({ ...job, number: 0 });
   }
 
-  /** Removes a job. Returns whether it was waiting. */
-  remove(id: string): boolean {
+  /** Removes a job and returns it; undefined if it was not waiting. */
+  remove(id: string): PlacedJob | undefined {
     for (const jobs of [this.#ready, this.#delayed]) {
       const index = jobs.findIndex((job) => job.id === id);
       if (index === -1) continue;
-      jobs.splice(index, 1);
+      const [removed] = jobs.splice(index, 1);
       if (jobs === this.#delayed && index === 0) this.#watch();
-      return true;
+      return removed;
     }
-    return false;
+    return undefined;
   }
 
   close(): void {
@@ -98,16 +102,16 @@ export class JobQueue {
   }
 }
 
-function byPriority(one: Placed, other: Placed): number {
+function byPriority(one: PlacedJob, other: PlacedJob): number {
   return other.priority - one.priority || one.number - other.number;
 }
 
-function byTime(one: Placed, other: Placed): number {
+function byTime(one: PlacedJob, other: PlacedJob): number {
   return one.dueAt - other.dueAt || one.number - other.number;
 }
 
 /** Inserts a job behind all jobs that do not come after it. */
-function insert(jobs: Placed[], job: Placed, compare: (one: Placed, other: Placed) => number): void {
+function insert(jobs: PlacedJob[], job: PlacedJob, compare: (one: PlacedJob, other: PlacedJob) => number): void {
   let [low, high] = [0, jobs.length];
   while (low < high) {
     const middle = (low + high) >>> 1;

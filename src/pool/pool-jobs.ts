@@ -296,12 +296,24 @@ export class PoolJobs {
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
   }
 
-  /** Cancels a job that no member has taken. Its outcome stays in the journal, for its key. */
+  /**
+   * Cancels a job that no member has taken. Its outcome stays in the journal, for its key.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`; the job then waits as before
+   */
   async #cancel(id: string): Promise<void> {
     const known = this.#known.get(id);
-    if (known === undefined || !this.#queue.remove(id)) return;
+    const job = known === undefined ? undefined : this.#queue.remove(id);
+    if (known === undefined || job === undefined) return;
     const error = withdrawnError(this.#pool.name, id);
-    await this.#watched(this.#drop(id, error));
+    try {
+      await this.#watched(this.#drop(id, error));
+    } catch (thrown) {
+      // Unless the pool was erased or closed in the meantime.
+      if (this.#known.get(id) === known && this.#closed === undefined) this.#queue.restore(job);
+      this.#pool.update();
+      throw thrown;
+    }
     this.#known.delete(id);
     known.turn?.fail(error, readsOf(this.#key, this.#host));
   }

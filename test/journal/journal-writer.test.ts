@@ -390,3 +390,160 @@ describe("JournalWriter.settled", () => {
     expect(await outcome(writer.settled())).toBe("NOT_OWNER");
   });
 });
+
+describe("JournalWriter, lazy changes", () => {
+  const LAZY = { session: "a", lazy: true } as const;
+  const event = (number: number, session = "a"): Change => ({
+    type: "event_appended",
+    event: { session, number, at: 0, type: "hibernated", body: {} },
+  });
+  /** Returns what the batches have: the number of an event, the turn of another change, or its type. */
+  const written = ({ batches }: Stubborn): string[][] =>
+    batches.map(({ changes }) =>
+      changes.map((one) => {
+        if (one.type === "event_appended") return `${one.event.session}${one.event.number}`;
+        return "turn" in one ? String(one.turn) : one.type;
+      }),
+    );
+
+  it("share the batch of the next event of their session, in order", async () => {
+    const { stubborn, writer, clock } = setUp();
+    const lazy = [writer.record([event(1)], LAZY), writer.record([event(2)], LAZY)];
+    await clock.advance(199);
+    expect(await Promise.all(lazy.map(outcome))).toEqual(["pending", "pending"]);
+    await writer.record([change("t"), event(3)], { session: "a" });
+    expect(written(stubborn)).toEqual([["a1", "a2", "t", "a3"]]);
+    expect(await Promise.all(lazy.map(outcome))).toEqual(["written", "written"]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("wait during changes without events and during events of other sessions", async () => {
+    const { stubborn, writer } = setUp();
+    const lazy = writer.record([event(1)], LAZY);
+    await writer.record([change("t")], { session: "a" });
+    await writer.write([event(1, "b")], { session: "b" });
+    await writer.record([], { session: "b" });
+    expect(written(stubborn)).toEqual([["t"], ["b1"]]);
+    expect(await outcome(lazy)).toBe("pending");
+  });
+
+  it.each<readonly [string, (writer: JournalWriter) => Promise<void>]>([
+    ["a barrier of their session", (writer) => writer.record([], { session: "a" })],
+    ["settled()", (writer) => writer.settled()],
+    ["caughtUp()", (writer) => writer.caughtUp()],
+    ["close()", (writer) => writer.close(1_000)],
+  ])("are written before %s resolves", async (_, wait) => {
+    const { stubborn, writer, clock } = setUp();
+    const lazy = writer.record([event(1)], LAZY);
+    const other = writer.record([event(1, "b")], { session: "b", lazy: true });
+    await wait(writer);
+    expect(await outcome(lazy)).toBe("written");
+    expect(written(stubborn).flat()).toContain("a1");
+    await clock.advance(200);
+    expect(await outcome(other)).toBe("written");
+    expect(clock.timers).toBe(0);
+  });
+
+  it("are written after 200 ms, those of all sessions in one batch", async () => {
+    const { stubborn, writer, clock } = setUp();
+    const first = writer.record([event(1)], LAZY);
+    await clock.advance(150);
+    const second = writer.record([event(1, "b")], { session: "b", lazy: true });
+    await clock.advance(49);
+    expect(await outcome(first)).toBe("pending");
+    await clock.advance(1);
+    expect([await outcome(first), await outcome(second)]).toEqual(["written", "written"]);
+    expect(written(stubborn)).toEqual([["a1", "b1"]]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("are written at once after release() of their session", async () => {
+    const { stubborn, writer } = setUp();
+    const lazy = writer.record([event(1)], LAZY);
+    writer.release("b");
+    expect(await outcome(lazy)).toBe("pending");
+    writer.release("a");
+    expect(await outcome(lazy)).toBe("written");
+    writer.release("a");
+    expect(written(stubborn)).toEqual([["a1"]]);
+  });
+
+  it.each<readonly [string, Change]>([
+    ["the session is erased", { type: "session_erased", session: "a", as: "b" }],
+    ["the session is forgotten", { type: "session_forgotten", session: "a" }],
+    ["a conversation is erased", { type: "conversation_erased", session: "a", conversationId: "c" }],
+  ])("are written before %s", async (_, deletion) => {
+    const { stubborn, writer } = setUp();
+    void writer.record([event(1)], LAZY);
+    await writer.write([deletion], { session: "a" });
+    expect(written(stubborn)).toEqual([["a1", deletion.type]]);
+  });
+
+  it("are rejected with NOT_OWNER after lose(), and leave no timer", async () => {
+    const { stubborn, writer, clock } = setUp();
+    const lazy = writer.record([event(1)], LAZY);
+    writer.lose(new CastellanError("NOT_OWNER", "another has it"));
+    expect(await outcome(lazy)).toBe("NOT_OWNER");
+    expect(clock.timers).toBe(0);
+    expect(stubborn.batches).toEqual([]);
+  });
+
+  it("do not wait while the writer closes", async () => {
+    const { stubborn, writer, clock } = setUp();
+    const answer = Promise.withResolvers<void>();
+    stubborn.answers.push(answer.promise);
+    const first = writer.record([change("t")]);
+    await settle();
+    const closed = writer.close(1_000);
+    const late = writer.record([event(1)], LAZY);
+    answer.resolve();
+    await closed;
+    expect([await outcome(first), await outcome(late)]).toEqual(["written", "written"]);
+    expect(clock.timers).toBe(0);
+    expect(await outcome(writer.record([event(2)], LAZY))).toBe("JOURNAL_UNAVAILABLE");
+  });
+
+  it("are rejected when the writer closes at its deadline", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push("never");
+    void writer.record([change("t")]);
+    await settle();
+    const lazy = writer.record([event(1)], LAZY);
+    const closed = writer.close(100);
+    const late = writer.record([event(2)], LAZY);
+    const outcomes = Promise.all([lazy, late].map((one) => one.catch(({ code }: CastellanError) => code)));
+    await clock.advance(100);
+    await closed;
+    expect(await outcomes).toEqual(["JOURNAL_UNAVAILABLE", "JOURNAL_UNAVAILABLE"]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it.each<readonly [string, (writer: JournalWriter) => unknown]>([
+    ["release()", (writer) => writer.release("a")],
+    ["close()", (writer) => writer.close(10_000)],
+    ["an event of their session", (writer) => writer.note([event(2)], { session: "a" })],
+  ])("are written at once at %s, also while the writer probes an impaired journal", async (_, end) => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 5 }, () => fault("no_space", false)));
+    writer.impair(fault("no_space", false));
+    await clock.advance(3_000);
+    stubborn.answers.length = 0;
+    const lazy = writer.record([event(1)], LAZY);
+    end(writer);
+    expect(await outcome(lazy)).toBe("written");
+    expect(writer.fault).toBeUndefined();
+  });
+
+  it("are retried like other changes, before later events of their session", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 3 }, () => fault("no_space", false)));
+    const lazy = writer.record([event(1)], LAZY);
+    await clock.advance(200);
+    expect(await outcome(lazy)).toBe("pending");
+    const later = writer.record([event(2)], { session: "a" });
+    await clock.advance(5_000);
+    expect([await outcome(lazy), await outcome(later)]).toEqual(["written", "written"]);
+    expect([...new Set(written(stubborn).flat())]).toEqual(["a1", "a2"]);
+    expect(written(stubborn).at(-1)?.at(-1)).toBe("a2");
+  });
+});

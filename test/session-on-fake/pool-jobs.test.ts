@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
-import { pool } from "../../src/index.ts";
+import { CastellanError, pool } from "../../src/index.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Pool } from "../../src/pool/pool.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
@@ -237,6 +237,46 @@ test("Turn.interrupt(): cancels a waiting job for good, also for its key and aft
   expect(await endOf(second.pool(name), id)).toBe("TURN_CANCELLED");
   expect(second.pool(name).status().jobs).toBe(0);
   await second.stop();
+});
+
+test("Turn.interrupt(): a job whose cancellation failed waits in its place, and can be cancelled again", async () => {
+  const name = unique("pool");
+  const gate = Promise.withResolvers<void>();
+  const asked: string[] = [];
+  const fake = fakeClaude(async (turn) => {
+    asked.push(turn.prompt);
+    await gate.promise;
+    await turn.text(turn.prompt);
+  });
+  const journal = memoryJournal();
+  const read = journal.job.bind(journal);
+  let isDown = false;
+  journal.job = async (id) => {
+    if (isDown) throw new CastellanError("JOURNAL_UNAVAILABLE", "it is down", { details: { reason: "unreachable" } });
+    return await read(id);
+  };
+  const supervisor = await run({ fake, journal }, [pool(name, { size: 1 })]);
+  const jobs = supervisor.pool(name);
+  const ids = [];
+  for (const prompt of ["1", "2", "3", "4"]) ids.push(await jobs.enqueue(prompt));
+  const delayed = await jobs.enqueue("5", { delay: "1h" });
+  await fake.prompted(1);
+  const turns = await Promise.all([ids[1], ids[2], delayed].map((id) => jobs.turn(id ?? "")));
+  isDown = true;
+  for (const turn of turns) await failure(turn?.interrupt() ?? Promise.resolve(), "JOURNAL_UNAVAILABLE");
+  expect(jobs.status().jobs).toBe(4);
+  isDown = false;
+  await Promise.all(turns.slice(1).map((turn) => turn?.interrupt()));
+  gate.resolve();
+  expect(await Promise.all([...ids, delayed].map((id) => endOf(jobs, id)))).toEqual([
+    "1",
+    "2",
+    "TURN_CANCELLED",
+    "4",
+    "TURN_CANCELLED",
+  ]);
+  expect(asked).toEqual(["1", "2", "4"]);
+  await supervisor.stop();
 });
 
 test("pool.enqueue({ delay }): waits, also over a restart of the application", async () => {

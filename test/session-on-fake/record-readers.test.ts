@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { session } from "../../src/castellan.ts";
 import { pool } from "../../src/index.ts";
@@ -119,4 +121,35 @@ test("session.events(): ends readers of an erased session, which see nothing of 
     const rest = (await collect(events)).filter((event) => event.type === "text");
     expect(rest.filter(({ text }) => String(text).startsWith("second"))).toEqual([]);
   }
+});
+
+setFlagsFromString("--expose-gc");
+const gc = runInNewContext("gc") as () => void;
+
+test("session.events(): a reader that was dropped without return() leaves once it is garbage-collected", async () => {
+  await using scene = await Scene.open();
+  const readers = (): number | undefined => serverOf(scene.session)?.reading.readers;
+  (() => {
+    // One that has not begun, one of a turn, and one that has read an event.
+    scene.session.events();
+    scene.session.stream("hi").events();
+  })();
+  await (async () => {
+    const begun = scene.session.events({ after: 0 });
+    await begun.next();
+  })();
+  expect(readers()).toBeGreaterThan(1);
+  await eventually(() => {
+    gc();
+    return readers() === 0;
+  });
+});
+
+test("session.events(): throw() ends a reader that has not begun", async () => {
+  await using scene = await Scene.open();
+  const readers = (): number | undefined => serverOf(scene.session)?.reading.readers;
+  const events = scene.session.events();
+  expect(readers()).toBe(1);
+  await expect(events.throw(new Error("enough"))).rejects.toThrow("enough");
+  expect(readers()).toBe(0);
 });

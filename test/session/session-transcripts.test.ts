@@ -267,3 +267,10 @@ it("SessionTranscripts.optionsFor(): lets a process elsewhere resume from a shar
   expect(one.transcripts.optionsFor({})).toEqual({});
   expect((await scene()).transcripts.optionsFor(sdk)).toBe(sdk);
 });
+
+it("SessionTranscripts.has: knows what still waits for the journal", async () => {
+  const { transcripts } = await scene();
+  expect(await transcripts.has(ID)).toBe(false);
+  transcripts.append(KEY, [{ type: "user", uuid: "1" }]);
+  expect(await transcripts.has(ID)).toBe(true);
+});

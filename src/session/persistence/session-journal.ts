@@ -315,12 +315,12 @@ export class SessionJournal {
   }
 
   /**
-   * Appends events to the session's record. While nobody reads it, they wait for later ones, so that a short turn is one
+   * Appends events to the session's record. While nobody reads it, a few wait for later ones, so that a short turn is one
    * row of the journal.
    */
   append(...drafts: Drafts): void {
-    const lazy = this.record.readers === 0;
-    this.#send([], this.record.append(drafts), { lazy });
+    const events = this.record.append(drafts);
+    this.#send([], events, { lazy: this.record.mayWait });
   }
 
   /** Appends blocks of a turn to the record, and gives their deltas to readers. */

@@ -92,6 +92,7 @@ export class SessionTranscripts {
 
   /** Whether the journal has a transcript of the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async has(conversationId: string): Promise<boolean> {
+    await this.#writer()?.caughtUp();
     return (await this.#ownHead(conversationId)) !== undefined;
   }
 

@@ -156,6 +156,11 @@ export class SessionRecord {
     this.tail.finish(drop);
   }
 
+  /** Whether new events may wait for later ones before they are written: nobody reads them, and only a few wait. */
+  get mayWait(): boolean {
+    return this.#readers === 0 && this.tail.hasRoom;
+  }
+
   /** How many readers there are. */
   get readers(): number {
     return this.#readers;

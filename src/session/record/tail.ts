@@ -16,6 +16,10 @@ const LIMITS: TailLimits = { kept: 1_024, pending: 8_192 };
 const MOST_CHARACTERS = 4 * 1024 * 1024;
 const MOST_PENDING_CHARACTERS = 32 * 1024 * 1024;
 
+/** How many events, and how many characters of them, may wait for later events before they are written. */
+const MOST_HELD = 256;
+const MOST_HELD_CHARACTERS = 1024 * 1024;
+
 /** The largest batch that a reader receives. */
 const BATCH = 64;
 
@@ -91,6 +95,11 @@ export class Tail {
   /** Whether too many events wait for the journal. */
   get isFull(): boolean {
     return this.end - this.#pending >= this.#limits.pending || this.#pendingCharacters >= MOST_PENDING_CHARACTERS;
+  }
+
+  /** Whether few events wait for the journal, so that more can wait before they are written. */
+  get hasRoom(): boolean {
+    return this.end - this.#pending < MOST_HELD && this.#pendingCharacters < MOST_HELD_CHARACTERS;
   }
 
   /** Whether the last event has been published. */

@@ -34,3 +34,26 @@ test("SessionRecord: without a reader it keeps only the events that the journal 
   record.written(second);
   expect(record.tail.positionAfter(1)).toBeUndefined();
 });
+
+test("SessionRecord: events may wait while nobody reads and less than 256 of them, or 1 MB, are pending", () => {
+  const record = recordOf();
+  expect(record.mayWait).toBe(true);
+  record.joined();
+  expect(record.mayWait).toBe(false);
+  record.left();
+  const many = Array.from({ length: 256 }, () => HIBERNATED);
+  const [most, last] = [record.append(many.slice(1)), () => record.append([HIBERNATED])];
+  expect(record.mayWait).toBe(true);
+  const pending = [...most, ...last()];
+  expect(record.mayWait).toBe(false);
+  record.written(pending);
+  expect(record.mayWait).toBe(true);
+  const texts = Array.from(
+    { length: 40 },
+    (): EventDraft => ({ type: "steered", turnId: "t", id: "s", text: "x".repeat(30_000) }),
+  );
+  const large = record.append(texts);
+  expect(record.mayWait).toBe(false);
+  record.written(large);
+  expect(record.mayWait).toBe(true);
+});
