@@ -4,16 +4,18 @@ import { createServer as createHttpsServer } from "node:https";
 import { isIPv6 } from "node:net";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { z } from "zod";
+import type { Logger } from "../application/options/supervisor-options.ts";
 import type { Supervisor } from "../application/supervisor.ts";
 import { systemClock } from "../clock.ts";
 import { withDeadline } from "../deadline.ts";
 import type { Duration } from "../duration.ts";
 import type { CastellanError } from "../errors.ts";
 import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
+import { logFailure } from "./access/access-log.ts";
 import { isLoopback } from "./access/hosts.ts";
 import { checkSupervisor, ServerApplication } from "./handler.ts";
 import { refuseMalformed } from "./malformed.ts";
-import { type ListenOptions, listenSettings, type ServerSettings } from "./server-options.ts";
+import { type ListenOptions, type ListenSettings, listenSettings, type ServerSettings } from "./server-options.ts";
 import { unbroken } from "./unbroken-response.ts";
 import { listenOnSocket } from "./unix-socket.ts";
 
@@ -49,7 +51,7 @@ export interface ListeningServer extends AsyncDisposable {
 export async function listen(supervisor: Supervisor, options: ListenOptions = {}): Promise<ListeningServer> {
   checkSupervisor(supervisor);
   const settings = listenSettings(options);
-  const { host, port, socket, maxConnections } = settings;
+  const { host, port, socket } = settings;
   const isOpen = await isOpenToAll(settings, host);
   const tls = settings.tls === undefined ? undefined : await certificate(settings.tls);
   if (tls === undefined && !isLoopback(host)) {
@@ -58,7 +60,7 @@ export async function listen(supervisor: Supervisor, options: ListenOptions = {}
     );
   }
   const application = new ServerApplication(supervisor, settings);
-  const listening = new Listening(application, maxConnections);
+  const listening = new Listening(application, settings);
   try {
     const main = listening.server(tls, isOpen);
     await listenOn(main, host, port);
@@ -108,13 +110,15 @@ class Listening implements ListeningServer {
   needsToken = true;
   readonly #application: ServerApplication;
   readonly #maxConnections: number;
+  readonly #logger: Logger | undefined;
   readonly #servers: Server[] = [];
   #draining = false;
   #closing: Promise<void> | undefined;
 
-  constructor(application: ServerApplication, maxConnections: number) {
+  constructor(application: ServerApplication, { maxConnections, logger }: ListenSettings) {
     this.#application = application;
     this.#maxConnections = maxConnections;
+    this.#logger = logger;
   }
 
   /** Makes a server for one address. @throws CastellanError `INVALID_OPTIONS` if the certificate is unusable */
@@ -123,7 +127,10 @@ class Listening implements ListeningServer {
     const respond = getRequestListener(
       async (request, env) => {
         const { outgoing } = env as HttpBindings;
-        return unbroken(await this.#application.handle(request, { trusted }), outgoing);
+        const response = await this.#application.handle(request, { trusted });
+        const failed = (error: unknown): void =>
+          logFailure(this.#logger, response.headers.get("request-id") ?? "-", error);
+        return unbroken(response, outgoing, failed);
       },
       // Leaves the application's global `Request` and `Response` alone.
       { overrideGlobalObjects: false },

@@ -54,6 +54,8 @@ class Attached {
   readonly #leaving: AbortController;
   readonly #blocks = new TextBlocks();
   readonly #approvals = new PendingApprovals();
+  /** The prompts that were typed here, and stand on the terminal already, until their events come. */
+  readonly #typed: string[] = [];
   /** The turn that runs, as far as the events tell. */
   #turn: string | undefined;
 
@@ -88,12 +90,28 @@ class Attached {
     else if (answer !== undefined) this.#tell(this.#answer(answer));
     else if (line.trim() === "") return;
     else if (line.startsWith("/") && !line.startsWith("//")) this.#command(line.trim());
-    else this.#tell(this.#session.enqueue(line.replace(/^\/\//, "/")));
+    else this.#send(line.replace(/^\/\//, "/"));
   }
 
   interrupt(): void {
     if (this.#turn === undefined) this.#prompt.line(styled("dim", "No turn runs. Ctrl-D leaves; the session goes on."));
     else this.#tell(this.#session.interrupt());
+  }
+
+  #send(prompt: string): void {
+    this.#typed.push(prompt);
+    const sending = this.#session.enqueue(prompt).catch((error: unknown) => {
+      this.#isTypedHere(prompt);
+      throw error;
+    });
+    this.#tell(sending);
+  }
+
+  /** Whether a prompt was typed here. Forgets it. */
+  #isTypedHere(prompt: unknown): boolean {
+    const at = this.#typed.findIndex((typed) => typed === prompt);
+    if (at !== -1) this.#typed.splice(at, 1);
+    return at !== -1;
   }
 
   #command(line: string): void {
@@ -118,6 +136,7 @@ class Attached {
   }
 
   #show(event: SessionEvent): void {
+    if (event.type === "turn_accepted" && this.#isTypedHere(event.prompt)) return;
     // A subagent's texts would mix with the answer; its tools show.
     const text = event.parent === undefined ? this.#blocks.take(event) : undefined;
     const lines = event.type === "text" ? undefined : eventLines(event);

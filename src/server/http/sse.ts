@@ -72,9 +72,9 @@ class EventStream {
   readonly #options: StreamOptions;
   readonly #abort = new AbortController();
   readonly #events: AsyncIterator<ServerEvent>;
-  /** Resolves when the server drains. */
-  readonly #drained = Promise.withResolvers<"drained">();
-  readonly #onDrain = (): void => this.#drained.resolve("drained");
+  /** Ends the wait for an event. A promise that lives as long as the stream would keep a reaction for each event. */
+  #wake: (() => void) | undefined;
+  readonly #onDrain = (): void => this.#wake?.();
   #timer: Timer | undefined;
   #pulling = false;
 
@@ -82,15 +82,14 @@ class EventStream {
     this.#terms = terms;
     this.#options = options;
     this.#events = source(this.#abort.signal)[Symbol.asyncIterator]();
-    if (terms.draining.aborted) this.#onDrain();
-    else terms.draining.addEventListener("abort", this.#onDrain, { once: true });
+    terms.draining.addEventListener("abort", this.#onDrain, { once: true });
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     this.#pulling = true;
     this.#pingLater(controller);
     try {
-      const next = await Promise.race([this.#events.next(), this.#drained.promise]);
+      const next = await this.#next();
       // The client may have left or been cut in the meantime.
       if (this.#abort.signal.aborted) return;
       if (next === "drained") {
@@ -113,6 +112,15 @@ class EventStream {
 
   cancel(): void {
     this.#end();
+  }
+
+  /** Resolves with the next event, or when the server drains. */
+  async #next(): Promise<IteratorResult<ServerEvent, unknown> | "drained"> {
+    if (this.#terms.draining.aborted) return "drained";
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<ServerEvent, unknown> | "drained">();
+    this.#wake = () => resolve("drained");
+    this.#events.next().then(resolve, reject);
+    return await promise;
   }
 
   /** Pings while the source is silent. A client that does not take a ping takes nothing else. */
