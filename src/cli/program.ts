@@ -14,6 +14,7 @@ import { hibernateCommand } from "./commands/hibernate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { interruptCommand } from "./commands/interrupt.ts";
 import { logsCommand } from "./commands/logs.ts";
+import { mcpCommand } from "./commands/mcp.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { psCommand } from "./commands/ps.ts";
 import { queryCommand } from "./commands/query.ts";
@@ -48,7 +49,7 @@ export function createProgram(): Command {
 
 /** The commands as the help lists them. */
 const GROUPS = [
-  { title: "Server:", commands: [serveCommand, tokenCommand, drainCommand, doctorCommand] },
+  { title: "Server:", commands: [serveCommand, mcpCommand, tokenCommand, drainCommand, doctorCommand] },
   {
     title: "Sessions:",
     commands: [psCommand, topCommand, queryCommand, attachCommand, logsCommand, inspectCommand, exportCommand],
