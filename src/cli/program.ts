@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { acpCommand } from "./commands/acp.ts";
 import { approvalsCommand } from "./commands/approvals.ts";
 import { approveCommand } from "./commands/approve.ts";
 import { attachCommand } from "./commands/attach.ts";
@@ -52,7 +53,16 @@ const GROUPS = [
   { title: "Server:", commands: [serveCommand, mcpCommand, tokenCommand, drainCommand, doctorCommand] },
   {
     title: "Sessions:",
-    commands: [psCommand, topCommand, queryCommand, attachCommand, logsCommand, inspectCommand, exportCommand],
+    commands: [
+      psCommand,
+      topCommand,
+      queryCommand,
+      attachCommand,
+      logsCommand,
+      acpCommand,
+      inspectCommand,
+      exportCommand,
+    ],
   },
   {
     title: "Control:",
