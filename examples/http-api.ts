@@ -21,7 +21,7 @@ export async function invoice(client: CastellanClient, turnId: string): Promise<
 // #endregion
 
 // #region follow
-/** Writes what a session says, until it ends or the signal is aborted. Outlives restarts of the server. */
+/** Writes a session's text until it ends or the signal is aborted. Continues over restarts of the server. */
 export async function follow(
   client: CastellanClient,
   name: WireName,
@@ -36,7 +36,7 @@ export async function follow(
 // #endregion
 
 // #region approve
-/** Approves what sessions want to read, and denies what else they want. */
+/** Approves reads, and denies all other tools. */
 export async function decide(client: CastellanClient): Promise<void> {
   for (const { session, id, tool } of await client.approvals()) {
     if (tool === "Read") await client.session(session).approve(id);

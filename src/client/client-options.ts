@@ -11,7 +11,7 @@ export interface ClientOptions {
    * drains have no limit.
    */
   readonly timeout?: number | undefined;
-  /** How often a request is repeated that failed in passing, if a repetition does no harm. Default 2. */
+  /** How often to retry a request after a transient failure, if a retry is safe. Default 2. */
   readonly retries?: number | undefined;
   /**
    * How long a stream of events, or a wait for a turn, goes without an answer of the server before it fails, in milliseconds. Default

@@ -22,8 +22,8 @@ import { SessionClient, type StreamOptions } from "./session-client.ts";
 import { LONG_MS } from "./turns-client.ts";
 
 /**
- * A client of Castellan's HTTP API. Holds no connection of its own, so it needs no end. Requests that failed in passing are repeated
- * where a repetition does no harm: reads, and requests with an idempotency key.
+ * A client of Castellan's HTTP API. Holds no connection, so it needs no close. Retries requests after
+ * transient failures where a retry is safe: reads, and requests with an idempotency key.
  *
  * @example
  * const client = new CastellanClient({ url: "http://127.0.0.1:4870", token });
@@ -47,7 +47,7 @@ export class CastellanClient {
     return new PoolClient(this.#connection, ["pools", name]);
   }
 
-  /** Returns what the server is, and what the caller may do. */
+  /** Returns facts about the server, and the caller's rights. */
   async server(options: RequestOptions = {}): Promise<ServerInfo> {
     return await this.#read(["server"], {}, options);
   }
@@ -151,8 +151,8 @@ export class CastellanClient {
   }
 
   /**
-   * Yields what happens in the supervisor, from now on. The server stores no such events: each `opened` tells that the stream begins, or
-   * begins again after a loss, so that the reader reads the state anew.
+   * Yields the supervisor's events from now on. The server does not store them: each `opened` tells that the stream begins, or
+   * begins again after a loss, so that the reader reads the state again.
    *
    * @throws CastellanApiError why the server refuses the stream, or `SERVER_UNREACHABLE` after the client's `patience`
    */

@@ -1,6 +1,6 @@
 import type { WireName } from "../wire/name.ts";
 
-/** The values of a query: what is undefined is left out, and a list is repeated. */
+/** The values of a query. Undefined values are left out; lists become repeated parameters. */
 export type QueryValues = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
 /** Returns a path and its query. */

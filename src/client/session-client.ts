@@ -114,7 +114,7 @@ export class SessionClient extends TurnsClient {
     await this.connection.json({ ...options, ...request });
   }
 
-  /** Erases all that is known of the session, and reports what could not be erased. */
+  /** Erases all data of the session, and reports the remainder. */
   async erase(erase: EraseSession = {}, options: RequestOptions = {}): Promise<ErasureReport> {
     return await this.#do("erase", erase, options, true);
   }
@@ -124,7 +124,7 @@ export class SessionClient extends TurnsClient {
     return await this.#do("move", { node }, options, true);
   }
 
-  /** Yields what {@link SessionClient.erase} would erase, as lines of JSON. Throws if the export breaks off. */
+  /** Yields the data that {@link SessionClient.erase} would erase, as lines of JSON. Throws if the export breaks off. */
   async *export({ signal }: StreamOptions = {}): AsyncGenerator<string, void, undefined> {
     const leaving = new AbortController();
     const ends = signal === undefined ? leaving.signal : AbortSignal.any([signal, leaving.signal]);
@@ -143,7 +143,7 @@ export class SessionClient extends TurnsClient {
     return await this.#read(["health"], options);
   }
 
-  /** Reports what the session has spent. */
+  /** Reports the session's spending. */
   async usage(
     { since, until, by, label }: UsageQuery = {},
     options: RequestOptions = {},
@@ -209,7 +209,7 @@ export class SessionClient extends TurnsClient {
     return (await this.connection.json<{ readonly cancelled: boolean }>({ ...options, ...request })).cancelled;
   }
 
-  /** Returns a page of what the session saw and did. */
+  /** Returns a page of the session's recorded events. */
   async pastEvents(query: EventPageQuery = {}, options: RequestOptions = {}): Promise<EventPage> {
     const { before, after, types, turn, limit } = query;
     const path = this.path(["events"], { before, after, types, turn, limit });
@@ -217,7 +217,7 @@ export class SessionClient extends TurnsClient {
   }
 
   /**
-   * Yields what the session sees and does: by default from when the server answers, until the session ends. Continues after the last
+   * Yields the session's events: by default from the server's answer on, until the session ends. Continues after the last
    * event that was yielded when the connection breaks or the server restarts, without gap or repetition of recorded events.
    *
    * @throws CastellanApiError why the server refuses the stream, or `SERVER_UNREACHABLE` after the client's `patience`

@@ -9,6 +9,7 @@ import "../required-node.ts";
 export type { Authenticate } from "./access/authentication.ts";
 export type { TokenInfo } from "./access/token.ts";
 export { type TokenOptions, TokenStore } from "./access/token-store.ts";
+export { clientTools } from "./anthropic/client-tool-server.ts";
 export { type ServerHandler, serverHandler } from "./handler.ts";
 export type { Caller, Scope } from "./http/caller.ts";
 export { type ListeningServer, listen } from "./listen.ts";

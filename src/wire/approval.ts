@@ -85,7 +85,7 @@ export interface DenyTool {
   readonly message?: string | undefined;
 }
 
-/** What became of an answer. */
+/** The effect of an answer to an approval. */
 export interface SettledApproval {
   readonly id: string;
   /** Whether this was the first answer. A later one has no effect. */

@@ -15,7 +15,7 @@ export interface LeftBehind {
   readonly node?: string | undefined;
 }
 
-/** What an erasure removed, and what it left. */
+/** A report of removed and remaining items. */
 export interface ErasureReport {
   readonly name: WireName;
   readonly turns: number;

@@ -166,7 +166,7 @@ export type LiveEvent = {
   [Type in keyof LiveEventFields]: LiveEnvelope & EventSubject & { readonly type: Type } & LiveEventFields[Type];
 }[keyof LiveEventFields];
 
-/** What a session sees and does. */
+/** An event of a session, recorded or live. */
 export type SessionEvent = RecordedEvent | LiveEvent;
 
 /** Which past events to read: the last ones, those before a number, or those after one. */

@@ -33,7 +33,7 @@ export interface McpServer {
   readonly reason?: string | undefined;
 }
 
-/** What a session waits for. */
+/** The reason why a session waits. */
 export interface Waiting {
   readonly for: "quota" | "billing" | "overload" | "approval" | "capacity";
   /** In milliseconds since the epoch; left out for `capacity`. */

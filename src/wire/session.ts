@@ -49,7 +49,7 @@ export interface CreateSession {
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
-/** What `describeSession` changes. What is left out stays. */
+/** Changes of a session's description. Fields that are left out stay unchanged. */
 export interface DescribeSession {
   /** `null` returns to the session's options. */
   readonly title?: string | null | undefined;
@@ -59,7 +59,7 @@ export interface DescribeSession {
   readonly archived?: boolean | undefined;
 }
 
-/** What becomes of the conversation. */
+/** Whether a conversation is kept. */
 export interface ConversationChoice {
   /** `clear`: the next start begins an empty conversation. Default `keep`. */
   readonly conversation?: "keep" | "clear" | undefined;

@@ -28,7 +28,7 @@ interface NodeFacts {
 
 /** The fields of each type of supervisor event. They are those of `CastellanEvents`, without prompts and answers. */
 export interface SupervisorEventFields {
-  /** The stream begins or begins again. Events before it may be missing, so read the state anew. */
+  /** The stream begins or begins again. Events before it may be missing, so read the state again. */
   opened: Record<never, never>;
   "session:start": SessionFacts;
   "session:state": SessionFacts & { readonly state: string };
@@ -96,7 +96,7 @@ export interface SupervisorEventFields {
 /** The type of a supervisor event. */
 export type SupervisorEventType = keyof SupervisorEventFields;
 
-/** What happens in a supervisor. `at` is in milliseconds since the epoch. */
+/** An event of a supervisor. `at` is in milliseconds since the epoch. */
 export type SupervisorEvent = {
   [Type in SupervisorEventType]: { readonly type: Type; readonly at: number } & SupervisorEventFields[Type];
 }[SupervisorEventType];
@@ -190,7 +190,7 @@ export const supervisorEventSchema: z.ZodType<SupervisorEvent> = z
   )
   // Each shape has the fields of its type; `satisfies` has checked that none is missing.
   .transform((event) => event as SupervisorEvent)
-  .meta({ id: "SupervisorEvent", description: "What happens in the supervisor, without prompts and answers." });
+  .meta({ id: "SupervisorEvent", description: "An event of the supervisor, without prompts and answers." });
 
 export const supervisorEventQuerySchema: z.ZodType<SupervisorEventQuery> = z.strictObject({
   types: z

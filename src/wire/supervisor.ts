@@ -3,7 +3,7 @@ import type { SessionName } from "../names.ts";
 import { type WireDuration, wireDurationSchema } from "./duration.ts";
 import { localNameSchema, nameSchema, type WireName } from "./name.ts";
 
-/** What a server is, and what the caller may do. */
+/** Facts about the server, and the caller's rights. */
 export interface ServerInfo {
   /** The version of the API. */
   readonly api: 1;

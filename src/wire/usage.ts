@@ -28,7 +28,7 @@ export interface UsageQuery {
   readonly label?: string | undefined;
 }
 
-/** What was spent, as Claude Code estimates it. */
+/** Spending, as Claude Code estimates it. */
 export interface UsageReport {
   readonly session?: WireName | undefined;
   readonly model?: string | undefined;

@@ -37,7 +37,8 @@ export async function served(
   return { scene, url: server.url, run: (...args) => runHere(args, server.url) };
 }
 
-async function runHere(args: readonly string[], url: string): Promise<InProcessResult> {
+/** Runs a command in this process. One at a time. */
+export async function runHere(args: readonly string[], url: string): Promise<InProcessResult> {
   let [stdout, stderr] = ["", ""];
   const spies = [
     vi.spyOn(process.stdout, "write").mockImplementation((text) => {

@@ -60,6 +60,21 @@ test("CastellanClient: finds, creates, describes and forks sessions", async () =
   await ended(scene);
 });
 
+test("SessionClient: reaches a session whatever characters its name has", async () => {
+  const support = unique("support");
+  const scene = await NativeScene.start({ children: [template(support, {})] });
+  const keys = ["a/b", "100%", "%2F", "%22", "ü😀", "?x=1&y", "#", "..", "{}", '"', "a+b c", "\\", 4.5, -1];
+  for (const key of keys) {
+    const session = scene.client().session([support, key]);
+    await session.query("hello");
+    expect(await session.get()).toMatchObject({ name: [support, key] });
+    expect((await session.turns()).turns).toHaveLength(1);
+  }
+  const names = await Array.fromAsync(scene.client().sessions({ prefix: support, limit: 3 }), ({ name }) => name);
+  expect(new Set(names)).toEqual(new Set(keys.map((key) => [support, key])));
+  await ended(scene);
+});
+
 test("SessionClient: restarts, hibernates, wakes, clears, stops, deletes, erases and exports", async () => {
   const support = unique("support");
   const scene = await NativeScene.start({ children: [template(support, {})] });

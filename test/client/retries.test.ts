@@ -149,3 +149,18 @@ test("session.query(): throws why the turn did not complete", async () => {
   const [client] = clientOf([OK, Response.json({ ...turn, state: "running" }), Response.json({ ...turn, error })]);
   await expect(client.session("a").query("x")).rejects.toMatchObject({ ...error, status: 0 });
 });
+
+test("session.export(): throws if the export breaks off, after the lines that came", async () => {
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (sent) controller.error(new TypeError("terminated"));
+      else controller.enqueue(new TextEncoder().encode('{"type":"session"}\n{"type":"tu'));
+      sent = true;
+    },
+  });
+  let sent = false;
+  const [client] = clientOf([async () => new Response(body)]);
+  const lines = client.session("a").export();
+  expect(await lines.next()).toEqual({ done: false, value: '{"type":"session"}' });
+  await expect(lines.next()).rejects.toMatchObject({ code: "SERVER_UNREACHABLE", status: 0 });
+});

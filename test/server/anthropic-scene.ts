@@ -90,7 +90,10 @@ export class AnthropicScene implements AsyncDisposable {
       return await this.#handler(one);
     });
     this.log.push(`${request.method} ${pathname} ${response.status}`);
-    return response;
+    if (response.body === null) return response;
+    // As over a network: the client ends the response by its signal.
+    const body = response.body.pipeThrough(new TransformStream(), { signal: request.signal });
+    return new Response(body, response);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

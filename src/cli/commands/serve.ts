@@ -30,7 +30,7 @@ The server prints one line when it is ready, and writes .castellan/server.json, 
 lets running turns finish; a second signal ends them.
 
 Beyond the loopback interface callers need a token, see \`castellan token create\`. There it should have a certificate, or stand behind a
-proxy that ends TLS. On the loopback interface callers need a token once there is one. The socket needs none: only its user can open it.
+proxy that ends TLS. On the loopback interface callers need a token if one had been created before. The socket needs none: only its user can open it.
 
 Examples:
   $ castellan serve

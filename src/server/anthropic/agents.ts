@@ -74,8 +74,17 @@ function reachesTemplate({ prefix }: Caller, template: string): boolean {
 /** Returns the agent of a session: its template, or itself. */
 export function agentOfSession(supervisor: Supervisor, name: SessionName): Agent {
   const isTemplate = supervisor.templates().some((template) => typeof name !== "string" && template.name === name[0]);
-  const options = supervisor.optionsOf(name);
+  const options = knownOptions(supervisor, name);
   return isTemplate ? { kind: "template", name: firstOf(name), options } : { kind: "session", name, options };
+}
+
+/** A template's function may refuse the name of a session of the past. */
+function knownOptions(supervisor: Supervisor, name: SessionName): EffectiveOptions | undefined {
+  try {
+    return supervisor.optionsOf(name);
+  } catch {
+    return undefined;
+  }
 }
 
 function firstOf(name: SessionName): string {

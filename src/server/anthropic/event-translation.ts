@@ -106,12 +106,11 @@ const RETRIES = {
 
 function endEvents(translated: Of<"turn_ended">): WireEvent[] {
   const { event, ids, state } = translated;
-  const { number, at, turnId, error: failed, stopReason, usage } = event;
-  const completed: StopReason = { type: stopReason === "refusal" ? "refusal" : "end_turn" };
-  const { error, stop } = failed === undefined ? { error: undefined, stop: completed } : failureOf(failed);
+  const { number, at, turnId, usage } = event;
+  const { error, stop } = failureOf(event);
   const isOther = state.running !== undefined && state.running.turnId !== turnId;
   return [
-    ...spanEnd({ state, ids, number, at, turnId, isError: failed !== undefined, usage }),
+    ...spanEnd({ state, ids, number, at, turnId, isError: event.error !== undefined, usage }),
     ...(error === undefined
       ? []
       : ([{ id: ids.numbered(number, "e"), type: "session.error", error, processed_at: timeOf(at) }] as const)),

@@ -1,7 +1,7 @@
 import type { RecordedEventFields } from "../../session/record/session-event-types.ts";
 import type { RetryStatus, StopReason, WireError } from "./wire-event.ts";
 
-type TurnError = NonNullable<RecordedEventFields["turn_ended"]["error"]>;
+type TurnEnd = RecordedEventFields["turn_ended"];
 
 /** What clients are told of a turn that did not complete: the error, unless it is none to them, and why the session is idle. */
 export interface Failure {
@@ -38,12 +38,14 @@ export function wireError(type: PlainType, status: RetryStatus, code?: string): 
   return { type, message, retry_status: { type: status } };
 }
 
-/** Returns what clients are told of a turn's error. A client may always send the next prompt, so no error is terminal. */
-export function failureOf({ code, class: of }: TurnError): Failure {
+/** Returns what clients are told of a turn's end. A client may always send the next prompt, so no error is terminal. */
+export function failureOf({ error, stopReason, cut }: TurnEnd): Failure {
+  if (error === undefined) return { stop: { type: stopReason === "refusal" ? "refusal" : "end_turn" } };
+  const { code, class: of } = error;
   switch (code) {
     case "TURN_INTERRUPTED":
-      // Without a class, somebody stopped it.
-      return of === undefined ? { stop: { type: "end_turn" } } : exhausted("unknown_error", code);
+      // Without a class, somebody stopped it, or the application has ended.
+      return of === undefined && cut === undefined ? { stop: { type: "end_turn" } } : exhausted("unknown_error", code);
     case "TURN_CANCELLED":
       return { stop: { type: "end_turn" } };
     case "BUDGET_EXCEEDED":

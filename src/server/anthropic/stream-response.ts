@@ -1,6 +1,8 @@
 import type { SessionInfo } from "../../application/finding.ts";
 import type { Supervisor } from "../../application/supervisor.ts";
-import type { Clock } from "../../clock.ts";
+import { type Clock, pause } from "../../clock.ts";
+import { CastellanError } from "../../errors.ts";
+import type { SessionName } from "../../names.ts";
 import { eventStream, lastEventId, type StreamTerms } from "../http/sse.ts";
 import { streamEvents } from "./event-stream.ts";
 import { timeOf } from "./event-translation.ts";
@@ -39,8 +41,27 @@ export async function streamResponse(
     return { id, type: "session.usage", usage: spent, budget, processed_at: timeOf(at) };
   };
   const ending = async (): Promise<WireEvent | undefined> => {
-    if ((await infoOf(supervisor, name)) !== undefined) return undefined;
+    if (await isKept({ supervisor, clock }, name)) return undefined;
     return { id: ids.deleted(), type: "session.deleted", processed_at: timeOf(clock.now()) };
   };
   return eventStream((signal) => streamEvents(port, { clock, start, thread, deltas, usage, ending }, signal), streams);
+}
+
+/** How long an erasure may take from the end of the session's record until the session is gone, and how often to look. */
+const ERASURE_MS = 2_000;
+const LOOK_MS = 50;
+
+/** Whether a session whose record has ended is still there: it was stopped, not erased. */
+async function isKept({ supervisor, clock }: Omit<StreamSource, "streams">, name: SessionName): Promise<boolean> {
+  const end = clock.monotonic() + ERASURE_MS;
+  try {
+    while ((await infoOf(supervisor, name)) !== undefined) {
+      if (clock.monotonic() >= end) return true;
+      await pause(clock, LOOK_MS, { background: true });
+    }
+    return false;
+  } catch (error) {
+    if (CastellanError.is(error, "SUPERVISOR_STOPPED")) return true;
+    throw error;
+  }
 }

@@ -6,6 +6,7 @@ import type { Caller } from "../http/caller.ts";
 import { RequestError } from "../http/request-error.ts";
 import { agentOfSession } from "./agents.ts";
 import { dollarsOf } from "./budget.ts";
+import { toolsChanged } from "./client-tool-server.ts";
 import { checkedTools } from "./creating.ts";
 import { type Changes, noteOf } from "./notes.ts";
 import type { Update } from "./requests.ts";
@@ -54,6 +55,7 @@ export async function updateSession(
   };
   const { session } = portOf(supervisor, name);
   await session.describe({ ...withoutUndefined({ title: update.title }), metadata: withStored(info.metadata, next) });
+  if (tools !== undefined) toolsChanged(name);
   if (Object.keys(changes).length > 0) await session.note(noteOf({ kind: "updated", changes }, caller.id));
 }
 

@@ -4,10 +4,10 @@ import type { SessionName } from "../../names.ts";
  * What a caller may do. `read`: see sessions, turns, events, health; `talk`: send prompts and interrupt own turns;
  * `approve`: answer permission requests; `operate`: create, restart, stop, delete, drain.
  */
-export const SCOPES = ["read", "talk", "approve", "operate"] as const;
+export type Scope = "read" | "talk" | "approve" | "operate";
 
-/** See {@link SCOPES}. */
-export type Scope = (typeof SCOPES)[number];
+/** All scopes. */
+export const SCOPES: readonly Scope[] = ["read", "talk", "approve", "operate"];
 
 /** Who makes a request, and what they may touch. Made once per request. */
 export interface Caller {

@@ -151,7 +151,7 @@ export const approvalOperations: readonly Operation[] = [
   denyTool,
 ];
 
-/** Gives an answer, or returns what became of an earlier one. @throws RequestError `NOT_FOUND` */
+/** Answers an approval, or returns the effect of an earlier answer. @throws RequestError `NOT_FOUND` */
 async function settle(
   session: Session | GlobalSession,
   id: string,

@@ -24,7 +24,7 @@ const listEvents = jsonOperation(
     method: "get",
     path: "/sessions/{name}/events",
     scope: "read",
-    summary: "Returns a page of what the session saw and did: the last events, or those before or after a number.",
+    summary: "Returns a page of recorded events: the last ones, or those before or after a number.",
     params: sessionParams,
     query: eventPageQuerySchema,
     answer: eventPageSchema,
@@ -42,7 +42,7 @@ const streamEvents = operation(
     method: "get",
     path: "/sessions/{name}/events/stream",
     scope: "read",
-    summary: "Streams what the session sees and does: the stored events after a number, then those that follow.",
+    summary: "Streams the session's events: the stored ones after a number, then new ones.",
     description:
       "Server-sent events. The `id` of a recorded event is its number; a client that sends it as `Last-Event-ID` gets what follows, " +
       "without gap or repetition, also after a restart of the server. Besides the session's events there are `opened`, with the number " +

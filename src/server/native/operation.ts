@@ -9,7 +9,7 @@ import type { ServerContext, ServerEnv } from "../http/server-context.ts";
 /** The groups of operations in the documentation. */
 export type OperationTag = "Sessions" | "Turns" | "Events" | "Approvals" | "Pools" | "Supervisor" | "Cluster";
 
-/** What an operation answers if it succeeds. */
+/** The answer of an operation that succeeds. */
 interface OperationAnswer {
   readonly status: number;
   readonly contentType: string;
@@ -17,7 +17,7 @@ interface OperationAnswer {
   readonly description: string;
 }
 
-/** What is documented of an operation. */
+/** The documented facts of an operation. */
 interface OperationFacts {
   /** Unique, in camel case: `restartSession`. */
   readonly id: string;
@@ -35,7 +35,7 @@ interface OperationFacts {
   readonly description?: string;
 }
 
-/** What an operation takes. Left out where it takes nothing. */
+/** The input of an operation. Parts that it does not take are left out. */
 interface OperationInput<Params, Query, Body> {
   readonly params?: z.ZodType<Params>;
   readonly query?: z.ZodType<Query>;
@@ -57,7 +57,7 @@ export interface OperationRequest<Params, Query, Body> extends ServerContext {
 export interface Operation extends OperationFacts, OperationInput<unknown, unknown, unknown> {
   readonly idempotent: boolean;
   readonly answer: OperationAnswer;
-  /** Answers a request. Throws what the server answers with its status. */
+  /** Answers a request. Throws; the server answers the error with its status. */
   handle(c: Context<ServerEnv>, context: ServerContext): Promise<Response>;
 }
 

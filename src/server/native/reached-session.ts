@@ -8,7 +8,7 @@ import { mayReach, reachesAll } from "../access/reach.ts";
 import type { Caller } from "../http/caller.ts";
 import { libraryName, listedName } from "./shown-name.ts";
 
-/** Who asks for a session, and of what supervisor. */
+/** A caller and the supervisor that it asks. */
 interface Asking {
   readonly supervisor: Supervisor;
   readonly caller: Caller;

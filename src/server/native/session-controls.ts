@@ -13,7 +13,7 @@ import { shownUsage, usageOptions } from "./shown-usage.ts";
 
 const done = z.object({}).meta({ id: "Done", description: "Nothing besides the success." });
 
-/** What the operations on one session have in common. */
+/** The facts that most operations on one session share. */
 function control<const Id extends string>(
   id: Id,
   verb: string,
@@ -124,7 +124,7 @@ const deleteSession = jsonOperation(
 
 const eraseSession = jsonOperation(
   {
-    ...control("eraseSession", "erase", "Erases all that is known of a session, and reports what it could not erase."),
+    ...control("eraseSession", "erase", "Erases all data of a session, and reports the remainder."),
     idempotent: true,
     description: "The session need not exist. The spending stays, under an anonymous name.",
     body: eraseSessionSchema,
@@ -149,7 +149,7 @@ const exportSession = operation(
     method: "get",
     path: "/sessions/{name}/export",
     scope: "operate",
-    summary: "Exports what `eraseSession` would erase, as lines of JSON.",
+    summary: "Exports the data that `eraseSession` would erase, as lines of JSON.",
     description: "An answer that breaks off is incomplete.",
     params: sessionParams,
     answer: {
@@ -192,7 +192,7 @@ const getSessionUsage = jsonOperation(
     method: "get",
     path: "/sessions/{name}/usage",
     scope: "read",
-    summary: "Reports what the session has spent since its first start.",
+    summary: "Reports the session's spending since its first start.",
     params: sessionParams,
     query: usageQuerySchema,
     answer: usageAnswerSchema,

@@ -30,7 +30,7 @@ const listSessions = jsonOperation(
     method: "get",
     path: "/sessions",
     scope: "read",
-    summary: "Lists sessions by name: those in memory, and those that only the journal knows.",
+    summary: "Lists sessions by name, in memory or only in the journal.",
     description: "Global sessions are not among them, see `listGlobalSessions`.",
     query: sessionListSchema,
     answer: sessionPageSchema,

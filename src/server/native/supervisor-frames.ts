@@ -99,7 +99,7 @@ const SHOWN: ShowTable = {
 };
 
 /**
- * Returns the frames of what happens in a supervisor from now on. A process publishes the events of all its supervisors, so those of
+ * Returns the frames of a supervisor's events from now on. A process publishes the events of all its supervisors, so those of
  * another one are left out; events of nodes and databases name none, and are those of all.
  */
 export function supervisorFrames(

@@ -26,7 +26,7 @@ const getServer = jsonOperation(
     method: "get",
     path: "/server",
     scope: "read",
-    summary: "Returns what the server is, and what the caller may do.",
+    summary: "Returns facts about the server, and the caller's rights.",
     answer: serverInfoSchema,
   },
   ({ supervisor, caller }) => ({
@@ -181,8 +181,7 @@ const drainSupervisor = jsonOperation(
     scope: "operate",
     wholeReach: true,
     idempotent: true,
-    summary:
-      "Takes no more turns, waits for those that were accepted, and stops the supervisor. Answers when it has stopped.",
+    summary: "Rejects new turns, waits for accepted ones, and stops the supervisor. Answers once it has stopped.",
     description:
       "On a node of a cluster, this is the node, whose global sessions continue on others. A lost connection cancels nothing.",
     body: drainSupervisorSchema,
@@ -200,10 +199,10 @@ const streamSupervisorEvents = operation(
     scope: "read",
     wholeReach: true,
     summary:
-      "Streams what happens in the supervisor: states, processes, turns, approvals, pools, nodes; without prompts and answers.",
+      "Streams the supervisor's events: states, processes, turns, approvals, pools, nodes; without prompts and answers.",
     description:
-      "Server-sent events, from now on. Events are not stored, so a client that connects anew has missed some, and reads the state " +
-      "anew. A client that reads too slowly gets `lost` as the last event; `reconnect` comes before the server closes the stream to stop.",
+      "Server-sent events, from now on. Events are not stored, so a client that reconnects has missed some, and reads the state " +
+      "again. A client that reads too slowly gets `lost` as the last event; `reconnect` comes before the server closes the stream to stop.",
     query: supervisorEventQuerySchema,
     answer: {
       status: 200,

@@ -9,6 +9,7 @@ import { type ContentReference, isReference } from "../record/content.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import type { ExtractedDraft } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
+import { isStop } from "../streams/response-view.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
@@ -64,7 +65,8 @@ export function turnEnded(record: TurnRecord, state: EndedTurnState, end: TurnEn
 /** Returns why a turn failed, or why the process ended that a turn was cut by. */
 function classOf(error: CastellanError): string | undefined {
   if (CastellanError.is(error, "TURN_FAILED")) return error.details.class;
-  return CastellanError.is(error, "TURN_INTERRUPTED") ? error.details.exit?.class : undefined;
+  if (!CastellanError.is(error, "TURN_INTERRUPTED") || isStop(error)) return undefined;
+  return error.details.exit?.class ?? "unknown";
 }
 
 /**
