@@ -33,7 +33,7 @@ const ABOVE_WIRE = [
 
 /** The highest first. A room imports only rooms below it. */
 const ROOMS: readonly Room[] = [
-  { name: "cli", rooms: ["commands", "checks", "connection", "terminal"] },
+  { name: "cli", rooms: ["commands", "acp", "checks", "connection", "terminal"] },
   { name: "server", rooms: ["adapters", "anthropic", "native", "access", "http"], not: ["client"] },
   // Browsers load the client, so it depends only on the wire types.
   { name: "client", not: ABOVE_WIRE },

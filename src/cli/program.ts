@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { acpCommand } from "./commands/acp.ts";
 import { approvalsCommand } from "./commands/approvals.ts";
 import { approveCommand } from "./commands/approve.ts";
 import { attachCommand } from "./commands/attach.ts";
@@ -14,6 +15,7 @@ import { hibernateCommand } from "./commands/hibernate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { interruptCommand } from "./commands/interrupt.ts";
 import { logsCommand } from "./commands/logs.ts";
+import { mcpCommand } from "./commands/mcp.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { psCommand } from "./commands/ps.ts";
 import { queryCommand } from "./commands/query.ts";
@@ -48,10 +50,19 @@ export function createProgram(): Command {
 
 /** The commands as the help lists them. */
 const GROUPS = [
-  { title: "Server:", commands: [serveCommand, tokenCommand, drainCommand, doctorCommand] },
+  { title: "Server:", commands: [serveCommand, mcpCommand, tokenCommand, drainCommand, doctorCommand] },
   {
     title: "Sessions:",
-    commands: [psCommand, topCommand, queryCommand, attachCommand, logsCommand, inspectCommand, exportCommand],
+    commands: [
+      psCommand,
+      topCommand,
+      queryCommand,
+      attachCommand,
+      logsCommand,
+      acpCommand,
+      inspectCommand,
+      exportCommand,
+    ],
   },
   {
     title: "Control:",

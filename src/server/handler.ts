@@ -17,6 +17,7 @@ import {
 } from "./access/guards.ts";
 import { RateLimit } from "./access/rate-limit.ts";
 import { viewOf } from "./access/reach.ts";
+import { mcpRoutes } from "./adapters/mcp-routes.ts";
 import { anthropicRoutes } from "./anthropic/routes.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
 import { anthropicErrorBody, nativeErrorBody } from "./http/error-body.ts";
@@ -35,7 +36,7 @@ export interface ServerHandler {
 
 /**
  * Makes a handler of Web-standard requests, for Hono, Express, Fastify, Next and others: Anthropic's API for managed agents in part under
- * `/anthropic/v1`, Castellan's own under `/castellan/v1`, and the probes `/livez` and `/readyz`. Callers need a token, or whatever
+ * `/anthropic/v1`, Castellan's own under `/castellan/v1`, MCP at `/mcp`, and the probes `/livez` and `/readyz`. Callers need a token, or whatever
  * `authenticate` asks for.
  *
  * @throws CastellanError `INVALID_OPTIONS`, also if there are neither `tokens` nor `authenticate`
@@ -116,6 +117,7 @@ export class ServerApplication {
     for (const path of MESSAGES_PATHS) app.all(path, () => Promise.reject(noModel()));
     app.route("/anthropic/v1", anthropicRoutes(context));
     app.route("/castellan/v1", nativeRoutes(context));
+    app.route("/mcp", mcpRoutes(context));
     return app;
   }
 
