@@ -24,6 +24,8 @@ export interface ErasureReport {
   /** Claude's ids of all the session's conversations. */
   readonly conversations: readonly string[];
   readonly transcripts: number;
+  /** How many prompts were waiting to become turns. */
+  readonly jobs: number;
   readonly files: number;
   /** The name under which the spending is shown now; left out if the session spent nothing. */
   readonly spentBy?: WireName | undefined;
@@ -44,6 +46,7 @@ export const erasureSchema: z.ZodType<ErasureReport> = z
     events: z.number(),
     conversations: z.array(z.string()).readonly(),
     transcripts: z.number(),
+    jobs: z.int(),
     files: z.number(),
     spentBy: nameSchema.optional(),
     left: z

@@ -41,7 +41,9 @@ export interface RecordedEventFields {
   steer_settled: { readonly id: string; readonly outcome: "read" | "unread" };
   turn_ended: {
     readonly state: "completed" | "failed" | "interrupted" | "cancelled" | "timed_out";
-    readonly error?: { readonly code: string; readonly message: string; readonly class?: string | undefined } | undefined;
+    readonly error?:
+      | { readonly code: string; readonly message: string; readonly class?: string | undefined }
+      | undefined;
     readonly stopReason?: string | null | undefined;
     readonly model?: string | undefined;
     readonly command?: string | undefined;
