@@ -41,13 +41,17 @@ export interface RecordedEventFields {
   steer_settled: { readonly id: string; readonly outcome: "read" | "unread" };
   turn_ended: {
     readonly state: "completed" | "failed" | "interrupted" | "cancelled" | "timed_out";
-    readonly error?: { readonly code: string; readonly message: string } | undefined;
+    /** `class`: of `TURN_FAILED`, why Claude failed; of `TURN_INTERRUPTED`, why the process ended. */
+    readonly error?:
+      | { readonly code: string; readonly message: string; readonly class?: string | undefined }
+      | undefined;
     readonly stopReason?: string | null | undefined;
     readonly command?: string | undefined;
     readonly structured?: Json | undefined;
     readonly usage?: Usage | undefined;
     readonly costUsd?: number | undefined;
     readonly durationMs?: number | undefined;
+    readonly model?: string | undefined;
     readonly conversation?: "kept" | "undone" | "cut_back" | undefined;
     readonly cut?: true | undefined;
   };
