@@ -252,6 +252,48 @@ test("native API: takes the header Idempotency-Key for the field of the body", a
   expect((await scene.client().session(name).turns()).turns).toHaveLength(1);
 });
 
+test("native API: a caller gets no content of a session out of reach, although the caller knows its hash", async () => {
+  const [support, other] = [unique("support"), unique("other")];
+  const callers: Readonly<Record<string, Caller>> = {
+    operator: OPERATOR,
+    ann: { ...OPERATOR, id: "ann", labels: { user: "ann" } },
+  };
+  const [secret, shared] = ["secret ".repeat(10_000), "shared ".repeat(10_000)];
+  await using scene = await NativeScene.start({
+    callers,
+    children: [template(support, (user: string) => ({ labels: { user } })), { name: other }],
+  });
+  const [operator, ann] = [scene.client(), scene.client("ann")];
+  const bobs = operator.session([support, "bob"]);
+  // Long texts in prompts and in their answers.
+  await bobs.query(secret);
+  await bobs.query(shared);
+  const anns = ann.session([support, "ann"]);
+  await ann.createSession({ name: [support, "ann"] });
+  await anns.query(shared);
+  const references = async (of: typeof bobs): Promise<{ readonly $content: string }[]> => {
+    const { events } = await of.pastEvents({ types: ["turn_accepted", "text"] });
+    return events.flatMap((event) => {
+      const text = event.type === "turn_accepted" ? event.prompt : event.type === "text" ? event.text : undefined;
+      return text === undefined || typeof text === "string" ? [] : [text];
+    });
+  };
+  const own = new Set((await references(anns)).map(({ $content }) => $content));
+  const all = await references(bobs);
+  expect([own.size, all.length]).toEqual([2, 4]);
+  for (const reference of all) {
+    expect((await bobs.content(reference)).data.length).toBeGreaterThan(64_000);
+    // By the session out of reach, and by the caller's own session.
+    await expect(ann.session([support, "bob"]).content(reference)).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
+    const asked = anns.content(reference);
+    if (own.has(reference.$content)) expect((await asked).data.length).toBeGreaterThan(64_000);
+    else await expect(asked).rejects.toMatchObject({ code: "NOT_FOUND", status: 404 });
+    // Not even an operator reads it through a session that has nothing to do with it.
+    await expect(operator.session(other).content(reference)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  }
+  expect(scene.wrong).toEqual([]);
+});
+
 test("native API: a turn, a job, a schedule and a steered message tell who asked", async () => {
   const [name, jobs] = [unique(), unique("jobs")];
   const bob: Caller = { ...OPERATOR, id: "bob" };
