@@ -18,8 +18,8 @@ export interface ApiRequest extends RequestOptions {
 
 const TIMEOUT_MS = 30_000;
 
-/** Refusals of the server before it has begun with a request. */
-const NOT_BEGUN: ReadonlySet<string> = new Set(["RATE_LIMITED", "TOO_MANY_STREAMS", "SERVER_DRAINING"]);
+/** The code of a request that the server refuses before it has begun with it. */
+const NOT_BEGUN = "RATE_LIMITED";
 
 /** Statuses of proxies and servers that do not concern the request itself. */
 const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
@@ -114,7 +114,7 @@ export class Connection {
 
 /** Whether a failed request may be made again: nothing has begun, or a repetition does no harm. */
 function mayRepeat({ idempotent }: ApiRequest, { code, retryable }: CastellanApiError): boolean {
-  return NOT_BEGUN.has(code) || (idempotent && retryable);
+  return code === NOT_BEGUN || (idempotent && retryable);
 }
 
 function unreachable(base: string, cause: unknown): CastellanApiError {

@@ -217,8 +217,8 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * Returns a content that an event names: a text over 64 kB, or binary data such as an image. `undefined` if it is no
-   * longer kept.
+   * Returns a content that an event of this session names: a text over 64 kB, or binary data such as an image. `undefined`
+   * if it is no longer kept, or only other sessions refer to it.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    */

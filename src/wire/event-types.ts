@@ -41,6 +41,7 @@ export interface RecordedEventFields {
   steer_settled: { readonly id: string; readonly outcome: "read" | "unread" };
   turn_ended: {
     readonly state: "completed" | "failed" | "interrupted" | "cancelled" | "timed_out";
+    /** `class`: of `TURN_FAILED`, why Claude failed; of `TURN_INTERRUPTED`, why the process ended. */
     readonly error?:
       | { readonly code: string; readonly message: string; readonly class?: string | undefined }
       | undefined;
@@ -51,6 +52,7 @@ export interface RecordedEventFields {
     readonly usage?: Usage | undefined;
     readonly costUsd?: number | undefined;
     readonly durationMs?: number | undefined;
+    readonly model?: string | undefined;
     readonly conversation?: "kept" | "undone" | "cut_back" | undefined;
     readonly cut?: true | undefined;
   };

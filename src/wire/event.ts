@@ -76,6 +76,7 @@ const RECORDED = [
     usage: usageSchema.optional(),
     costUsd: z.number().optional(),
     durationMs: z.number().optional(),
+    model: z.string().optional(),
     conversation: z.enum(["kept", "undone", "cut_back"]).optional(),
     cut: z.literal(true).optional(),
   }),

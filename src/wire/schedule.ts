@@ -23,6 +23,8 @@ export interface Schedule {
   /** In milliseconds, or a cron expression; left out if it runs once. */
   readonly every?: number | string | undefined;
   readonly timezone?: string | undefined;
+  /** Who asked, as `Turn.by`. */
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
   readonly createdAt: number;
 }
@@ -58,6 +60,7 @@ export const scheduleListSchema: z.ZodType<ScheduleList> = z
           nextAt: z.number(),
           every: z.union([z.number(), z.string()]).optional(),
           timezone: z.string().optional(),
+          by: z.string().optional().describe("Who asked, as `by` of a turn."),
           metadata: jsonObjectSchema.optional(),
           createdAt: z.number(),
         }),

@@ -57,6 +57,8 @@ export interface Turn {
   readonly id: string;
   readonly state: TurnState;
   readonly origin: TurnOrigin;
+  /** Who asked: the id of the caller's token, or what the application told. */
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
   readonly promptId?: string | undefined;
   /** Whether Claude has begun to answer or to act. Also `true` if unknown. */
@@ -72,6 +74,8 @@ export interface TurnSummary {
   readonly id: string;
   readonly state: Exclude<TurnState, "accepted">;
   readonly origin: TurnOrigin;
+  /** Who asked: the id of the caller's token, or what the application told. */
+  readonly by?: string | undefined;
   readonly metadata?: JsonObject | undefined;
   /** The beginning of the prompt, at most 1,000 characters. */
   readonly prompt: string;
@@ -112,6 +116,8 @@ export interface SteerTurn {
   /** What to do if the turn takes no message. Default `reject`. */
   readonly afterEnd?: "reject" | "enqueue" | undefined;
 }
+
+const BY = "Who asked: the id of the caller's token, or what the application told.";
 
 const LISTED_STATES = ["queued", "running", "completed", "failed", "interrupted", "cancelled", "timed_out"] as const;
 
@@ -164,6 +170,7 @@ export const turnSchema: z.ZodType<Turn> = z
     id: z.string(),
     state: z.enum(["accepted", ...LISTED_STATES]),
     origin: originSchema,
+    by: z.string().optional().describe(BY),
     metadata: jsonObjectSchema.optional(),
     promptId: z.string().optional(),
     touched: z.boolean().describe("Whether Claude has begun to answer or to act. Also `true` if unknown."),
@@ -177,6 +184,7 @@ const turnSummarySchema = z
     id: z.string(),
     state: z.enum(LISTED_STATES),
     origin: originSchema,
+    by: z.string().optional().describe(BY),
     metadata: jsonObjectSchema.optional(),
     prompt: z.string().describe("The beginning of the prompt, at most 1,000 characters."),
     promptId: z.string().optional(),

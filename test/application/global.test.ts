@@ -262,10 +262,13 @@ describe("Global sessions in a cluster", () => {
 
   test("return contents of events from their node, as they were stored", async () => {
     const fake = fakeClaude((turn) => turn.text("read"));
-    const supervisor = await Supervisor.start([{ name: global("reader"), activation: "lazy" }], {
-      cluster: cluster(),
-      defaults: { spawnClaudeCodeProcess: fake.spawn },
-    });
+    const supervisor = await Supervisor.start(
+      [global("reader"), global("other")].map((name) => ({ name, activation: "lazy" as const })),
+      {
+        cluster: cluster(),
+        defaults: { spawnClaudeCodeProcess: fake.spawn },
+      },
+    );
     onTestFinished(() => supervisor.stop());
     const prompt = `${"long é🏰".repeat(20_000)}end`;
     await supervisor.query(global("reader"), prompt);
@@ -276,6 +279,9 @@ describe("Global sessions in a cluster", () => {
     expect(content?.mediaType).toBe("text/plain");
     expect(Buffer.from(content?.data ?? []).toString()).toBe(prompt);
     expect(await reader?.content({ ...accepted.prompt, $content: "0".repeat(64) })).toBeUndefined();
+    // Only that session refers to it.
+    await supervisor.query(global("other"), "hi");
+    expect(await supervisor.cluster?.session(global("other")).content(accepted.prompt)).toBeUndefined();
   });
 
   test("reject `defaults.sessionStore`", async () => {

@@ -49,7 +49,7 @@ test("castellan: lists, queries and inspects sessions, as tables and as JSON", a
   expect(usage.stdout).toMatch(/^SESSION +COST .*\nsupport\/42 +\$0\.01/);
   expect(JSON.parse(capacity.stdout)).toMatchObject({ processes: 2 });
   expect(nodes).toMatchObject({ code: 0, stdout: "", stderr: "The server is in no cluster.\n" });
-  expect(logs.stdout).toContain("> hello there\n");
+  expect(logs.stdout).toContain("> hello there  (by local)\n");
   expect(logs.stdout).toContain("re: hello there\n= completed (");
   expect(top.stdout).toContain(
     "2 processes (0 waiting), 0 turns (0 waiting), 2 sessions\nno approval waits\n\nSESSION",

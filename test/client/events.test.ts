@@ -181,7 +181,7 @@ test("client.events(): connects again after `lost`, and says so", async () => {
   const answers = [
     frames(opened, 'event: lost\ndata: {"type":"lost"}\n\n'),
     frames(opened, 'event: ping\ndata: {"type":"ping"}\n\n', "event: reconnect\ndata: {}\n\nretry: 1\n\n"),
-    Response.json({ error: { code: "SERVER_DRAINING", message: "It drains." } }, { status: 503 }),
+    Response.json({ error: { code: "SUPERVISOR_STOPPED", message: "It stops." } }, { status: 503 }),
     frames(opened, 'event: session:start\ndata: {"type":"session:start","at":2,"session":"a"}\n\n'),
   ];
   const fetch = async (): Promise<Response> => answers.shift() ?? Promise.reject(new TypeError("gone"));

@@ -136,7 +136,7 @@ test("CastellanClient: ends at its timeout, and at once when the signal is abort
   await expect(other.health({ signal: leaving.signal })).rejects.toBe(reason);
   expect(requests).toHaveLength(1);
   // A wait between two attempts ends, too.
-  const [waiting] = clientOf([refusal(503, "SERVER_DRAINING", { "retry-after": "60" })]);
+  const [waiting] = clientOf([refusal(503, "SUPERVISOR_STOPPED", { "retry-after": "60" })]);
   const later = new AbortController();
   const held = waiting.health({ signal: later.signal });
   setImmediate(() => later.abort(reason));

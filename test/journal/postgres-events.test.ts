@@ -56,8 +56,10 @@ async function setUp() {
     };
     return { made, commit };
   };
+  /** Undoes that this release tells a reference's session, as a node of an earlier release leaves it out. */
+  const withoutSessions = (): Promise<unknown> => server.sql(`update ${where.schema}.turn_contents set session = null`);
   const stored = async (): Promise<number> => (await server.sql(`select from ${where.schema}.contents`)).length;
-  return { journal, begin, stored };
+  return { journal, begin, stored, withoutSessions };
 }
 
 describe("a content that two nodes share", () => {
@@ -154,6 +156,15 @@ describe("a content that two nodes share", () => {
     await journal.write({ number: 2, changes: [late], durable: true });
     expect(await stored()).toBe(1);
   });
+});
+
+it("PostgreSQL journal: knows the session of a content that a turn of an earlier release refers to", async () => {
+  const { journal, withoutSessions } = await setUp();
+  const changes: Change[] = [{ type: "turn_accepted", turn: turn("t1", { session: '"a"' }), contents: [SHARED] }];
+  await journal.write({ number: 1, changes, durable: true });
+  await withoutSessions();
+  expect(await journal.content(SHARED.hash, '"a"')).toEqual(SHARED);
+  expect(await journal.content(SHARED.hash, '"b"')).toBeUndefined();
 });
 
 it("PostgreSQL journal: has the events of a journal in memory after the same changes", {

@@ -7,7 +7,7 @@ import { verdictOn } from "../../src/journal/sqlite/sqlite-inspection.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { APPLICATION_ID, MIGRATIONS, migrate } from "../../src/journal/sqlite/sqlite-schema.ts";
 import { SqliteThread } from "../../src/journal/sqlite/sqlite-thread.ts";
-import { appending, event } from "../../src/testing/conformance/journal-case.ts";
+import { appending, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 const FIRST = MIGRATIONS[0] ?? "";
@@ -17,6 +17,9 @@ const BEFORE_EVENTS = 5;
 
 /** The number of migrations of the last release without metadata of turns. */
 const BEFORE_METADATA = 6;
+
+/** The number of migrations of the last release whose references from turns lack the session. */
+const BEFORE_CONTENTS_OF_SESSIONS = 13;
 
 /** An invented earlier release: its first schema version lacks a column, which its second version adds. */
 const EARLIER = FIRST.replace("queue_timeout_ms REAL,", "");
@@ -98,6 +101,25 @@ describe("migration of a SQLite journal", () => {
     expect(await journal.eventExtent('"a"')).toBeUndefined();
     await journal.write({ number: 1, changes: appending(event(1)), durable: false });
     expect(await journal.events({ session: '"a"', limit: 9 })).toEqual([event(1)]);
+    await journal.close();
+  });
+
+  it("knows to which session the contents of a release without that belong", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const thread = new SqliteThread();
+    const old = await thread.connect(sqlite);
+    await migrate(old, 0, MIGRATIONS.slice(0, BEFORE_CONTENTS_OF_SESSIONS));
+    const prompt = content("a prompt");
+    await old.exec(`INSERT INTO turns (seq, id, session, prompt, position, durable, accepted_at, state, attempts, touched)
+        VALUES (7, 'old', '"a"', '{}', 0, 1, 1, 'queued', 0, 0);
+      INSERT INTO contents (hash, checksum, data)
+        VALUES ('${prompt.hash}', ${checksumOf(prompt.hash, null, prompt.data)}, CAST('a prompt' AS BLOB));
+      INSERT INTO turn_contents (hash, turn) VALUES ('${prompt.hash}', 7)`);
+    await thread.end();
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    expect(await journal.content(prompt.hash, '"a"')).toEqual(prompt);
+    expect(await journal.content(prompt.hash, '"b"')).toBeUndefined();
     await journal.close();
   });
 

@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { ALL_KEYS, type SessionListQuery } from "../../src/journal/model/session-list.ts";
 import type { TurnQuery } from "../../src/journal/model/turn-entry.ts";
+import { EVENT_SQL } from "../../src/journal/sqlite/sqlite-event-statements.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { sessionsQuestion, turnsQuestion } from "../../src/journal/sqlite/sqlite-statements.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
@@ -46,6 +47,23 @@ describe("sessions of a SQLite journal", () => {
     const [both] = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...parameters);
     expect(both?.["detail"]).toBe("SEARCH sessions USING INDEX sessions_by_creation (supervisor=?)");
     for (const plan of [present, labelled, created]) expect(plan).not.toContain("TEMP B-TREE");
+  });
+});
+
+describe("contents of a SQLite journal", () => {
+  it("are found for a session by indexes alone, so that the number of references does not count", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    await journal.close();
+    using database = new DatabaseSync(sqlite, { readOnly: true });
+    const plan = database.prepare(`EXPLAIN QUERY PLAN ${EVENT_SQL.contentOf}`).all("hash", '"a"', '"a"');
+    const steps = plan.map(({ detail }) => String(detail)).filter((detail) => detail.startsWith("S"));
+    expect(steps.filter((step) => step.includes(" other "))).toEqual([
+      "SEARCH other USING PRIMARY KEY (hash=? AND log=?)",
+      "SEARCH other USING COVERING INDEX contents_of_session (hash=? AND session=?)",
+    ]);
+    expect(steps.filter((step) => step.startsWith("SCAN") && !step.endsWith("CONSTANT ROW"))).toEqual([]);
   });
 });
 

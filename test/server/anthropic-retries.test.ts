@@ -26,6 +26,8 @@ test("a message whose answer was lost: is sent once, although the client sends i
   expect(scene.log.filter((line) => line.startsWith("POST") && line.includes("/events"))).toHaveLength(1);
   const listed = await Array.fromAsync(scene.sessions.events.list(id, { types: ["user.message"] }));
   expect(listed.map((event) => event.id)).toEqual(sent.data?.map((event) => event.id));
+  const turns = await scene.supervisor.session(scene.supervisor.listSessions()[0]?.name ?? "").turns();
+  expect(turns.map(({ by }) => by)).toEqual(["tester", "tester"]);
   // The same words without a retry are another message.
   await scene.sessions.events.send(id, { events: [message("once"), message("and once")] });
   expect(await Array.fromAsync(scene.sessions.events.list(id, { types: ["user.message"] }))).toHaveLength(4);

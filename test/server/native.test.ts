@@ -252,6 +252,89 @@ test("native API: takes the header Idempotency-Key for the field of the body", a
   expect((await scene.client().session(name).turns()).turns).toHaveLength(1);
 });
 
+test("native API: a caller gets no content of a session out of reach, although the caller knows its hash", async () => {
+  const [support, other] = [unique("support"), unique("other")];
+  const callers: Readonly<Record<string, Caller>> = {
+    operator: OPERATOR,
+    ann: { ...OPERATOR, id: "ann", labels: { user: "ann" } },
+  };
+  const [secret, shared] = ["secret ".repeat(10_000), "shared ".repeat(10_000)];
+  await using scene = await NativeScene.start({
+    callers,
+    children: [template(support, (user: string) => ({ labels: { user } })), { name: other }],
+  });
+  const [operator, ann] = [scene.client(), scene.client("ann")];
+  const bobs = operator.session([support, "bob"]);
+  // Long texts in prompts and in their answers.
+  await bobs.query(secret);
+  await bobs.query(shared);
+  const anns = ann.session([support, "ann"]);
+  await ann.createSession({ name: [support, "ann"] });
+  await anns.query(shared);
+  const references = async (of: typeof bobs): Promise<{ readonly $content: string }[]> => {
+    const { events } = await of.pastEvents({ types: ["turn_accepted", "text"] });
+    return events.flatMap((event) => {
+      const text = event.type === "turn_accepted" ? event.prompt : event.type === "text" ? event.text : undefined;
+      return text === undefined || typeof text === "string" ? [] : [text];
+    });
+  };
+  const own = new Set((await references(anns)).map(({ $content }) => $content));
+  const all = await references(bobs);
+  expect([own.size, all.length]).toEqual([2, 4]);
+  for (const reference of all) {
+    expect((await bobs.content(reference)).data.length).toBeGreaterThan(64_000);
+    // By the session out of reach, and by the caller's own session.
+    await expect(ann.session([support, "bob"]).content(reference)).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
+    const asked = anns.content(reference);
+    if (own.has(reference.$content)) expect((await asked).data.length).toBeGreaterThan(64_000);
+    else await expect(asked).rejects.toMatchObject({ code: "NOT_FOUND", status: 404 });
+    // Not even an operator reads it through a session that has nothing to do with it.
+    await expect(operator.session(other).content(reference)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  }
+  expect(scene.wrong).toEqual([]);
+});
+
+test("native API: a turn, a job, a schedule and a steered message tell who asked", async () => {
+  const [name, jobs] = [unique(), unique("jobs")];
+  const bob: Caller = { ...OPERATOR, id: "bob" };
+  await using scene = await NativeScene.start({
+    callers: { operator: OPERATOR, bob },
+    children: [{ name }, pool(jobs, { size: 1 })],
+  });
+  const client = scene.client("bob");
+  const session = client.session(name);
+  const id = await session.enqueue("hello");
+  expect(await session.wait(id)).toMatchObject({ id, by: "bob", reply: { text: "You said: hello" } });
+  expect((await session.steer(id, { text: "more", afterEnd: "enqueue" })).id).not.toEqual(id);
+  expect((await session.turns()).turns).toMatchObject([
+    { prompt: "more", by: "bob" },
+    { prompt: "hello", by: "bob" },
+  ]);
+  // The operator's turn is the operator's, and one that the application begins has no caller.
+  await scene.client().session(name).query("later");
+  await scene.supervisor.session(name).query("own");
+  const [own, later] = (await session.turns()).turns;
+  expect(own).not.toHaveProperty("by");
+  expect(later).toMatchObject({ by: "operator" });
+  const accepted = await session.pastEvents({ types: ["turn_accepted"] });
+  expect(accepted.events.map((event) => "by" in event && event.by)).toEqual([false, "operator", "bob", "bob"]);
+  await session.schedule("tick", { every: "1 h" });
+  expect(await session.schedules()).toMatchObject([{ prompt: "tick", by: "bob" }]);
+  const job = await client.pool(jobs).enqueue("work");
+  expect(await client.pool(jobs).wait(job)).toMatchObject({ by: "bob" });
+  expect((await client.pool(jobs).turns()).turns).toMatchObject([{ id: job, by: "bob" }]);
+  expect(scene.wrong).toEqual([]);
+});
+
+test("native API: nobody asks in another's name", async () => {
+  const name = unique();
+  await using scene = await NativeScene.start({ children: [{ name }] });
+  const path = `/sessions/${encodeURIComponent(JSON.stringify(name))}/turns`;
+  const headers = { "content-type": "application/json" };
+  const response = await scene.request(path, { method: "POST", headers, body: '{"prompt":"hi","by":"ann"}' });
+  expect(await failureOf(response)).toEqual({ status: 400, code: "INVALID_OPTIONS" });
+});
+
 test("native API: a read brings no template's session into memory", async () => {
   const support = unique("support");
   await using scene = await NativeScene.start({ children: [template(support, {})] });

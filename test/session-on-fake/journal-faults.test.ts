@@ -39,7 +39,7 @@ class Faulty {
     usage: (query) => this.#read(() => this.inner.usage(query)),
     events: (query) => this.#read(() => this.inner.events(query)),
     eventExtent: (key) => this.#read(() => this.inner.eventExtent(key)),
-    content: (hash) => this.#read(() => this.inner.content(hash)),
+    content: (hash, session) => this.#read(() => this.inner.content(hash, session)),
     prune: (retention) => this.#read(() => this.inner.prune(retention)),
   };
 

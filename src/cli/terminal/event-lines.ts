@@ -12,12 +12,14 @@ const LONGEST = 160;
  */
 export function eventLines(event: SessionEvent): string | undefined {
   switch (event.type) {
-    case "turn_accepted":
-      return styled("bold", `> ${event.prompt === undefined ? `[${event.origin}]` : textOf(event.prompt)}`);
+    case "turn_accepted": {
+      const prompt = styled("bold", `> ${event.prompt === undefined ? `[${event.origin}]` : textOf(event.prompt)}`);
+      return prompt + asker(event.by);
+    }
     case "turn_retried":
       return styled("yellow", `! the turn runs again: ${oneLine(event.reason)}`);
     case "steered":
-      return styled("bold", `>> ${textOf(event.text)}`);
+      return styled("bold", `>> ${textOf(event.text)}`) + asker(event.by);
     case "text":
       return textOf(event.text);
     case "thinking":
@@ -63,6 +65,11 @@ export function eventLines(event: SessionEvent): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** Returns who gave a prompt, to be written behind it. */
+function asker(by: string | undefined): string {
+  return by === undefined ? "" : styled("dim", `  (by ${oneLine(by)})`);
 }
 
 function endLine(event: SessionEvent & { readonly type: "turn_ended" }): string {

@@ -60,7 +60,7 @@ export class MemoryEvents {
     log.last = event.number;
     log.bytes += bytes;
     this.#logs.set(event.session, log);
-    this.#contents.add(names, contents);
+    this.#contents.add(session, names, contents);
     if (log.bytes > MOST_BYTES) this.#drop(log);
   }
 
@@ -121,7 +121,7 @@ export class MemoryEvents {
   }
 
   #release(events: readonly StoredEvent[]): void {
-    this.#contents.release(events.flatMap(({ event }) => namedBy(event)));
+    for (const { event } of events) this.#contents.release(event.session, namedBy(event));
   }
 }
 

@@ -183,9 +183,9 @@ class MemoryJournal implements Journal {
     return this.#events.extent(session);
   }
 
-  async content(hash: string): Promise<ContentEntry | undefined> {
+  async content(hash: string, session?: string): Promise<ContentEntry | undefined> {
     this.#refuseIfClosed();
-    return this.#contents.find(hash);
+    return this.#contents.find(hash, session);
   }
 
   async usage({ supervisor, session, since = "", until = "9", label, by }: UsageQuery): Promise<UsageEntry[]> {
@@ -222,7 +222,7 @@ class MemoryJournal implements Journal {
         .toSorted((one, other) => other.endedAt - one.endedAt)
         .filter(({ endedAt }, index) => endedAt < endedSince || index >= turnsPerSession),
     );
-    for (const { id } of dropped) this.#deleteTurn(id);
+    for (const turn of dropped) this.#deleteTurn(turn);
     for (const { id, settledAt } of this.#approvals.values()) {
       if (settledAt !== undefined && settledAt < endedSince) this.#approvals.delete(id);
     }
@@ -270,13 +270,13 @@ class MemoryJournal implements Journal {
         this.#turns.set(turn.id, { ...copy(turn), state: "queued", attempts: 0, touched: false });
         const unfinished = this.#unfinished.get(turn.session) ?? new Set<string>();
         this.#unfinished.set(turn.session, unfinished.add(turn.id));
-        this.#name(turn.id, change.contents);
+        this.#name(turn, change.contents);
         break;
       }
       case "turn_withdrawn": {
         const turn = this.#turns.get(change.turn);
         if (turn?.attempts !== 0 || turn.endedAt !== undefined) break;
-        this.#deleteTurn(turn.id);
+        this.#deleteTurn(turn);
         this.#finish(turn);
         break;
       }
@@ -358,16 +358,16 @@ class MemoryJournal implements Journal {
   }
 
   /** Stores the contents to which a turn refers. */
-  #name(turn: string, contents: readonly ContentEntry[] = []): void {
+  #name({ id, session }: Pick<TurnEntry, "id" | "session">, contents: readonly ContentEntry[] = []): void {
     const hashes = [...new Set(contents.map(({ hash }) => hash))];
     if (hashes.length === 0) return;
-    this.#named.set(turn, hashes);
-    this.#contents.add(hashes, contents);
+    this.#named.set(id, hashes);
+    this.#contents.add(session, hashes, contents);
   }
 
-  #deleteTurn(id: string): void {
+  #deleteTurn({ id, session }: Pick<TurnEntry, "id" | "session">): void {
     this.#turns.delete(id);
-    this.#contents.release(this.#named.get(id) ?? []);
+    this.#contents.release(session, this.#named.get(id) ?? []);
     this.#named.delete(id);
   }
 
@@ -383,7 +383,7 @@ class MemoryJournal implements Journal {
     this.#left.delete(key);
     this.#events.forget(key);
     this.#transcripts.forget(key);
-    for (const { id, session } of this.#turns.values()) if (session === key) this.#deleteTurn(id);
+    for (const turn of this.#turns.values()) if (turn.session === key) this.#deleteTurn(turn);
     for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
     for (const { id, session } of this.#jobs.values()) if (session === key) this.#jobs.delete(id);
   }

@@ -131,8 +131,11 @@ export interface Journal {
   events(query: EventQuery): Promise<EventEntry[]>;
   /** Returns the range of a session's events; undefined if it never had any. */
   eventExtent(session: string): Promise<EventExtent | undefined>;
-  /** Returns a content; undefined if no stored event or turn refers to it. */
-  content(hash: string): Promise<ContentEntry | undefined>;
+  /**
+   * Returns a content; undefined if no stored event or turn refers to it, or, with `session`, none of that session. The cost
+   * does not grow with the number of references.
+   */
+  content(hash: string, session?: string): Promise<ContentEntry | undefined>;
   /** Returns the number of turns, approvals and events of a session. */
   extent(session: string): Promise<SessionExtent>;
   /** Returns the spending, in any order. */

@@ -205,8 +205,8 @@ export const STORE_CONTENT = `
 
 /** Records to which contents turns refer, if they were accepted with this prompt. */
 export const REFER_FROM_TURNS = `
-  insert into turn_contents (hash, turn)
-  select row.hash, turns.id from json_to_recordset($1) as row (hash text, id text, prompt text)
+  insert into turn_contents (hash, turn, session)
+  select row.hash, turns.id, turns.session from json_to_recordset($1) as row (hash text, id text, prompt text)
     join turns on turns.id = row.id and turns.prompt = row.prompt
   on conflict (hash, turn) do nothing`;
 

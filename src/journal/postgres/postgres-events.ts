@@ -81,6 +81,17 @@ export function eventExtentOf(row: ExtentRow): EventExtent {
 
 export const CONTENT = "select hash, media_type, data from contents where hash = $1";
 
+/** A content to which an event or a turn of a session refers. */
+export const CONTENT_OF_SESSION: string = `${CONTENT} and (
+    exists (
+      select from event_contents as other
+      where other.hash = $1 and other.log = (select id from event_logs where session = $2)
+    ) or exists (select from turn_contents as other where other.hash = $1 and other.session = $2)
+    or exists (
+      select from turn_contents as other join turns on turns.id = other.turn
+      where other.hash = $1 and other.session is null and turns.session = $2
+    ))`;
+
 export interface ContentRow {
   readonly hash: string;
   readonly media_type: string | null;

@@ -281,6 +281,13 @@ const CREATION_ORDER = `
     where archived_at is null;
 `;
 
+/* Tells whether any turn of a session refers to a content. Nodes of an earlier release leave out the session. */
+const CONTENTS_BY_SESSION = `
+  alter table turn_contents add column session text;
+  update turn_contents set session = turns.session from turns where turns.id = turn_contents.turn;
+  create index contents_by_session on turn_contents (hash, session);
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -298,5 +305,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: SHARED_JOBS, additive: true },
     { sql: DUE_SCHEDULES, additive: true },
     { sql: CREATION_ORDER, additive: true },
+    { sql: CONTENTS_BY_SESSION, additive: true },
   ],
 };

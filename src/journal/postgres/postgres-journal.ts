@@ -20,6 +20,7 @@ import { PostgresDatabase } from "./postgres-database.ts";
 import { durabilityProblems } from "./postgres-durability.ts";
 import {
   CONTENT,
+  CONTENT_OF_SESSION,
   type ContentRow,
   contentOf,
   EXTENT,
@@ -291,8 +292,9 @@ export class PostgresJournal implements Journal {
     return row && eventExtentOf(row);
   }
 
-  async content(hash: string): Promise<ContentEntry | undefined> {
-    const [row] = await this.#read<ContentRow>(CONTENT, [toText(hash)]);
+  async content(hash: string, session?: string): Promise<ContentEntry | undefined> {
+    const [text, of] = session === undefined ? [CONTENT, []] : [CONTENT_OF_SESSION, [toText(session)]];
+    const [row] = await this.#read<ContentRow>(text, [toText(hash), ...of]);
     return row && contentOf(row);
   }
 

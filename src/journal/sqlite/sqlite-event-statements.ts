@@ -44,6 +44,10 @@ const statements = {
   forgetLog: "DELETE FROM event_logs WHERE session = ?",
 
   content: "SELECT * FROM contents WHERE hash = ?",
+  contentOf: `SELECT * FROM contents WHERE hash = ?
+    AND (EXISTS (SELECT 1 FROM event_contents AS other
+        WHERE other.hash = contents.hash AND other.log = (SELECT id FROM event_logs WHERE session = ?))
+      OR EXISTS (SELECT 1 FROM turn_contents AS other WHERE other.hash = contents.hash AND other.session = ?))`,
   log: `SELECT *, (SELECT first FROM events WHERE id = ${FIRST}) AS first_number FROM event_logs WHERE session = ?`,
   last: `SELECT ${COLUMNS} FROM events WHERE id = (SELECT ${LAST} FROM event_logs WHERE session = ?)`,
 

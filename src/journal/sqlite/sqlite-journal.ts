@@ -272,8 +272,10 @@ class SqliteJournal implements Journal {
     });
   }
 
-  async content(hash: string): Promise<ContentEntry | undefined> {
-    return (await this.#entries(contentOf, EVENT_SQL.content, toText(hash)))[0];
+  async content(hash: string, session?: string): Promise<ContentEntry | undefined> {
+    if (session === undefined) return (await this.#entries(contentOf, EVENT_SQL.content, toText(hash)))[0];
+    const key = toText(session);
+    return (await this.#entries(contentOf, EVENT_SQL.contentOf, toText(hash), key, key))[0];
   }
 
   async usage(query: UsageQuery): Promise<UsageEntry[]> {

@@ -266,6 +266,13 @@ const CREATION_ORDER = `
   CREATE INDEX present_sessions_by_creation ON sessions (supervisor, coalesce(created_at, 0), key) WHERE archived_at IS NULL;
 `;
 
+/* Tells whether any turn of a session refers to a content. */
+const CONTENTS_OF_SESSIONS = `
+  ALTER TABLE turn_contents ADD COLUMN session TEXT;
+  UPDATE turn_contents SET session = (SELECT session FROM turns WHERE seq = turn);
+  CREATE INDEX contents_of_session ON turn_contents (hash, session);
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -281,6 +288,7 @@ export const MIGRATIONS: readonly string[] = [
   TURN_CONTENTS,
   ASKERS,
   CREATION_ORDER,
+  CONTENTS_OF_SESSIONS,
 ];
 
 /**

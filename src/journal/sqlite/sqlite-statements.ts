@@ -62,8 +62,8 @@ const statements = {
   /* The checksum tells that the turn was accepted with this prompt. */
   storeTurnContent: `INSERT OR IGNORE INTO contents (hash, media_type, checksum, data)
     SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM turns WHERE id = ? AND accepted_checksum = ?)`,
-  referFromTurn: `INSERT OR IGNORE INTO turn_contents (hash, turn)
-    SELECT ?, seq FROM turns WHERE id = ? AND accepted_checksum = ?`,
+  referFromTurn: `INSERT OR IGNORE INTO turn_contents (hash, turn, session)
+    SELECT ?, seq, session FROM turns WHERE id = ? AND accepted_checksum = ?`,
   withdrawTurn: "DELETE FROM turns WHERE id = ? AND attempts = 0 AND ended_at IS NULL",
   beginTurn: `UPDATE turns SET state = 'running', attempts = ?, prompt_id = ?, touched = 0,
       progress_checksum = ${progressIn({ state: "'running'", prompt_id: "?", attempts: "?", touched: "0" })}

@@ -41,8 +41,8 @@ export interface EventMark {
 const FIELD = "managed_agents";
 
 /** Returns the metadata of a turn. */
-export function markedMetadata(mark: EventMark, by: string): JsonObject {
-  return { [FIELD]: { ...mark, by } };
+export function markedMetadata(mark: EventMark): JsonObject {
+  return { [FIELD]: { ...mark } };
 }
 
 /** Whether the metadata of a turn is from this event of a request. */

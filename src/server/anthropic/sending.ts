@@ -83,7 +83,8 @@ async function sendMessage(sending: Sending, message: ClientMessage, mark: Event
   const turnId = await session.enqueue(promptOf(message), {
     // A session that steers or replaces turns would begin none.
     whenBusy: "enqueue",
-    metadata: markedMetadata(mark, by),
+    by,
+    metadata: markedMetadata(mark),
     ...(identity.key !== undefined && { idempotencyKey: `managed_agents:${identity.key}:${mark.index}` }),
   });
   if (identity.key !== undefined) {

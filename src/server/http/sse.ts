@@ -39,7 +39,8 @@ const RECONNECT_MS = 1_000;
  * {@link EventBuffer}.
  *
  * @param source makes the events. Its signal is aborted when the client leaves, is cut, or the server drains; the source then returns.
- * An error of the source breaks the connection, so that the client reconnects
+ * An error of the source breaks the connection, so that the client reconnects. A stream that begins while the server drains has only
+ * the end that the drain gives it
  */
 export function eventStream(
   source: (signal: AbortSignal) => AsyncIterable<ServerEvent>,

@@ -81,7 +81,8 @@ const enqueueJob = jsonOperation(
   async (request) => {
     const { params, body, caller, headers } = request;
     const { prompt, ...options } = body;
-    const own = withoutUndefined({ ...options, idempotencyKey: options.idempotencyKey ?? keyIn(headers) });
+    const idempotencyKey = options.idempotencyKey ?? keyIn(headers);
+    const own = withoutUndefined({ ...options, idempotencyKey, by: caller.id });
     return { id: await reachedPool(request, params.pool).enqueue(givenPrompt(prompt, caller), own) };
   },
 );

@@ -43,7 +43,8 @@ const createSchedule = jsonOperation(
     const { params, body, caller, headers } = request;
     const { prompt, ...options } = body;
     const session = await localSession(request, params.name, { named: true });
-    const own = withoutUndefined({ ...options, idempotencyKey: options.idempotencyKey ?? keyIn(headers) });
+    const idempotencyKey = options.idempotencyKey ?? keyIn(headers);
+    const own = withoutUndefined({ ...options, idempotencyKey, by: caller.id });
     return { id: await session.enqueue(givenPrompt(prompt, caller), own) };
   },
 );

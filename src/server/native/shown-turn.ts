@@ -33,8 +33,8 @@ export async function turnEnd(turn: Turn, ms: number, clock: Clock, signal: Abor
 export async function shownTurn(turn: Turn): Promise<ShownTurn> {
   if (turn.continues) await turn.result();
   const end = hasEnded(turn.state) ? await endOf(turn) : {};
-  const { id, state, origin, metadata, promptId, touched } = turn;
-  return { id, state, origin, touched, ...withoutUndefined({ metadata, promptId }), ...end };
+  const { id, state, origin, by, metadata, promptId, touched } = turn;
+  return { id, state, origin, touched, ...withoutUndefined({ by, metadata, promptId }), ...end };
 }
 
 async function endOf(turn: Turn): Promise<Pick<ShownTurn, "reply" | "error">> {

@@ -58,7 +58,7 @@ const enqueueTurn = jsonOperation(
     const { prompt, ...options } = body;
     const session = await reachedSession(request, params.name, { named: true });
     const idempotencyKey = options.idempotencyKey ?? keyIn(headers);
-    const own = withoutUndefined({ ...options, idempotencyKey });
+    const own = withoutUndefined({ ...options, idempotencyKey, by: caller.id });
     return { id: await session.enqueue(givenPrompt(prompt, caller), own) };
   },
 );

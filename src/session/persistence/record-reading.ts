@@ -87,7 +87,7 @@ export class RecordReading {
     return found;
   }
 
-  /** Returns a content of an event, or undefined. */
+  /** Returns a content to which an event or a turn of the session refers, or undefined. */
   async content(hash: string): Promise<EventContent | undefined> {
     await this.#store.ready();
     const found = await this.#journal.content(hash);

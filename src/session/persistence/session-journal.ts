@@ -390,9 +390,13 @@ export class SessionJournal {
     return await this.#supervisorJournal.journal.eventExtent(this.#session);
   }
 
-  /** Returns a large or binary content of an event, or undefined. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /**
+   * Returns a large or binary content to which an event or a turn of the session refers, or undefined.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
   async content(hash: string): Promise<ContentEntry | undefined> {
-    return await this.#supervisorJournal.journal.content(hash);
+    return await this.#supervisorJournal.journal.content(hash, this.#session);
   }
 
   /** Resolves once the pending writes are done, as far as the journal accepts any. @throws CastellanError `NOT_OWNER` */

@@ -119,6 +119,46 @@ export const CONTENT_CASES: JournalCases = {
     deepEqual(await stored(journal, image, text, other), [false, true, false]);
   },
 
+  "returns a content of a session only if an event or a turn of the session refers to it": async ({
+    journal,
+    write,
+    reopen,
+  }) => {
+    const [inner, other] = [content("inner"), content("another")];
+    const found = async (session: string): Promise<boolean[]> => {
+      const contents = [image, text, inner, other];
+      const read = await Promise.all(contents.map(({ hash }) => journal.content(hash, session)));
+      read.forEach((one, index) => {
+        if (one !== undefined) deepEqual(one, contents[index]);
+      });
+      return read.map((one) => one !== undefined);
+    };
+    await write(accepting("t1", [image, inner]), accepting("t2", [image], b), accepting("t3", [image], b));
+    await write(appendingWith(event(1), text), appendingWith(event(1, b), other), appendingWith(event(2, b), other));
+    await reopen();
+    deepEqual(await found('"a"'), [true, true, true, false]);
+    deepEqual(await found('"b"'), [true, false, false, true]);
+    // Neither the beginning of a key nor an unknown session.
+    deepEqual(await found('"'), [false, false, false, false]);
+    deepEqual(await found(""), [false, false, false, false]);
+    // An event refers to a content that another session's turn brought.
+    await write({ type: "event_appended", event: event(3, { ...b, contents: [inner.hash] }) });
+    deepEqual(await found('"b"'), [true, false, true, true]);
+    // Each session loses a content with its own last reference.
+    await write(...ending("t1", "t2"));
+    await prune(journal, "turns");
+    deepEqual(await found('"a"'), [false, true, false, false]);
+    deepEqual(await found('"b"'), [true, false, true, true]);
+    await prune(journal, "events");
+    deepEqual(await found('"b"'), [true, false, false, false]);
+    await write({ type: "turn_withdrawn", turn: "t3" });
+    deepEqual(await found('"b"'), [false, false, false, false]);
+    // Forgetting one session leaves another's reference.
+    await write(accepting("t4", [image]), accepting("t5", [image], b), { type: "session_forgotten", session: '"a"' });
+    deepEqual(await found('"a"'), [false, false, false, false]);
+    deepEqual(await found('"b"'), [true, false, false, false]);
+  },
+
   "stores the contents of a prompt once, however often its batch is written": async ({ journal }) => {
     const changes = [accepting("t1", [image])];
     await journal.write({ number: 1, changes, durable: false });
