@@ -9,12 +9,16 @@ import { formatName } from "../names.ts";
 import type { SessionDefaults } from "../session/options/options.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 import { mockApi } from "../testing/index.ts";
+import { serverDemo } from "./demo-server.ts";
 
 /*
  * `npm run demo`: shows in a few seconds what Castellan does, on the real Claude Code.
  *
  * With `--real` and ANTHROPIC_API_KEY set, the demo uses Anthropic's API instead of a mock.
  */
+
+const POEM =
+  "A keep of names on a quiet hill,\nwhere every voice is guarded still;\none falls, and ere the bell has tolled\nit stands, and knows what it was told.";
 
 const JUST_SAID = "What did I just say?";
 
@@ -67,6 +71,13 @@ async function demo(model: DemoModel): Promise<void> {
     if (after.pid === pid || after.restarts !== 1) throw new Error("the process was not restarted");
     note(supervisor, pids);
 
+    title("Server: the SDK of Anthropic as a client, and a SIGKILL in the middle of the answer");
+    await serverDemo(supervisor, "assistant", "Recite it slowly.", {
+      line: say,
+      part: (text) => process.stdout.write(text),
+    });
+    note(supervisor, pids);
+
     title("The tree");
     say(sessionTable(supervisor.listSessions()));
   } finally {
@@ -88,7 +99,12 @@ async function demo(model: DemoModel): Promise<void> {
 async function start(model: DemoModel): Promise<Supervisor> {
   return await Supervisor.start(
     [
-      { name: "assistant", systemPrompt: "You are a helpful assistant. Answer in one or two short sentences." },
+      {
+        name: "assistant",
+        systemPrompt: "You are a helpful assistant. Answer in one or two short sentences.",
+        // Runs a turn again even if a part of its answer has been read.
+        onInterruptedTurn: "retry",
+      },
       { name: "reviewer", systemPrompt: "You review code. Answer in one short sentence." },
       { name: ["support", 42], systemPrompt: "You help user 42." },
     ],
@@ -164,9 +180,10 @@ async function mockModel(): Promise<DemoModel> {
   const api = await mockApi();
   api.reply("Review", "Looks fine, but `total` is never reset between calls.");
   api.reply("poem", {
-    text: "A keep of names on a quiet hill,\nwhere every voice is guarded still;\none falls, and ere the bell has tolled\nit stands, and knows what it was told.",
+    text: POEM,
     tokensPerSecond: 60,
   });
+  api.reply("slowly", { text: POEM, tokensPerSecond: 25 });
   // The mock derives this reply from the conversation that Claude Code sends, so it proves that the conversation was kept.
   api.reply("ask you for first", ({ messages }) => {
     const first = messages.find(({ role }) => role === "user");

@@ -8,10 +8,10 @@ import { shortDuration } from "../terminal/text.ts";
 const COLUMNS: readonly Column[] = [
   { head: "APPROVAL" },
   { head: "SESSION", least: 12 },
-  { head: "TOOL", least: 8 },
+  { head: "TOOL", least: 6 },
   { head: "FOR", align: "right" },
   { head: "LEFT", align: "right" },
-  { head: "INPUT", least: 16 },
+  { head: "INPUT", least: 8 },
 ];
 
 /** The longest input in a table that is not cut to a terminal, in characters. */
