@@ -22,7 +22,6 @@ export interface ErasureReport {
   readonly approvals: number;
   readonly events: number;
   /** How many prompts were waiting to become turns. */
-  readonly jobs: number;
   /** Claude's ids of all the session's conversations. */
   readonly conversations: readonly string[];
   readonly transcripts: number;
@@ -46,7 +45,6 @@ export const erasureSchema: z.ZodType<ErasureReport> = z
     turns: z.number(),
     approvals: z.number(),
     events: z.number(),
-    jobs: z.number().describe("How many prompts were waiting to become turns."),
     conversations: z.array(z.string()).readonly(),
     transcripts: z.number(),
     jobs: z.int(),

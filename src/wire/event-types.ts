@@ -46,7 +46,6 @@ export interface RecordedEventFields {
       | { readonly code: string; readonly message: string; readonly class?: string | undefined }
       | undefined;
     readonly stopReason?: string | null | undefined;
-    readonly model?: string | undefined;
     readonly command?: string | undefined;
     readonly structured?: Json | undefined;
     readonly usage?: Usage | undefined;

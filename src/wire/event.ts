@@ -70,7 +70,6 @@ const RECORDED = [
     state: z.enum(["completed", "failed", "interrupted", "cancelled", "timed_out"]),
     error: z.object({ code: z.string(), message: z.string(), class: z.string().optional() }).optional(),
     stopReason: z.string().nullable().optional(),
-    model: z.string().optional(),
     command: z.string().optional(),
     structured: jsonSchema.optional(),
     usage: usageSchema.optional(),
