@@ -21,7 +21,6 @@ export interface ErasureReport {
   readonly turns: number;
   readonly approvals: number;
   readonly events: number;
-  /** How many prompts were waiting to become turns. */
   /** Claude's ids of all the session's conversations. */
   readonly conversations: readonly string[];
   readonly transcripts: number;
@@ -47,7 +46,7 @@ export const erasureSchema: z.ZodType<ErasureReport> = z
     events: z.number(),
     conversations: z.array(z.string()).readonly(),
     transcripts: z.number(),
-    jobs: z.int(),
+    jobs: z.number().describe("How many prompts were waiting to become turns."),
     files: z.number(),
     spentBy: nameSchema.optional(),
     left: z
