@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { EventBuffer } from "../../src/server/http/event-buffer.ts";
 import { eventStream, lastEventId, type ServerEvent, type StreamTerms } from "../../src/server/http/sse.ts";
@@ -125,6 +126,23 @@ describe("eventStream", () => {
     const after = eventStream(source(0, seen), terms(clock, draining));
     expect(await after.text()).toBe("retry: 1000\n\n");
     expect(clock.timers).toBe(0);
+  });
+
+  it("begins nothing for a body that nobody reads, as for HEAD", async () => {
+    const draining = new AbortController();
+    let begun = 0;
+    const begin = async function* (): AsyncGenerator<ServerEvent, void, undefined> {};
+    const response = eventStream(
+      () => {
+        begun += 1;
+        return begin();
+      },
+      terms(new SimulatedClock(), draining),
+    );
+    await settle();
+    expect([begun, getEventListeners(draining.signal, "abort").length]).toEqual([0, 0]);
+    expect(await response.text()).toBe("");
+    expect([begun, getEventListeners(draining.signal, "abort").length]).toEqual([1, 0]);
   });
 
   it("breaks the connection when the source fails", async () => {

@@ -72,7 +72,9 @@ class EventStream {
   readonly #terms: StreamTerms;
   readonly #options: StreamOptions;
   readonly #abort = new AbortController();
-  readonly #events: AsyncIterator<ServerEvent>;
+  readonly #source: (signal: AbortSignal) => AsyncIterable<ServerEvent>;
+  /** Begun by the first read: nobody reads or cancels the body of the answer to a HEAD request. */
+  #events: AsyncIterator<ServerEvent> | undefined;
   /** Ends the wait for an event. A promise that lives as long as the stream would keep a reaction for each event. */
   #wake: (() => void) | undefined;
   readonly #onDrain = (): void => this.#wake?.();
@@ -82,8 +84,7 @@ class EventStream {
   constructor(source: (signal: AbortSignal) => AsyncIterable<ServerEvent>, terms: StreamTerms, options: StreamOptions) {
     this.#terms = terms;
     this.#options = options;
-    this.#events = source(this.#abort.signal)[Symbol.asyncIterator]();
-    terms.draining.addEventListener("abort", this.#onDrain, { once: true });
+    this.#source = source;
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
@@ -118,10 +119,16 @@ class EventStream {
   /** Resolves with the next event, or when the server drains. */
   async #next(): Promise<IteratorResult<ServerEvent, unknown> | "drained"> {
     if (this.#terms.draining.aborted) return "drained";
+    this.#events ??= this.#begin();
     const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<ServerEvent, unknown> | "drained">();
     this.#wake = () => resolve("drained");
     this.#events.next().then(resolve, reject);
     return await promise;
+  }
+
+  #begin(): AsyncIterator<ServerEvent> {
+    this.#terms.draining.addEventListener("abort", this.#onDrain, { once: true });
+    return this.#source(this.#abort.signal)[Symbol.asyncIterator]();
   }
 
   /** Pings while the source is silent. A client that does not take a ping takes nothing else. */
@@ -164,6 +171,6 @@ class EventStream {
     this.#terms.draining.removeEventListener("abort", this.#onDrain);
     this.#abort.abort();
     // Not awaited: it waits for a `next` that may be pending. A source that fails while it ends has no reader any more.
-    void Promise.resolve(this.#events.return?.()).catch(() => {});
+    void Promise.resolve(this.#events?.return?.()).catch(() => {});
   }
 }
