@@ -8,6 +8,7 @@ import { journals } from "./journals.ts";
 import { isMet, type Row } from "./line.ts";
 import { longPrompts } from "./long-prompts.ts";
 import { restart } from "./restart.ts";
+import { server } from "./server.ts";
 import { streaming } from "./streaming.ts";
 import { tableOf } from "./table.ts";
 import { turns } from "./turns.ts";
@@ -19,7 +20,7 @@ import { warmTurn } from "./warm-turn.ts";
  * process, and the real Claude Code on a model API that answers at once.
  */
 
-const LINES = [fakeCost, turns, streaming, warmTurn, restart, wake, hibernatedMemory, longPrompts, journals];
+const LINES = [fakeCost, turns, streaming, warmTurn, restart, wake, hibernatedMemory, longPrompts, journals, server];
 
 const USAGE = `npm run bench -- [options]
   --only <line>      run only this line; repeatable:

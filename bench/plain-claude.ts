@@ -11,7 +11,7 @@ import {
 import { type FakeResult, resultMessage } from "../src/testing/fake-claude/fake-result.ts";
 import { FakeSettings } from "../src/testing/fake-claude/fake-settings.ts";
 import { objectOf, parseLine, stringOf, type WireObject } from "../src/testing/fake-claude/fake-wire.ts";
-import { pieces, piecesAsked } from "./pieces.ts";
+import { asksMessage, pieces, piecesAsked } from "./pieces.ts";
 
 /** The last prompt of each conversation, by its id, shared by the processes that resume it. */
 export type Memory = Map<string, string>;
@@ -91,7 +91,7 @@ export class PlainClaude {
     const count = piecesAsked(prompt);
     if (count > 0) {
       yield init;
-      yield* pieces(count, this.#sessionId);
+      yield* pieces(count, this.#sessionId, asksMessage(prompt));
     }
     const text = this.#text(prompt);
     const answer = assistantMessage("msg_bench", this.#settings.model, { type: "text", text }, echo);

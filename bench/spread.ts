@@ -10,6 +10,14 @@ export function spreadOf(figures: readonly number[]): Spread {
   return { median: quantile(sorted, 0.5), low: quantile(sorted, 0.25), high: quantile(sorted, 0.75) };
 }
 
+/** Returns the figure below which this part of the figures lies. */
+export function quantileOf(figures: readonly number[], part: number): number {
+  return quantile(
+    figures.toSorted((one, other) => one - other),
+    part,
+  );
+}
+
 function quantile(sorted: readonly number[], part: number): number {
   const place = (sorted.length - 1) * part;
   const at = (index: number): number => sorted[index] ?? Number.NaN;

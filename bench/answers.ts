@@ -1,0 +1,44 @@
+/** An open stream of a session's text deltas and ends of turns, and a way to send the session a prompt. */
+export class Answers {
+  readonly #events: AsyncIterator<{ readonly type: string }>;
+  readonly #ask: (prompt: string) => Promise<unknown>;
+
+  private constructor(events: AsyncIterable<{ readonly type: string }>, ask: (prompt: string) => Promise<unknown>) {
+    this.#events = events[Symbol.asyncIterator]();
+    this.#ask = ask;
+  }
+
+  /**
+   * Resolves once the stream is open.
+   *
+   * @param events of a session that has had no turn, including ends of turns before the stream was open
+   */
+  static async open(
+    events: AsyncIterable<{ readonly type: string }>,
+    ask: (prompt: string) => Promise<unknown>,
+  ): Promise<Answers> {
+    const answers = new Answers(events, ask);
+    await Promise.all([ask("Hello"), answers.#until("turn_ended")]);
+    return answers;
+  }
+
+  /** Sends a prompt. Resolves at the end of its turn with the number of its deltas and the milliseconds until the first one. */
+  async read(prompt: string): Promise<{ readonly deltas: number; readonly firstMs: number }> {
+    const since = performance.now();
+    const asked = this.#ask(prompt);
+    await this.#until("text_delta");
+    const firstMs = performance.now() - since;
+    const deltas = 1 + (await this.#until("turn_ended"));
+    await asked;
+    return { deltas, firstMs };
+  }
+
+  /** Reads until an event of this type. Resolves with the number of events before it. */
+  async #until(wanted: string): Promise<number> {
+    for (let count = 0; ; count++) {
+      const { done, value } = await this.#events.next();
+      if (done === true) throw new Error(`the stream ended before ${wanted}`);
+      if (value.type === wanted) return count;
+    }
+  }
+}
