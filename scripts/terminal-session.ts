@@ -104,7 +104,7 @@ async function sections(shell: string): Promise<string> {
   await client.until("Approve Bash?");
   shows("attach", "A session, live. Its tool asks for permission, and `y` would allow it:", await client.text());
   await client.press("C-d");
-  await client.until(/> \$$/);
+  await client.until(/>\n\$$/);
   const listed = await runs("castellan approvals");
   shows("approvals", "Ctrl-D leaves, and the session waits on. Somebody else answers:", listed);
   const id = /^([0-9a-f]{8}-[0-9a-f-]+)/m.exec(listed)?.[1];

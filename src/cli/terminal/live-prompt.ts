@@ -31,6 +31,8 @@ export class LivePrompt implements Disposable {
     this.#readline.on("SIGINT", handlers.interrupt);
     this.#readline.on("close", () => {
       this.#closed = true;
+      // The shell's prompt begins on a line of its own.
+      this.#output.write("\n");
       handlers.end();
     });
   }
