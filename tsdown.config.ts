@@ -18,6 +18,6 @@ export default defineConfig({
   fixedExtension: false,
   dts: true,
   sourcemap: true,
-  // Stack traces need only the line mappings. Sources would be half of the package.
-  outputOptions: { sourcemapExcludeSources: true },
+  // Stack traces need only the line mappings: sources would be half of the package. The declarations have the doc comments.
+  outputOptions: { sourcemapExcludeSources: true, comments: { jsdoc: false } },
 });

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /*
- * Imports every entry point of the built package and runs its commands on Node.js releases that are too old, and expects the error that
+ * Imports every entry point of the built package that needs Node.js, and runs its commands on Node.js releases that are too old, and expects the error that
  * names the required release. It tries each old Node.js on the PATH, and this Node.js with a faked version: that one cannot fail to
  * parse the package, but proves on every machine that the check runs before anything else.
  */
@@ -27,7 +27,10 @@ interface OldNode {
 const FAKED = "20.0.0";
 const FAKE_VERSION = `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"${FAKED}"}})`;
 
-const entries = Object.keys(exports).filter((entry) => !entry.endsWith(".json"));
+/** Loads in browsers and in any runtime, so it does not ask for a release of Node.js. */
+const PORTABLE = "./client";
+
+const entries = Object.keys(exports).filter((entry) => !entry.endsWith(".json") && entry !== PORTABLE);
 const olds: readonly OldNode[] = [
   { command: process.execPath, parameters: ["--import", FAKE_VERSION], version: FAKED },
   ...(await oldOnPath()),
