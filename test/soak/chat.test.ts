@@ -98,6 +98,13 @@ async function sees(tab: Tab, text: string | RegExp): Promise<void> {
   await vi.waitUntil(async () => (await shown(tab)).join("\n").search(text) >= 0, WAIT);
 }
 
+/** Reloads the page. Resolves once the new document is there: the old one still answers for a moment. */
+async function reload(tab: Tab): Promise<void> {
+  await tab.evaluate("document.body.className = 'old'; location.reload()");
+  const isNew = tab.evaluate.bind(tab, "document.readyState === 'complete' && document.body.className !== 'old'");
+  await vi.waitUntil(async () => await isNew().catch(() => false), WAIT);
+}
+
 async function ask(tab: Tab, prompt: string): Promise<void> {
   await vi.waitUntil(async () => await tab.evaluate("document.querySelector('input')?.disabled === false"), WAIT);
   await tab.evaluate(`(() => {
@@ -160,14 +167,14 @@ describe.skipIf(CHROMIUM === undefined)("useChat", () => {
     const tab = await opened(app.chromium, `${app.url}/#one`);
     await ask(tab, "go");
     await sees(tab, /word3 /);
-    await tab.evaluate("location.reload()");
+    await reload(tab);
     await sees(tab, /word6 /);
     const second = await opened(app.chromium, `${app.url}/#one`);
     await sees(second, /word9 /);
     await Promise.all([tab, second].map((one) => sees(one, "word59")));
     expect(await Promise.all([tab, second].map(shown))).toEqual([ANSWER, ANSWER]);
     // Nothing runs: the page has the messages of the record.
-    await tab.evaluate("location.reload()");
+    await reload(tab);
     await sees(tab, "word59");
     expect(await shown(tab)).toEqual(ANSWER);
     await expect.poll(async () => (await fetch(`${app.url}/api/chat/one/stream`)).status).toBe(204);
@@ -214,7 +221,7 @@ describe.skipIf(CHROMIUM === undefined)("useChat", () => {
     await ask(tab, "again");
     await sees(tab, "You said: again");
     await app.restart("SIGTERM");
-    await tab.evaluate("location.reload()");
+    await reload(tab);
     await sees(tab, "You said: again");
     expect(await tab.evaluate<string>(image)).toBe(`data:image/png;base64,${PNG}`);
     expect(await tab.evaluate("document.querySelectorAll('section img').length")).toBe(1);
@@ -232,7 +239,7 @@ describe.skipIf(CHROMIUM === undefined)("useChat", () => {
     const tab = await opened(app.chromium, `${app.url}/#three`);
     await ask(tab, "go");
     await vi.waitUntil(async () => await tab.evaluate("document.querySelector('button.yes') !== null"), WAIT);
-    await tab.evaluate("location.reload()");
+    await reload(tab);
     await vi.waitUntil(async () => await tab.evaluate("document.querySelector('button.yes') !== null"), WAIT);
     expect((await shown(tab)).join("\n")).toContain("touch made");
     await tab.evaluate("document.querySelector('button.yes').click()");
@@ -241,7 +248,7 @@ describe.skipIf(CHROMIUM === undefined)("useChat", () => {
     expect(parts.filter((part) => part === "assistant I create it.")).toHaveLength(1);
     expect(parts.filter((part) => part.includes("touch made"))).toHaveLength(1);
     expect(parts).toContain("assistant approved");
-    await tab.evaluate("location.reload()");
+    await reload(tab);
     await sees(tab, "The tool said");
     expect((await shown(tab)).toSorted()).toEqual(parts.toSorted());
   }, 180_000);

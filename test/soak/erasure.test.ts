@@ -253,8 +253,9 @@ describe("Supervisor.eraseSession with transcripts in PostgreSQL", () => {
       "events",
       "contents",
       "globals",
-      "transcripts",
-      "transcript_entries",
+      "journal_transcripts",
+      "journal_transcript_parts",
+      "jobs",
     ]) {
       const rows = JSON.stringify(await server.sql(`select * from ${cluster.schema}.${table}`));
       expect([table, rows]).not.toEqual([table, expect.stringMatching(/carol/)]);
