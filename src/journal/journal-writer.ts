@@ -37,6 +37,9 @@ const AFTER_HELD: ReadonlySet<Change["type"]> = new Set([
   "conversation_erased",
 ] as const);
 
+/** Tells that changes are written, or, with an error, that they will not be. */
+export type Settled = (error?: CastellanError) => void;
+
 interface Item {
   readonly changes: readonly Change[];
   readonly durable: boolean;
@@ -45,8 +48,8 @@ interface Item {
   readonly revocable: boolean;
   /** Whether it can wait, see {@link WriteOptions}. */
   readonly lazy?: boolean;
-  /** Tells the caller that the changes are written, or, with an error, that they will not be. */
-  readonly settled?: ((error?: CastellanError) => void) | undefined;
+  /** Set if the caller wants to know. */
+  readonly settled?: Settled | undefined;
   timer?: Timer;
 }
 
@@ -181,7 +184,7 @@ export class JournalWriter {
   note(
     changes: readonly Change[],
     { durable = false, session, lazy = false }: WriteOptions = {},
-    settled?: (error?: CastellanError) => void,
+    settled?: Settled,
   ): void {
     if (this.#lost !== undefined) settled?.(this.#lost);
     else if (this.#closing) settled?.(this.#closed());
@@ -219,7 +222,7 @@ export class JournalWriter {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     if (this.#closing) return Promise.reject(this.#closed());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const settled = (error?: CastellanError): void => (error === undefined ? resolve() : reject(error));
+    const settled: Settled = (error) => (error === undefined ? resolve() : reject(error));
     const item: Item = { changes, durable, session, revocable, lazy, settled };
     if (revocable) this.#expireIn(item, PATIENCE_MS);
     this.#push(item);

@@ -17,7 +17,7 @@ import { givenPrompt } from "./given-prompt.ts";
 import { jsonOperation, type Operation, type OperationRequest } from "./operation.ts";
 import { type ShowName, shownNames } from "./shown-name.ts";
 import { shownTurn, turnEnd } from "./shown-turn.ts";
-import { keyIn, turnOf, turnPage } from "./turn-operations.ts";
+import { keyIn, steered, turnOf, turnPage } from "./turn-operations.ts";
 
 const listPools = jsonOperation(
   {
@@ -122,9 +122,7 @@ const steerPoolTurn = jsonOperation(
   async (request) => {
     const { params, body, caller } = request;
     const turn = await turnOf(reachedPool(request, params.pool), params.turn);
-    const { afterEnd } = body;
-    const { id } = await turn.steer(body.text, { by: caller.id, ...withoutUndefined({ afterEnd }) });
-    return { id };
+    return await steered(turn, body, caller);
   },
 );
 

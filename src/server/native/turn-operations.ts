@@ -6,8 +6,10 @@ import type { Turn } from "../../session/streams/turn.ts";
 import type { TurnListOptions } from "../../session/turns/turn-summary.ts";
 import { sessionParams, turnParams } from "../../wire/params.ts";
 import {
+  type AcceptedTurn,
   acceptedTurnSchema,
   enqueueTurnSchema,
+  type SteerTurn,
   steerTurnSchema,
   type TurnListQuery,
   type TurnPage,
@@ -16,6 +18,7 @@ import {
   turnQuerySchema,
   turnSchema,
 } from "../../wire/turn.ts";
+import type { Caller } from "../http/caller.ts";
 import { RequestError } from "../http/request-error.ts";
 import { givenPrompt } from "./given-prompt.ts";
 import { jsonOperation, type Operation } from "./operation.ts";
@@ -98,9 +101,7 @@ const steerTurn = jsonOperation(
   async (request) => {
     const { params, body, caller } = request;
     const turn = await turnOf(await reachedSession(request, params.name), params.turn);
-    const { afterEnd } = body;
-    const { id } = await turn.steer(body.text, { by: caller.id, ...withoutUndefined({ afterEnd }) });
-    return { id };
+    return await steered(turn, body, caller);
   },
 );
 
@@ -131,6 +132,12 @@ export const turnOperations: readonly Operation[] = [listTurns, enqueueTurn, get
 /** Returns the idempotency key in the headers, if any. */
 export function keyIn(headers: Headers): string | undefined {
   return headers.get("idempotency-key") ?? undefined;
+}
+
+/** Gives a message to a turn in the caller's name. Returns the id of the turn that has it. @throws CastellanError as `Turn.steer` */
+export async function steered(turn: Turn, { text, afterEnd }: SteerTurn, caller: Caller): Promise<AcceptedTurn> {
+  const { id } = await turn.steer(text, { by: caller.id, ...withoutUndefined({ afterEnd }) });
+  return { id };
 }
 
 /** @throws RequestError `NOT_FOUND` */

@@ -3,7 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
-import type { JournalWriter, WriteOptions } from "../../journal/journal-writer.ts";
+import type { JournalWriter, Settled, WriteOptions } from "../../journal/journal-writer.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
@@ -469,7 +469,7 @@ export class SessionJournal {
   }
 
   /** Writes changes and numbered events, then publishes the events. Returns whether `told` will be called. */
-  #send(changes: readonly Change[], events: readonly EventAppended[], how: WriteOptions = {}, told?: Told): boolean {
+  #send(changes: readonly Change[], events: readonly EventAppended[], how: WriteOptions = {}, told?: Settled): boolean {
     const writer = this.#writer;
     if (writer === undefined || changes.length + events.length === 0) return false;
     writer.note([...changes, ...events], { ...how, session: this.#session }, (error) => {
@@ -497,5 +497,3 @@ export class SessionJournal {
 }
 
 type Drafts = readonly (EventDraft | ExtractedDraft)[];
-
-type Told = (error?: CastellanError) => void;
