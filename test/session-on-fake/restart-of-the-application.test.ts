@@ -346,7 +346,7 @@ test("Turn.continues: tells a turn that the next start continues from one that h
   const later = await first.session(name).turn(id);
   expect([done, busy, later].map((turn) => turn?.continues)).toEqual([false, false, false]);
   await first.stop();
-  await failure(busy.result(), "SUPERVISOR_STOPPED");
+  await failure(busy.result(), "TURN_INTERRUPTED");
   // Nobody has the id of a turn that was not enqueued.
   expect([done, busy, later].map((turn) => turn?.continues)).toEqual([false, false, true]);
   await using second = await run(both, [{ name }]);

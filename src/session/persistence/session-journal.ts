@@ -28,7 +28,15 @@ import { missingFrom } from "./record-completion.ts";
 import { SessionTranscripts } from "./session-transcripts.ts";
 import { loadPrompt, type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
-import { ownTurn, turnAccepted, turnEnded, unpromptedAccepted } from "./turn-events.ts";
+import {
+  ownTurn,
+  turnAccepted,
+  turnBegun,
+  turnEnded,
+  turnInJournal,
+  turnStarted,
+  unpromptedAccepted,
+} from "./turn-events.ts";
 
 const NEVER: Promise<never> = new Promise(() => {});
 
@@ -114,20 +122,20 @@ export class SessionJournal {
     return await this.#supervisorJournal.journal.turns({ ...query, session: this.#session });
   }
 
-  /** Resolves once the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
-  async accept(record: TurnRecord): Promise<void> {
-    const { id, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, by, metadata } = record;
+  /**
+   * Resolves once the turn is in the journal; with `promptId`, as one whose prompt is about to be sent to the process.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  async accept(record: TurnRecord, promptId?: string): Promise<void> {
     const stored = storedPrompt(record);
-    const rest = {
-      ...stored.row,
-      ...withoutUndefined({ timeoutMs, by, metadata }),
-      ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
-    };
-    const turn = { id, session: this.#session, position, durable, acceptedAt, ...rest };
-    const { contents } = stored;
-    await this.#write([{ type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) }], durable);
+    const changes: Change[] = [turnInJournal(record, this.#session, stored)];
+    if (promptId !== undefined) changes.push(turnBegun(record, promptId));
+    await this.#write(changes, record.durable);
     // Only now: a number cannot be taken back if the journal rejects the turn.
-    if (!record.left) this.append(...this.#acceptedOnce(record, stored));
+    if (record.left) return;
+    const begins = promptId !== undefined && !record.ended;
+    this.append(...this.#acceptedOnce(record, stored), ...(begins ? [turnStarted(record, promptId)] : []));
   }
 
   /** Records that the journal has accepted the turn for this session. */
@@ -157,8 +165,10 @@ export class SessionJournal {
     await this.#writer?.record(changes, { durable: true, session: this.#session });
   }
 
-  withdraw({ id }: TurnRecord): void {
-    this.#note({ type: "turn_withdrawn", turn: id });
+  /** Takes a turn back that no caller relies on. `begun` tells that it may have been written as about to be sent. */
+  withdraw({ id, position, attempts }: TurnRecord, begun: boolean): void {
+    const undone: Change[] = begun ? [{ type: "turn_requeued", turn: id, position, attempts }] : [];
+    this.#note(...undone, { type: "turn_withdrawn", turn: id });
   }
 
   /**
@@ -167,13 +177,8 @@ export class SessionJournal {
    * @throws CastellanError `NOT_OWNER`
    */
   async begin(record: TurnRecord, promptId: string): Promise<void> {
-    const { id, durable, attempts } = record;
-    const attempt = attempts + 1;
-    this.append(...this.#acceptedOnce(record), { type: "turn_started", turnId: id, attempt, promptId });
-    await this.#writer?.record([{ type: "turn_begun", turn: id, promptId, attempt }], {
-      durable,
-      session: this.#session,
-    });
+    this.append(...this.#acceptedOnce(record), turnStarted(record, promptId));
+    await this.#writer?.record([turnBegun(record, promptId)], { durable: record.durable, session: this.#session });
   }
 
   /** Writes that Claude began to answer or act. */

@@ -24,6 +24,24 @@ export function turnAccepted(
   return { draft: { ...draft, ...withoutUndefined({ by, metadata }) }, contents };
 }
 
+/** Returns the change that puts a turn into the journal. */
+export function turnInJournal(record: TurnRecord, session: string, { row, contents }: StoredPrompt): Change {
+  const { id, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, by, metadata } = record;
+  const limits = { timeoutMs, queueTimeoutMs: Number.isFinite(queueTimeoutMs) ? queueTimeoutMs : undefined };
+  const turn = { id, session, position, durable, acceptedAt, ...row, ...withoutUndefined({ ...limits, by, metadata }) };
+  return { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) };
+}
+
+/** Returns the change of a turn whose prompt is about to be sent to the process. */
+export function turnBegun({ id: turn, attempts }: TurnRecord, promptId: string): Change {
+  return { type: "turn_begun", turn, promptId, attempt: attempts + 1 };
+}
+
+/** Returns the event of a turn whose prompt is about to be sent to the process. */
+export function turnStarted({ id: turnId, attempts }: TurnRecord, promptId: string): EventDraft {
+  return { type: "turn_started", turnId, attempt: attempts + 1, promptId };
+}
+
 /** Returns the event of a turn that the journal has already. */
 export function acceptedBefore({ id, by, metadata }: TurnEntry, asked: PromptText): ExtractedDraft {
   const { text: prompt, kind: promptKind, blocks: promptBlocks } = asked;

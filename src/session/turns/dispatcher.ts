@@ -20,6 +20,7 @@ import { Mailbox } from "./mailbox.ts";
 import { Steering } from "./steering.ts";
 import { TurnFailures } from "./turn-failures.ts";
 import { TurnMessages } from "./turn-messages.ts";
+import type { TurnStart } from "./turn-start.ts";
 import { TurnStopping } from "./turn-stopping.ts";
 import { TurnUndoing } from "./turn-undoing.ts";
 import { TurnWatches } from "./turn-watches.ts";
@@ -69,7 +70,8 @@ export class Dispatcher {
     this.#work = work;
     this.stopping = new TurnStopping(context, this.#mailbox, work, signal);
     this.#watches = new TurnWatches(context, hold, work, this.stopping);
-    this.intake = new Intake(context, process, this.#mailbox, this.#watches, work, this.stopping, signal);
+    const starts = (record: TurnRecord): TurnStart | undefined => this.#startWith(record);
+    this.intake = new Intake(context, process, this.#mailbox, this.#watches, work, this.stopping, starts, signal);
     const failures = new TurnFailures(context, process, hold, work, signal);
     const undoing = new TurnUndoing(context, conversation, work);
     this.steering = new Steering(context, work, this.#mailbox);
@@ -263,7 +265,9 @@ export class Dispatcher {
       if (!pauses(record)) record.fail("cancelled", reason);
       else {
         // No caller has its id yet; whoever asked learns that it is not accepted.
-        if (record.state === "accepted" && record.submitted) this.#context.journal.withdraw(record);
+        if (record.state === "accepted" && record.submitted) {
+          this.#context.journal.withdraw(record, this.#beginning === record);
+        }
         record.leave(reason);
       }
     }
@@ -317,6 +321,32 @@ export class Dispatcher {
       record.fail("failed", problem);
     }
     this.next();
+  }
+
+  /**
+   * Reserves the process for a turn that is about to be accepted, if the turn would begin at once, so that the journal
+   * records both in one write.
+   */
+  #startWith(record: TurnRecord): TurnStart | undefined {
+    if (this.#beginning !== undefined || this.#mailbox.first !== record || !this.free) return undefined;
+    // A first prompt changes the conversation, which a refused turn must not. A command has to be known to the process.
+    if (this.#conversation.now.kind !== "kept" || record.promptKind === "command") return undefined;
+    if (!this.#work.takePermit()) return undefined;
+    const promptId = this.#context.newId();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#beginning = record;
+    this.#begun = promise;
+    return {
+      promptId,
+      accepted: () => {
+        this.#begin(record, promptId);
+        resolve();
+      },
+      refused: () => {
+        this.#beginning = undefined;
+        resolve();
+      },
+    };
   }
 
   /** Begins a turn once the journal has recorded it. */

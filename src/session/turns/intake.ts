@@ -19,6 +19,7 @@ import { TurnRecord, type TurnRequest } from "../streams/turn-record.ts";
 import { KeptTurns } from "./kept-turns.ts";
 import type { Mailbox } from "./mailbox.ts";
 import { keyedTurnId } from "./turn-id.ts";
+import type { TurnStart } from "./turn-start.ts";
 import type { TurnStopping } from "./turn-stopping.ts";
 import type { TurnWatches } from "./turn-watches.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
@@ -34,6 +35,7 @@ export class Intake {
   readonly #watches: TurnWatches;
   readonly #work: TurnsAtWork;
   readonly #stopping: TurnStopping;
+  readonly #starts: (record: TurnRecord) => TurnStart | undefined;
   readonly #signal: Signal;
   readonly #kept: KeptTurns;
   /** Resolves once the journal's turns are loaded; before that, keys cannot be compared. */
@@ -47,6 +49,7 @@ export class Intake {
     watches: TurnWatches,
     work: TurnsAtWork,
     stopping: TurnStopping,
+    starts: (record: TurnRecord) => TurnStart | undefined,
     signal: Signal,
   ) {
     this.#context = context;
@@ -56,6 +59,7 @@ export class Intake {
     this.#kept = new KeptTurns(context.clock);
     this.#work = work;
     this.#stopping = stopping;
+    this.#starts = starts;
     this.#signal = signal;
   }
 
@@ -224,16 +228,21 @@ export class Intake {
 
   /** Writes a turn to the journal before it may begin. */
   async #admit(record: TurnRecord, { whenBusy, idempotencyKey }: TurnSettings): Promise<void> {
+    let start: TurnStart | undefined;
     try {
       await this.#restored.promise;
       if (record.state !== "accepted") return;
       if (idempotencyKey !== undefined && (await this.#recalled(record))) return;
       record.submitted = true;
-      await this.#context.journal.accept(record);
+      start = takesOver(whenBusy) ? undefined : this.#starts(record);
+      await this.#context.journal.accept(record, start?.promptId);
       record.enqueued();
+      if (record.left) start?.refused();
+      else start?.accepted();
       if (takesOver(whenBusy) && !record.ended) this.#stopping.displace(whenBusy === "rollback");
     } catch (thrown) {
-      this.#refuse(record, thrown);
+      start?.refused();
+      this.#refuse(record, thrown, start !== undefined);
     } finally {
       // Whatever became of this turn, the one behind it may be next.
       this.#signal({ type: "next" });
@@ -275,8 +284,8 @@ export class Intake {
     record.recall(as, end, shownIn(outcome, end));
   }
 
-  /** Refuses a turn and frees its key. */
-  #refuse(record: TurnRecord, thrown: unknown): void {
+  /** Refuses a turn and frees its key. `begun` tells that the journal was to record its beginning, too. */
+  #refuse(record: TurnRecord, thrown: unknown, begun: boolean): void {
     const error = CastellanError.is(thrown)
       ? thrown
       : new CastellanError("JOURNAL_UNAVAILABLE", String(thrown), { details: { reason: "failed" }, cause: thrown });
@@ -284,7 +293,7 @@ export class Intake {
     this.#kept.forget(record);
     // The journal may have recorded it regardless.
     if (record.submitted && CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.applied !== false) {
-      this.#context.journal.withdraw(record);
+      this.#context.journal.withdraw(record, begun);
     }
     record.leave(error);
   }
