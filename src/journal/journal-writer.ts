@@ -99,7 +99,7 @@ export class JournalWriter {
   readonly #whenLost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #closing = false;
   #wake: (() => void) | undefined;
-  /** Set while there are held items. */
+  /** Set from the first held item on. It goes on without any, because most turns would set it again. */
   #lazyTimer: Timer | undefined;
   /** Whether lazy items wait. While the writer closes, they do not. */
   #holds = true;
@@ -163,6 +163,7 @@ export class JournalWriter {
     if (this.#lost !== undefined) return;
     this.#lost = error;
     this.#fault = error;
+    this.#lazyTimer?.cancel();
     this.#queueHeld();
     this.#refuseAll(this.#queue.splice(0), error);
     this.#wake?.();
@@ -201,6 +202,7 @@ export class JournalWriter {
   /** Resolves once all earlier changes are written, or after `ms`; the rest is then dropped. */
   async close(ms: number): Promise<void> {
     this.#holds = false;
+    this.#lazyTimer?.cancel();
     this.#queueHeld();
     if (this.#queue.length > 0) this.#flushNow();
     await withDeadline(this.#deps.clock, ms, this.#flushing);
@@ -254,6 +256,8 @@ export class JournalWriter {
   }
 
   #heldLong(): void {
+    this.#lazyTimer = undefined;
+    if (this.#held.size === 0) return;
     this.#queueHeld();
     this.#flushNow();
   }
@@ -267,9 +271,6 @@ export class JournalWriter {
       this.#queue.push(...(this.#held.get(session) ?? []));
       this.#held.delete(session);
     }
-    if (this.#held.size > 0) return;
-    this.#lazyTimer?.cancel();
-    this.#lazyTimer = undefined;
   }
 
   /** Writes the queue, also while a probe waits for its next attempt. */
@@ -312,7 +313,7 @@ export class JournalWriter {
    * applied back into the queue.
    */
   async #put(items: Item[]): Promise<void> {
-    const changes = items.flatMap((item) => item.changes);
+    const changes = withoutPassed(items.flatMap((item) => item.changes));
     const durable = items.some((item) => item.durable);
     const sessions = [...new Set(items.flatMap(({ session }) => session ?? []))];
     const batch = { changes, durable, ...(sessions.length > 0 && { sessions }) };
@@ -416,6 +417,13 @@ export class JournalWriter {
     const message = `The journal ${this.#journal.location} has been closed.`;
     return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
   }
+}
+
+/** Leaves out that Claude began to answer a turn that ends in the same batch: only an unfinished turn is asked for that. */
+function withoutPassed(changes: readonly Change[]): readonly Change[] {
+  const ended = new Set(changes.flatMap((change) => (change.type === "turn_ended" ? change.turn : [])));
+  if (ended.size === 0) return changes;
+  return changes.filter((change) => change.type !== "turn_touched" || !ended.has(change.turn));
 }
 
 /** Whether the changes must come after the lazy ones of their session. Without any, they wait for all earlier ones. */

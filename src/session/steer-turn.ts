@@ -7,6 +7,17 @@ import { invalidOptions } from "./options/validation.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
 
+/** What holds of a turn besides its options. */
+interface Terms {
+  readonly durable?: boolean;
+}
+
+/** A turn that has the prompt. `accepted` resolves once the journal has the prompt. */
+interface Submitted {
+  readonly record: TurnRecord;
+  readonly accepted: Promise<void>;
+}
+
 /**
  * Accepts a turn, or, with `whenBusy: "steer"`, gives its text to the running turn and returns that.
  *
@@ -16,20 +27,29 @@ export function submitOrSteer<Structured>(
   server: SessionServer,
   prompt: Prompt,
   options: TurnOptions<Structured>,
-  terms: { readonly durable?: boolean } = {},
-): { readonly record: TurnRecord; readonly accepted: Promise<void> } {
-  const { whenBusy, idempotencyKey, verbatimPrompts, by } = turnSettings(options, server.settings);
+  terms: Terms = {},
+): Submitted {
+  const mayBeSteered = (options?.whenBusy ?? server.settings.whenBusy) === "steer";
+  const target = mayBeSteered ? server.steering.target : undefined;
+  if (target === undefined) return submitted(server, prompt, options, terms);
+  const { idempotencyKey, verbatimPrompts, by } = turnSettings(options, server.settings);
   const isText = typeof prompt === "string" && (verbatimPrompts || !prompt.startsWith("/"));
-  const target = whenBusy === "steer" && idempotencyKey === undefined && isText ? server.steering.target : undefined;
-  if (target === undefined || !isText) {
-    const record = server.submit(prompt, options, terms);
-    return { record, accepted: record.accepted };
-  }
+  if (idempotencyKey !== undefined || !isText) return submitted(server, prompt, options, terms);
   promptText(prompt, verbatimPrompts, `session ${formatName(server.settings.name)}`);
   const accepted = server.steering.steer(target, prompt, by);
   // A caller that does not wait for it reads the turn.
   accepted.catch(() => {});
   return { record: target, accepted };
+}
+
+function submitted<Structured>(
+  server: SessionServer,
+  prompt: Prompt,
+  options: TurnOptions<Structured>,
+  terms: Terms,
+): Submitted {
+  const record = server.submit(prompt, options, terms);
+  return { record, accepted: record.accepted };
 }
 
 /**

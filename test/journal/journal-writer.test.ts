@@ -74,6 +74,22 @@ describe("JournalWriter", () => {
     expect(stubborn.batches.map(({ sessions }) => sessions)).toEqual([["a", "b"], ["a"], undefined]);
   });
 
+  it("leaves out that Claude began to answer a turn that ends in the same batch, and keeps it for others", async () => {
+    const { stubborn, writer } = setUp();
+    const ended = (turn: string): Change => ({ type: "turn_ended", turn, state: "completed", at: 0, outcome: {} });
+    await Promise.all([
+      writer.record([change("a"), change("b")]),
+      writer.record([ended("a")]),
+      writer.record([change("c")]),
+    ]);
+    await writer.record([ended("b")]);
+    await writer.record([change("d")]);
+    const types = stubborn.batches.map(({ changes }) =>
+      changes.map((one) => `${one.type} ${"turn" in one ? one.turn : ""}`),
+    );
+    expect(types).toEqual([["turn_touched b", "turn_ended a", "turn_touched c"], ["turn_ended b"], ["turn_touched d"]]);
+  });
+
   it("makes a batch durable if any of its changes is", async () => {
     const { stubborn, writer } = setUp();
     await Promise.all([writer.record([change("a")]), writer.write([change("b")], { durable: true })]);
@@ -414,7 +430,9 @@ describe("JournalWriter, lazy changes", () => {
     await writer.record([change("t"), event(3)], { session: "a" });
     expect(written(stubborn)).toEqual([["a1", "a2", "t", "a3"]]);
     expect(await Promise.all(lazy.map(outcome))).toEqual(["written", "written"]);
+    await clock.advance(200);
     expect(clock.timers).toBe(0);
+    expect(written(stubborn)).toHaveLength(1);
   });
 
   it("wait during changes without events and during events of other sessions", async () => {

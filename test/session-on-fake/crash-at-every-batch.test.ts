@@ -101,8 +101,9 @@ test("Journal: a crash at any batch ends each acknowledged turn once and answers
     for (const [key, end] of ends) {
       expect([`re: ${key}`, "TURN_INTERRUPTED"], `${at}: ${key}`).toContain(end);
       if (end === "TURN_INTERRUPTED") cut += 1;
-      // The unwritten batch said that Claude had begun, and the fake has no transcript to tell it.
-      const untold = crashing.lost.some((change) => change.type === "turn_touched");
+      // The unwritten batch said that Claude had begun, or was done, and the fake has no transcript to tell it.
+      const tells = key === "touches" ? "turn_touched" : "turn_ended";
+      const untold = crashing.lost.some((change) => change.type === tells);
       const times = answered.filter((prompt) => prompt === key).length;
       expect(times, `${at}: ${key}`).toBeLessThanOrEqual(untold ? 2 : 1);
       if (end !== "TURN_INTERRUPTED") expect(times, `${at}: ${key}`).toBeGreaterThan(0);

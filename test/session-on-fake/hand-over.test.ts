@@ -40,6 +40,7 @@ test("SessionServer.handOver(): resolves only after the pending turn-begun write
   };
   await using scene = await Scene.open({ options: { journal: slow } });
   const session = scene.supervisor.session(scene.name);
+  // The first turn of a conversation begins after its acceptance.
   const turn = session.stream("hi", { idempotencyKey: "mine" });
   await begins.promise;
   const server = serverOf(session);

@@ -57,14 +57,14 @@ interface OpenBlock {
  * of its own with the same id, before the end of the block.
  */
 export class BlockReader {
-  /** By parent and index. */
-  readonly #open = new Map<string, OpenBlock>();
+  /** By parent and index. Most turns stream nothing, so this and what follows is made when it is needed. */
+  #open: Map<string, OpenBlock> | undefined;
   /** The API message that each conversation is streaming, by parent. */
-  readonly #streaming = new Map<string | null, string>();
+  #streaming: Map<string | null, string> | undefined;
   /** How many blocks of the last API message have arrived whole, by parent. */
   readonly #whole = new Map<string | null, { readonly message: string; count: number }>();
   /** The ids of messages that a compaction preserved, which Claude Code sends again. */
-  readonly #repeated = new Set<string>();
+  #repeated: Set<string> | undefined;
   #given = false;
   #compacted = false;
 
@@ -73,12 +73,13 @@ export class BlockReader {
       case "stream_event":
         return this.#piece(message);
       case "assistant":
-        return isFailureReport(message) || this.#repeated.has(message.uuid) ? [] : this.#answer(message);
+        return isFailureReport(message) || this.#isRepeated(message.uuid) ? [] : this.#answer(message);
       case "user":
-        return message.uuid !== undefined && this.#repeated.has(message.uuid) ? [] : resultsOf(message);
+        return this.#isRepeated(message.uuid) ? [] : resultsOf(message);
       case "system":
         if (message.subtype === "compact_boundary") {
           this.#compacted = true;
+          this.#repeated ??= new Set();
           for (const uuid of message.compact_metadata.preserved_messages?.uuids ?? []) this.#repeated.add(uuid);
         }
         return [];
@@ -89,6 +90,10 @@ export class BlockReader {
     }
   }
 
+  #isRepeated(uuid: string | undefined): boolean {
+    return uuid !== undefined && this.#repeated?.has(uuid) === true;
+  }
+
   /** Returns the text and thinking of the blocks that will not arrive whole, because the attempt is over. */
   cut(): WholeBlock[] {
     return this.#cut(() => true);
@@ -96,9 +101,10 @@ export class BlockReader {
 
   #cut(isOver: (block: OpenBlock, key: string) => boolean): WholeBlock[] {
     // The usual case, with every message and block.
-    if (this.#open.size === 0) return [];
-    const over = [...this.#open].filter(([key, block]) => isOver(block, key));
-    for (const [key] of over) this.#open.delete(key);
+    const open = this.#open;
+    if (open === undefined || open.size === 0) return [];
+    const over = [...open].filter(([key, block]) => isOver(block, key));
+    for (const [key] of over) open.delete(key);
     return over.flatMap(([, { type, id, parent, parts }]): WholeBlock[] => {
       const text = parts.join("");
       return type === "tool" || text === "" ? [] : [{ type, text, block: id, cut: true, ...parentOf(parent) }];
@@ -108,6 +114,7 @@ export class BlockReader {
   #piece({ event, parent_tool_use_id: parent }: SDKPartialAssistantMessage): readonly (WholeBlock | BlockDelta)[] {
     switch (event.type) {
       case "message_start":
+        this.#streaming ??= new Map();
         this.#streaming.set(parent, event.message.id);
         // The API broke the previous message off.
         return this.#cut((block) => block.parent === parent);
@@ -115,7 +122,7 @@ export class BlockReader {
         this.#begin(parent, event.index, event.content_block);
         return [];
       case "content_block_delta":
-        return this.#delta(this.#open.get(keyOf(parent, event.index)), event.delta);
+        return this.#delta(this.#open?.get(keyOf(parent, event.index)), event.delta);
       case "content_block_stop":
         // The whole block has arrived before, unless the API broke off: then the answer to a second request arrives whole.
         return this.#cut((_, key) => key === keyOf(parent, event.index));
@@ -125,7 +132,8 @@ export class BlockReader {
   }
 
   #begin(parent: string | null, index: number, block: Block): void {
-    const message = this.#streaming.get(parent) ?? "";
+    this.#open ??= new Map();
+    const message = this.#streaming?.get(parent) ?? "";
     const common = { parent, message, parts: [] };
     const key = keyOf(parent, index);
     if (isToolUse(block)) this.#open.set(key, { ...common, type: "tool", id: block.id });
@@ -189,9 +197,9 @@ export class BlockReader {
     const index = whole.count++;
     const type = isToolUse(block) ? "tool" : block.type;
     // A block that does not arrive whole, such as an empty one, shifts the count.
-    for (const [key, open] of this.#open) {
+    for (const [key, open] of this.#open ?? []) {
       if (open.parent !== parent || open.message !== message || open.type !== type) continue;
-      this.#open.delete(key);
+      this.#open?.delete(key);
       return open.id;
     }
     return blockId(message, index);

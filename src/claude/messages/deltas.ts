@@ -13,8 +13,8 @@ import { isFailureReport } from "./tools.ts";
  */
 export class DeltaReader {
   /** The ids of API messages that arrived in pieces. A turn has few. */
-  readonly #streamed = new Set<string>();
-  readonly #repeated = new Set<string>();
+  #streamed: Set<string> | undefined;
+  #repeated: Set<string> | undefined;
   #current = "";
   #given = false;
   #compacted = false;
@@ -27,12 +27,13 @@ export class DeltaReader {
 
   /** Whether Claude Code sends `message` again because a compaction preserved it. */
   isRepeated({ uuid }: SDKMessage): boolean {
-    return uuid !== undefined && this.#repeated.has(uuid);
+    return uuid !== undefined && this.#repeated?.has(uuid) === true;
   }
 
   #deltasOf(message: SDKMessage): Delta[] {
     if (message.type === "system" && message.subtype === "compact_boundary") {
       this.#compacted = true;
+      this.#repeated ??= new Set();
       for (const uuid of message.compact_metadata.preserved_messages?.uuids ?? []) this.#repeated.add(uuid);
     }
     // A command may answer with nothing but its result.
@@ -44,13 +45,14 @@ export class DeltaReader {
       const { event } = message;
       if (event.type === "message_start") this.#current = event.message.id;
       if (event.type !== "content_block_delta") return [];
+      this.#streamed ??= new Set();
       this.#streamed.add(this.#current);
       if (event.delta.type === "text_delta") return [{ type: "text", text: event.delta.text }];
       if (event.delta.type === "thinking_delta") return [{ type: "thinking", text: event.delta.thinking }];
       return [];
     }
     if (message.type !== "assistant" || message.parent_tool_use_id !== null || isFailureReport(message)) return [];
-    if (this.#streamed.has(message.message.id) || this.isRepeated(message)) return [];
+    if (this.#streamed?.has(message.message.id) === true || this.isRepeated(message)) return [];
     return message.message.content.flatMap((block): Delta[] => {
       if (block.type === "text") return [{ type: "text", text: block.text }];
       if (block.type === "thinking") return [{ type: "thinking", text: block.thinking }];

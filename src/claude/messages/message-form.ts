@@ -1,4 +1,5 @@
 import type { SDKMessage, SDKSystemMessage } from "@anthropic-ai/claude-agent-sdk";
+import { isTooDeep, MOST_DEPTH } from "./message-size.ts";
 
 /** The form of a conversation id. Files are named after it, so an id of any other form could point anywhere. */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -6,15 +7,12 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** The usage figures of a model in a result. */
 const FIGURES = ["costUSD", "inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"] as const;
 
-/** The deepest allowed nesting. JSON of any depth can be parsed, but writing, comparing and copying recurse. */
-const MOST_DEPTH = 1_000;
-
 /**
  * Returns what is wrong with the form of a message, as far as Castellan reads or keeps it, or undefined. The SDK passes
  * any JSON as a message. Unknown types may have any form.
  */
 export function formProblem(message: SDKMessage): string | undefined {
-  if (isDeeper(message, MOST_DEPTH)) return `it is nested more than ${MOST_DEPTH} deep`;
+  if (isTooDeep(message)) return `it is nested more than ${MOST_DEPTH} deep`;
   switch (message.type) {
     case "assistant":
     case "user":
@@ -30,13 +28,6 @@ export function formProblem(message: SDKMessage): string | undefined {
     default:
       return undefined;
   }
-}
-
-/** Whether a value is nested deeper than `depth`. */
-function isDeeper(value: object, depth: number): boolean {
-  if (depth === 0) return true;
-  for (const part of Object.values(value)) if (isObject(part) && isDeeper(part, depth - 1)) return true;
-  return false;
 }
 
 function resultProblem(message: SDKMessage & { readonly type: "result" }): string | undefined {

@@ -9,9 +9,9 @@ import { answerIdOf, isFailureReport, parentToolOf, toolResultsOf, toolUsesOf } 
 export class Progress {
   readonly toolUses: ToolUse[] = [];
   /** Ids of the tool calls without a result. */
-  readonly #open = new Set<string>();
+  #open: Set<string> | undefined;
   /** Ids of all tool calls. */
-  readonly #known = new Set<string>();
+  #known: Set<string> | undefined;
   readonly #deltas = new DeltaReader();
   readonly #shown = new ShownPieces();
   #touched = false;
@@ -33,12 +33,14 @@ export class Progress {
       for (const use of toolUsesOf(message)) {
         this.toolUses.push(use);
         this.#shown.use(use);
+        this.#open ??= new Set();
         this.#open.add(use.id);
+        this.#known ??= new Set();
         this.#known.add(use.id);
       }
-      for (const { id } of results) this.#open.delete(id);
+      for (const { id } of results) this.#open?.delete(id);
       const isOfMain = message.parent_tool_use_id === null && message.uuid !== undefined;
-      if (isOfMain && this.#open.size === 0) this.#lastUuid = message.uuid;
+      if (isOfMain && this.openTools === 0) this.#lastUuid = message.uuid;
     }
     if (message.type === "assistant" && message.parent_tool_use_id === null) {
       this.#error = message.error;
@@ -53,7 +55,7 @@ export class Progress {
     if (message.type === "system" && message.subtype === "background_tasks_changed") return true;
     const tool = parentToolOf(message);
     if (tool === undefined) return message.type === "system" && message.subtype.startsWith("task_");
-    return tool !== null && !this.#known.has(tool);
+    return tool !== null && this.#known?.has(tool) !== true;
   }
 
   /** Records that a tool is about to run that no message has reported yet. */
@@ -63,7 +65,7 @@ export class Progress {
 
   /** How many tool calls have no result yet. */
   get openTools(): number {
-    return this.#open.size;
+    return this.#open?.size ?? 0;
   }
 
   /** Claude's text so far. */

@@ -35,6 +35,22 @@ export function markOf(type: string): string {
   return `.${crc32(type).toString(36).slice(-3).padStart(3, "0")}`;
 }
 
+/** How a segment writes a type: as JSON, and as its mark. There are few types, and every event has one. */
+interface WrittenType {
+  readonly json: string;
+  readonly mark: string;
+}
+
+const written = new Map<string, WrittenType>();
+
+function writtenTypeOf(type: string): WrittenType {
+  const known = written.get(type);
+  if (known !== undefined) return known;
+  const own = { json: JSON.stringify(type), mark: markOf(type) };
+  written.set(type, own);
+  return own;
+}
+
 /** The most events of a segment. */
 export const MOST_EVENTS = 100;
 
@@ -78,7 +94,7 @@ export class SegmentBuilder {
 
   #append(event: EventEntry, body: string, bytes: number): void {
     const { number, at, turn } = event;
-    const [type, mark] = [JSON.stringify(event.type), markOf(event.type)];
+    const { json: type, mark } = writtenTypeOf(event.type);
     const names = namedBy(event);
     if (this.#count === 0) this.#first = number;
     this.#turn ??= turn;

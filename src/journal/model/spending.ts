@@ -23,7 +23,8 @@ export const NOTHING_SPENT: Spending = {
 };
 
 /** Returns the spending by model, each once. */
-export function byModel(spendings: Iterable<ModelSpending>): ModelSpending[] {
+export function byModel(spendings: readonly ModelSpending[]): ModelSpending[] {
+  if (spendings.length <= 1) return [...spendings];
   const groups = Map.groupBy(spendings, ({ model }) => model);
   return [...groups].map(([model, group]) => ({ model, ...sumOf(group) }));
 }

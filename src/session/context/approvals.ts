@@ -122,6 +122,7 @@ export class Approvals {
 
   /** Takes note of a sign of life of the process: it has taken back the aborted requests. */
   spoke(): void {
+    if (this.#aborted.length === 0) return;
     for (const withdrawn of this.#aborted.splice(0)) withdrawn("taken_back");
   }
 

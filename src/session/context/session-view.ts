@@ -129,7 +129,9 @@ export class SessionView {
     this.approvals.spoke();
     const tasks = backgroundTasksOf(message);
     if (tasks !== undefined) this.#tasks = tasks;
-    this.#context.journal.append(...this.#process.read(message).map((change) => this.#inTurn(change)));
+    const changes = this.#process.read(message);
+    // Most messages change nothing.
+    if (changes.length > 0) this.#context.journal.append(...changes.map((change) => this.#inTurn(change)));
     if (tasks !== undefined) this.#refresh();
     const loss = writeLossOf(message);
     if (loss !== undefined) this.fault({ ...loss, at: this.#context.clock.now() });

@@ -6,25 +6,24 @@ import { withoutUndefined } from "../../fields.ts";
 import type { JournalWriter, Settled, WriteOptions } from "../../journal/journal-writer.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Change } from "../../journal/model/change.ts";
-import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
 import { isRefused } from "../../journal/model/journal-errors.ts";
-import type { SavedSession } from "../../journal/model/session-entry.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { EndedTurnState, TurnEntry, TurnQuery } from "../../journal/model/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
 import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
-import { type LeftConversation, type SessionMemory, writeMemory } from "../conversation/session-memory.ts";
+import type { LeftConversation, SessionMemory } from "../conversation/session-memory.ts";
 import type { PromptText } from "../options/prompt.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import { type EventAppended, type ExtractedDraft, SessionRecord } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
-import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
+import { outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
 import type { LiveDescription } from "./live-description.ts";
 import { missingFrom } from "./record-completion.ts";
+import { conversationLeft, sessionSaved } from "./session-changes.ts";
 import { SessionTranscripts } from "./session-transcripts.ts";
 import { loadPrompt, type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
@@ -249,7 +248,10 @@ export class SessionJournal {
 
   /** Writes the memory, and the conversation or location that the session just left, if any. */
   save(memory: SessionMemory, left?: LeftConversation): void {
-    this.#note(...this.#saved(memory), ...(left === undefined ? [] : [this.#leaving(left)]));
+    this.#note(
+      ...this.#saved(memory),
+      ...(left === undefined ? [] : [conversationLeft(this.#session, left, this.#clock.now())]),
+    );
   }
 
   /** Writes the memory and resolves once it is written. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
@@ -263,24 +265,9 @@ export class SessionJournal {
   }
 
   #saved(memory: SessionMemory): Change[] {
-    const session: SavedSession = {
-      key: this.#session,
-      supervisor: this.#supervisorJournal.supervisor,
-      conversationId: memory.conversation.id,
-      memory: writeMemory(memory),
-      savedAt: this.#clock.now(),
-    };
-    return [{ type: "session_saved", session }, ...this.description.due(this.#session)];
-  }
-
-  #leaving({ id, ...where }: LeftConversation): Change {
-    const conversation: ConversationEntry = {
-      session: this.#session,
-      conversationId: id,
-      memory: jsonOf(where),
-      leftAt: this.#clock.now(),
-    };
-    return { type: "conversation_left", conversation };
+    const { supervisor } = this.#supervisorJournal;
+    const saved = sessionSaved({ key: this.#session, supervisor }, memory, this.#clock.now());
+    return [saved, ...this.description.due(this.#session)];
   }
 
   approvalRequested(approval: Approval): void {
@@ -331,9 +318,10 @@ export class SessionJournal {
   /** Appends blocks of a turn to the record, and gives their deltas to readers. */
   recordBlocks(blocks: readonly (WholeBlock | BlockDelta)[], turnId: string | undefined): void {
     for (const block of blocks) {
+      if (isDelta(block) && this.record.readers === 0) continue;
       const own = turnId === undefined ? block : { ...block, turnId };
-      if (!isDelta(own)) this.append(own);
-      else if (this.record.readers > 0) this.record.show(own);
+      if (isDelta(own)) this.record.show(own);
+      else this.append(own);
     }
   }
 
@@ -477,7 +465,8 @@ export class SessionJournal {
   #send(changes: readonly Change[], events: readonly EventAppended[], how: WriteOptions = {}, told?: Settled): boolean {
     const writer = this.#writer;
     if (writer === undefined || changes.length + events.length === 0) return false;
-    writer.note([...changes, ...events], { ...how, session: this.#session }, (error) => {
+    const all = changes.length === 0 ? events : events.length === 0 ? changes : [...changes, ...events];
+    writer.note(all, { ...how, session: this.#session }, (error) => {
       if (error === undefined) this.record.written(events);
       else if (events.length > 0) this.#rejected(events, error);
       told?.(error);

@@ -87,7 +87,7 @@ export function extractContents(
     body[name] = isLarge ? found.takeWhole(small) : small;
     size += isLarge ? Math.min(found.size - before, MOST_INLINE) : found.size - before;
   }
-  return { body, contents: found === undefined ? [] : [...found.stored.values()], size };
+  return { body, contents: found?.stored === undefined ? [] : [...found.stored.values()], size };
 }
 
 /** How deeply an event's fields may nest. JSON and databases have limits of their own, beyond this one. */
@@ -103,8 +103,8 @@ const SHORT = 4_096;
 const MOST_BYTES_PER_CHARACTER = 6;
 
 class Contents {
-  /** The contents to store, by hash. */
-  readonly stored = new Map<string, ContentEntry>();
+  /** The contents to store, by hash, once there is one. */
+  stored: Map<string, ContentEntry> | undefined;
   /** The approximate size in characters of what stays. */
   size = 0;
   /** Whether to cut large strings instead. */
@@ -168,6 +168,7 @@ class Contents {
 
   #reference(data: Uint8Array, mediaType: string): JsonObject {
     const hash = createHash("sha256").update(data).digest("hex");
+    this.stored ??= new Map();
     if (data.length <= this.#mostStored) this.stored.set(hash, { hash, mediaType, data });
     return { $content: hash, size: data.length, mediaType };
   }

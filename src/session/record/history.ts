@@ -1,9 +1,9 @@
+import { sizeOf } from "../../claude/messages/message-size.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { EventExtent } from "../../journal/model/event-entry.ts";
 import type { EventPageOptions } from "./event-readers.ts";
 import type { HistoryEntry, HistoryGap, HistoryOptions, HistoryPage, SessionHappening } from "./history-entry.ts";
 import { foldTurn } from "./history-turn.ts";
-import { sizeOf } from "./message-size.ts";
 import type { RecordedEvent, RecordedEventType } from "./session-event-types.ts";
 
 /** How many events of the outline, and of a turn, to read at a time. */

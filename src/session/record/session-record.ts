@@ -1,8 +1,8 @@
+import { sizeOf } from "../../claude/messages/message-size.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { ChangeOf } from "../../journal/model/change-groups.ts";
 import type { ContentEntry } from "../../journal/model/event-entry.ts";
 import { extractContents } from "./content.ts";
-import { sizeOf } from "./message-size.ts";
 import type { EventDraft, LiveDraft, RecordedEventType } from "./session-event-types.ts";
 import { EVENT_VERSION } from "./session-event-types.ts";
 import { Tail, type TailLimits } from "./tail.ts";
@@ -199,10 +199,12 @@ export class SessionRecord {
       this.#lose(draft);
       return;
     }
-    for (const [turnId, events] of this.#lost) {
-      appended.push(this.#next({ draft: lostEvents(events, turnId), at, contents: NO_CONTENTS }));
+    if (this.#lost.size > 0) {
+      for (const [turnId, events] of this.#lost) {
+        appended.push(this.#next({ draft: lostEvents(events, turnId), at, contents: NO_CONTENTS }));
+      }
+      this.#lost.clear();
     }
-    this.#lost.clear();
     appended.push(this.#next(dated));
   }
 

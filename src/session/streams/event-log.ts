@@ -1,5 +1,5 @@
+import { sizeOf } from "../../claude/messages/message-size.ts";
 import { CastellanError } from "../../errors.ts";
-import { sizeOf } from "../record/message-size.ts";
 
 /** How many events to keep by default. */
 const KEPT = 131_072;
