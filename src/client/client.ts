@@ -1,8 +1,8 @@
 import type { Approval, ApprovalList, ApprovalListQuery } from "../wire/approval.ts";
 import type {
   GlobalSessionInfo,
-  GlobalSessionList,
   GlobalSessionListQuery,
+  GlobalSessionPage,
   NodeInfo,
   NodeList,
 } from "../wire/cluster.ts";
@@ -17,7 +17,7 @@ import { type ClientOptions, clientSettings, type RequestOptions } from "./clien
 import { Connection } from "./connection.ts";
 import { eventStream } from "./event-stream.ts";
 import { PoolClient } from "./pool-client.ts";
-import { nameText, pathOf, type QueryValues } from "./request-path.ts";
+import { listParameters, nameText, pathOf, type QueryValues } from "./request-path.ts";
 import { SessionClient, type StreamOptions } from "./session-client.ts";
 import { LONG_MS } from "./turns-client.ts";
 
@@ -54,10 +54,7 @@ export class CastellanClient {
 
   /** Returns a page of sessions, by name. */
   async listSessions(query: SessionListQuery = {}, options: RequestOptions = {}): Promise<SessionPage> {
-    const { labels, state, prefix, after, limit } = query;
-    const label = labels && Object.entries(labels).map(([name, value]) => `${name}:${value}`);
-    const names = { prefix: prefix && nameText(prefix), after: after && nameText(after) };
-    return await this.#read(["sessions"], { label, state, limit, ...names }, options);
+    return await this.#read(["sessions"], listParameters(query), options);
   }
 
   /** Yields all sessions, by name. */
@@ -141,13 +138,25 @@ export class CastellanClient {
     return (await this.#read<NodeList>(["cluster", "nodes"], {}, options)).nodes;
   }
 
-  /** Lists the global sessions that have, or had, an owner. */
-  async globalSessions(
-    { prefix }: GlobalSessionListQuery = {},
+  /** Lists global sessions by name, page by page. There is none if the server is in no cluster. */
+  async listGlobalSessions(
+    query: GlobalSessionListQuery = {},
     options: RequestOptions = {},
-  ): Promise<readonly GlobalSessionInfo[]> {
-    const query = { prefix: prefix && nameText(prefix) };
-    return (await this.#read<GlobalSessionList>(["cluster", "sessions"], query, options)).sessions;
+  ): Promise<GlobalSessionPage> {
+    return await this.#read(["cluster", "sessions"], listParameters(query), options);
+  }
+
+  /** Yields all global sessions, by name. */
+  async *globalSessions(
+    query: Omit<GlobalSessionListQuery, "after"> = {},
+    options: RequestOptions = {},
+  ): AsyncGenerator<GlobalSessionInfo, void, undefined> {
+    for (let after: GlobalSessionListQuery["after"]; ; ) {
+      const page = await this.listGlobalSessions({ ...query, after }, options);
+      yield* page.sessions;
+      if (page.next === null) return;
+      after = page.next;
+    }
   }
 
   /**

@@ -15,7 +15,7 @@ export type {
   PastApproval,
   SettledApproval,
 } from "../wire/approval.ts";
-export type { GlobalSessionInfo, GlobalSessionListQuery, NodeInfo } from "../wire/cluster.ts";
+export type { GlobalSessionInfo, GlobalSessionListQuery, GlobalSessionPage, NodeInfo } from "../wire/cluster.ts";
 export type { WireDuration } from "../wire/duration.ts";
 export type { EraseSession, ErasureReport, LeftBehind } from "../wire/erasure.ts";
 export type { WireError } from "../wire/error.ts";

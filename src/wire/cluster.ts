@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { SessionName } from "../names.ts";
-import { localNameInTextSchema, nameSchema, type WireName } from "./name.ts";
+import { labelsInQuery } from "./labels.ts";
+import { localNameInTextSchema, localNameSchema, nameSchema, type WireName } from "./name.ts";
 
 /** A node of a cluster. */
 export interface NodeInfo {
@@ -22,20 +23,38 @@ export interface NodeList {
 /** A global session in lists. */
 export interface GlobalSessionInfo {
   readonly name: WireName;
+  /** `owned`: a live node owns it; `stored`: only the database knows it; or `archived`. */
+  readonly state: "owned" | "stored" | "archived";
   /** Left out if no live node owns the session. */
   readonly node?: string | undefined;
-  readonly epoch: number;
+  /** Rises with each new owner. Left out if there was none. */
+  readonly epoch?: number | undefined;
+  readonly title?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** When it was first used, in milliseconds since the epoch. */
+  readonly createdAt?: number | undefined;
+  readonly archivedAt?: number | undefined;
 }
 
 /** Which global sessions to list. */
 export interface GlobalSessionListQuery {
+  /** Only sessions with all of these labels. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Default: all but archived ones. */
+  readonly state?: GlobalSessionInfo["state"] | undefined;
   /** Only sessions whose names begin with these parts, without `"global"`. */
   readonly prefix?: SessionName | undefined;
+  /** Only sessions after this name: `next` of the page before. */
+  readonly after?: SessionName | undefined;
+  /** How many sessions to return at most, up to 1,000. Default 100. */
+  readonly limit?: number | undefined;
 }
 
-/** The global sessions that have, or had, an owner. */
-export interface GlobalSessionList {
+/** A page of the global sessions that have had a turn or were described, by name. */
+export interface GlobalSessionPage {
   readonly sessions: readonly GlobalSessionInfo[];
+  /** What to pass as `after` for the next page; `null` after the last page. */
+  readonly next: SessionName | null;
 }
 
 /** Where to move a global session. */
@@ -64,17 +83,46 @@ export const nodeListSchema: z.ZodType<NodeList> = z
   })
   .meta({ id: "NodeList" });
 
-export const globalSessionListQuerySchema: z.ZodType<GlobalSessionListQuery> = z.strictObject({
+/** {@link GlobalSessionListQuery} in a URL, where each `label` is one parameter. */
+export interface GlobalSessionListParameters extends Omit<GlobalSessionListQuery, "labels"> {
+  readonly label?: Readonly<Record<string, string>> | undefined;
+}
+
+const globalStateSchema = z.enum(["owned", "stored", "archived"]);
+
+export const globalSessionListSchema: z.ZodType<GlobalSessionListParameters> = z.strictObject({
+  label: labelsInQuery.optional(),
+  state: globalStateSchema.optional().describe("Default: all but archived ones."),
   prefix: localNameInTextSchema
     .optional()
     .describe('As JSON. Only sessions whose names begin with these parts, without `"global"`.'),
+  after: localNameInTextSchema.optional().describe("As JSON: `next` of the page before."),
+  limit: z.coerce.number().int().min(1).max(1_000).optional().describe("At most this many. Default 100."),
 });
 
-export const globalSessionListSchema: z.ZodType<GlobalSessionList> = z
+export const globalSessionPageSchema: z.ZodType<GlobalSessionPage> = z
   .object({
-    sessions: z.array(z.object({ name: nameSchema, node: z.string().optional(), epoch: z.number() })).readonly(),
+    sessions: z
+      .array(
+        z
+          .object({
+            name: nameSchema,
+            state: globalStateSchema.describe(
+              "`owned`: a live node owns the session; `stored`: only the database knows it.",
+            ),
+            node: z.string().optional(),
+            epoch: z.number().optional().describe("Rises with each new owner."),
+            title: z.string().optional(),
+            labels: z.record(z.string(), z.string()).optional(),
+            createdAt: z.number().optional(),
+            archivedAt: z.number().optional(),
+          })
+          .meta({ id: "GlobalSession" }),
+      )
+      .readonly(),
+    next: localNameSchema.nullable().describe("What to pass as `after` for the next page; `null` after the last page."),
   })
-  .meta({ id: "GlobalSessionList" });
+  .meta({ id: "GlobalSessionPage" });
 
 export const moveSessionSchema: z.ZodType<MoveSession> = z
   .strictObject({ node: z.string() })

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { SessionName } from "../names.ts";
+import { labelsInQuery } from "./labels.ts";
 import { localNameInTextSchema, localNameSchema, nameSchema, type WireName } from "./name.ts";
 import { SESSION_STATES, type SessionState, type SessionStatus, statusSchema } from "./session-status.ts";
 
@@ -95,18 +96,6 @@ export const sessionSchema: z.ZodType<SessionInfo> = z
     node: z.string().optional().describe("The cluster node of a global session."),
   })
   .meta({ id: "Session" });
-
-/** Parses `label=plan:paid`, which may be repeated. */
-const labelsInQuery: z.ZodType<Record<string, string>> = z
-  .array(z.string().regex(/^[^:]+:/, 'expected a label and its value: "plan:paid"'))
-  .transform((pairs) =>
-    Object.fromEntries(pairs.map((pair) => [pair.slice(0, pair.indexOf(":")), pair.slice(pair.indexOf(":") + 1)])),
-  )
-  .meta({
-    type: "array",
-    items: { type: "string" },
-    description: "Only sessions with all of these labels, each as `plan:paid`.",
-  });
 
 /** {@link SessionListQuery} in a URL, where each `label` is one parameter. */
 export interface SessionListParameters extends Omit<SessionListQuery, "labels"> {

@@ -315,7 +315,7 @@ test("CastellanClient: shows and changes the children, health, capacity, usage a
     { session: one, label: "ann", costUsd: 0.01 },
   ]);
   expect(await client.nodes()).toEqual([]);
-  expect(await client.globalSessions({ prefix: "x" })).toEqual([]);
+  expect(await client.listGlobalSessions({ prefix: "x" })).toEqual({ sessions: [], next: null });
   expect(await client.drain({ deadline: "1s" })).toEqual({ completed: true });
   await expect(client.session(one).enqueue("late")).rejects.toMatchObject({ code: "SUPERVISOR_STOPPED", status: 503 });
   await ended(scene);

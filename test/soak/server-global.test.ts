@@ -43,7 +43,10 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
   expect((await client.nodes()).map((node) => node.name)).toEqual(["one"]);
   expect((await session.query("hello")).text).toBe("re: hello");
   expect(await session.get()).toMatchObject({ name, labels: { user: "ann" }, status: { name }, node: "one" });
-  expect(await client.globalSessions({ prefix: support })).toMatchObject([{ name, epoch: 1 }]);
+  const owned = { name, epoch: 1, state: "owned", node: "one", labels: { user: "ann" } };
+  expect(await Array.fromAsync(client.globalSessions({ prefix: support }))).toMatchObject([owned]);
+  expect(await client.listGlobalSessions({ labels: { user: "bob" } })).toEqual({ sessions: [], next: null });
+  await expect(client.listGlobalSessions({ limit: 0 })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
   const seen: (number | undefined)[] = [];
   const reading = (async () => {
     for await (const event of session.events({ after: 0 })) {
@@ -69,7 +72,10 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
   expect(await session.health()).toEqual({ status: "healthy" });
   expect(await session.usage()).toMatchObject([{ costUsd: 0.03 }]);
   await expect(session.fork({ name: unique() })).rejects.toMatchObject({ code: "UNSUPPORTED", status: 400 });
-  await expect(session.schedules()).rejects.toMatchObject({ code: "UNSUPPORTED", status: 400 });
+  const schedule = await session.schedule("later", { every: "1h", idempotencyKey: "hourly" });
+  expect(await session.schedules()).toMatchObject([{ id: schedule, prompt: "later", by: "operator" }]);
+  expect(await session.cancelSchedule(schedule)).toBe(true);
+  expect(await session.schedules()).toEqual([]);
   await expect(session.move("two")).rejects.toMatchObject({ code: "INVALID_OPTIONS", status: 400 });
   await expect(client.session([support, "ann"]).get()).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
   // Reach of names and labels holds for global sessions, too.
@@ -82,7 +88,13 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
     await expect(scene.client(token).session(bob).enqueue("x")).rejects.toMatchObject(hidden);
     await expect(scene.client(token).session(bob).erase()).rejects.toMatchObject(hidden);
   }
-  expect((await scene.client("prefix").globalSessions()).map((one) => one.name)).toEqual([name]);
+  for (const token of ["ann", "prefix"]) {
+    expect((await scene.client(token).listGlobalSessions()).sessions.map((one) => one.name)).toEqual([name]);
+  }
+  const first = await client.listGlobalSessions({ limit: 1 });
+  expect(first).toMatchObject({ sessions: [{ name }], next: [support, "ann"] });
+  const rest = await client.listGlobalSessions({ after: first.next ?? undefined });
+  expect(rest).toMatchObject({ sessions: [{ name: bob }], next: null });
   const lines = await Array.fromAsync(session.export());
   expect(JSON.parse(lines[0] ?? "")).toMatchObject({ type: "session" });
   expect(await session.erase()).toMatchObject({ name, turns: 3 });

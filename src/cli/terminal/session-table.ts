@@ -1,4 +1,4 @@
-import type { SessionInfo } from "../../client/index.ts";
+import type { GlobalSessionInfo, SessionInfo } from "../../client/index.ts";
 import { styledState } from "./colors.ts";
 import { nameArgument } from "./name-argument.ts";
 import { type Column, table } from "./table.ts";
@@ -28,4 +28,20 @@ export function sessionTable(sessions: readonly SessionInfo[], now: number, widt
     title,
   ]);
   return table(COLUMNS, rows, width, (cell, at) => (at === 1 ? styledState(cell) : cell));
+}
+
+const GLOBAL_COLUMNS: readonly Column[] = [
+  { head: "SESSION", least: 12 },
+  { head: "STATE" },
+  { head: "NODE", least: 8 },
+  { head: "EPOCH", align: "right" },
+  { head: "TITLE", least: 8 },
+];
+
+/** Formats global sessions as a table. */
+export function globalSessionTable(sessions: readonly GlobalSessionInfo[], width: number | undefined): string {
+  const rows = sessions.map(({ name, state, node = "-", epoch = "-", title = "" }) => {
+    return [nameArgument(name), state, node, String(epoch), title];
+  });
+  return table(GLOBAL_COLUMNS, rows, width, (cell, at) => (at === 1 ? styledState(cell) : cell));
 }

@@ -20,10 +20,21 @@ export function mayReach(
   return (prefix === undefined || beginsWith(bareName(name), prefix)) && hasLabels(labels, wanted);
 }
 
-function bareName(name: SessionName): SessionName {
+/** Returns a global name of the form `["global", …]` without its first part, and any other as it is. */
+export function bareName(name: SessionName): SessionName {
   if (typeof name === "string" || name[0] !== GLOBAL) return name;
   const [, first, ...rest] = name;
   return typeof first === "string" ? [first, ...rest] : name;
+}
+
+/** Returns the narrower of two prefixes; undefined if no name begins with both. */
+export function narrower(
+  one: SessionName | undefined,
+  other: SessionName | undefined,
+): { readonly prefix: SessionName | undefined } | undefined {
+  if (one === undefined || other === undefined) return { prefix: one ?? other };
+  if (beginsWith(one, other)) return { prefix: one };
+  return beginsWith(other, one) ? { prefix: other } : undefined;
 }
 
 /** Whether the caller reaches every session, and so may see what concerns all of them. */

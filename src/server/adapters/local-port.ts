@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { Approval, ApprovalList } from "../../wire/approval.ts";
-import type { GlobalSessionList } from "../../wire/cluster.ts";
-import type { WireName } from "../../wire/name.ts";
+import type { GlobalSessionListQuery } from "../../wire/cluster.ts";
+import type { SessionListQuery } from "../../wire/session.ts";
 import type { Turn } from "../../wire/turn.ts";
 import { viewOf } from "../access/reach.ts";
 import type { Caller } from "../http/caller.ts";
@@ -80,19 +80,15 @@ export function localPort(api: LocalApi, caller: () => Caller): McpPort {
   const call = <Answer>(path: readonly string[], options?: Call): Promise<Answer> => api.call(caller(), path, options);
   return {
     session: (name) => localSession(call, ["sessions", JSON.stringify(name)]),
-    listSessions: ({ labels, prefix, after, limit, state }) => {
-      const label = labels && Object.entries(labels).map(([key, value]) => `${key}:${value}`);
-      return call(["sessions"], { query: { label, limit, state, prefix: text(prefix), after: text(after) } });
-    },
-    globalSessions: async ({ prefix }) => {
-      return (await call<GlobalSessionList>(["cluster", "sessions"], { query: { prefix: text(prefix) } })).sessions;
-    },
+    listSessions: (query) => call(["sessions"], { query: listed(query) }),
+    listGlobalSessions: (query) => call(["cluster", "sessions"], { query: listed(query) }),
     approvals: async ({ global }) => (await call<ApprovalList>(["approvals"], { query: { global } })).approvals,
   };
 }
 
-function text(name: WireName | undefined): string | undefined {
-  return name && JSON.stringify(name);
+function listed({ labels, prefix, after, ...rest }: SessionListQuery | GlobalSessionListQuery): Query {
+  const label = labels && Object.entries(labels).map(([key, value]) => `${key}:${value}`);
+  return { ...rest, label, prefix: prefix && JSON.stringify(prefix), after: after && JSON.stringify(after) };
 }
 
 function localSession(

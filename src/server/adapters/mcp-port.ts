@@ -1,5 +1,5 @@
 import type { Approval, ApproveTool, SettledApproval } from "../../wire/approval.ts";
-import type { GlobalSessionInfo } from "../../wire/cluster.ts";
+import type { GlobalSessionListQuery, GlobalSessionPage } from "../../wire/cluster.ts";
 import type { WireName } from "../../wire/name.ts";
 import type { SessionInfo, SessionListQuery, SessionPage } from "../../wire/session.ts";
 import type { Turn, TurnListQuery, TurnPage } from "../../wire/turn.ts";
@@ -31,7 +31,7 @@ export interface McpSession {
 export interface McpPort {
   session(name: WireName): McpSession;
   listSessions(query: SessionListQuery): Promise<SessionPage>;
-  globalSessions(query: Pick<SessionListQuery, "prefix">): Promise<readonly GlobalSessionInfo[]>;
+  listGlobalSessions(query: GlobalSessionListQuery): Promise<GlobalSessionPage>;
   /** Lists the pending permission requests of all sessions. */
   approvals(query: { readonly global?: boolean | undefined }): Promise<readonly Approval[]>;
 }

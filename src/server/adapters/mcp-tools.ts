@@ -127,7 +127,7 @@ function addList(server: McpServer, { port }: Tools): void {
     async ({ prefix, labels, after, global = false }) =>
       await answered(async () => {
         const approvals = (await port.approvals({ global })).map(shownApproval);
-        if (global) return { sessions: await port.globalSessions({ prefix }), next: null, approvals };
+        if (global) return { ...(await port.listGlobalSessions({ prefix, labels, after, limit: 100 })), approvals };
         const { sessions, next } = await port.listSessions({ prefix, labels, after, limit: 100 });
         return { sessions: sessions.map(shownSession), next, approvals };
       }),

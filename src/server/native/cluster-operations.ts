@@ -1,14 +1,17 @@
-import { globalName } from "../../session/options/global-name.ts";
+import { hasLabels } from "../../journal/model/session-list.ts";
+import type { SessionName } from "../../names.ts";
+import { type GlobalName, globalName } from "../../session/options/global-name.ts";
 import {
-  globalSessionListQuerySchema,
   globalSessionListSchema,
+  globalSessionPageSchema,
   moveSessionSchema,
   nodeListSchema,
 } from "../../wire/cluster.ts";
 import { isGlobal } from "../../wire/name.ts";
+
 import { sessionParams } from "../../wire/params.ts";
 import { sessionSchema } from "../../wire/session.ts";
-import { mayReach } from "../access/reach.ts";
+import { bareName, mayReach, narrower } from "../access/reach.ts";
 import { RequestError } from "../http/request-error.ts";
 import { jsonOperation, type Operation } from "./operation.ts";
 import { reachedSession } from "./reached-session.ts";
@@ -36,19 +39,32 @@ const listGlobalSessions = jsonOperation(
     method: "get",
     path: "/cluster/sessions",
     scope: "read",
-    summary: "Lists the global sessions that have, or had, an owner.",
-    description: "A caller who reaches only certain labels gets none: the list does not know labels.",
-    query: globalSessionListQuerySchema,
-    answer: globalSessionListSchema,
+    summary: "Lists the global sessions that have had a turn or were described, by name.",
+    description: "There is none if the server is in no cluster. Asks the database, and no node.",
+    query: globalSessionListSchema,
+    answer: globalSessionPageSchema,
   },
   async ({ supervisor, caller, query }) => {
-    const { prefix } = query;
-    const all = await supervisor.cluster?.listSessions(prefix === undefined ? {} : { prefix: globalName(prefix) });
+    const { cluster } = supervisor;
+    const { label = {}, prefix, limit = 100, after, state } = query;
+    const range = narrower(prefix, caller.prefix);
+    const labels = { ...label, ...caller.labels };
+    if (cluster === undefined || range === undefined || !hasLabels(labels, label)) return { sessions: [], next: null };
+    const place = { prefix: namedBy(range.prefix), after: namedBy(after) };
+    const found = await cluster.findSessions({ ...place, labels, limit, state });
     const show = shownNames(supervisor);
-    const reached = (all ?? []).filter(({ name }) => mayReach(caller, name, undefined));
-    return { sessions: reached.map((session) => ({ ...session, name: show(session.name) })) };
+    const reached = found.filter((session) => mayReach(caller, session.name, session.labels));
+    const last = found.length < limit ? undefined : found.at(-1);
+    return {
+      sessions: reached.map((session) => ({ ...session, name: show(session.name) })),
+      next: last === undefined ? null : bareName(last.name),
+    };
   },
 );
+
+function namedBy(name: SessionName | undefined): GlobalName | undefined {
+  return name === undefined ? undefined : globalName(name);
+}
 
 const moveSession = jsonOperation(
   {

@@ -1,6 +1,5 @@
 import { withoutUndefined } from "../../fields.ts";
 import { hasLabels } from "../../journal/model/session-list.ts";
-import { beginsWith, type SessionName } from "../../names.ts";
 import type { Session } from "../../session/session.ts";
 import { isGlobal, type WireName } from "../../wire/name.ts";
 import { sessionParams } from "../../wire/params.ts";
@@ -13,7 +12,7 @@ import {
   sessionPageSchema,
   sessionSchema,
 } from "../../wire/session.ts";
-import { mayReach } from "../access/reach.ts";
+import { mayReach, narrower } from "../access/reach.ts";
 import type { Caller } from "../http/caller.ts";
 import { RequestError } from "../http/request-error.ts";
 import { jsonOperation, type Operation, type OperationRequest } from "./operation.ts";
@@ -166,16 +165,6 @@ export async function sessionOf({ supervisor, caller }: Asking, name: WireName):
   const info = await supervisor.findSession(name);
   if (info === undefined || !mayReach(caller, name, info.labels)) throw sessionNotFound(name);
   return shownSession(info, show);
-}
-
-/** Returns the narrower of two prefixes; undefined if no name begins with both. */
-function narrower(
-  one: SessionName | undefined,
-  other: SessionName | undefined,
-): { readonly prefix: SessionName | undefined } | undefined {
-  if (one === undefined || other === undefined) return { prefix: one ?? other };
-  if (beginsWith(one, other)) return { prefix: one };
-  return beginsWith(other, one) ? { prefix: other } : undefined;
 }
 
 /** Returns the labels of a session that the caller creates: its own are among them. @throws RequestError `FORBIDDEN` */
