@@ -1,6 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createHttpsServer } from "node:https";
+import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import { isIPv6 } from "node:net";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { z } from "zod";
@@ -9,10 +8,16 @@ import type { Supervisor } from "../application/supervisor.ts";
 import { systemClock } from "../clock.ts";
 import { withDeadline } from "../deadline.ts";
 import type { Duration } from "../duration.ts";
-import type { CastellanError } from "../errors.ts";
 import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 import { logFailure } from "./access/access-log.ts";
 import { isLoopback } from "./access/hosts.ts";
+import {
+  type CertificateFiles,
+  type CertificatePaths,
+  CertificateRenewal,
+  readCertificate,
+  unusable,
+} from "./certificate.ts";
 import { checkSupervisor, ServerApplication } from "./handler.ts";
 import { refuseMalformed } from "./malformed.ts";
 import { type ListenOptions, type ListenSettings, listenSettings, type ServerSettings } from "./server-options.ts";
@@ -53,7 +58,7 @@ export async function listen(supervisor: Supervisor, options: ListenOptions = {}
   const settings = listenSettings(options);
   const { host, port, socket } = settings;
   const isOpen = await isOpenToAll(settings, host);
-  const tls = settings.tls === undefined ? undefined : await certificate(settings.tls);
+  const tls = settings.tls === undefined ? undefined : await readCertificate(settings.tls);
   if (tls === undefined && !isLoopback(host)) {
     settings.logger?.warn(
       `The server listens on ${host} without TLS. Put it behind a proxy that ends TLS, or give \`tls\`.`,
@@ -63,6 +68,7 @@ export async function listen(supervisor: Supervisor, options: ListenOptions = {}
   const listening = new Listening(application, settings);
   try {
     const main = listening.server(tls, isOpen);
+    if (settings.tls !== undefined && tls !== undefined) listening.renew(main, settings.tls, tls);
     await listenOn(main, host, port);
     if (socket !== undefined) await listenOnSocket(listening.server(undefined, true), socket);
     return listening.ready(`${tls === undefined ? "http" : "https"}://${addressOf(main, host)}`, !isOpen);
@@ -82,22 +88,6 @@ async function isOpenToAll({ tokens, authenticate }: ServerSettings, host: strin
   throw invalidOptions("server", [{ field: "host", message }]);
 }
 
-interface Certificate {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-}
-
-async function certificate(paths: { readonly cert: string; readonly key: string }): Promise<Certificate> {
-  const read = async (field: keyof Certificate): Promise<Buffer> => {
-    try {
-      return await readFile(paths[field]);
-    } catch (error) {
-      throw unusable(`tls.${field}`, error);
-    }
-  };
-  return { cert: await read("cert"), key: await read("key") };
-}
-
 /** The times for the head of a request and for the whole of it, in milliseconds. */
 const HEAD_MS = 10_000;
 const REQUEST_MS = 60_000;
@@ -112,6 +102,7 @@ class Listening implements ListeningServer {
   readonly #maxConnections: number;
   readonly #logger: Logger | undefined;
   readonly #servers: Server[] = [];
+  #renewal: CertificateRenewal | undefined;
   #draining = false;
   #closing: Promise<void> | undefined;
 
@@ -121,8 +112,15 @@ class Listening implements ListeningServer {
     this.#logger = logger;
   }
 
-  /** Makes a server for one address. @throws CastellanError `INVALID_OPTIONS` if the certificate is unusable */
-  server(tls: Certificate | undefined, trusted: boolean): Server {
+  /** Takes renewed certificates for new connections. */
+  renew(server: Server, paths: CertificatePaths, now: CertificateFiles): void {
+    if (!(server instanceof HttpsServer)) return;
+    const renewed = (files: CertificateFiles): void => server.setSecureContext(files);
+    this.#renewal = new CertificateRenewal(systemClock, paths, now, renewed, this.#logger);
+  }
+
+  /** Makes a server for one address. */
+  server(tls: CertificateFiles | undefined, trusted: boolean): Server {
     const terms = { headersTimeout: HEAD_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: CHECK_MS };
     const respond = getRequestListener(
       async (request, env) => {
@@ -139,13 +137,8 @@ class Listening implements ListeningServer {
       if (this.#draining) outgoing.setHeader("connection", "close");
       void respond(incoming, outgoing);
     };
-    let server: Server;
-    try {
-      server =
-        tls === undefined ? createHttpServer(terms, listener) : createHttpsServer({ ...terms, ...tls }, listener);
-    } catch (error) {
-      throw unusable("tls", error);
-    }
+    const server =
+      tls === undefined ? createHttpServer(terms, listener) : createHttpsServer({ ...terms, ...tls }, listener);
     server.maxConnections = this.#maxConnections;
     server.on("clientError", refuseMalformed);
     this.#servers.push(server);
@@ -176,6 +169,7 @@ class Listening implements ListeningServer {
 
   async #close(deadline: number): Promise<void> {
     this.drain();
+    this.#renewal?.[Symbol.dispose]();
     const closed = Promise.all(
       this.#servers.map((server) => new Promise<void>((resolve) => void server.close(() => resolve()))),
     );
@@ -206,9 +200,4 @@ function addressOf(server: Server, host: string): string {
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
-}
-
-function unusable(field: string, error: unknown): CastellanError<"INVALID_OPTIONS"> {
-  const words = error instanceof Error ? error.message : String(error);
-  return invalidOptions("server", [{ field, message: `cannot be used: ${words}` }], error);
 }

@@ -53,7 +53,10 @@ export interface ListenOptions extends ServerOptions {
    * Default: none.
    */
   socket?: string;
-  /** The paths of a certificate chain and its key in PEM, for HTTPS. Default: HTTP, also for a proxy that ends TLS. */
+  /**
+   * The paths of a certificate chain and its key in PEM, for HTTPS. The server reads them again every minute, so a renewed
+   * certificate needs no restart. Default: HTTP, also for a proxy that ends TLS.
+   */
   tls?: { readonly cert: string; readonly key: string };
   /** The most connections at a time; further ones are closed at once. Default 10,000. */
   maxConnections?: number;
