@@ -165,7 +165,10 @@ export class Erasing {
     const { journal, tree, sessions } = this.#deps;
     const key = nameKey(name);
     await tree.templates.evicted(key);
-    const settings = sessions.find(name)?.server.settings ?? this.#settingsOf(name);
+    const server = sessions.find(name)?.server;
+    // Completes the record. What can be read is exported all the same.
+    await server?.reading.lastWhenKnown().catch(() => {});
+    const settings = server?.settings ?? this.#settingsOf(name);
     const known = await journal.conversations(key);
     yield* exportLines({
       name,

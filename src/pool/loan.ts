@@ -152,7 +152,7 @@ export class LoanedSession extends Session {
   constructor(source: SessionSource, since: number, ended: Promise<unknown>) {
     super(source);
     this.#since = since;
-    // A session that is lent has been restored, so its numbers are known.
+    // The pool has opened the record of a member.
     this.#lastEvent = source.server.reading.last ?? 0;
     this.#ended = ended;
   }

@@ -33,7 +33,7 @@ export class PoolRecord {
   async cancelled(job: JobEntry, error: CastellanError): Promise<void> {
     this.#journal ??= sessionJournal(this.#key, this.#host);
     const journal = this.#journal;
-    await journal.openRecord();
+    await journal.opening.open();
     const { turn, prompt, changes } = cancelledJob(job);
     const { id, by, metadata } = turn;
     const held = heldPrompt(prompt);
@@ -66,7 +66,7 @@ export function readsOf(session: string, host: RecordHost): TurnReads {
   const journal = sessionJournal(session, host);
   const reading = new RecordReading(journal, async () => {
     await journal.whenReadable();
-    await journal.openRecord();
+    await journal.opening.open();
   });
   return {
     events: (options) => reading.events({ ...options, live: false }),

@@ -1,13 +1,9 @@
 import { evidenceIn, type TranscriptEvidence } from "../claude/messages/transcript-evidence.ts";
 import { startError } from "../claude/process-run.ts";
 import { CastellanError } from "../errors.ts";
-import { withoutUndefined } from "../fields.ts";
-import { isDamage } from "../journal/model/journal-errors.ts";
 import type { TurnEntry } from "../journal/model/turn-entry.ts";
-import { withdrawnBy } from "./context/approvals.ts";
 import type { SessionContext } from "./context/session-context.ts";
 import type { SessionConversation } from "./context/session-conversation.ts";
-import type { Approval } from "./conversation/approval.ts";
 import { settle, type TurnCut } from "./conversation/settlement.ts";
 import { allMessages } from "./conversation/transcript.ts";
 import type { BudgetMeter } from "./options/budget.ts";
@@ -15,12 +11,8 @@ import type { KnownSession } from "./persistence/supervisor-journal.ts";
 import { steersOf } from "./persistence/turn-steers.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import { isTemporaryJournalFault } from "./process/session-exit.ts";
-import { readEvent } from "./record/event-schemas.ts";
 import type { Intake } from "./turns/intake.ts";
 import type { SessionSchedules } from "./turns/session-schedules.ts";
-
-/** How many of the latest approvals to search for unanswered ones. */
-const MOST_OPEN_APPROVALS = 100;
 
 /** Restores a session from the journal: its conversation, its unfinished turns, and its spending. */
 export class Recovery {
@@ -75,10 +67,7 @@ export class Recovery {
       // The caller of `fork()` relies on the copy from then on.
       if (source !== undefined) await this.#conversation.written();
       this.#output.wakeupsLost();
-      await this.#context.journal.openRecord();
-      // Before the ends of their turns.
-      await this.#withdrawApprovals(known.turns);
-      await this.#context.journal.completeRecord(known.turns);
+      await this.#openRecord(known.turns);
       this.#refuseIfEnded();
       await this.loadSpending();
       await this.#takeBack(known.turns, resumed);
@@ -108,17 +97,31 @@ export class Recovery {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `START_FAILED` if it still cannot be restored
    */
   async resume(): Promise<void> {
-    if (!this.#paused && this.#blocker === undefined) return;
-    const known = await this.#context.journal.read();
-    if (this.#blocker === undefined) await this.#takeBack(known.turns, true);
-    else {
-      await this.restore(known).catch((error: CastellanError) => {
-        const kind = isTemporaryJournalFault(error) ? "overload" : "bad_config";
-        const fault = { class: kind, message: error.message } as const;
-        throw startError("START_FAILED", this.#context.who, this.#context.clock, fault, error);
-      });
+    if (this.#paused || this.#blocker !== undefined) {
+      const known = await this.#context.journal.read();
+      if (this.#blocker === undefined) await this.#takeBack(known.turns, true);
+      else await this.restore(known).catch((error: CastellanError) => this.#refuseStart(error));
+      this.#paused = false;
     }
-    this.#paused = false;
+    // The events of a process belong to the open record.
+    const opening = this.#context.journal.opening.open();
+    if (opening !== undefined) await opening.catch((error: CastellanError) => this.#refuseStart(error));
+  }
+
+  #refuseStart(error: CastellanError): never {
+    const kind = isTemporaryJournalFault(error) ? "overload" : "bad_config";
+    const fault = { class: kind, message: error.message } as const;
+    throw startError("START_FAILED", this.#context.who, this.#context.clock, fault, error);
+  }
+
+  /** Lets the record be opened, at once if there are turns whose events follow. */
+  async #openRecord(unfinished: readonly TurnEntry[]): Promise<void> {
+    const { journal, settings } = this.#context;
+    const { opening } = journal;
+    // The option may have been removed since a turn asked.
+    const asks = settings.approvals !== false || unfinished.some(({ state }) => state === "running");
+    opening.allow({ unfinished, asks });
+    if (unfinished.length > 0) await opening.open();
   }
 
   /** Loads earlier spending into the meter if there is a budget. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -158,45 +161,6 @@ export class Recovery {
       .then(() => allMessages(this.#conversation.now, launch))
       .catch(() => undefined);
     return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
-  }
-
-  /** Withdraws approvals of a process that is gone and could not do it itself. */
-  async #withdrawApprovals(turns: readonly TurnEntry[]): Promise<void> {
-    const { journal, settings } = this.#context;
-    // The option may have been removed since a turn asked.
-    if (settings.approvals === false && !turns.some(({ state }) => state === "running")) return;
-    const open = (await journal.approvals(MOST_OPEN_APPROVALS)).filter(({ outcome }) => outcome === undefined);
-    this.#refuseIfEnded();
-    if (open.length === 0) return;
-    const requested = await this.#requests(new Set(open.map(({ id }) => id)));
-    this.#refuseIfEnded();
-    for (const { id, tool } of open.toReversed()) {
-      const { turnId, toolUseId } = requested.get(id) ?? {};
-      const settlement = { outcome: "withdrawn", ...withdrawnBy("application_ended") } as const;
-      journal.approvalSettled({ id, tool, ...withoutUndefined({ turnId, toolUseId }) }, settlement);
-    }
-  }
-
-  /** Returns the latest requests with these ids, as far as the record has them. */
-  async #requests(ids: ReadonlySet<string>): Promise<Map<string, Pick<Approval, "turnId" | "toolUseId">>> {
-    const found = new Map<string, Pick<Approval, "turnId" | "toolUseId">>();
-    let before = Number.POSITIVE_INFINITY;
-    for (let seen = 0; seen < MOST_OPEN_APPROVALS && found.size < ids.size; ) {
-      const types = ["approval_requested"];
-      const page = await this.#context.journal
-        .events({ before, types, limit: MOST_OPEN_APPROVALS })
-        .catch((error: unknown) => {
-          if (!isDamage(error)) throw error;
-          return [];
-        });
-      for (const event of page.map(readEvent)) {
-        before = event.number;
-        if (event.type === "approval_requested" && ids.has(event.id)) found.set(event.id, event);
-      }
-      if (page.length === 0) break;
-      seen += page.length;
-    }
-    return found;
   }
 }
 

@@ -415,13 +415,14 @@ export class SessionServer {
     );
   }
 
-  /** Reads from the journal once it is open. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
+  /** Reads from the journal once it is open and the record is complete. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   async fromJournal<Answer>(read: (journal: SessionJournal) => Promise<Answer>): Promise<Answer> {
     await this.#core.dispatcher.intake.ready;
-    const refusal =
-      this.#core.state.name === "stopped" && this.#core.state.as === "supervisor" ? this.refusal() : undefined;
+    const { state, journal } = this.#core;
+    const refusal = state.name === "stopped" && state.as === "supervisor" ? this.refusal() : undefined;
     if (refusal !== undefined) throw refusal;
-    return await read(this.#core.journal);
+    await journal.opening.open();
+    return await read(journal);
   }
 
   /** Resolves with the state once the process is up, or none will start. */
@@ -469,8 +470,9 @@ export class SessionServer {
    * has no event readers and no schedule due soon, and its options and the journal describe it completely. Otherwise `undefined`.
    */
   get hibernatedSince(): number | undefined {
-    const { dispatcher, requested, state, process } = this.#core;
-    const isUsed = dispatcher.waiting > 0 || requested || this.reading.readers > 0 || this.schedules.isSoon;
+    const { dispatcher, requested, state, process, journal } = this.#core;
+    const isRead = this.reading.readers > 0 || journal.record.hasEarly;
+    const isUsed = dispatcher.waiting > 0 || requested || isRead || this.schedules.isSoon;
     const isChanged = this.settings !== this.#configured;
     return state.name === "hibernated" && !isUsed && !isChanged ? process.hibernatedSince : undefined;
   }

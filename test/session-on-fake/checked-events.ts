@@ -19,6 +19,6 @@ function checked(appended: EventAppended[]): EventAppended[] {
 SessionRecord.prototype.append = function (drafts): EventAppended[] {
   return checked(append.call(this, drafts));
 };
-SessionRecord.prototype.open = function (last): EventAppended[] {
-  return checked(open.call(this, last));
+SessionRecord.prototype.open = function (...opened): EventAppended[] {
+  return checked(open.call(this, ...opened));
 };

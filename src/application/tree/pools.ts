@@ -156,6 +156,8 @@ export class Pools {
       try {
         const [failed] = await sessions.restore(sessions.holds(server) ? [member] : []);
         if (failed !== undefined) throw failed.error;
+        // A loan shows what follows the last event before it.
+        await server.reading.lastWhenKnown();
         restored();
         // Its owner may have terminated it in the meantime.
         if (sessions.holds(server)) await branch.add(plan);

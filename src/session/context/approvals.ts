@@ -3,6 +3,7 @@ import type { Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
 import { type Approval, type ApprovalOutcome, type ApprovalSettlement, answererOf } from "../conversation/approval.ts";
+import { withdrawnBy } from "../persistence/approval-events.ts";
 import { questionsIn, readAnswers } from "../record/approval-questions.ts";
 import type { ApprovalWithdrawal } from "../record/session-event-types.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
@@ -145,17 +146,3 @@ export class Approvals {
     return turn !== undefined && (turn.stopping !== undefined || turn.record.ended);
   }
 }
-
-/** Returns what an event says of a withdrawn request. */
-export function withdrawnBy(cause: ApprovalWithdrawal): Pick<ApprovalSettlement, "cause" | "message"> {
-  return { cause, message: WITHDRAWN[cause] };
-}
-
-const WITHDRAWN: Readonly<Record<ApprovalWithdrawal, string>> = {
-  turn_stopped: "The turn was stopped before anybody answered.",
-  taken_back: "Claude Code took the request back before anybody answered.",
-  process_ended: "The process ended before anybody answered.",
-  session_stopped: "The session stopped before anybody answered.",
-  moved: "The session moved to another node before anybody answered.",
-  application_ended: "The application ended before anybody answered.",
-};

@@ -1,7 +1,7 @@
 import { withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
-import type { EventDraft } from "../record/session-event-types.ts";
+import type { ApprovalWithdrawal, EventDraft } from "../record/session-event-types.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 
 type DraftOf<Type extends EventDraft["type"]> = Extract<EventDraft, { readonly type: Type }>;
@@ -34,3 +34,17 @@ export function approvalSettled(
     ...withoutUndefined({ toolUseId, turnId, by, input, rules, answers, message, cause }),
   };
 }
+
+/** Returns what an event says of a withdrawn request. */
+export function withdrawnBy(cause: ApprovalWithdrawal): Pick<ApprovalSettlement, "cause" | "message"> {
+  return { cause, message: WITHDRAWN[cause] };
+}
+
+const WITHDRAWN: Readonly<Record<ApprovalWithdrawal, string>> = {
+  turn_stopped: "The turn was stopped before anybody answered.",
+  taken_back: "Claude Code took the request back before anybody answered.",
+  process_ended: "The process ended before anybody answered.",
+  session_stopped: "The session stopped before anybody answered.",
+  moved: "The session moved to another node before anybody answered.",
+  application_ended: "The application ended before anybody answered.",
+};

@@ -1,4 +1,5 @@
 import { withoutUndefined } from "../../fields.ts";
+import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { EventEntry, EventQuery } from "../../journal/model/event-entry.ts";
 import { isDamage } from "../../journal/model/journal-errors.ts";
@@ -6,6 +7,7 @@ import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { PromptText } from "../options/prompt.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
 import type { ExtractedDraft } from "../record/session-record.ts";
+import { withdrawals } from "./open-approvals.ts";
 import { acceptedBefore, ownTurn } from "./turn-events.ts";
 
 /** How many of the latest starts of turns to search for a turn without an end. Few turns run at a time. */
@@ -14,8 +16,9 @@ const MOST_RUNNING = 4;
 /** How many of the latest ends to compare them to at once. */
 const MOST_ENDED = 16;
 
-/** How to read a session's events, its turns and their prompts. */
-interface Reads {
+/** How to read a session's events, its turns and their prompts, and its approvals. */
+export interface Reads {
+  approvals(limit: number): Promise<ApprovalEntry[]>;
   events(query: Omit<EventQuery, "session">): Promise<EventEntry[]>;
   promptOf(turn: TurnEntry): Promise<PromptText>;
   findWritten(turn: string): Promise<TurnEntry | undefined>;
@@ -26,6 +29,8 @@ interface Found {
   readonly session: string;
   /** The turns that continue. */
   readonly unfinished: readonly TurnEntry[];
+  /** Whether there may be permission requests that nobody has answered. */
+  readonly asks: boolean;
   /** The last number of the record, or undefined if it has no events. */
   readonly recorded: number | undefined;
   /** The time in milliseconds since the epoch. */
@@ -33,24 +38,29 @@ interface Found {
 }
 
 /** What the record of a session lacks, and the changes that belong to it. */
-interface Missing {
+export interface Missing {
   readonly changes: readonly Change[];
   readonly drafts: readonly (EventDraft | ExtractedDraft)[];
 }
 
+const NOTHING: Missing = { changes: [], drafts: [] };
+
 /**
- * Returns the acceptance and the last start of unfinished turns that lack them, and the end of turns that ran and are not among them, which
- * Claude Code had begun by itself. Returns undefined if damage hides what is missing: readers are told of the damage, and
- * the session can do without.
+ * Returns the withdrawal of unanswered permission requests, then the acceptance and the last start of unfinished turns that lack them,
+ * and the end of turns that ran and are not among them, which Claude Code had begun by itself. Damage may hide what is missing: readers
+ * are told of the damage, and the session can do without.
  *
  * @throws CastellanError `JOURNAL_UNAVAILABLE`
  */
-export async function missingFrom(journal: Reads, found: Found): Promise<Missing | undefined> {
+export async function missingFrom(journal: Reads, found: Found): Promise<Missing> {
+  // Before the ends of their turns.
+  const { changes, drafts } = found.asks ? await withdrawals(journal, found.at) : NOTHING;
   try {
-    return await search(journal, found);
+    const more = await search(journal, found);
+    return { changes: [...changes, ...more.changes], drafts: [...drafts, ...more.drafts] };
   } catch (error) {
     if (!isDamage(error)) throw error;
-    return undefined;
+    return { changes, drafts };
   }
 }
 

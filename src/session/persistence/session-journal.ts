@@ -22,7 +22,7 @@ import { outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
 import type { LiveDescription } from "./live-description.ts";
-import { missingFrom } from "./record-completion.ts";
+import { RecordOpening } from "./record-opening.ts";
 import { conversationLeft, sessionSaved } from "./session-changes.ts";
 import { SessionTranscripts } from "./session-transcripts.ts";
 import { loadPrompt, type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
@@ -59,13 +59,20 @@ export class SessionJournal {
   readonly description: LiveDescription;
   /** The transcripts of its conversations. */
   readonly transcripts: SessionTranscripts;
+  readonly opening: RecordOpening;
   #sealed = false;
-  /** Whether the record has been completed in this application. */
-  #isComplete = false;
 
   constructor(session: string, supervisorJournal: SupervisorJournal, clock: Clock, description: LiveDescription) {
     this.description = description;
-    this.record = new SessionRecord(session, () => clock.now(), { onReader: () => this.#writer?.release(session) });
+    const now = (): number => clock.now();
+    const onReader = (): void => {
+      this.#writer?.release(session);
+      void this.opening.use();
+    };
+    this.record = new SessionRecord(session, now, { onReader, onEarly: () => void this.opening.use() });
+    this.opening = new RecordOpening(session, this, supervisorJournal, now, (last, missing) => {
+      this.#send(missing.changes, this.record.open(last, missing.drafts));
+    });
     this.#session = session;
     this.#supervisorJournal = supervisorJournal;
     this.#clock = clock;
@@ -226,6 +233,9 @@ export class SessionJournal {
    * the turn itself
    */
   async ended(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
+    // A turn that ends before it began may be the first use of the record.
+    const opening = this.opening.use();
+    if (opening !== undefined) await opening;
     const { id, durable, known } = record;
     const outcome = outcomeOf(end, known);
     const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome } as const;
@@ -331,30 +341,14 @@ export class SessionJournal {
    * @throws CastellanError `NOT_OWNER`
    */
   async appendNow(draft: EventDraft): Promise<void> {
+    const opening = this.opening.use();
+    if (opening !== undefined) await opening;
     await this.#within(this.#putNow([], [draft], true));
   }
 
   /** Resolves once these changes, which have happened, are written together with their events. */
   async recordEvents(changes: readonly Change[], drafts: readonly (EventDraft | ExtractedDraft)[]): Promise<void> {
     await this.#putNow(changes, drafts, true);
-  }
-
-  /** Begins to number the events after the journal's last one. @throws CastellanError `JOURNAL_UNAVAILABLE` */
-  async openRecord(): Promise<void> {
-    if (this.record.last !== undefined) return;
-    const extent = await this.extent();
-    this.#send([], this.record.open(extent?.last ?? 0));
-  }
-
-  /** Completes the record after the death of an application. @throws CastellanError `JOURNAL_UNAVAILABLE` */
-  async completeRecord(unfinished: readonly TurnEntry[]): Promise<void> {
-    if (this.record.last === undefined || this.#isComplete) return;
-    // A name without events has nothing to read, which matters at the start of many names.
-    const recorded = this.record.tail.opened === 0 ? undefined : this.record.last;
-    const missing = await missingFrom(this, { session: this.#session, unfinished, recorded, at: this.#clock.now() });
-    if (missing === undefined) return;
-    this.#put(missing.changes, missing.drafts);
-    this.#isComplete = true;
   }
 
   /** Returns the prompt of a journal's turn. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -367,6 +361,12 @@ export class SessionJournal {
    * events within five seconds, the readers end before them.
    */
   endRecord(): void {
+    const opening = this.record.hasEarly ? this.opening.use() : this.opening.running;
+    if (opening === undefined) this.#endRecord();
+    else void opening.then(() => this.#endRecord());
+  }
+
+  #endRecord(): void {
     this.record.end();
     if (this.record.tail.hasEnded) return;
     const written = this.#writer?.record([], { session: this.#session }).catch(() => {});

@@ -38,8 +38,8 @@ export interface KnownSession {
 /** How many sessions to read at a time. */
 const MOST_KEYS = 500;
 
-/** How long `close` waits for a running erasure. */
-const ERASURE_MS = 5_000;
+/** How long `close` waits for running erasures and for records that are being opened. */
+const CLOSING_MS = 5_000;
 
 /** The journal as the sessions of one supervisor use it, and their shared spending. */
 export class SupervisorJournal {
@@ -49,6 +49,8 @@ export class SupervisorJournal {
   readonly #budget: Budget | undefined;
   readonly #clock: Clock;
   #opened: SharedJournal | undefined;
+  /** The records that are being opened, by session. */
+  readonly #openings = new Map<string, Promise<void>>();
 
   constructor(supervisor: string, budget: Budget | undefined, clock: Clock) {
     this.supervisor = supervisor;
@@ -70,6 +72,8 @@ export class SupervisorJournal {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async read(keys: readonly string[]): Promise<Map<string, KnownSession>> {
+    // An earlier session of the name may have events that wait for their numbers.
+    if (this.#openings.size > 0) await Promise.all(keys.map((key) => this.#openings.get(key)));
     await this.writer?.settled();
     const known = new Map<string, KnownSession>();
     for (let from = 0; from < keys.length; from += MOST_KEYS) {
@@ -246,9 +250,20 @@ export class SupervisorJournal {
     return await this.journal.usage(query);
   }
 
-  /** Releases the journal, if it is open. Waits for a running erasure for at most five seconds. */
+  /** Tells that a session's record is being opened, which ends with a write. */
+  isOpening(key: string, opening: Promise<void>): void {
+    const over = opening
+      .catch(() => {})
+      .then(() => {
+        if (this.#openings.get(key) === over) this.#openings.delete(key);
+      });
+    this.#openings.set(key, over);
+  }
+
+  /** Releases the journal, if it is open. Waits for erasures and openings of records for at most five seconds. */
   async close(): Promise<void> {
-    await withDeadline(this.#clock, ERASURE_MS, this.erasures.allOver());
+    const openings = Promise.all(this.#openings.values());
+    await withDeadline(this.#clock, CLOSING_MS, Promise.all([this.erasures.allOver(), openings]));
     await this.#opened?.release();
   }
 

@@ -41,6 +41,7 @@ export interface ExtractedDraft {
 export interface RecordMeans {
   readonly limits?: TailLimits;
   readonly onReader?: () => void;
+  readonly onEarly?: () => void;
 }
 
 interface Dated extends ExtractedDraft {
@@ -61,6 +62,7 @@ export class SessionRecord {
   readonly #session: string;
   readonly #now: () => number;
   readonly #onReader: (() => void) | undefined;
+  readonly #onEarly: (() => void) | undefined;
   /** The highest number given, once it is known. */
   #last: number | undefined;
   /** The events before that. */
@@ -72,13 +74,15 @@ export class SessionRecord {
 
   /**
    * `session` is the canonical name; `now` returns the time in milliseconds since the epoch; `onReader` is called when
-   * the first reader comes, which waits for events that are not written yet.
+   * the first reader comes, which waits for events that are not written yet; `onEarly` is called for events that wait
+   * for the first number.
    */
-  constructor(session: string, now: () => number, { limits, onReader }: RecordMeans = {}) {
+  constructor(session: string, now: () => number, { limits, onReader, onEarly }: RecordMeans = {}) {
     this.tail = new Tail(limits);
     this.#session = session;
     this.#now = now;
     this.#onReader = onReader;
+    this.#onEarly = onEarly;
   }
 
   /** The highest number given, or undefined if it is not known yet. */
@@ -92,16 +96,16 @@ export class SessionRecord {
   }
 
   /**
-   * Continues after the highest number that the journal has ever had for the session. Returns the earlier events, to be
-   * written. Has no effect a second time.
+   * Continues after the highest number that the journal has ever had for the session. Returns the missing events and
+   * then those that came early, to be written. Has no effect a second time.
    */
-  open(last: number): EventAppended[] {
+  open(last: number, missing: readonly (EventDraft | ExtractedDraft)[] = []): EventAppended[] {
     if (this.#last !== undefined) return [];
     this.#last = last;
     this.tail.open(last);
     const early = this.#early;
     this.#early = [];
-    const appended: EventAppended[] = [];
+    const appended = this.append(missing);
     for (const dated of early) this.#append(dated, appended);
     return appended;
   }
@@ -120,7 +124,13 @@ export class SessionRecord {
       else if (this.#early.length < MOST_EARLY) this.#early.push(dated);
       else this.#lose(draft);
     }
+    if (this.hasEarly) this.#onEarly?.();
     return appended;
+  }
+
+  /** Whether events wait for the first number. */
+  get hasEarly(): boolean {
+    return this.#early.length > 0;
   }
 
   /** Gives a live event to the readers. */
