@@ -9,6 +9,7 @@ import { isMet, type Row } from "./line.ts";
 import { longPrompts } from "./long-prompts.ts";
 import { restart } from "./restart.ts";
 import { server } from "./server.ts";
+import { start } from "./start.ts";
 import { streaming } from "./streaming.ts";
 import { tableOf } from "./table.ts";
 import { turns } from "./turns.ts";
@@ -20,7 +21,19 @@ import { warmTurn } from "./warm-turn.ts";
  * process, and the real Claude Code on a model API that answers at once.
  */
 
-const LINES = [fakeCost, turns, streaming, warmTurn, restart, wake, hibernatedMemory, longPrompts, journals, server];
+const LINES = [
+  fakeCost,
+  turns,
+  streaming,
+  warmTurn,
+  restart,
+  wake,
+  start,
+  hibernatedMemory,
+  longPrompts,
+  journals,
+  server,
+];
 
 const USAGE = `npm run bench -- [options]
   --only <line>      run only this line; repeatable:
