@@ -248,7 +248,8 @@ export class Supervisor implements AsyncDisposable {
    * session is terminated first, as by {@link Supervisor.terminateSession}; the next session of the name starts empty. The
    * spending stays, under an anonymous name.
    *
-   * The name of a pool stands for all its members and for all its jobs, whether they wait, run, have ended or were cancelled.
+   * The name of a pool stands for all its members and for all its jobs, whether they wait, run, have ended or were cancelled. A single
+   * job cannot be erased; the member that `pool.turns()` names can, with all jobs that it has had.
    *
    * Resolves once everything is gone, including from unused parts of a SQLite journal's files, which takes as long as copying the
    * file. Calls are idempotent and may overlap; the next call completes an interrupted one.

@@ -2,8 +2,8 @@ import { nameKey } from "../names.ts";
 import { readTerms } from "../session/options/job-options.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import {
-  summaryOf,
   summaryOfJob,
+  summaryOfPool,
   type TurnListOptions,
   type TurnSummary,
   turnListQuery,
@@ -21,6 +21,7 @@ export async function turnsOf(pool: PoolServer, options: TurnListOptions): Promi
   if (page.length === limit) return page;
   await host.journal.writer?.caughtUp();
   const { journal } = host.journal;
+  const key = nameKey(pool.settings.name);
   const entries = await journal.turns({
     session: keysOf(pool),
     ...(states !== undefined && { states }),
@@ -29,7 +30,7 @@ export async function turnsOf(pool: PoolServer, options: TurnListOptions): Promi
   });
   // A member may have taken a job during the reads.
   const listed = new Set(page.map(({ id }) => id));
-  page.push(...entries.filter(({ id }) => !listed.has(id)).map((entry) => summaryOf(entry, undefined)));
+  page.push(...entries.filter(({ id }) => !listed.has(id)).map((entry) => summaryOfPool(entry, key)));
   // An unknown turn has no page before it, which must not look like the end of the list.
   if (page.length === 0 && isAfterJobs && (await journal.turn(before)) === undefined) {
     const message = "is not the id of a turn that the journal keeps of this pool; begin again with the newest turns";

@@ -13,8 +13,8 @@ import { withdrawnError } from "../session/streams/pending-turn.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
 import {
-  summaryOf,
   summaryOfJob,
+  summaryOfPool,
   type TurnListOptions,
   type TurnSummary,
   turnListQuery,
@@ -149,7 +149,7 @@ export class SharedJobs {
     });
     // A member may have taken a job during the reads.
     const listed = new Set(page.map(({ id }) => id));
-    page.push(...entries.filter(({ id }) => !listed.has(id)).map((entry) => summaryOf(entry, undefined)));
+    page.push(...entries.filter(({ id }) => !listed.has(id)).map((entry) => summaryOfPool(entry, key)));
     if (page.length === 0 && isAfterJobs && (await journal.journal.turn(before)) === undefined) {
       const message = "is not the id of a turn that the journal keeps of this pool; begin again with the newest turns";
       throw invalidOptions(`turns of ${this.#who}`, [{ field: "before", message }]);

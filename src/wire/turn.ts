@@ -2,6 +2,7 @@ import { z } from "zod";
 import { type WireDuration, wireDurationSchema } from "./duration.ts";
 import { errorSchema, type WireError } from "./error.ts";
 import { type Json, type JsonObject, jsonObjectSchema, jsonSchema } from "./json.ts";
+import { nameSchema, type WireName } from "./name.ts";
 import { promptSchema, type WirePrompt } from "./prompt.ts";
 import { originSchema, type TurnOrigin } from "./session-status.ts";
 import { type ModelSpending, modelSpendingSchema, type Usage, usageSchema } from "./usage.ts";
@@ -85,6 +86,8 @@ export interface TurnSummary {
   readonly endedAt?: number | undefined;
   readonly costUsd?: number | undefined;
   readonly model?: string | undefined;
+  /** Of a pool's turn: the member that has or had it. Left out if no member took it. */
+  readonly member?: WireName | undefined;
   readonly error?: { readonly code: string; readonly message: string } | undefined;
 }
 
@@ -193,6 +196,9 @@ const turnSummarySchema = z
     endedAt: z.number().optional(),
     costUsd: z.number().optional(),
     model: z.string().optional(),
+    member: nameSchema
+      .optional()
+      .describe("Of a pool's turn: the member that has or had it. Left out if no member took it."),
     error: z.object({ code: z.string(), message: z.string() }).optional(),
   })
   .meta({ id: "TurnSummary" });

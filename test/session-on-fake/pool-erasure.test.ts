@@ -153,3 +153,31 @@ test("eraseSession(pool): erases former members, and jobs of an earlier applicat
   }
   await second.stop();
 });
+
+test("eraseSession(member): erases the jobs of the member that the list names, and no others", async () => {
+  const name = unique("pool");
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using scene = await Scene.open({
+    children: [pool(name, { size: 2 })],
+    script: async (turn) => {
+      await gates[Number(turn.prompt.at(-1))]?.promise;
+      await turn.text(turn.prompt);
+    },
+  });
+  const { supervisor } = scene;
+  const jobs = supervisor.pool(name);
+  const [private0, other1] = [await jobs.enqueue("private 0"), await jobs.enqueue("other 1")];
+  await scene.fake.prompted(2);
+  for (const gate of gates) gate.resolve();
+  for (const id of [private0, other1]) await (await jobs.turn(id))?.result();
+  const member = (await jobs.turns()).find(({ id }) => id === private0)?.member;
+  expect(member?.slice(0, 1)).toEqual([name]);
+  expect(await supervisor.eraseSession(member ?? "none")).toMatchObject({ name: member, turns: 1 });
+  expect(await jobs.turn(private0)).toBeUndefined();
+  expect((await jobs.turns()).map(({ id }) => id)).toEqual([other1]);
+  expect(await (await jobs.turn(other1))?.result()).toMatchObject({ text: "other 1" });
+  expect(JSON.stringify(await exported(supervisor.exportSession(name)))).not.toContain("private");
+  // The pool replaces the member.
+  const again = await Promise.all([2, 3].map((n) => jobs.enqueue(`again ${n}`)));
+  for (const id of again) await (await jobs.turn(id))?.result();
+});

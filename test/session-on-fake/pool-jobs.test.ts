@@ -160,6 +160,10 @@ test("pool.turns(): lists jobs and turns of all members page by page, by state, 
       .toSorted(),
   ).toEqual(ended.toSorted());
   expect(page.find(({ id }) => id === ended[2])?.metadata).toEqual({ n: 2 });
+  // The waiting jobs have no member yet.
+  expect(page.slice(0, 2).map(({ member }) => member)).toEqual([undefined, undefined]);
+  const members = page.slice(2).map(({ member }) => JSON.stringify(member));
+  expect(new Set(members)).toEqual(new Set([0, 1].map((index) => JSON.stringify([name, index]))));
   const pages: string[] = [];
   for (let some = await jobs.turns({ limit: 3 }); some.length > 0; ) {
     pages.push(...some.map(({ id }) => id));

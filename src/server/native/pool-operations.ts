@@ -62,7 +62,8 @@ const listPoolTurns = jsonOperation(
     query: turnListSchema,
     answer: turnPageSchema,
   },
-  async (request) => await turnPage(reachedPool(request, request.params.pool), request.query),
+  async (request) =>
+    await turnPage(reachedPool(request, request.params.pool), request.query, shownNames(request.supervisor)),
 );
 
 const enqueueJob = jsonOperation(

@@ -3,7 +3,7 @@ import { withoutUndefined } from "../../fields.ts";
 import type { Pool } from "../../pool/pool.ts";
 import type { Session } from "../../session/session.ts";
 import type { Turn } from "../../session/streams/turn.ts";
-import type { TurnListOptions } from "../../session/turns/turn-summary.ts";
+import type { TurnListOptions, TurnSummary } from "../../session/turns/turn-summary.ts";
 import { sessionParams, turnParams } from "../../wire/params.ts";
 import {
   type AcceptedTurn,
@@ -23,6 +23,7 @@ import { RequestError } from "../http/request-error.ts";
 import { givenPrompt } from "./given-prompt.ts";
 import { jsonOperation, type Operation } from "./operation.ts";
 import { reachedSession } from "./reached-session.ts";
+import { type ShowName, shownNames } from "./shown-name.ts";
 import { shownTurn, turnEnd } from "./shown-turn.ts";
 
 const listTurns = jsonOperation(
@@ -37,7 +38,8 @@ const listTurns = jsonOperation(
     query: turnListSchema,
     answer: turnPageSchema,
   },
-  async (request) => await turnPage(await reachedSession(request, request.params.name), request.query),
+  async (request) =>
+    await turnPage(await reachedSession(request, request.params.name), request.query, shownNames(request.supervisor)),
 );
 
 const enqueueTurn = jsonOperation(
@@ -149,10 +151,15 @@ export async function turnOf(of: Session | GlobalSession | Pool, id: string): Pr
 
 /** Returns a page of turns, the newest first. */
 export async function turnPage(
-  of: { turns(options: TurnListOptions): Promise<TurnPage["turns"]> },
+  of: { turns(options: TurnListOptions): Promise<readonly TurnSummary[]> },
   query: TurnListQuery,
+  show: ShowName,
 ): Promise<TurnPage> {
-  const turns = await of.turns(withoutUndefined(query));
+  const found = await of.turns(withoutUndefined(query));
+  const turns = found.map(({ member, ...turn }) => ({
+    ...turn,
+    ...(member !== undefined && { member: show(member) }),
+  }));
   // Only an empty page has nothing before it.
   return { turns, next: turns.at(-1)?.id ?? null };
 }

@@ -4,6 +4,7 @@ import { withoutUndefined } from "../../fields.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { TurnEntry, TurnEntryState } from "../../journal/model/turn-entry.ts";
+import { nameOfKey, type SessionName } from "../../names.ts";
 import { validate } from "../options/validation.ts";
 import { smallPartOf } from "../persistence/stored-prompt.ts";
 import type { TurnRecord, TurnRequest } from "../streams/turn-record.ts";
@@ -38,6 +39,8 @@ export interface TurnSummary {
   /** Of an ended turn, as far as they are known. */
   readonly costUsd?: number;
   readonly model?: string;
+  /** Of a pool's turn: the name of the member that has or had it. Left out if no member took it. */
+  readonly member?: SessionName;
   /** Why the turn did not complete. */
   readonly error?: { readonly code: string; readonly message: string };
 }
@@ -107,6 +110,12 @@ export function summaryOf(entry: TurnEntry, present: TurnRecord | undefined): Tu
     model: reply?.model,
     error: error && { code: error.code, message: error.message },
   });
+}
+
+/** Returns the summary of a turn that the journal has of a pool. `pool` is the canonical name of the pool itself. */
+export function summaryOfPool(entry: TurnEntry, pool: string): TurnSummary {
+  const summary = summaryOf(entry, undefined);
+  return entry.session === pool ? summary : { ...summary, member: nameOfKey(entry.session) };
 }
 
 /** Returns the summary of a running turn that Claude Code began by itself. The journal does not have it yet. */
