@@ -5,10 +5,10 @@ import { pool, Supervisor } from "../../src/index.ts";
  * it is killed.
  */
 
-const { sqlite, cwd, env, documents } = JSON.parse(process.argv[2] ?? "{}");
+const { sqlite, cwd, env, documents, onInterruptedTurn } = JSON.parse(process.argv[2] ?? "{}");
 // With an empty conversation, each document would need a process of its own.
 const conversation = "shared" as const;
-const settings = { size: 3, conversation, cwd, env, maxTurns: 2, settingSources: [] };
+const settings = { size: 3, conversation, cwd, env, maxTurns: 2, settingSources: [], onInterruptedTurn };
 const supervisor = await Supervisor.start([pool("summaries", settings)], {
   name: "summarising",
   journal: { sqlite, waitForOwner: "30s" },
