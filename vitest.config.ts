@@ -24,6 +24,7 @@ export default defineConfig({
       // ... except those that mock the timers of the whole process.
       { extends: true, test: { name: "alone", include: ALONE } },
     ],
+    globalSetup: "test/temporary-files.ts",
     pool: "forks",
     // Keeps tests from sharing the default journal file. Tests of journals set a path.
     env: { CASTELLAN_JOURNAL: "memory" },

@@ -68,16 +68,11 @@ async function isSettled(promise: Promise<unknown> | undefined): Promise<boolean
 
 describe("ClusterJournal", () => {
   let where: Place | undefined;
-  const NODE_TABLES = [
-    ...["nodes", "globals", "batches", "sessions", "turns", "spent", "approvals"],
-    ...["event_logs", "events", "contents", "event_contents", "journal_transcripts", "journal_transcript_parts"],
-    ...["conversations", "session_labels", "jobs", "turn_contents"],
-  ];
 
   /** Returns an empty journal whose node owns every session that is written. */
   const make = async (): Promise<Journal> => {
-    if (where === undefined) where = server.fresh();
-    else await server.sql(`truncate ${NODE_TABLES.map((table) => `${where?.schema}.${table}`).join(", ")}`);
+    where ??= server.fresh();
+    await server.empty(where.schema);
     const { boot, engine, owned } = await owningNode(where, "a", A);
     const journal = clusterJournal(where, { boot }, owned, () => true, systemClock);
     const write = journal.write.bind(journal);

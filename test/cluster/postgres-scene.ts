@@ -19,9 +19,7 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
   const engines = [postgresEngine(options, systemClock), postgresEngine(options, systemClock)] as const;
   await engines[0].nodes();
   const { schema } = where;
-  await server.sql(
-    `truncate ${["nodes", "globals", "turns", "session_labels", "sessions", "jobs"].map((table) => `${schema}.${table}`).join(", ")}`,
-  );
+  await server.empty(schema);
   const addJob = async (...[key, job, ...rest]: [string, string, number, number, boolean]): Promise<void> => {
     await server.sql(
       `insert into ${schema}.jobs (id, session, prompt, priority, due_at, created_at, terms, pooled)

@@ -49,7 +49,13 @@ async function failure(work: Promise<unknown>): Promise<CastellanError> {
 }
 
 describe("postgresJournal", () => {
-  for (const { name, run } of journalConformance(() => postgresJournal(server.fresh()))) it(name, run);
+  let where: ReturnType<PostgresServer["fresh"]> | undefined;
+  const make = async (): Promise<Journal> => {
+    where ??= server.fresh();
+    await server.empty(where.schema);
+    return postgresJournal(where);
+  };
+  for (const { name, run } of journalConformance(make)) it(name, run);
 });
 
 describe("ownership of a PostgreSQL journal", () => {

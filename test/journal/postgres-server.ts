@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, chmod, chown, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { appendFile, chmod, chown, cp, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -46,15 +47,14 @@ export class PostgresServer {
   static async start(): Promise<PostgresServer> {
     const directory = await mkdtemp(join(tmpdir(), "castellan-postgres-"));
     try {
-      await chmod(directory, 0o755);
-      const binaries = await reachableBinaries(directory);
-      const password = join(directory, "password");
-      await writeFile(password, PASSWORD);
-      if (NOBODY !== undefined) await chown(directory, NOBODY.uid, NOBODY.gid);
-      const parameters = ["--pgdata", join(directory, "data"), "--username", USER, "--pwfile", password];
-      const auth = ["--auth-local=reject", "--auth-host=scram-sha-256"];
-      const speed = ["--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"];
-      await run(join(binaries, "initdb"), [...parameters, ...auth, ...speed], { cwd: directory, ...NOBODY });
+      const template = process.env["POSTGRES_TEMPLATE"];
+      let binaries: string;
+      if (template === undefined) binaries = await initialise(directory);
+      else {
+        await open(directory);
+        binaries = await madeOnce(template);
+        await run("cp", ["-a", join(template, "data"), directory], { cwd: directory, ...NOBODY });
+      }
       const server = new PostgresServer(directory, binaries, await freePort());
       await server.start();
       return server;
@@ -73,6 +73,17 @@ export class PostgresServer {
   fresh(port: number = this.port): { readonly postgres: string; readonly schema: string } {
     this.#schemas += 1;
     return { postgres: this.url({ port }), schema: `castellan_${this.#schemas}` };
+  }
+
+  /**
+   * Deletes what was written since a schema was created. Takes a tenth of the time of a new schema, or of `truncate`,
+   * which create files.
+   */
+  async empty(schema: string): Promise<void> {
+    await this.sql(`do $$ declare name text; begin
+      for name in select tablename from pg_tables
+        where schemaname = '${schema}' and tablename not in ('castellan_version', 'history')
+      loop execute format('delete from %I.%I', '${schema}', name); end loop; end $$`);
   }
 
   /** Runs a statement on a connection of its own and returns its rows. */
@@ -100,8 +111,7 @@ export class PostgresServer {
    */
   async standby(port: number = this.port): Promise<PostgresServer> {
     const directory = await mkdtemp(join(tmpdir(), "castellan-postgres-"));
-    await chmod(directory, 0o755);
-    if (NOBODY !== undefined) await chown(directory, NOBODY.uid, NOBODY.gid);
+    await open(directory);
     await this.end();
     await run("cp", ["-a", join(this.#directory, "data"), directory], { cwd: directory, ...NOBODY });
     await this.start();
@@ -168,6 +178,36 @@ export class PostgresServer {
   }
 }
 
+/** Lets the user of PostgreSQL use a directory. */
+async function open(directory: string): Promise<void> {
+  await chmod(directory, 0o755);
+  if (NOBODY !== undefined) await chown(directory, NOBODY.uid, NOBODY.gid);
+}
+
+/** Creates the data of a server in a directory. Returns the directory of its binaries. */
+async function initialise(directory: string): Promise<string> {
+  await open(directory);
+  const binaries = await reachableBinaries(directory);
+  const password = join(directory, "password");
+  await writeFile(password, PASSWORD);
+  const parameters = ["--pgdata", join(directory, "data"), "--username", USER, "--pwfile", password];
+  const auth = ["--auth-local=reject", "--auth-host=scram-sha-256"];
+  const speed = ["--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions", "--set=scram_iterations=1"];
+  await run(join(binaries, "initdb"), [...parameters, ...auth, ...speed], { cwd: directory, ...NOBODY });
+  return binaries;
+}
+
+/** Creates the data of a server in `template`, unless this or another process has. Returns the directory of its binaries. */
+async function madeOnce(template: string): Promise<string> {
+  if (!existsSync(template)) {
+    const directory = await mkdtemp(`${template}-`);
+    await initialise(directory);
+    // Fails if another process was faster.
+    await rename(directory, template).catch(() => rm(directory, { recursive: true, force: true }));
+  }
+  return await reachableBinaries(template);
+}
+
 /** Returns the directory of `initdb` and `postgres`, where their user may read it. */
 async function reachableBinaries(directory: string): Promise<string> {
   const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
@@ -180,7 +220,7 @@ async function reachableBinaries(directory: string): Promise<string> {
     if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
     // The checkout is in a directory that only its owner may enter.
     const copy = join(directory, "native");
-    await cp(installed, copy, { recursive: true, verbatimSymlinks: true });
+    if (!existsSync(copy)) await cp(installed, copy, { recursive: true, verbatimSymlinks: true });
     return join(copy, "bin");
   }
 }
