@@ -1,6 +1,10 @@
+import { once } from "node:events";
 import { readFile, stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { text } from "node:stream/consumers";
+import { expect, onTestFinished, test } from "vitest";
 import { template } from "../../src/application/options/template.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { castellan, RunningCommand } from "./command-line.ts";
@@ -127,4 +131,32 @@ test("castellan query: as a process reads its input, and interrupts its turn at 
   await expect.poll(() => scene.fake.running[0]?.prompts.at(-1), { timeout: 30_000 }).toBe("hang");
   hanging.child.kill("SIGINT");
   expect(await hanging.ended).toMatchObject({ code: 7, stderr: expect.stringContaining("Interrupts the turn") });
+});
+
+test("castellan query: interrupts its turn at Ctrl-C before it has the server's answer", async () => {
+  const { scene, url } = await served([{ name: "a" }], {}, fakeClaude(script));
+  const answers = Promise.withResolvers<void>();
+  const late = createServer(async ({ method = "", url: path = "", headers }, response) => {
+    const { authorization = "", "idempotency-key": key = "", "content-type": type = "" } = headers;
+    const sent = Object.entries({ authorization, "idempotency-key": String(key), "content-type": type });
+    const answer = await fetch(`${url}${path}`, {
+      method,
+      headers: sent.filter(([, value]) => value !== ""),
+      ...(method === "POST" && { body: await text(response.req) }),
+    });
+    await answers.promise;
+    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
+    response.end(await answer.text());
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void late.close());
+  await once(late, "listening");
+  const { port } = late.address() as AddressInfo;
+  const env = { CASTELLAN_URL: `http://127.0.0.1:${port}` };
+  const hanging = new RunningCommand(["query", "a", "hang"], { cwd: scene.folder, env });
+  await expect.poll(() => scene.fake.running[0]?.prompts.at(-1), { timeout: 30_000 }).toBe("hang");
+  hanging.child.kill("SIGINT");
+  await Promise.race([once(hanging.child.stderr ?? hanging.child, "data"), hanging.ended]);
+  answers.resolve();
+  expect(await hanging.ended).toMatchObject({ code: 7, stderr: expect.stringContaining("Interrupts the turn") });
+  expect((await scene.supervisor.session("a").turns())[0]?.state).toBe("interrupted");
 });

@@ -39,12 +39,14 @@ async function query(name: NameArgument, words: readonly string[], options: Quer
   const prompt = words.length > 0 ? words.join(" ") : await text(process.stdin);
   const isLive = json !== true && process.stdout.isTTY;
   const from = isLive ? await lastNumber(session) : 0;
-  const id = await session.enqueue(prompt, { idempotencyKey, turnTimeout });
+  const accepted = session.enqueue(prompt, { idempotencyKey, turnTimeout });
   if (options.detach) {
+    const id = await accepted;
     console.log(json ? JSON.stringify({ id }) : id);
     return;
   }
-  using _ = interruptible(session, id);
+  using _ = interruptible(session, accepted);
+  const id = await accepted;
   if (isLive) await showLive(session, id, from);
   const { reply, ...turn } = await session.wait(id);
   if (reply === undefined) throw failureOf(turn);
@@ -77,15 +79,21 @@ async function lastNumber(session: SessionClient): Promise<number> {
   }
 }
 
-/** Ctrl-C interrupts the turn; a second time it ends the command, and the turn goes on. */
-function interruptible(session: SessionClient, turn: string): Disposable {
+/**
+ * Ctrl-C interrupts the turn; a second time it ends the command, and the turn goes on. The turn may run before the
+ * server's answer has arrived, so that Ctrl-C may precede the id.
+ */
+function interruptible(session: SessionClient, accepted: Promise<string>): Disposable {
   let times = 0;
   const onInterrupt = (): void => {
     times++;
     process.exitCode = INTERRUPTED;
     if (times > 1) process.exit(INTERRUPTED);
     console.error("Interrupts the turn. Again to leave it running.");
-    void session.interruptTurn(turn).catch((error: unknown) => console.error(String(error)));
+    const interrupt = (id: string): Promise<unknown> =>
+      session.interruptTurn(id).catch((error: unknown) => console.error(String(error)));
+    // The command reports a refused prompt by itself.
+    void accepted.then(interrupt, () => {});
   };
   process.on("SIGINT", onInterrupt);
   return { [Symbol.dispose]: () => void process.off("SIGINT", onInterrupt) };
