@@ -191,15 +191,22 @@ it("PostgreSQL journal: leaves no advisory lock behind after a write", async () 
   await journal.close();
 });
 
-it("PostgreSQL journal: closes although the server no longer answers", async () => {
+it("PostgreSQL journal: closes within three seconds although the server no longer answers", async () => {
   const clock = new SimulatedClock();
   const journal = postgresJournal({ ...server.fresh(proxy.port), clock });
   await journal.open(OWNER);
   proxy.hold();
   await clock.advance(1_000);
+  // One of them makes a connection, which would take five seconds to fail.
+  const reads = Promise.allSettled(["a", "b", "c"].map((id) => journal.turn(id)));
+  const began = performance.now();
   const closing = journal.close();
   await clock.advance(3_000);
   await closing;
+  for (const read of await reads) {
+    expect(read).toMatchObject({ status: "rejected", reason: { code: "JOURNAL_UNAVAILABLE" } });
+  }
+  expect(performance.now() - began).toBeLessThan(3_000);
   expect(clock.timers).toBe(0);
 });
 

@@ -1,4 +1,4 @@
-import type { ClientConfig, Pool, PoolClient, QueryResultRow } from "pg";
+import type { Client, ClientConfig, Pool, PoolClient, QueryResultRow } from "pg";
 import type { CastellanError } from "../../errors.ts";
 import {
   faultOf,
@@ -54,17 +54,21 @@ export class PostgresDatabase {
   readonly subject: PostgresSubject;
   readonly schema: string;
   readonly #pool: Pool;
-  /** Connections in use. */
-  readonly #busy: Set<PoolClient> = new Set();
+  /** All connections, also those that are not made yet. */
+  readonly #clients: ReadonlySet<Client>;
   /** Callers that wait for a connection. */
   readonly #waiting: Set<PromiseWithResolvers<PoolClient>> = new Set();
   readonly #settings: string;
   #closed = false;
 
-  private constructor(pool: Pool, subject: PostgresSubject, schema: string, timeoutMs: number, idleMs: number) {
+  private constructor(
+    pool: Pool,
+    clients: ReadonlySet<Client>,
+    subject: PostgresSubject,
+    { schema, timeoutMs, idleMs }: { readonly schema: string; readonly timeoutMs: number; readonly idleMs: number },
+  ) {
     this.#pool = pool;
-    pool.on("acquire", (client) => this.#busy.add(client));
-    pool.on("release", (_, client) => this.#busy.delete(client));
+    this.#clients = clients;
     this.subject = subject;
     this.schema = schema;
     this.#settings = [
@@ -87,16 +91,19 @@ export class PostgresDatabase {
     importPg: () => Promise<Pick<typeof import("pg"), "Client" | "Pool">> = () => import("pg"),
   ): Promise<PostgresDatabase> {
     const subject = subjectOf(use, { label });
-    const { Client, Pool } = await importPg().catch((cause: unknown) => {
+    const pg = await importPg().catch((cause: unknown) => {
       const advice = "npm install pg";
       const what = 'it needs the package "pg", which could not be loaded';
       throw unavailable(subject, "failed", what, { applied: false, advice, cause });
     });
-    const pool = new Pool({
+    const clients = new Set<Client>();
+    const pool = new pg.Pool({
       // A new connection has a shorter timeout than the wait for a pooled one, which says nothing about the server.
-      Client: class extends Client {
+      Client: class extends pg.Client {
         constructor(config?: string | ClientConfig) {
           super({ ...(typeof config === "object" && config), connectionTimeoutMillis: CONNECT_MS });
+          clients.add(this);
+          this.once("end", () => clients.delete(this));
         }
       },
       connectionTimeoutMillis: QUEUE_MS,
@@ -111,7 +118,7 @@ export class PostgresDatabase {
     // The user of a connection gets its error; an unhandled `error` event would end the process.
     pool.on("error", () => {});
     pool.on("connect", (client) => client.on("error", () => {}));
-    return new PostgresDatabase(pool, subject, schema, timeoutMs, idleMs);
+    return new PostgresDatabase(pool, clients, subject, { schema, timeoutMs, idleMs });
   }
 
   /** @throws CastellanError as {@link PostgresDatabase.load} */
@@ -178,10 +185,10 @@ export class PostgresDatabase {
     await this.#pool.end();
   }
 
-  /** Breaks running transactions, and begins no more. */
+  /** Breaks all connections with their transactions, also those that are being made, and makes no more. */
   abandon(): void {
     this.#refuse();
-    for (const client of this.#busy) client.connection.stream.destroy();
+    for (const client of this.#clients) client.connection.stream.destroy();
   }
 
   #refuse(): void {
