@@ -46,8 +46,8 @@ ssize_t pwrite64(int fd, const void *data, size_t count, off64_t at) {
 }
 
 static void wait_for_disk(void) {
-  const char *ms = getenv("SLOW_DISK_MS");
-  long delay = ms ? atol(ms) : 0;
+  const char *ms = getenv("SLOW_DISK_MS"), *since = getenv("SLOW_DISK_SINCE");
+  long delay = ms && (!since || access(since, F_OK) == 0) ? atol(ms) : 0;
   struct timespec left = { delay / 1000, (delay % 1000) * 1000000 };
   while (nanosleep(&left, &left) != 0) {}
 }
@@ -84,9 +84,9 @@ export const canSlowDown: boolean = (() => {
   }
 })();
 
-/** Returns the environment of a process whose every fsync takes `ms` longer. */
-export function slowDisk(ms: number): NodeJS.ProcessEnv {
-  return { LD_PRELOAD: library, SLOW_DISK_MS: String(ms) };
+/** Returns the environment of a process whose every fsync takes `ms` longer, if there is a `flag` while that exists. */
+export function slowDisk(ms: number, flag?: string): NodeJS.ProcessEnv {
+  return { LD_PRELOAD: library, SLOW_DISK_MS: String(ms), ...(flag !== undefined && { SLOW_DISK_SINCE: flag }) };
 }
 
 /**

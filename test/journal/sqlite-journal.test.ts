@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
@@ -132,8 +132,9 @@ describe("a batch in a SQLite journal", () => {
 
 describe("SQLite journal on a slow disk", () => {
   it.skipIf(!canSlowDown)("waits for the disk for durable batches only", { timeout: 60_000 }, async () => {
-    const path = join(newFolder(), "castellan.db");
-    await using application = new Application(path, { env: slowDisk(SYNC_MS) });
+    const folder = newFolder();
+    const flag = join(folder, "slow");
+    await using application = new Application(join(folder, "castellan.db"), { env: slowDisk(SYNC_MS, flag) });
     await application.order({ do: "open" });
     const takes = async (number: number, durable: boolean): Promise<number> => {
       const begun = performance.now();
@@ -143,6 +144,7 @@ describe("SQLite journal on a slow disk", () => {
     };
     // The first batch always waits, since it begins the log.
     await takes(1, true);
+    writeFileSync(flag, "");
     for (const [index, durable] of [false, false, true, true, false].entries()) {
       const waited = (await takes(index + 2, durable)) >= SYNC_MS;
       expect([index, waited]).toEqual([index, durable]);

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
@@ -16,7 +16,7 @@ function grown(frames: number): { database: DatabaseSync; reader: DatabaseSync; 
   const reader = new DatabaseSync(path);
   reader.exec("BEGIN; SELECT count(*) FROM t");
   const insert = database.prepare("INSERT INTO t VALUES (randomblob(?))");
-  while (readFileSync(`${path}-wal`).length < 32 + frames * 4_120) insert.run(400_000);
+  while (statSync(`${path}-wal`).size < 32 + frames * 4_120) insert.run(400_000);
   return { database, reader, wal: readFileSync(`${path}-wal`), shm: readFileSync(`${path}-shm`) };
 }
 
