@@ -112,17 +112,20 @@ describe("two nodes and a client", () => {
 
   it("run prompts later, and list and cancel schedules", async () => {
     const session = cluster.client.session(global(["chat", "scheduled"]));
-    const soon = { runAt: new Date(Date.now() + 3_000), idempotencyKey: "once", metadata: { n: 1 } };
-    const id = await session.enqueue("scheduled", soon);
+    const later = { runAt: new Date(Date.now() + 3_600_000), metadata: { n: 1 } };
+    const unrun = await session.enqueue("scheduled", later);
     const daily = await session.enqueue("daily", {
       every: "0 9 * * *",
       timezone: "Europe/Berlin",
       idempotencyKey: "daily",
     });
     expect(await session.schedules()).toMatchObject([
-      { id, prompt: "scheduled", nextAt: soon.runAt.getTime(), metadata: { n: 1 } },
+      { id: unrun, prompt: "scheduled", nextAt: later.runAt.getTime(), metadata: { n: 1 } },
       { id: daily, prompt: "daily", every: "0 9 * * *", timezone: "Europe/Berlin" },
     ]);
+    expect(await session.cancelSchedule(unrun)).toBe(true);
+    const soon = { runAt: new Date(Date.now() + 100), idempotencyKey: "once", metadata: { n: 1 } };
+    const id = await session.enqueue("scheduled", soon);
     await expect.poll(async () => (await session.turn(id)) !== undefined, { timeout: 20_000 }).toBe(true);
     const turn = await session.turn(id);
     expect((await turn?.result())?.text).toMatch(/^scheduled on /);
