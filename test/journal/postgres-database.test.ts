@@ -43,11 +43,16 @@ describe("PostgresDatabase", () => {
     const one = (): Promise<unknown> => database.read("select 1 as one");
     expect(await Promise.all([one(), one()])).toEqual([[{ one: 1 }], [{ one: 1 }]]);
     proxy.hold();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
     const unreachable = { code: "JOURNAL_UNAVAILABLE", details: { reason: "unreachable", applied: false } };
-    await Promise.all([
+    const rejected = Promise.all([
       expect(one()).rejects.toMatchObject(unreachable),
       expect(database.transaction((query) => query("select 1"))).rejects.toMatchObject(unreachable),
     ]);
+    // The server has two seconds more than the timeout for its answer.
+    await vi.advanceTimersByTimeAsync(2_100);
+    await rejected;
     await database.close();
   });
 
