@@ -1,14 +1,33 @@
 import { defineConfig } from "vitest/config";
 
+/** Files that measure time or memory, or load the whole machine. */
+const ALONE = [
+  "cluster-calls",
+  "cluster-postgres",
+  "cluster-rolling",
+  "crowd",
+  "flood",
+  "health",
+  "journal-delay",
+  "load",
+  "pool-load",
+  "readers",
+  "server-streams",
+].map((name) => `test/soak/${name}.test.ts`);
+
 /* Slow tests, and tests whose results change only with Claude Code, apart from `npm test`. */
 export default defineConfig({
   // As in vitest.config.ts: examples import the sources by the name of the package.
   resolve: { alias: [{ find: /^castellan$/, replacement: `${import.meta.dirname}/src/index.ts` }] },
   test: {
-    include: ["test/soak/**/*.test.ts"],
+    projects: [
+      // Two files at a time: most wait for processes and deadlines ...
+      { extends: true, test: { name: "together", include: ["test/soak/**/*.test.ts"], exclude: ALONE, maxWorkers: 2 } },
+      // ... and afterwards one at a time those whose measurements another file would disturb.
+      { extends: true, test: { name: "alone", include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
     pool: "forks",
     env: { CASTELLAN_JOURNAL: "memory" },
-    maxWorkers: 1,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
