@@ -122,7 +122,7 @@ export {
 } from "./events.ts";
 export { memoryJournal } from "./journal/memory/memory-journal.ts";
 export type { ApprovalEntry, RequestedApproval } from "./journal/model/approval-entry.ts";
-export type { Batch, Change } from "./journal/model/change.ts";
+export type { Batch, Change, TurnBeginning } from "./journal/model/change.ts";
 export type { ConversationEntry } from "./journal/model/conversation-entry.ts";
 export type {
   ContentEntry,

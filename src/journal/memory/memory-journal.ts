@@ -1,7 +1,7 @@
 import { CastellanError } from "../../errors.ts";
 import { own, withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
-import type { Batch, Change } from "../model/change.ts";
+import type { Batch, Change, TurnBeginning } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
 import {
   type ContentEntry,
@@ -265,9 +265,10 @@ class MemoryJournal implements Journal {
         break;
       }
       case "turn_accepted": {
-        const { turn } = change;
+        const { turn, begun } = change;
         if (this.#turns.has(turn.id)) break;
-        this.#turns.set(turn.id, { ...copy(turn), state: "queued", attempts: 0, touched: false });
+        const progress = begun === undefined ? QUEUED : runningSince(begun);
+        this.#turns.set(turn.id, { ...copy(turn), ...progress });
         const unfinished = this.#unfinished.get(turn.session) ?? new Set<string>();
         this.#unfinished.set(turn.session, unfinished.add(turn.id));
         this.#name(turn, change.contents);
@@ -281,12 +282,7 @@ class MemoryJournal implements Journal {
         break;
       }
       case "turn_begun":
-        this.#changeTurn(change.turn, {
-          state: "running",
-          attempts: change.attempt,
-          promptId: change.promptId,
-          touched: false,
-        });
+        this.#changeTurn(change.turn, runningSince(change));
         break;
       case "turn_touched":
         this.#changeTurn(change.turn, { touched: true });
@@ -393,6 +389,12 @@ class MemoryJournal implements Journal {
     const message = "The in-memory journal is not open.";
     throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
   }
+}
+
+const QUEUED = { state: "queued", attempts: 0, touched: false } as const;
+
+function runningSince({ attempt, promptId }: TurnBeginning) {
+  return { state: "running", attempts: attempt, promptId, touched: false } as const;
 }
 
 /** Refuses a batch as a whole, before any of it is applied. */

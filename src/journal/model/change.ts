@@ -7,6 +7,12 @@ import type { ModelSpending } from "./spending.ts";
 import type { TranscriptPart } from "./transcript-entry.ts";
 import type { AcceptedTurn, EndedTurnState } from "./turn-entry.ts";
 
+/** How a turn goes to a process: the id of its prompt, and the number of the attempt, from 1. */
+export interface TurnBeginning {
+  readonly promptId: string;
+  readonly attempt: number;
+}
+
 /** A change of a journal. A change of an unknown or ended turn or approval has no effect: a turn ends once. */
 export type Change =
   /** Replaces the entry of the session, and keeps its description. */
@@ -26,12 +32,20 @@ export type Change =
   | { readonly type: "conversation_left"; readonly conversation: ConversationEntry }
   /** Nothing remains of a conversation that the session had left. Deletes its transcripts, if they are the session's. */
   | { readonly type: "conversation_erased"; readonly session: string; readonly conversationId: string }
-  /** Has no effect if the turn exists. `contents` is what the prompt refers to; each is kept as long as the turn. */
-  | { readonly type: "turn_accepted"; readonly turn: AcceptedTurn; readonly contents?: readonly ContentEntry[] }
+  /**
+   * Has no effect if the turn exists. `contents` is what the prompt refers to; each is kept as long as the turn. With `begun`,
+   * the turn goes to a process at once, as `turn_begun` says.
+   */
+  | {
+      readonly type: "turn_accepted";
+      readonly turn: AcceptedTurn;
+      readonly contents?: readonly ContentEntry[];
+      readonly begun?: TurnBeginning;
+    }
   /** The caller was told that the turn is not accepted. Deletes the turn unless it has begun or ended. */
   | { readonly type: "turn_withdrawn"; readonly turn: string }
   /** The turn is about to go to a process, for the `attempt`-th time, and is untouched. */
-  | { readonly type: "turn_begun"; readonly turn: string; readonly promptId: string; readonly attempt: number }
+  | ({ readonly type: "turn_begun"; readonly turn: string } & TurnBeginning)
   | { readonly type: "turn_touched"; readonly turn: string }
   /** The turn waits again. `attempts` replaces the count if the last attempt does not count. */
   | {

@@ -88,12 +88,12 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
 
   turn_accepted: `
     insert into turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
-      origin, asked_by, metadata)
+      origin, asked_by, metadata, state, attempts, prompt_id)
     select id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at, origin,
-      asked_by, metadata::json from json_to_recordset($1)
+      asked_by, metadata::json, state, attempts, prompt_id from json_to_recordset($1)
       as row (id text, session text, prompt text, prompt_kind text, position double precision, durable boolean,
         timeout_ms double precision, queue_timeout_ms double precision, accepted_at double precision, origin text,
-        asked_by text, metadata text)
+        asked_by text, metadata text, state text, attempts integer, prompt_id text)
     on conflict (id) do nothing`,
 
   turn_withdrawn: `

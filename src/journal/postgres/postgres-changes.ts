@@ -92,7 +92,7 @@ function changeRows(
         conversation_id: toText(conversationId),
       }));
     case "turn_accepted":
-      return group.changes.map(({ turn }) => ({
+      return group.changes.map(({ turn, begun }) => ({
         id: toText(turn.id),
         session: toText(turn.session),
         prompt: toText(turn.prompt),
@@ -105,6 +105,9 @@ function changeRows(
         origin: turn.origin,
         asked_by: turn.by === undefined ? undefined : toText(turn.by),
         metadata: turn.metadata === undefined ? undefined : JSON.stringify(turn.metadata),
+        state: begun === undefined ? "queued" : "running",
+        attempts: begun?.attempt ?? 0,
+        prompt_id: begun === undefined ? undefined : toText(begun.promptId),
       }));
     case "turn_begun":
       return group.changes.map(({ turn, promptId, attempt }) => ({

@@ -4,6 +4,7 @@ import type { ContentEntry } from "../model/event-entry.ts";
 import type { SessionDescription } from "../model/session-entry.ts";
 import { storedLabels } from "../model/session-list.ts";
 import { toText } from "../model/stored-text.ts";
+import type { SavedSupervisors } from "./saved-supervisors.ts";
 import { checksumOf, NO_OUTCOME } from "./sqlite-checksum.ts";
 import type { EventBatch } from "./sqlite-event-heads.ts";
 import type { Step } from "./sqlite-messages.ts";
@@ -13,19 +14,19 @@ import { appendingPart, deletingConversation, deletingTranscripts } from "./sqli
 type Value = string | number | null;
 
 /**
- * Returns the statements for a change. `events` collects the events, whose statements come last.
+ * Returns the statements for a change. `events` collects the events, whose statements come last. `supervisors` knows the
+ * sessions that have not moved.
  *
  * @throws TypeError, RangeError if a value cannot be stored
  */
-export function stepsOf(change: Change, events: EventBatch): Step[] {
+export function stepsOf(change: Change, events: EventBatch, supervisors: SavedSupervisors): Step[] {
   switch (change.type) {
     case "session_saved": {
       const { key, supervisor, conversationId, memory, savedAt } = change.session;
       const texts = [toText(key), toText(supervisor), toText(conversationId), JSON.stringify(memory)];
-      return [
-        inserting("saveSession", ...texts, savedAt),
-        step("moveSession", toText(supervisor), toText(key), toText(supervisor)),
-      ];
+      const saved = inserting("saveSession", ...texts, savedAt);
+      if (!supervisors.mayMove(key, supervisor)) return [saved];
+      return [saved, step("moveSession", toText(supervisor), toText(key), toText(supervisor))];
     }
     case "session_described":
       return describing(change.session, change.description);
@@ -47,6 +48,9 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
       ];
     case "turn_accepted": {
       const { id, session, prompt, promptKind = null, position, durable, acceptedAt, origin = null } = change.turn;
+      const { begun } = change;
+      const promptId = begun === undefined ? null : toText(begun.promptId);
+      const progress = [begun === undefined ? "queued" : "running", begun?.attempt ?? 0, promptId];
       const metadata = change.turn.metadata === undefined ? null : JSON.stringify(change.turn.metadata);
       const by = change.turn.by === undefined ? null : toText(change.turn.by);
       const texts = [toText(id), toText(session), toText(prompt), promptKind];
@@ -54,7 +58,7 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
       const checksums = [
         checksumOf(...texts, Number(durable), ...limits, acceptedAt),
         origin === null && metadata === null ? null : checksumOf(toText(id), origin, metadata),
-        checksumOf(toText(id), position, "queued", 0, null, 0, null, NO_OUTCOME),
+        checksumOf(toText(id), position, ...progress, 0, null, NO_OUTCOME),
         by === null ? null : checksumOf(toText(id), by),
       ];
       return [
@@ -68,6 +72,7 @@ export function stepsOf(change: Change, events: EventBatch): Step[] {
           origin,
           metadata,
           by,
+          ...progress,
           ...checksums,
         ),
         ...(change.contents ?? []).flatMap((content) => naming(content, [toText(id), checksums[0] ?? 0])),

@@ -17,6 +17,7 @@ import { fromText, toText } from "../model/stored-text.ts";
 import type { TranscriptStore } from "../model/transcript-entry.ts";
 import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../model/usage-entry.ts";
+import { SavedSupervisors } from "./saved-supervisors.ts";
 import { stepsOf } from "./sqlite-changes.ts";
 import { EventHeads } from "./sqlite-event-heads.ts";
 import { prunableEvents } from "./sqlite-event-pruning.ts";
@@ -97,6 +98,7 @@ class SqliteJournal implements Journal {
   /** The damaged events that have been reported. */
   readonly #skipped = new Set<string>();
   readonly #heads = new EventHeads();
+  readonly #supervisors = new SavedSupervisors();
   readonly transcripts: TranscriptStore = sqliteTranscripts((entryOf, sql, ...parameters) =>
     this.#entries(entryOf, sql, ...parameters),
   );
@@ -110,7 +112,7 @@ class SqliteJournal implements Journal {
 
   async open(owner: JournalOwner): Promise<void> {
     const present = this.#file;
-    this.#heads.clear();
+    this.#forget();
     if (present !== undefined && present.owner.id !== owner.id) throw inUse(this.location, present.owner);
     try {
       await this.#expunging?.free();
@@ -157,21 +159,27 @@ class SqliteJournal implements Journal {
       const events = await this.#heads.begin(changes, (sql, ...parameters) => file.connection.all(sql, ...parameters));
       const steps = [
         { sql: SQL.count, parameters: counted, mustChange: true },
-        ...changes.flatMap((one) => stepsOf(one, events)),
+        ...changes.flatMap((one) => stepsOf(one, events, this.#supervisors)),
         ...events.end(),
       ];
       const last = durable ? number : file.durable;
       const mark = formatMark({ ...file.opening, written: number, durable: last });
       const { stopped } = await change(file, steps, { durable, mark });
       if (stopped === true) {
-        this.#heads.clear();
+        this.#forget();
         await this.#refuseUnlessOwner(file);
       } else this.#heads.end(events);
       [file.written, file.durable] = [number, last];
     } catch (error) {
-      this.#heads.clear();
+      this.#forget();
       throw unavailable(this.location, error, error instanceof UncertainCommit ? undefined : false);
     }
+  }
+
+  /** Forgets what it knows of the file's content, which may be another one. */
+  #forget(): void {
+    this.#heads.clear();
+    this.#supervisors.clear();
   }
 
   async sessions(keys: readonly string[]): Promise<SessionEntry[]> {

@@ -56,9 +56,9 @@ const statements = {
     WHERE ended_at IS NULL AND session >= ? AND session < ? || CAST(x'ff' AS TEXT)`,
 
   acceptTurn: `INSERT INTO turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
-      origin, metadata, asked_by, state, attempts, touched, accepted_checksum, details_checksum, progress_checksum,
-      asker_checksum)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+      origin, metadata, asked_by, state, attempts, prompt_id, touched, accepted_checksum, details_checksum,
+      progress_checksum, asker_checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
   /* The checksum tells that the turn was accepted with this prompt. */
   storeTurnContent: `INSERT OR IGNORE INTO contents (hash, media_type, checksum, data)
     SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM turns WHERE id = ? AND accepted_checksum = ?)`,

@@ -135,9 +135,7 @@ export class SessionJournal {
    */
   async accept(record: TurnRecord, promptId?: string): Promise<void> {
     const stored = storedPrompt(record);
-    const changes: Change[] = [turnInJournal(record, this.#session, stored)];
-    if (promptId !== undefined) changes.push(turnBegun(record, promptId));
-    await this.#write(changes, record.durable);
+    await this.#write([turnInJournal(record, this.#session, stored, promptId)], record.durable);
     // Only now: a number cannot be taken back if the journal rejects the turn.
     if (record.left) return;
     const begins = promptId !== undefined && !record.ended;

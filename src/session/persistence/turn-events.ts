@@ -24,12 +24,18 @@ export function turnAccepted(
   return { draft: { ...draft, ...withoutUndefined({ by, metadata }) }, contents };
 }
 
-/** Returns the change that puts a turn into the journal. */
-export function turnInJournal(record: TurnRecord, session: string, { row, contents }: StoredPrompt): Change {
+/** Returns the change that puts a turn into the journal; with `promptId`, as one whose prompt is about to be sent. */
+export function turnInJournal(
+  record: TurnRecord,
+  session: string,
+  { row, contents }: StoredPrompt,
+  promptId: string | undefined,
+): Change {
   const { id, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, by, metadata } = record;
   const limits = { timeoutMs, queueTimeoutMs: Number.isFinite(queueTimeoutMs) ? queueTimeoutMs : undefined };
   const turn = { id, session, position, durable, acceptedAt, ...row, ...withoutUndefined({ ...limits, by, metadata }) };
-  return { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) };
+  const begun = promptId === undefined ? undefined : { promptId, attempt: record.attempts + 1 };
+  return { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }), ...(begun && { begun }) };
 }
 
 /** Returns the change of a turn whose prompt is about to be sent to the process. */

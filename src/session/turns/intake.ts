@@ -232,9 +232,10 @@ export class Intake {
     try {
       await this.#restored.promise;
       if (record.state !== "accepted") return;
-      if (idempotencyKey !== undefined && (await this.#recalled(record))) return;
+      const earlier = idempotencyKey === undefined ? undefined : await this.#recalled(record);
+      if (earlier === "ended") return;
       record.submitted = true;
-      start = takesOver(whenBusy) ? undefined : this.#starts(record);
+      start = takesOver(whenBusy) || earlier === "unfinished" ? undefined : this.#starts(record);
       await this.#context.journal.accept(record, start?.promptId);
       record.enqueued();
       if (record.left) start?.refused();
@@ -253,22 +254,23 @@ export class Intake {
   async #recallOr(record: TurnRecord, refusal: CastellanError): Promise<void> {
     try {
       await this.#restored.promise;
-      if (!(await this.#recalled(record))) record.leave(refusal);
+      if ((await this.#recalled(record)) !== "ended") record.leave(refusal);
     } catch (thrown) {
       record.leave(CastellanError.is(thrown) ? thrown : refusal);
     }
   }
 
-  /** Whether a turn with the same key ended earlier; if so, the record becomes that turn. */
-  async #recalled(record: TurnRecord): Promise<boolean> {
+  /** Returns what the journal has of a turn with the same key. If it has ended, the record becomes that turn. */
+  async #recalled(record: TurnRecord): Promise<"ended" | "unfinished" | undefined> {
     const entry = await this.#context.journal.find(record.id);
-    if (entry === undefined || record.ended) return record.ended;
+    if (record.ended) return "ended";
+    if (entry === undefined) return undefined;
     if (!isOf(entry, record)) throw this.#otherPrompt();
-    if (entry.state === "queued" || entry.state === "running") return false;
+    if (entry.state === "queued" || entry.state === "running") return "unfinished";
     this.#mailbox.remove(record);
     record.attempts = entry.attempts;
     this.#recall(record, entry, entry.state, record.output);
-    return true;
+    return "ended";
   }
 
   #recall(

@@ -36,6 +36,31 @@ export const TURN_CASES: JournalCases = {
     deepEqual(await journal.turn("t1"), { ...running, state: "completed", endedAt: 99, outcome });
   },
 
+  "takes a turn that begins with its acceptance, unless the turn exists": async ({ journal, write, reopen }) => {
+    const [accepted, begun] = [turn("t1", { metadata: { a: [1] }, by: "ann" }), { promptId: UNUSUAL, attempt: 1 }];
+    await write({ type: "turn_accepted", turn: accepted, begun });
+    const running = { ...accepted, state: "running", attempts: 1, promptId: UNUSUAL, touched: false };
+    await reopen();
+    deepEqual(await journal.turn("t1"), running);
+    deepEqual(await journal.unfinishedTurns([accepted.session]), [running]);
+    await write({ type: "turn_accepted", turn: accepted, begun: { promptId: "other", attempt: 2 } });
+    deepEqual(await journal.turn("t1"), running);
+    await write({ type: "turn_withdrawn", turn: "t1" });
+    deepEqual(await journal.turn("t1"), running);
+    await write({ type: "turn_requeued", turn: "t1", position: 4, attempts: 0 });
+    deepEqual(await journal.turn("t1"), { ...running, state: "queued", attempts: 0, position: 4 });
+    await write({ type: "turn_withdrawn", turn: "t1" });
+    equal(await journal.turn("t1"), undefined);
+    await write(
+      { type: "turn_accepted", turn: turn("t2") },
+      { type: "turn_accepted", turn: turn("t3", { position: 2 }), begun },
+      { type: "turn_ended", turn: "t3", state: "completed", at: 9, outcome: {} },
+      { type: "turn_accepted", turn: turn("t3"), begun },
+    );
+    equal((await journal.turn("t2"))?.state, "queued");
+    equal((await journal.turn("t3"))?.state, "completed");
+  },
+
   "keeps the kind of a prompt": async ({ journal, write, reopen }) => {
     const turns = [
       turn("text", { session: '"b"', position: 1 }),
