@@ -313,9 +313,9 @@ export class JournalWriter {
    * applied back into the queue.
    */
   async #put(items: Item[]): Promise<void> {
-    const changes = withoutPassed(items.flatMap((item) => item.changes));
+    const changes = changesOf(items);
     const durable = items.some((item) => item.durable);
-    const sessions = [...new Set(items.flatMap(({ session }) => session ?? []))];
+    const sessions = sessionsOf(items);
     const batch = { changes, durable, ...(sessions.length > 0 && { sessions }) };
     for (;;) {
       try {
@@ -419,11 +419,27 @@ export class JournalWriter {
   }
 }
 
-/** Leaves out that Claude began to answer a turn that ends in the same batch: only an unfinished turn is asked for that. */
-function withoutPassed(changes: readonly Change[]): readonly Change[] {
-  const ended = new Set(changes.flatMap((change) => (change.type === "turn_ended" ? change.turn : [])));
-  if (ended.size === 0) return changes;
-  return changes.filter((change) => change.type !== "turn_touched" || !ended.has(change.turn));
+/**
+ * Returns the changes of the items, without those that say that Claude began to answer a turn that ends in the same batch:
+ * only an unfinished turn is asked for that.
+ */
+function changesOf(items: readonly Item[]): readonly Change[] {
+  const ended = new Set<string>();
+  for (const { changes } of items) {
+    for (const change of changes) if (change.type === "turn_ended") ended.add(change.turn);
+  }
+  const all: Change[] = [];
+  for (const { changes } of items) {
+    for (const change of changes) if (change.type !== "turn_touched" || !ended.has(change.turn)) all.push(change);
+  }
+  return all;
+}
+
+/** Returns the sessions of the items, each once. */
+function sessionsOf(items: readonly Item[]): readonly string[] {
+  const sessions = new Set<string>();
+  for (const { session } of items) if (session !== undefined) sessions.add(session);
+  return [...sessions];
 }
 
 /** Whether the changes must come after the lazy ones of their session. Without any, they wait for all earlier ones. */

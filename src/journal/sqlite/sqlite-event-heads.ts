@@ -34,9 +34,8 @@ export class EventHeads {
     changes: readonly Change[],
     all: (sql: string, ...parameters: string[]) => Promise<readonly Row[]>,
   ): Promise<EventBatch> {
-    const sessions = new Set(
-      changes.flatMap((change) => (change.type === "event_appended" ? change.event.session : [])),
-    );
+    const sessions = new Set<string>();
+    for (const change of changes) if (change.type === "event_appended") sessions.add(change.event.session);
     const unknown = [...sessions].filter((session) => !this.#heads.has(session));
     if (unknown.length > 0) {
       for (const row of await all(EVENT_SQL.heads, JSON.stringify(unknown.map(toText)))) {
