@@ -45,6 +45,38 @@ export class Connection {
     });
   }
 
+  /**
+   * Makes a request whose answer comes in two parts: the head, which names in `location` what the request has made, and later the body.
+   * Resolves with the id at the head, or with the body if the head has none.
+   *
+   * @param bodyMs how long the body may take after the head
+   * @throws as {@link Connection.json}, up to the head
+   */
+  async made<Answer extends { readonly id: string }>(
+    request: ApiRequest,
+    bodyMs: number,
+  ): Promise<{
+    readonly id: string;
+    /** Undefined if the answer has broken off. @throws the reason of an aborted signal */
+    readonly answer: Promise<Answer | undefined>;
+  }> {
+    return await this.#retrying(request, async (signal, late) => {
+      const response = await this.#send(request, signal);
+      // A page of another origin may not see the header.
+      const [, named] = /([^/]+)$/.exec(response.headers.get("location") ?? "") ?? [];
+      if (named === undefined) {
+        const answer = (await jsonOf(response)) as Answer;
+        return { id: answer.id, answer: Promise.resolve(answer) };
+      }
+      const timer = setTimeout(() => late.abort(), bodyMs);
+      const answer = (jsonOf(response) as Promise<Answer>)
+        .catch((): undefined => request.signal?.throwIfAborted() as undefined)
+        .finally(() => clearTimeout(timer));
+      answer.catch(() => {});
+      return { id: decodeURIComponent(named), answer };
+    });
+  }
+
   /** Makes a request and returns the bytes of its answer. @throws as {@link Connection.json} */
   async bytes(request: ApiRequest): Promise<{ readonly mediaType: string; readonly data: Uint8Array }> {
     return await this.#retrying(request, async (signal) => {
@@ -68,9 +100,18 @@ export class Connection {
     return error instanceof CastellanApiError ? error : unreachable(this.#settings.base, error);
   }
 
-  async #retrying<Answer>(request: ApiRequest, attempt: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
-    const { retries, timeout = request.defaultTimeout ?? TIMEOUT_MS } = this.#settings;
-    const limit = request.timeout ?? timeout;
+  /** Returns how long one attempt of the request may take, in milliseconds. */
+  limitOf({ timeout, defaultTimeout }: Pick<ApiRequest, "timeout" | "defaultTimeout">): number {
+    return timeout ?? this.#settings.timeout ?? defaultTimeout ?? TIMEOUT_MS;
+  }
+
+  /** @param attempt is aborted when its time is over, and when `late` is */
+  async #retrying<Answer>(
+    request: ApiRequest,
+    attempt: (signal: AbortSignal, late: AbortController) => Promise<Answer>,
+  ): Promise<Answer> {
+    const { retries } = this.#settings;
+    const limit = this.limitOf(request);
     for (let tries = 0; ; tries++) {
       request.signal?.throwIfAborted();
       const late = new AbortController();
@@ -79,6 +120,7 @@ export class Connection {
       try {
         return await attempt(
           request.signal === undefined ? late.signal : AbortSignal.any([request.signal, late.signal]),
+          late,
         );
       } catch (error) {
         request.signal?.throwIfAborted();

@@ -31,8 +31,8 @@ export class PoolClient extends TurnsClient {
     prompt: WirePrompt,
     options: JobOptions & { readonly wait?: WaitOptions["timeout"] } = {},
   ): Promise<Reply> {
-    const { wait, ...own } = options;
-    const id = await this.enqueue(prompt, own);
-    return replyOf(await this.wait(id, { signal: own.signal, timeout: wait }));
+    const { wait, signal, timeout, turnTimeout, idempotencyKey = newKey(), ...own } = options;
+    const body = { ...own, prompt, idempotencyKey, timeout: turnTimeout };
+    return replyOf(await this.submit(body, { signal, timeout, wait }));
   }
 }

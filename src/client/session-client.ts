@@ -178,9 +178,14 @@ export class SessionClient extends TurnsClient {
     prompt: WirePrompt,
     options: EnqueueOptions & { readonly wait?: WaitOptions["timeout"] } = {},
   ): Promise<Reply> {
-    const { wait, ...own } = options;
-    const id = await this.enqueue(prompt, own);
-    return replyOf(await this.wait(id, { signal: own.signal, timeout: wait }));
+    const { wait, ...request } = options;
+    const { signal, timeout, turnTimeout, idempotencyKey = newKey(), ...own } = request;
+    // A turn that another one takes a message of has no key, so that its request cannot be repeated.
+    if (own.whenBusy === "steer" && options.idempotencyKey === undefined) {
+      return replyOf(await this.wait(await this.enqueue(prompt, request), { signal, timeout: wait }));
+    }
+    const body = { ...own, prompt, idempotencyKey, timeout: turnTimeout };
+    return replyOf(await this.submit(body, { signal, timeout, wait }));
   }
 
   /** Lists the prompts that run later, the next first. */

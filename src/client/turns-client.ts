@@ -1,4 +1,4 @@
-import type { AcceptedTurn, Reply, SteerTurn, Turn, TurnListQuery, TurnPage } from "../wire/turn.ts";
+import type { AcceptedTurn, Reply, SteerTurn, SubmittedTurn, Turn, TurnListQuery, TurnPage } from "../wire/turn.ts";
 import { CastellanApiError } from "./api-error.ts";
 import type { RequestOptions } from "./client-options.ts";
 import type { Connection } from "./connection.ts";
@@ -17,17 +17,23 @@ export interface WaitOptions extends RequestOptions {
   readonly timeout?: number | undefined;
 }
 
+/** How to give a prompt and wait for its turn. */
+interface Submission extends RequestOptions {
+  /** How long to wait for the end of the turn, in milliseconds. */
+  readonly wait?: WaitOptions["timeout"];
+}
+
 /** The turns of a session or a pool. */
 export class TurnsClient {
   /** @internal */
   protected readonly connection: Connection;
-  /** @internal The parts of the path of the session or pool. */
-  protected readonly parts: readonly string[];
+  /** The path of the session or pool. */
+  readonly #path: string;
 
   /** @internal Made by a client. */
   constructor(connection: Connection, parts: readonly string[]) {
     this.connection = connection;
-    this.parts = parts;
+    this.#path = pathOf(parts);
   }
 
   /** Lists the turns, the newest first. */
@@ -75,6 +81,25 @@ export class TurnsClient {
     }
   }
 
+  /**
+   * Gives a prompt with an idempotency key, and waits for the end of its turn: in one request, as long as the connection holds.
+   *
+   * @internal
+   */
+  protected async submit(
+    body: object,
+    { signal, timeout, wait = Number.POSITIVE_INFINITY }: Submission,
+  ): Promise<Turn> {
+    // A proxy may hold the head of the answer back until its body comes.
+    const waitMs = Math.floor(Math.min(WAIT_MS, wait, this.connection.limitOf({ timeout }) * 0.8));
+    const path = this.path(["turns"], { waitMs });
+    const request = { method: "POST", path, body, idempotent: true, signal, timeout } as const;
+    const { id, answer } = await this.connection.made<SubmittedTurn>(request, waitMs + LONG_MS / 4);
+    const since = Date.now();
+    const turn = (await answer)?.turn;
+    return turn ?? (await this.wait(id, { signal, timeout: Math.max(0, wait - (Date.now() - since)) }));
+  }
+
   /** Gives a message to a turn that waits or runs. Returns the id of the turn that has it. */
   async steer(id: string, message: SteerTurn | string, options: RequestOptions = {}): Promise<AcceptedTurn> {
     const body = typeof message === "string" ? { text: message } : message;
@@ -91,7 +116,7 @@ export class TurnsClient {
 
   /** @internal */
   protected path(parts: readonly string[], query: Parameters<typeof pathOf>[1] = {}): string {
-    return pathOf([...this.parts, ...parts], query);
+    return this.#path + pathOf(parts, query);
   }
 }
 

@@ -36,6 +36,12 @@ export interface AcceptedTurn {
   readonly id: string;
 }
 
+/** A prompt that was accepted, and what became of it. */
+export interface SubmittedTurn extends AcceptedTurn {
+  /** The turn, if the request waited for it and it has ended. */
+  readonly turn?: Turn | undefined;
+}
+
 /** The result of a completed turn. */
 export interface Reply {
   readonly text: string;
@@ -182,6 +188,13 @@ export const turnSchema: z.ZodType<Turn> = z
   })
   .meta({ id: "Turn" });
 
+export const submittedTurnSchema: z.ZodType<SubmittedTurn> = z
+  .object({
+    id: z.string(),
+    turn: turnSchema.optional().describe("The turn, if the request waited for it and it has ended."),
+  })
+  .meta({ id: "SubmittedTurn" });
+
 const turnSummarySchema = z
   .object({
     id: z.string(),
@@ -216,16 +229,19 @@ export const turnPageSchema: z.ZodType<TurnPage> = z
   })
   .meta({ id: "TurnPage" });
 
+const waitMsSchema = z.coerce.number().int().min(0).max(60_000).optional();
+
+export const submitQuerySchema: z.ZodType<TurnQuery> = z.strictObject({
+  waitMs: waitMsSchema.describe(
+    "Waits so long for the turn to end, in milliseconds. The head of the answer comes once the turn is in the journal, its body " +
+      "with the end of the turn, or without `turn` after this time. Needs the scope `read`, too. Default: no wait.",
+  ),
+});
+
 export const turnQuerySchema: z.ZodType<TurnQuery> = z.strictObject({
-  waitMs: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(60_000)
-    .optional()
-    .describe(
-      "Waits so long for the turn to end, in milliseconds. The answer may show an unfinished turn. Default: no wait.",
-    ),
+  waitMs: waitMsSchema.describe(
+    "Waits so long for the turn to end, in milliseconds. The answer may show an unfinished turn. Default: no wait.",
+  ),
 });
 
 export const steerTurnSchema: z.ZodType<SteerTurn> = z

@@ -150,6 +150,89 @@ test("session.query(): throws why the turn did not complete", async () => {
   await expect(client.session("a").query("x")).rejects.toMatchObject({ ...error, status: 0 });
 });
 
+/** An answer whose body comes later; see `laterJson`. */
+const headOf = (body: string | ReadableStream): Response =>
+  new Response(body, { status: 202, headers: { "content-type": "application/json", location: "turns/t%201" } });
+
+/** A body that breaks off. */
+const broken = (): ReadableStream => new ReadableStream({ pull: (controller) => controller.error(BROKEN) });
+
+const DONE = { id: "t 1", state: "completed", origin: "caller", touched: true, reply: { text: "hi" } };
+
+const requestsOf = (attempts: readonly Attempt[]): string[] =>
+  attempts.map(({ method, path }) => `${method} ${path.slice(path.indexOf("turns"))}`);
+
+test("session.query(): takes one request while the connection holds", async () => {
+  const [client, attempts] = clientOf([async () => headOf(JSON.stringify({ id: "t 1", turn: DONE }))]);
+  expect((await client.session("a").query("x")).text).toBe("hi");
+  expect((await client.pool("p").query("x")).text).toBe("hi");
+  // Without `location`, which a page of another origin may not see.
+  const [page, answers] = clientOf([Response.json({ id: "t 1", turn: DONE }, { status: 202 })]);
+  expect((await page.session("a").query("x")).text).toBe("hi");
+  expect(requestsOf([...attempts, ...answers])).toEqual(Array.from({ length: 3 }, () => "POST turns?waitMs=24000"));
+  for (const { body } of [...attempts, ...answers])
+    expect(body).toMatchObject({ idempotencyKey: expect.stringMatching(/^[0-9a-f]{32}$/) as unknown });
+});
+
+test("session.query(): waits for the turn that the head has named when the body breaks off or lacks it", async () => {
+  for (const body of [broken, () => JSON.stringify({ id: "t 1" }), () => "<html>"]) {
+    const [client, attempts] = clientOf([async () => headOf(body()), Response.json(DONE)]);
+    expect((await client.session("a").query("x")).text).toBe("hi");
+    expect(requestsOf(attempts)).toEqual(["POST turns?waitMs=24000", "GET turns/t%201?waitMs=25000"]);
+  }
+});
+
+test("session.query(): repeats the request with its key until a head arrives", async () => {
+  const answer = async (): Promise<Response> => headOf(JSON.stringify({ id: "t 1", turn: DONE }));
+  const [client, attempts] = clientOf([BROKEN, BROKEN, answer]);
+  expect((await client.session("a").query("x")).text).toBe("hi");
+  expect(new Set(attempts.map(({ body }) => JSON.stringify(body))).size).toBe(1);
+  expect(attempts).toHaveLength(3);
+  const [down, tries] = clientOf([BROKEN]);
+  await expect(down.session("a").query("x")).rejects.toMatchObject({ code: "SERVER_UNREACHABLE" });
+  expect(tries).toHaveLength(3);
+});
+
+test("session.query(): sends a message to a running turn once, and then waits for the turn", async () => {
+  const [client, attempts] = clientOf([OK, Response.json({ ...DONE, id: "t1" })]);
+  expect((await client.session("a").query("x", { whenBusy: "steer" })).text).toBe("hi");
+  expect(requestsOf(attempts)).toEqual(["POST turns", "GET turns/t1?waitMs=25000"]);
+  expect(attempts[0]?.body).toEqual({ prompt: "x", whenBusy: "steer" });
+});
+
+test("session.query(): ends with the reason of its signal, and with REQUEST_TIMEOUT after `wait`", async () => {
+  const leaving = new AbortController();
+  const reason = new Error("left");
+  const held = async (signal: AbortSignal): Promise<Response> => {
+    const stream = new ReadableStream({
+      start: (controller) => signal.addEventListener("abort", () => controller.error(signal.reason), { once: true }),
+    });
+    setImmediate(() => leaving.abort(reason));
+    return headOf(stream);
+  };
+  const [client, attempts] = clientOf([held]);
+  await expect(client.session("a").query("x", { signal: leaving.signal })).rejects.toBe(reason);
+  expect(attempts).toHaveLength(1);
+  const [late, requests] = clientOf([
+    async () => headOf(JSON.stringify({ id: "t 1" })),
+    Response.json({ ...DONE, state: "running", reply: undefined }),
+  ]);
+  await expect(late.session("a").query("x", { wait: 0 })).rejects.toMatchObject({ code: "REQUEST_TIMEOUT" });
+  await expect(late.session("a").query("x", { wait: 1, timeout: 5_000 })).rejects.toMatchObject({
+    code: "REQUEST_TIMEOUT",
+  });
+  expect(requestsOf(requests).slice(0, 2)).toEqual(["POST turns?waitMs=0", "GET turns/t%201?waitMs=0"]);
+});
+
+test("session.query(): asks a server for no longer than its own patience for one answer", async () => {
+  const answer = async (): Promise<Response> => headOf(JSON.stringify({ id: "t 1", turn: DONE }));
+  const [client, attempts] = clientOf([answer], { timeout: 1_000 });
+  await client.session("a").query("x");
+  await client.session("a").query("x", { timeout: 100_000 });
+  await client.session("a").query("x", { timeout: Number.POSITIVE_INFINITY });
+  expect(requestsOf(attempts)).toEqual(["POST turns?waitMs=800", "POST turns?waitMs=25000", "POST turns?waitMs=25000"]);
+});
+
 test("session.export(): throws if the export breaks off, after the lines that came", async () => {
   const body = new ReadableStream<Uint8Array>({
     pull(controller) {

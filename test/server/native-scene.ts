@@ -38,22 +38,25 @@ export class NativeScene implements AsyncDisposable {
   /** Answers that do not have the form that the API describes. */
   readonly wrong: unknown[] = [];
 
-  private constructor(fake: FakeClaude, supervisor: Supervisor, server: ListeningServer) {
+  readonly #options: ListenOptions;
+
+  private constructor(fake: FakeClaude, supervisor: Supervisor, server: ListeningServer, options: ListenOptions) {
     this.fake = fake;
     this.supervisor = supervisor;
     this.server = server;
+    this.#options = options;
   }
 
   static async start(setting: Setting = {}): Promise<NativeScene> {
     const { children = [{ name: "assistant" }], fake = fakeClaude(), journal = memoryJournal() } = setting;
     const callers: Readonly<Record<string, Caller>> = setting.callers ?? { operator: OPERATOR };
     const supervisor = await run({ fake, journal }, children, setting.supervisor);
-    const server = await listen(supervisor, {
+    const options: ListenOptions = {
       tokens: false,
       authenticate: ({ headers }) => callers[headers.get("authorization")?.slice("Bearer ".length) ?? ""],
       ...setting.server,
-    });
-    return new NativeScene(fake, supervisor, server);
+    };
+    return new NativeScene(fake, supervisor, await listen(supervisor, options), options);
   }
 
   /** Returns a client whose answers are checked. */
@@ -64,6 +67,11 @@ export class NativeScene implements AsyncDisposable {
       fetch: (url, init) => this.#fetch(url, init),
       ...options,
     });
+  }
+
+  /** Starts another server of the same supervisor, which the caller closes. */
+  async another(): Promise<ListeningServer> {
+    return await listen(this.supervisor, this.#options);
   }
 
   /** Makes a request without the client. */

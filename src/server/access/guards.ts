@@ -79,7 +79,7 @@ export function crossOrigin({ origins }: GuardDeps): MiddlewareHandler<GuardEnv>
   return cors({
     origin: (origin) => (origins.includes(origin) ? origin : null),
     allowMethods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-    exposeHeaders: ["mcp-session-id", "request-id", "retry-after", "x-should-retry"],
+    exposeHeaders: ["location", "mcp-session-id", "request-id", "retry-after", "x-should-retry"],
     maxAge: 600,
   });
 }

@@ -10,7 +10,7 @@ import type { ServerContext, ServerEnv } from "../http/server-context.ts";
 export type OperationTag = "Sessions" | "Turns" | "Events" | "Approvals" | "Pools" | "Supervisor" | "Cluster";
 
 /** The answer of an operation that succeeds. */
-interface OperationAnswer {
+export interface OperationAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly schema: z.ZodType;

@@ -7,6 +7,7 @@ import { enqueueJobSchema, poolListSchema, poolSchema, type PoolStatus as ShownP
 import {
   acceptedTurnSchema,
   steerTurnSchema,
+  submitQuerySchema,
   turnListSchema,
   turnPageSchema,
   turnQuerySchema,
@@ -14,9 +15,10 @@ import {
 } from "../../wire/turn.ts";
 import { mayReach } from "../access/reach.ts";
 import { givenPrompt } from "./given-prompt.ts";
-import { jsonOperation, type Operation, type OperationRequest } from "./operation.ts";
+import { jsonOperation, type Operation, type OperationRequest, operation } from "./operation.ts";
 import { type ShowName, shownNames } from "./shown-name.ts";
 import { shownTurn, turnEnd } from "./shown-turn.ts";
+import { requireWait, SUBMITTED, submittedTurn } from "./submitted-turn.ts";
 import { keyIn, steered, turnOf, turnPage } from "./turn-operations.ts";
 
 const listPools = jsonOperation(
@@ -66,25 +68,27 @@ const listPoolTurns = jsonOperation(
     await turnPage(reachedPool(request, request.params.pool), request.query, shownNames(request.supervisor)),
 );
 
-const enqueueJob = jsonOperation(
+const enqueueJob = operation(
   {
     id: "enqueueJob",
     tag: "Pools",
     method: "post",
     path: "/pools/{pool}/turns",
     scope: "talk",
-    summary: "Gives a pool a job. Answers with the turn's id once the job is in the journal.",
+    summary: "Gives a pool a job. Answers with the turn's id once the job is in the journal, on request with its end.",
     params: poolParams,
+    query: submitQuerySchema,
     body: enqueueJobSchema,
-    answer: acceptedTurnSchema,
-    status: 202,
+    answer: SUBMITTED,
   },
   async (request) => {
-    const { params, body, caller, headers } = request;
+    const { params, query, body, caller, headers } = request;
     const { prompt, ...options } = body;
+    requireWait(caller, query);
     const idempotencyKey = options.idempotencyKey ?? keyIn(headers);
     const own = withoutUndefined({ ...options, idempotencyKey, by: caller.id });
-    return { id: await reachedPool(request, params.pool).enqueue(givenPrompt(prompt, caller), own) };
+    const pool = reachedPool(request, params.pool);
+    return submittedTurn(pool, await pool.enqueue(givenPrompt(prompt, caller), own), request);
   },
 );
 

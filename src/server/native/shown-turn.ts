@@ -1,4 +1,4 @@
-import { type Clock, pause } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { Turn } from "../../session/streams/turn.ts";
@@ -18,11 +18,15 @@ export function wireError(error: unknown): WireError {
 
 /** Waits until a turn has ended, for at most `ms` milliseconds, or until `signal` is aborted. */
 export async function turnEnd(turn: Turn, ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  if (ms === 0 || hasEnded(turn.state)) return;
-  const done = new AbortController();
-  const settled = (): void => done.abort();
-  turn.result().then(settled, settled);
-  await pause(clock, ms, { signal: AbortSignal.any([done.signal, signal]) });
+  if (ms === 0 || hasEnded(turn.state) || signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done = (): void => resolve();
+  const timer = clock.schedule(ms, done);
+  signal.addEventListener("abort", done, { once: true });
+  turn.result().then(done, done);
+  await promise;
+  timer.cancel();
+  signal.removeEventListener("abort", done);
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   enqueueTurnSchema,
   type SteerTurn,
   steerTurnSchema,
+  submitQuerySchema,
   type TurnListQuery,
   type TurnPage,
   turnListSchema,
@@ -21,10 +22,11 @@ import {
 import type { Caller } from "../http/caller.ts";
 import { RequestError } from "../http/request-error.ts";
 import { givenPrompt } from "./given-prompt.ts";
-import { jsonOperation, type Operation } from "./operation.ts";
+import { jsonOperation, type Operation, operation } from "./operation.ts";
 import { reachedSession } from "./reached-session.ts";
 import { type ShowName, shownNames } from "./shown-name.ts";
 import { shownTurn, turnEnd } from "./shown-turn.ts";
+import { requireWait, SUBMITTED, submittedTurn } from "./submitted-turn.ts";
 
 const listTurns = jsonOperation(
   {
@@ -42,29 +44,31 @@ const listTurns = jsonOperation(
     await turnPage(await reachedSession(request, request.params.name), request.query, shownNames(request.supervisor)),
 );
 
-const enqueueTurn = jsonOperation(
+const enqueueTurn = operation(
   {
     id: "enqueueTurn",
     tag: "Turns",
     method: "post",
     path: "/sessions/{name}/turns",
     scope: "talk",
-    summary: "Gives a session a prompt. Answers with the turn's id once the turn is in the journal.",
+    summary:
+      "Gives a session a prompt. Answers with the turn's id once the turn is in the journal, on request with its end.",
     description:
       "The name of a template's session creates it. With an idempotency key, a second request returns the same turn, and only the " +
       "options of the first count.",
     params: sessionParams,
+    query: submitQuerySchema,
     body: enqueueTurnSchema,
-    answer: acceptedTurnSchema,
-    status: 202,
+    answer: SUBMITTED,
   },
   async (request) => {
-    const { params, body, caller, headers } = request;
+    const { params, query, body, caller, headers } = request;
     const { prompt, ...options } = body;
+    requireWait(caller, query);
     const session = await reachedSession(request, params.name, { named: true });
     const idempotencyKey = options.idempotencyKey ?? keyIn(headers);
     const own = withoutUndefined({ ...options, idempotencyKey, by: caller.id });
-    return { id: await session.enqueue(givenPrompt(prompt, caller), own) };
+    return submittedTurn(session, await session.enqueue(givenPrompt(prompt, caller), own), request);
   },
 );
 
