@@ -51,16 +51,59 @@ describe("eventStream", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("takes from the source only what the client has asked for", async () => {
+  it("takes a chunk and an event from the source at most, before the client asks for more", async () => {
     const seen = { taken: 0, ended: false };
     const reader = readerOf(eventStream(source(1_000_000, seen), terms(new SimulatedClock())));
     await settle();
     expect(seen.taken).toBe(0);
+    const chunk = (await read(reader)) ?? "";
+    await settle();
+    expect(chunk.length).toBeLessThan(16_384 + 100);
+    expect(seen.taken - (chunk.match(/^id/gm) ?? []).length).toBeLessThanOrEqual(1);
+    const { taken } = seen;
     await read(reader);
     await settle();
-    expect(seen.taken).toBe(1);
+    expect(seen.taken).toBeGreaterThan(taken);
     await reader.cancel();
     expect(seen.ended).toBe(true);
+  });
+
+  it("sends the events of one turn of the event loop in one chunk, all of them once and in order", async () => {
+    const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+    const response = eventStream(async function* () {
+      let n = 0;
+      for (const { promise } of gates) {
+        await promise;
+        for (let more = 0; more < 3; more++) yield numbered(++n);
+      }
+    }, terms(new SimulatedClock()));
+    const reader = readerOf(response);
+    const chunks: (readonly string[])[] = [];
+    for (const { resolve } of gates) {
+      resolve();
+      chunks.push(((await read(reader)) ?? "").match(/(?<=id: )\d+/g) ?? []);
+    }
+    expect(chunks).toEqual([
+      ["1", "2", "3"],
+      ["4", "5", "6"],
+      ["7", "8", "9"],
+    ]);
+    expect(await read(reader)).toBeUndefined();
+  });
+
+  it("ends a chunk after a large event, and sends what came before a failure of the source", async () => {
+    const large = "x".repeat(20_000);
+    const reader = readerOf(
+      eventStream(async function* () {
+        yield numbered(1);
+        yield { event: "large", data: large };
+        yield numbered(2);
+        throw new Error("no more");
+      }, terms(new SimulatedClock())),
+    );
+    expect(await read(reader)).toMatch(/^id: 1\n.*\n.*\n\nevent: large\ndata: "x+"\n\n$/);
+    expect(await read(reader)).toContain('"n":2');
+    await expect(read(reader)).rejects.toThrow("no more");
   });
 
   it("pings while the source is silent", async () => {

@@ -34,9 +34,9 @@ export interface StreamOptions {
 const RECONNECT_MS = 1_000;
 
 /**
- * Returns a response of server-sent events. It pulls an event only when the client has taken the one before, so a client that does not
- * read holds one event and the socket's buffer, and is cut after `stallMs`. A source that cannot wait has to bound what it keeps; see
- * {@link EventBuffer}.
+ * Returns a response of server-sent events. Events that are ready in one turn of the event loop share a chunk of about 16,000
+ * characters. The next chunk is made when the client has taken the one before, so a client that does not read holds a chunk, an event and
+ * the socket's buffer, and is cut after `stallMs`. A source that cannot wait has to bound what it keeps; see {@link EventBuffer}.
  *
  * @param source makes the events. Its signal is aborted when the client leaves, is cut, or the server drains; the source then returns.
  * An error of the source breaks the connection, so that the client reconnects. A stream that begins while the server drains has only
@@ -60,6 +60,9 @@ export function lastEventId(headers: Headers): string | undefined {
   return headers.get("last-event-id") || undefined;
 }
 
+/** The size at which a chunk of events is sent, in characters. */
+const CHUNK = 16_384;
+
 const encoder = new TextEncoder();
 const PING = encoder.encode(frame({ event: "ping", data: { type: "ping" } }));
 
@@ -75,6 +78,8 @@ class EventStream {
   readonly #source: (signal: AbortSignal) => AsyncIterable<ServerEvent>;
   /** Begun by the first read: nobody reads or cancels the body of the answer to a HEAD request. */
   #events: AsyncIterator<ServerEvent> | undefined;
+  /** The source's next event, if it has been asked for. */
+  #asked: Promise<IteratorResult<ServerEvent, unknown>> | undefined;
   /** Ends the wait for an event. A promise that lives as long as the stream would keep a reaction for each event. */
   #wake: (() => void) | undefined;
   readonly #onDrain = (): void => this.#wake?.();
@@ -101,7 +106,9 @@ class EventStream {
       } else if (next.done) {
         this.#close(controller);
       } else {
-        controller.enqueue(encoder.encode(frame(next.value)));
+        const chunk = await this.#chunk(next.value);
+        if (this.#abort.signal.aborted) return;
+        controller.enqueue(encoder.encode(chunk));
         this.#cutLater(controller);
       }
     } catch (error) {
@@ -122,8 +129,34 @@ class EventStream {
     this.#events ??= this.#begin();
     const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<ServerEvent, unknown> | "drained">();
     this.#wake = () => resolve("drained");
-    this.#events.next().then(resolve, reject);
-    return await promise;
+    this.#asked ??= this.#events.next();
+    this.#asked.then(resolve, reject);
+    const next = await promise;
+    if (next !== "drained") this.#asked = undefined;
+    return next;
+  }
+
+  /** Returns the frames of an event and of those that follow it in this turn of the event loop. */
+  async #chunk(first: ServerEvent): Promise<string> {
+    let chunk = frame(first);
+    let over = false;
+    let wake: (() => void) | undefined;
+    setImmediate(() => {
+      over = true;
+      wake?.();
+    });
+    while (chunk.length < CHUNK && !this.#abort.signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<IteratorResult<ServerEvent, unknown> | undefined>();
+      wake = () => resolve(undefined);
+      this.#asked = this.#events?.next();
+      // The next read of the stream gets the error.
+      this.#asked?.then(resolve, wake);
+      const next = over ? undefined : await promise;
+      if (next === undefined || next.done === true) break;
+      this.#asked = undefined;
+      chunk += frame(next.value);
+    }
+    return chunk;
   }
 
   #begin(): AsyncIterator<ServerEvent> {
