@@ -233,8 +233,8 @@ const waitMsSchema = z.coerce.number().int().min(0).max(60_000).optional();
 
 export const submitQuerySchema: z.ZodType<TurnQuery> = z.strictObject({
   waitMs: waitMsSchema.describe(
-    "Waits so long for the turn to end, in milliseconds. The head of the answer comes once the turn is in the journal, its body " +
-      "with the end of the turn, or without `turn` after this time. Needs the scope `read`, too. Default: no wait.",
+    "Waits so long for the turn to end, in milliseconds. The head of the answer comes 100 ms after the turn is in the journal at " +
+      "the latest, its body with the end of the turn, or without `turn` after this time. Needs the scope `read`, too. Default: no wait.",
   ),
 });
 

@@ -50,8 +50,10 @@ test("native API: the head of the answer names the turn before the turn ends, an
 test("native API: a request that waits is answered without the turn after its time, and with a failed turn", async () => {
   const { script, release } = held();
   await using scene = await NativeScene.start({ fake: fakeClaude(script) });
-  const early = await submitted(await scene.request(`${PATH}?waitMs=1`, post({ prompt: "wait" })));
-  expect(early).toEqual({ id: early.id });
+  for (const waitMs of [1, 150]) {
+    const early = await submitted(await scene.request(`${PATH}?waitMs=${waitMs}`, post({ prompt: "wait" })));
+    expect(early).toEqual({ id: early.id });
+  }
   release();
   const failed = await submitted(await scene.request(`${PATH}?waitMs=60000`, post({ prompt: "fail" })));
   expect(failed.turn).toMatchObject({ id: failed.id, state: "failed", error: { code: "TURN_FAILED" } });
@@ -103,28 +105,33 @@ test("native API: a job of a pool can be waited for in its request", async () =>
   expect((await second).text).toBe("re: next");
 });
 
-test("CastellanClient: a query outlives the server that it has begun on", async () => {
+test.each([
+  ["before the head of its answer, which it asks for again with its key", false, "POST"],
+  ["after the head of its answer, which named the turn", true, "GET"],
+] as const)("CastellanClient: a query outlives a server that ends %s", async (_, afterHead, last) => {
   const { script, release } = held();
   await using scene = await NativeScene.start({ fake: fakeClaude(script) });
-  const first = await scene.another();
-  const second = await scene.another();
-  let url = first.url;
-  const paths: string[] = [];
+  const [first, second] = [await scene.another(), await scene.another()];
+  const head = Promise.withResolvers<void>();
+  const methods: (string | undefined)[] = [];
+  let { url } = first;
   const client = new CastellanClient({
     url: first.url,
     token: "operator",
-    fetch: (address, init) => {
-      paths.push(`${init.method} ${new URL(address).pathname.split("/").slice(3, 6).join("/")}`);
-      return fetch(address.replace(first.url, url), init);
+    fetch: async (address, init) => {
+      methods.push(init.method);
+      const response = await fetch(address.replace(first.url, url), init);
+      head.resolve();
+      return response;
     },
   });
   const reply = client.session("assistant").query("wait");
-  await scene.fake.prompted(1);
-  url = second.url;
+  await (afterHead ? head.promise : scene.fake.prompted(1));
+  ({ url } = second);
   await first.close({ deadline: 0 });
   release();
   expect((await reply).text).toBe("re: wait");
   expect(prompts(scene)).toHaveLength(1);
-  expect(paths[0]).toMatch(/^POST/);
-  expect(paths.at(-1)).toMatch(/^GET/);
+  expect(methods).toEqual(["POST", last]);
+  await second.close();
 });
