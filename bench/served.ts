@@ -1,17 +1,17 @@
 import { randomUUID } from "node:crypto";
-import { CastellanClient } from "../src/client/index.ts";
 import { type JournalOptions, Supervisor } from "../src/index.ts";
 import { listen } from "../src/server/index.ts";
 import type { Backend } from "./backend.ts";
+import { ClientProcess } from "./client-process.ts";
 
-/** The same sessions in this process, and over HTTP from this process. */
+/** The same sessions in this process, and over HTTP from a client in another process. */
 export interface Served extends AsyncDisposable {
   readonly supervisor: Supervisor;
-  readonly client: CastellanClient;
+  readonly client: ClientProcess;
   readonly names: readonly string[];
 }
 
-/** Starts sessions, and a server of them on the loopback interface. */
+/** Starts sessions, a server of them on the loopback interface, and a client. */
 export async function served(backend: Backend, journal: JournalOptions, sessions: number): Promise<Served> {
   const names = Array.from({ length: sessions }, () => randomUUID());
   const supervisor = await Supervisor.start(
@@ -21,11 +21,13 @@ export async function served(backend: Backend, journal: JournalOptions, sessions
   const [failed] = supervisor.notStarted;
   if (failed !== undefined) throw failed.error;
   const server = await listen(supervisor, { tokens: false, rateLimit: false });
+  const client = await ClientProcess.start(server.url, names);
   return {
     supervisor,
-    client: new CastellanClient({ url: server.url }),
+    client,
     names,
     [Symbol.asyncDispose]: async () => {
+      await client[Symbol.asyncDispose]();
       await server.close();
       await supervisor.stop();
     },

@@ -1,4 +1,4 @@
-import { Answers } from "./answers.ts";
+import { Answers, type AnswerTimes } from "./answers.ts";
 import { fakeProcess } from "./backend.ts";
 import { enqueue, sqlite } from "./castellan.ts";
 import { type Line, type Row, rowOf } from "./line.ts";
@@ -8,11 +8,13 @@ import { quantileOf, spreadOf } from "./spread.ts";
 
 /* The column of the bare SDK has the figures in process, that of Castellan those over HTTP. */
 
-/** The kind of processes. Both sides run in this process, as does the server. */
+/** The kind of processes. The client over HTTP has a process of its own. */
 const ON = "fake process; in process, over HTTP";
 
-/** The time of a turn of the real Claude Code with a model that answers at once, in milliseconds. */
-const PAUSE = 17;
+/** The times of a turn in milliseconds: that of the real Claude Code with a model that answers at once, and none. */
+const PAUSES = [17, undefined] as const;
+
+const SESSIONS = [1, 20] as const;
 
 /** The turns of a session in a round. */
 const TURNS = 30;
@@ -32,9 +34,9 @@ export const server: Line = {
   rounds: 7,
   measure: async ({ rounds, directory }) => {
     const rows: Row[] = [];
-    for (const sessions of [1, 20]) {
+    for (const sessions of SESSIONS) {
       await using both = await served(fakeProcess(), sqlite(directory), sessions);
-      rows.push(...(await turns(both, rounds)));
+      for (const pause of PAUSES) rows.push(...(await turns(both, rounds, pause)));
     }
     await using both = await served(fakeProcess(), sqlite(directory), 2);
     const streamed = await onStreams(both, async (near, far) => [
@@ -46,65 +48,89 @@ export const server: Line = {
 };
 
 /** Compares to `query`, and to `enqueue`, whose prompt is on disk before it runs, as that of a request is. */
-async function turns({ supervisor, client, names }: Served, rounds: number): Promise<Row[]> {
-  const askAll = (ask: (name: string, prompt: string) => Promise<unknown>) => async (): Promise<number> => {
-    const ms = await timed(() =>
+async function turns(
+  { supervisor, client, names }: Served,
+  rounds: number,
+  pause: (typeof PAUSES)[number],
+): Promise<Row[]> {
+  const how = pause === undefined ? "" : ` in ${pause} ms`;
+  const prompts = Array.from({ length: TURNS }, (_, turn) => `Do number ${turn}, please${how}.`);
+  const askAll = (ask: (name: string, prompt: string) => Promise<unknown>) => async (): Promise<number> =>
+    await timed(() =>
       Promise.all(
         names.map(async (name) => {
-          for (let turn = 0; turn < TURNS; turn++) await ask(name, `Do number ${turn}, please in ${PAUSE} ms.`);
+          for (const prompt of prompts) await ask(name, prompt);
         }),
       ),
     );
+  const cpu: number[][] = [[], [], []];
+  const perSecond = (index: number, run: () => Promise<number>) => async (): Promise<number> => {
+    const before = process.cpuUsage();
+    const ms = await run();
+    const { user, system } = process.cpuUsage(before);
+    cpu[index]?.push((user + system) / 1_000 / (names.length * TURNS));
     return (names.length * TURNS * 1_000) / ms;
   };
+  const overHttp = async (): Promise<number> => (await client.do({ do: "ask", prompts })).ms;
   const scores = await compete(
     [
-      { name: "query", round: askAll((name, prompt) => supervisor.query(name, prompt)) },
-      { name: "enqueue", round: askAll((name, prompt) => enqueue(supervisor.session(name), prompt)) },
-      { name: "over HTTP", round: askAll((name, prompt) => client.session(name).query(prompt)) },
+      {
+        name: "query",
+        round: perSecond(
+          0,
+          askAll((name, prompt) => supervisor.query(name, prompt)),
+        ),
+      },
+      {
+        name: "enqueue",
+        round: perSecond(
+          1,
+          askAll((name, prompt) => enqueue(supervisor.session(name), prompt)),
+        ),
+      },
+      { name: "over HTTP", round: perSecond(2, overHttp) },
     ],
     rounds,
   );
   const [query, enqueued, http] = scores;
   if (query === undefined || enqueued === undefined || http === undefined) throw new Error("needs three rivals");
-  const what = `${names.length} ${names.length === 1 ? "session" : "sessions"}, each of ${PAUSE} ms`;
-  const budget = { atLeast: 0.8 };
+  const pace = pause === undefined ? "at once" : `each of ${pause} ms`;
+  const what = `${names.length} ${names.length === 1 ? "session" : "sessions"}, ${pace}`;
+  const budget = pause === undefined ? undefined : { atLeast: 0.8 };
   const sameSafety = { ...http, ratio: ratioTo(enqueued.figures, http.figures) };
+  // The first figure of each is that of the warm-up.
+  const [, near = [], far = []] = cpu.map((figures) => figures.slice(1));
   return [
     rowOf(`turns, ${what}, to query`, ON, "/s", [query, http], budget),
     rowOf(`turns, ${what}, to enqueue`, ON, "/s", [enqueued, sameSafety], budget),
+    { what: `CPU time of a turn, ${what}`, on: ON, unit: "ms", bare: spreadOf(near), castellan: spreadOf(far) },
   ];
 }
 
+/** Reads the answers to prompts from a stream that is open. */
+type Read = (prompts: readonly string[]) => Promise<AnswerTimes>;
+
 /** Opens a stream of one session in this process and one of another session over HTTP, has them measured, and closes them. */
 async function onStreams(
-  { supervisor, client, names: [nearName = "", farName = ""] }: Served,
-  measure: (near: Answers, far: Answers) => Promise<Row[]>,
+  { supervisor, client, names: [nearName = ""] }: Served,
+  measure: (near: Read, far: Read) => Promise<Row[]>,
 ): Promise<Row[]> {
   const session = supervisor.session(nearName);
-  const remote = client.session(farName);
-  const leaving = new AbortController();
-  const near = session.events({ types: ["text_delta", "turn_ended"], after: 0 });
-  const far = remote.events({ types: ["text_delta", "turn_ended"], after: 0 }, leaving);
-  const rows = await measure(
-    await Answers.open(near, (prompt) => session.enqueue(prompt)),
-    await Answers.open(far, (prompt) => remote.enqueue(prompt)),
-  );
-  leaving.abort();
-  await near.return();
+  const events = session.events({ types: ["text_delta", "turn_ended"], after: 0 });
+  const answers = await Answers.open(events, (prompt) => session.enqueue(prompt));
+  const near: Read = (prompts) => answers.readAll(prompts);
+  const far: Read = (prompts) => client.do({ do: "read", prompts });
+  const rows = await measure(near, far);
+  await events.return();
   return rows;
 }
 
 /** Measures how many messages arrive. A session's events skip deltas for a reader that is too slow, so some do not. */
-async function messages(near: Answers, far: Answers, rounds: number): Promise<Row[]> {
+async function messages(near: Read, far: Read, rounds: number): Promise<Row[]> {
   const shares: number[][] = [[], []];
-  const read = (side: Answers, index: number) => async (): Promise<number> => {
-    let deltas = 0;
-    const ms = await timed(async () => {
-      for (let turn = 0; turn < STREAMED; turn++) {
-        deltas += (await side.read(`Stream ${PIECES} pieces of a message.`)).deltas;
-      }
-    });
+  const prompts = Array.from({ length: STREAMED }, () => `Stream ${PIECES} pieces of a message.`);
+  const read = (side: Read, index: number) => async (): Promise<number> => {
+    const { deltas, ms } = await side(prompts);
     shares[index]?.push((deltas * 100) / (PIECES * STREAMED));
     return (deltas * 1_000) / ms;
   };
@@ -121,13 +147,13 @@ async function messages(near: Answers, far: Answers, rounds: number): Promise<Ro
 }
 
 /** Measures the time from the call that sends a prompt to the first piece of its answer. The sides alternate turn by turn. */
-async function firstByte(near: Answers, far: Answers, rounds: number): Promise<Row[]> {
+async function firstByte(near: Read, far: Read, rounds: number): Promise<Row[]> {
   const figures = QUANTILES.map(() => [near, far].map((): number[] => []));
   for (let round = 0; round < rounds; round++) {
     const samples = [near, far].map((): number[] => []);
     for (let sample = 0; sample < SAMPLES; sample++) {
       for (const [index, side] of [near, far].entries()) {
-        samples[index]?.push((await side.read("Stream 1 pieces of a message.")).firstMs);
+        samples[index]?.push(...(await side(["Stream 1 pieces of a message."])).firstMs);
       }
     }
     for (const [at, part] of QUANTILES.entries()) {
