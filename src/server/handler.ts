@@ -13,10 +13,12 @@ import {
   type GuardEnv,
   identified,
   limitedBody,
+  limitedStreams,
   sameSite,
 } from "./access/guards.ts";
 import { RateLimit } from "./access/rate-limit.ts";
 import { viewOf } from "./access/reach.ts";
+import { StreamLimit } from "./access/stream-limit.ts";
 import { mcpRoutes } from "./adapters/mcp-routes.ts";
 import { anthropicRoutes } from "./anthropic/routes.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
@@ -97,7 +99,7 @@ export class ServerApplication {
   }
 
   #routes(context: ServerContext): Hono<GuardEnv> {
-    const { tokens, authenticate, rateLimit } = this.#settings;
+    const { tokens, authenticate, rateLimit, maxStreams } = this.#settings;
     const { clock, newId, supervisor } = context;
     const guards: GuardDeps = {
       ...this.#settings,
@@ -105,6 +107,8 @@ export class ServerApplication {
       newId,
       authentication: new Authentication({ tokens, authenticate, clock }),
       rateLimit: rateLimit === undefined ? undefined : new RateLimit(rateLimit),
+      streamLimit: new StreamLimit(maxStreams ?? MAX_STREAMS),
+      localStreamLimit: new StreamLimit(maxStreams ?? Number.POSITIVE_INFINITY),
     };
     const app = new Hono<GuardEnv>().basePath(this.#settings.basePath);
     app.onError((error, c) => this.#failed(error, c));
@@ -113,7 +117,7 @@ export class ServerApplication {
     // A stranger learns only whether the application runs and takes turns.
     app.get("/livez", (c) => probe(c, supervisor.livez().ok));
     app.get("/readyz", (c) => probe(c, supervisor.readyz().ok && !this.#draining.signal.aborted));
-    app.use(authenticated(guards), limitedBody(guards));
+    app.use(authenticated(guards), limitedBody(guards), limitedStreams(guards));
     for (const path of MESSAGES_PATHS) app.all(path, () => Promise.reject(noModel()));
     app.route("/anthropic/v1", anthropicRoutes(context));
     app.route("/castellan/v1", nativeRoutes(context));
@@ -132,6 +136,9 @@ export class ServerApplication {
     return Response.json(body, { status: shown.status, headers });
   }
 }
+
+/** The event streams of a caller at once, unless `maxStreams` is given. */
+const MAX_STREAMS = 1_000;
 
 function probe(c: Context<GuardEnv>, ok: boolean): Response {
   return c.json({ status: ok ? "ok" : "unavailable" }, ok ? 200 : 503, { "cache-control": "no-store" });

@@ -30,6 +30,11 @@ export interface ServerOptions {
   origins?: readonly string[];
   /** How many requests each caller may make. Default 6,000 in a minute; `false` for no limit. Local callers have none. */
   rateLimit?: { readonly requests: number; readonly per: Duration } | false;
+  /**
+   * How many event streams each caller may have open at once; a further one is refused with 429. Default 1,000; `false` for no limit.
+   * Local callers, who all count as one, have a limit only if this is set.
+   */
+  maxStreams?: number | false;
   /** The largest body of a request. Default `"32MB"`. */
   maxBodySize?: MemorySize;
   /** Milliseconds of silence in an event stream before a ping. Default `"15s"`. */
@@ -70,6 +75,8 @@ export interface ServerSettings {
   readonly hosts: readonly string[] | undefined;
   readonly origins: readonly string[];
   readonly rateLimit: RateLimitSettings | undefined;
+  /** `Infinity` for no limit, undefined for the default. */
+  readonly maxStreams: number | undefined;
   readonly maxBodyBytes: number;
   readonly pingMs: number;
   readonly stallMs: number;
@@ -109,6 +116,7 @@ const serverShape = {
   rateLimit: z
     .union([z.literal(false), z.strictObject({ requests: z.int().positive(), per: positiveDuration })])
     .default({ requests: 6_000, per: 60_000 }),
+  maxStreams: z.union([z.literal(false), z.int().positive()]).optional(),
   maxBodySize: memorySchema.default(32 * 1024 ** 2),
   ping: positiveDuration.default(STREAM_DEFAULTS.pingMs),
   stall: positiveDuration.default(STREAM_DEFAULTS.stallMs),
@@ -148,13 +156,15 @@ export function listenSettings(options: ListenOptions): ListenSettings {
 }
 
 function settingsOf(options: z.output<typeof schema>): ServerSettings {
-  const { tokens, authenticate, hosts, origins, rateLimit, maxBodySize, ping, stall, basePath, logger } = options;
+  const { tokens, authenticate, hosts, origins, rateLimit, maxStreams, maxBodySize, ping, stall, basePath, logger } =
+    options;
   return {
     tokens: typeof tokens === "string" ? new TokenStore(tokens) : tokens || undefined,
     authenticate,
     hosts,
     origins,
     rateLimit: rateLimit === false ? undefined : { requests: rateLimit.requests, perMs: rateLimit.per },
+    maxStreams: maxStreams === false ? Number.POSITIVE_INFINITY : maxStreams,
     maxBodyBytes: maxBodySize,
     pingMs: ping,
     stallMs: stall,

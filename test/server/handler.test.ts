@@ -37,6 +37,9 @@ describe("serverHandler", () => {
   it.each([
     [{ rateLimit: { requests: 0, per: "1s" } }, "rateLimit.requests"],
     [{ rateLimit: { requests: 1, per: "x" } }, "rateLimit"],
+    [{ maxStreams: 0 }, "maxStreams"],
+    [{ maxStreams: true as false }, "maxStreams"],
+    [{ maxStreams: Number.POSITIVE_INFINITY }, "maxStreams"],
     [{ maxBodySize: "big" }, "maxBodySize"],
     [{ hosts: ["a.example:80"] }, "hosts.0"],
     [{ origins: ["https://a.example/"] }, "origins.0"],

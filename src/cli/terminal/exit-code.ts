@@ -42,6 +42,7 @@ const KINDS: { readonly [Code in ErrorCode | ServerCode | ClientCode]?: Kind } =
   POOL_NOT_FOUND: "notFound",
   CHILD_NOT_FOUND: "notFound",
   RATE_LIMITED: "busy",
+  TOO_MANY_STREAMS: "busy",
   BUDGET_EXCEEDED: "busy",
   SESSION_BUSY: "busy",
   MAILBOX_FULL: "busy",
@@ -78,7 +79,8 @@ type ServerCode =
   | "BAD_HOST"
   | "BAD_ORIGIN"
   | "NOT_FOUND"
-  | "RATE_LIMITED";
+  | "RATE_LIMITED"
+  | "TOO_MANY_STREAMS";
 
 /** Returns the exit code for an error. */
 export function exitCodeOf(error: unknown): number {

@@ -4,12 +4,14 @@ import type { Logger } from "../../application/options/supervisor-options.ts";
 import type { Clock } from "../../clock.ts";
 import { tooLarge, withBoundedBody } from "../http/body.ts";
 import type { Caller } from "../http/caller.ts";
+import { endingBody } from "../http/ending-body.ts";
 import { RequestError } from "../http/request-error.ts";
 import type { ServerEnv } from "../http/server-context.ts";
 import { accessLine } from "./access-log.ts";
 import { type Authentication, LOCAL_CALLER } from "./authentication.ts";
 import { isAllowedHost, isAllowedOrigin } from "./hosts.ts";
 import type { RateLimit } from "./rate-limit.ts";
+import type { StreamLimit } from "./stream-limit.ts";
 
 /** How a request reached the server. */
 export interface Arrival {
@@ -32,6 +34,9 @@ export interface GuardDeps {
   readonly logger: Logger | undefined;
   readonly authentication: Authentication;
   readonly rateLimit: RateLimit | undefined;
+  readonly streamLimit: StreamLimit;
+  /** The limit of those who need no token, all of whom count as one caller. */
+  readonly localStreamLimit: StreamLimit;
   readonly hosts: readonly string[] | undefined;
   readonly origins: readonly string[];
   readonly maxBodyBytes: number;
@@ -99,6 +104,32 @@ export function authenticated({ authentication, rateLimit, clock }: GuardDeps): 
     await next();
   };
 }
+
+/**
+ * Counts the event streams of each caller, until they end. Only a GET opens one: an answer to a POST of MCP may be a stream, but ends
+ * with its request.
+ *
+ * @throws RequestError `TOO_MANY_STREAMS`
+ */
+export function limitedStreams({ streamLimit, localStreamLimit }: GuardDeps): MiddlewareHandler<GuardEnv> {
+  return async (c, next) => {
+    await next();
+    const { res } = c;
+    if (c.req.method !== "GET" || res.headers.get("content-type")?.startsWith("text/event-stream") !== true) return;
+    const ended = (c.env.trusted ? localStreamLimit : streamLimit).take(c.get("caller").id);
+    c.res = undefined;
+    if (ended === undefined) {
+      void res.body?.cancel().catch(() => {});
+      // Hono adds these headers to the answer of the error.
+      c.res = new Response(null, { headers: [...res.headers].filter(([name]) => OF_ORIGINS.test(name)) });
+      throw new RequestError("TOO_MANY_STREAMS", "This caller has too many event streams open. Close some of them.");
+    }
+    c.res = endingBody(res, c.req.raw.signal, ended);
+  };
+}
+
+/** The headers with which a page of another origin may read an answer. */
+const OF_ORIGINS = /^(?:access-control-|vary$)/;
 
 /** Refuses a body that is too large, before it is read where its length is known. @throws RequestError `REQUEST_TOO_LARGE` */
 export function limitedBody({ maxBodyBytes }: GuardDeps): MiddlewareHandler<GuardEnv> {

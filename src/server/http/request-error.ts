@@ -25,7 +25,8 @@ export type RequestErrorCode =
   | "METHOD_NOT_ALLOWED"
   | "REQUEST_TOO_LARGE"
   | "UNSUPPORTED_MEDIA_TYPE"
-  | "RATE_LIMITED";
+  | "RATE_LIMITED"
+  | "TOO_MANY_STREAMS";
 
 /** The answers by code. None is 408 or 409: Anthropic's SDK retries those. */
 const ANSWERS: { readonly [Code in RequestErrorCode]: readonly [status: number, type: AnthropicErrorType] } = {
@@ -40,6 +41,7 @@ const ANSWERS: { readonly [Code in RequestErrorCode]: readonly [status: number, 
   REQUEST_TOO_LARGE: [413, "request_too_large"],
   UNSUPPORTED_MEDIA_TYPE: [415, "invalid_request_error"],
   RATE_LIMITED: [429, "rate_limit_error"],
+  TOO_MANY_STREAMS: [429, "rate_limit_error"],
 };
 
 /** Facts of a refusal beyond its code and message. */
