@@ -85,6 +85,8 @@ export class JournalWriter {
   #queue: Item[] = [];
   /** Lazy items, by session. */
   readonly #held = new Map<string | undefined, Item[]>();
+  /** The items of the batch that is being written. */
+  #writing: readonly Item[] = [];
   #number = 0;
   #failures = 0;
   /** When the journal last accepted a batch, on the monotonic clock. */
@@ -131,15 +133,20 @@ export class JournalWriter {
   }
 
   /**
-   * Resolves once all earlier changes are written or rejected.
+   * Resolves once all earlier changes are written or rejected; with `session`, all that may concern that session.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE` if that takes more than five seconds; `NOT_OWNER`
    */
-  settled(): Promise<void> {
-    const isIdle = this.#flushing === undefined || this.#probing;
-    const isEmpty = this.#queue.length === 0 && this.#held.size === 0;
-    if (this.#lost === undefined && isIdle && isEmpty) return Promise.resolve();
-    return this.#enter([], {}, true);
+  settled(session?: string): Promise<void> {
+    if (this.#lost === undefined && !this.#hasPending(session)) return Promise.resolve();
+    return this.#enter([], session === undefined ? {} : { session }, true);
+  }
+
+  #hasPending(session: string | undefined): boolean {
+    if (session === undefined) return this.#writing.length + this.#queue.length + this.#held.size > 0;
+    const concerns = (item: Item): boolean =>
+      item.changes.length > 0 && (item.session === undefined || item.session === session);
+    return this.#held.has(session) || this.#writing.some(concerns) || this.#queue.some(concerns);
   }
 
   /**
@@ -282,8 +289,12 @@ export class JournalWriter {
 
   async #flush(): Promise<void> {
     while (this.#lost === undefined && !this.#closing) {
-      if (this.#queue.length > 0) await this.#put(this.#take());
-      else if (this.#fault !== undefined && this.#journal.shared !== true) await this.#probe();
+      if (this.#queue.length > 0) {
+        const items = this.#take();
+        this.#writing = items;
+        await this.#put(items);
+        this.#writing = [];
+      } else if (this.#fault !== undefined && this.#journal.shared !== true) await this.#probe();
       else break;
     }
     this.#flushing = undefined;
@@ -320,6 +331,7 @@ export class JournalWriter {
     for (;;) {
       try {
         if (changes.length > 0 || items.length === 0) await this.#write(batch);
+        this.#writing = [];
         for (const item of items) {
           item.timer?.cancel();
           item.settled?.();

@@ -90,6 +90,32 @@ describe("JournalWriter", () => {
     expect(types).toEqual([["turn_touched b", "turn_ended a", "turn_touched c"], ["turn_ended b"], ["turn_touched d"]]);
   });
 
+  it("settles a session at once while only other sessions have pending changes", async () => {
+    const { stubborn, writer } = setUp();
+    const [answer, later] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    stubborn.answers.push(answer.promise, later.promise);
+    const first = writer.record([change("1")], { session: "a" });
+    await settle();
+    const second = writer.record([change("2")], { session: "b" });
+    expect(await outcome(writer.settled("c"))).toBe("written");
+    const settled = { a: writer.settled("a"), b: writer.settled("b"), all: writer.settled() };
+    expect(await Promise.all(Object.values(settled).map(outcome))).toEqual(["pending", "pending", "pending"]);
+    answer.resolve();
+    await first;
+    expect(await outcome(writer.settled("a"))).toBe("written");
+    expect(await outcome(settled.b)).toBe("pending");
+    later.resolve();
+    await Promise.all([second, ...Object.values(settled)]);
+    // A change without a session may concern any.
+    const unnamed = Promise.withResolvers<void>();
+    stubborn.answers.push(unnamed.promise);
+    const anonymous = writer.record([change("3")]);
+    await settle();
+    expect(await outcome(writer.settled("c"))).toBe("pending");
+    unnamed.resolve();
+    await anonymous;
+  });
+
   it("makes a batch durable if any of its changes is", async () => {
     const { stubborn, writer } = setUp();
     await Promise.all([writer.record([change("a")]), writer.write([change("b")], { durable: true })]);

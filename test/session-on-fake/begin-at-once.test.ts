@@ -12,6 +12,7 @@ import { eventually, failure, Scene, type Setting, ticks, within } from "./scene
 class Gate {
   readonly inner: Journal = memoryJournal();
   readonly written: string[][] = [];
+  isSlow = false;
   /** Called before and after a batch with a beginning is written. */
   before: (() => Promise<void>) | undefined;
   after: (() => Promise<void>) | undefined;
@@ -26,6 +27,7 @@ class Gate {
   async #write(batch: Batch): Promise<void> {
     const types = batch.changes.map((one) => (one.type === "turn_accepted" && one.begun ? "begun at once" : one.type));
     const begins = types.includes("turn_begun") || types.includes("begun at once");
+    if (this.isSlow) await ticks(50);
     if (begins) await this.before?.();
     await this.inner.write(batch);
     this.written.push(types.filter((type) => type.startsWith("turn_") || type === "begun at once"));
@@ -79,6 +81,28 @@ test.for([{ whenBusy: "interrupt" }, { whenBusy: "rollback" }] as const)(
     ]);
   },
 );
+
+test("Turn: the events of a turn are written before its prompt is sent while somebody reads the record", async () => {
+  const { gate, scene } = await open({
+    script: async (turn) => {
+      for (let piece = 0; piece < 2_000; piece++) await turn.partial("x");
+      await turn.text("");
+    },
+  });
+  await using _ = scene;
+  const reading = (async () => {
+    let deltas = 0;
+    for await (const event of scene.session.events()) {
+      if (event.type === "text_delta") deltas += 1;
+      if (event.type === "turn_ended") return deltas;
+    }
+    return deltas;
+  })();
+  gate.isSlow = true;
+  await scene.session.query("second");
+  expect(await reading).toBe(2_000);
+  expect(gate.written).toContainEqual(["turn_begun"]);
+});
 
 test("Turn: a journal that refuses the write refuses the turn, which is not sent", async () => {
   const { gate, scene, prompts } = await open();

@@ -100,9 +100,9 @@ export class SessionJournal {
     return known.get(this.#session) ?? { turns: [] };
   }
 
-  /** Returns a turn of this session, once all pending writes are done. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns a turn of this session, once its pending writes are done. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async find(id: string): Promise<TurnEntry | undefined> {
-    await this.#supervisorJournal.writer?.settled();
+    await this.#supervisorJournal.writer?.settled(this.#session);
     const turn = await this.#supervisorJournal.journal.turn(id);
     return turn?.session === this.#session ? turn : undefined;
   }

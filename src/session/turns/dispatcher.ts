@@ -331,7 +331,8 @@ export class Dispatcher {
     if (this.#beginning !== undefined || this.#mailbox.first !== record || !this.free) return undefined;
     // A first prompt changes the conversation, which a refused turn must not. A command has to be known to the process.
     if (this.#conversation.now.kind !== "kept" || record.promptKind === "command") return undefined;
-    if (!this.#work.takePermit()) return undefined;
+    // Its events are written after its acceptance, and what the process says would wait behind them for a reader.
+    if (this.#context.journal.record.readers > 0 || !this.#work.takePermit()) return undefined;
     const promptId = this.#context.newId();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#beginning = record;
