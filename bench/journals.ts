@@ -54,6 +54,7 @@ function noJournal(): Journal {
     job: async () => undefined,
     jobs: async function* () {},
     dueBeginning: async () => [],
+    deliveries: async () => [],
     extent: async () => ({ turns: 0, approvals: 0, events: 0 }),
     events: async () => [],
     eventExtent: async () => undefined,

@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { Batch } from "../journal/model/change.ts";
+import type { DeliveryEntry, DeliveryQuery } from "../journal/model/delivery-entry.ts";
 import type { Journal } from "../journal/model/journal.ts";
 import { type PostgresSubject, subjectOf, unavailable } from "../journal/postgres/postgres-fault.ts";
 import { PostgresJournal } from "../journal/postgres/postgres-journal.ts";
@@ -107,6 +108,12 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
   override async dueBeginning(keyPrefix: string, until: number): Promise<string[]> {
     const keys = await super.dueBeginning(keyPrefix, until);
     return keys.filter((key) => this.#owned.epochOf(key) !== undefined);
+  }
+
+  /** Returns only those of sessions that the run owns. */
+  override async deliveries(query: DeliveryQuery): Promise<DeliveryEntry[]> {
+    const owned = (query.sessions ?? this.#owned.keys).filter((key) => this.#owned.epochOf(key) !== undefined);
+    return await super.deliveries({ ...query, sessions: owned });
   }
 
   /** Returns only sessions that the run owns. */

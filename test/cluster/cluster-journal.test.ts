@@ -96,11 +96,28 @@ describe("ClusterJournal", () => {
     if (change.type === "event_appended") return change.event.session;
     if (change.type === "transcript_appended") return change.part.session;
     if (change.type === "job_saved" || change.type === "job_added") return change.job.session;
+    if (change.type === "delivery_due") return change.delivery.session;
     return "session" in change ? change.session : [];
   };
 
   const cases = journalConformance(make).filter(({ name }) => name !== "refuses a second owner");
   for (const { name, run } of cases) it(name, run);
+
+  it("has the deliveries of the sessions that its node owns", async () => {
+    const where = server.fresh();
+    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other", B)];
+    const [first, second] = [await journalOf(one, where), await journalOf(other, where)];
+    const due = (session: string): Batch => {
+      const delivery = { session, endpoint: "e", supervisor: "s", after: 0, at: 1 };
+      return { number: 1, sessions: [session], durable: true, changes: [{ type: "delivery_due", delivery }] };
+    };
+    await Promise.all([first.write(due(A)), second.write(due(B))]);
+    expect((await first.deliveries({ limit: 9 })).map(({ session }) => session)).toEqual([A]);
+    expect((await second.deliveries({ sessions: [A, B], limit: 9 })).map(({ session }) => session)).toEqual([B]);
+    expect(await one.engine.unattended([], 9)).toEqual([]);
+    await one.engine.release(one.boot, A, one.owned.epochOf(A) ?? 0);
+    expect(await other.engine.unattended([], 9)).toEqual([A]);
+  });
 
   it("is open on several nodes, each writing its own sessions", async () => {
     const where = server.fresh();

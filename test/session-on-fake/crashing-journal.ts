@@ -4,7 +4,8 @@ import type { Journal } from "../../src/journal/model/journal.ts";
 
 /** A journal that takes this many batches and answers no later write, as if the application crashed at that moment. */
 export class CrashingJournal {
-  readonly #inner = memoryJournal();
+  /** What earlier applications have written. */
+  readonly #before: readonly Batch[];
   readonly taken: Batch[] = [];
   /** The first batch that was not written. */
   lost: readonly Change[] = [];
@@ -12,9 +13,13 @@ export class CrashingJournal {
 
   #batches: number;
 
-  constructor(batches: number = Number.POSITIVE_INFINITY) {
+  constructor(
+    batches: number = Number.POSITIVE_INFINITY,
+    inner: Journal = memoryJournal(),
+    before: readonly Batch[] = [],
+  ) {
     this.#batches = batches;
-    const inner = this.#inner;
+    this.#before = before;
     this.journal = {
       location: "crashing",
       open: (owner) => inner.open(owner),
@@ -39,6 +44,7 @@ export class CrashingJournal {
       job: (id) => inner.job(id),
       jobs: (key) => inner.jobs(key),
       dueBeginning: (prefix, until) => inner.dueBeginning(prefix, until),
+      deliveries: (query) => inner.deliveries(query),
       extent: (key) => inner.extent(key),
       usage: (query) => inner.usage(query),
       events: (query) => inner.events(query),
@@ -57,10 +63,15 @@ export class CrashingJournal {
   async left(): Promise<Journal> {
     const left = memoryJournal();
     await left.open({ id: "copy", pid: 1, host: "here", startedAt: 0 });
-    for (const [index, { changes }] of this.taken.entries()) {
+    for (const [index, { changes }] of [...this.#before, ...this.taken].entries()) {
       await left.write({ number: index + 1, changes, durable: false });
     }
     await left.close();
     return left;
+  }
+
+  /** Returns a crashing journal for the next application. */
+  async next(): Promise<CrashingJournal> {
+    return new CrashingJournal(Number.POSITIVE_INFINITY, await this.left(), [...this.#before, ...this.taken]);
   }
 }

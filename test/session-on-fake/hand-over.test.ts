@@ -23,6 +23,7 @@ test("SessionServer.handOver(): resolves only after the pending turn-begun write
     job: journal.job.bind(journal),
     jobs: journal.jobs.bind(journal),
     dueBeginning: journal.dueBeginning.bind(journal),
+    deliveries: journal.deliveries.bind(journal),
     extent: journal.extent.bind(journal),
     usage: journal.usage.bind(journal),
     events: journal.events.bind(journal),

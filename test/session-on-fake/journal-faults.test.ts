@@ -35,6 +35,7 @@ class Faulty {
     job: (id) => this.#read(() => this.inner.job(id)),
     jobs: (key) => this.inner.jobs(key),
     dueBeginning: (prefix, until) => this.#read(() => this.inner.dueBeginning(prefix, until)),
+    deliveries: (query) => this.#read(() => this.inner.deliveries(query)),
     extent: (key) => this.#read(() => this.inner.extent(key)),
     usage: (query) => this.#read(() => this.inner.usage(query)),
     events: (query) => this.#read(() => this.inner.events(query)),

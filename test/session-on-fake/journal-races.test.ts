@@ -40,6 +40,7 @@ class Gated {
     job: (id) => this.inner.job(id),
     jobs: (key) => this.inner.jobs(key),
     dueBeginning: (prefix, until) => this.inner.dueBeginning(prefix, until),
+    deliveries: (query) => this.inner.deliveries(query),
     extent: (key) => this.inner.extent(key),
     usage: (query) => this.inner.usage(query),
     events: (query) => this.inner.events(query),

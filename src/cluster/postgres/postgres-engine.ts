@@ -264,6 +264,8 @@ const UNATTENDED = `
     select session from jobs
     where not pooled and due_at <= extract(epoch from clock_timestamp())::double precision * 1000 + 60000 and starts_with(session, $3)
     union
+    select session from deliveries where starts_with(session, $3)
+    union
     select unnest($1::text[])
   )
   select asked.key from asked left join globals on globals.key = asked.key

@@ -3,6 +3,7 @@ import { own, withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch, Change, TurnBeginning } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { DeliveryEntry, DeliveryQuery } from "../model/delivery-entry.ts";
 import {
   type ContentEntry,
   type EventEntry,
@@ -20,6 +21,7 @@ import type { TranscriptStore } from "../model/transcript-entry.ts";
 import { type TurnEntry, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { MemoryContents } from "./memory-contents.ts";
+import { MemoryDeliveries } from "./memory-deliveries.ts";
 import { MemoryEvents } from "./memory-events.ts";
 import { MemoryTranscripts } from "./memory-transcripts.ts";
 
@@ -47,6 +49,7 @@ class MemoryJournal implements Journal {
   readonly #left = new Map<string, ConversationEntry[]>();
   /** In the order of their first writes. */
   readonly #jobs = new Map<string, JobEntry>();
+  readonly #deliveries = new MemoryDeliveries();
   readonly #contents = new MemoryContents();
   readonly #events = new MemoryEvents(this.#contents);
   /** The hashes of the contents that a turn's prompt refers to, by turn id. */
@@ -188,6 +191,11 @@ class MemoryJournal implements Journal {
     return this.#contents.find(hash, session);
   }
 
+  async deliveries(query: DeliveryQuery): Promise<DeliveryEntry[]> {
+    this.#refuseIfClosed();
+    return this.#deliveries.page(query);
+  }
+
   async usage({ supervisor, session, since = "", until = "9", label, by }: UsageQuery): Promise<UsageEntry[]> {
     this.#refuseIfClosed();
     const wanted = [...this.#spent.values()].filter(
@@ -212,6 +220,7 @@ class MemoryJournal implements Journal {
   async prune({ endedSince, turnsPerSession, events }: Retention): Promise<number> {
     this.#refuseIfClosed();
     this.#events.prune(events);
+    this.#deliveries.prune(endedSince);
     const ended = [...this.#turns.values()].flatMap(({ id, session, endedAt }) =>
       endedAt === undefined ? [] : [{ id, session, endedAt }],
     );
@@ -324,6 +333,11 @@ class MemoryJournal implements Journal {
       case "event_appended":
         this.#events.append(change);
         break;
+      case "delivery_due":
+      case "delivery_advanced":
+      case "delivery_done":
+        this.#deliveries.make(change);
+        break;
       case "transcript_appended":
         this.#transcripts.append(change.part);
         break;
@@ -378,6 +392,7 @@ class MemoryJournal implements Journal {
     this.#unfinished.delete(key);
     this.#left.delete(key);
     this.#events.forget(key);
+    this.#deliveries.forget(key);
     this.#transcripts.forget(key);
     for (const turn of this.#turns.values()) if (turn.session === key) this.#deleteTurn(turn);
     for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);

@@ -61,6 +61,11 @@ function subjectOf(change: Change): string | undefined {
     case "event_appended":
     case "transcript_appended":
       return undefined;
+    case "delivery_due":
+      return `delivery ${change.delivery.session} ${change.delivery.endpoint}`;
+    case "delivery_advanced":
+    case "delivery_done":
+      return `delivery ${change.session} ${change.endpoint}`;
     case "approval_requested":
       return `approval ${change.approval.id}`;
     case "approval_settled":

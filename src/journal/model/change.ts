@@ -1,5 +1,6 @@
 import type { ApprovalEntry, RequestedApproval } from "./approval-entry.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
+import type { DeliveryEntry } from "./delivery-entry.ts";
 import type { ContentEntry, EventEntry } from "./event-entry.ts";
 import type { JobEntry } from "./job-entry.ts";
 import type { JsonObject, SavedSession, SessionDescription } from "./session-entry.ts";
@@ -88,6 +89,21 @@ export type Change =
    * event does not name. A content that was stored only by deleted events is gone, so bring each content always.
    */
   | { readonly type: "event_appended"; readonly event: EventEntry; readonly contents?: readonly ContentEntry[] }
+  /**
+   * The receiver may lack events after the entry's `after`. Adds the entry. One that exists keeps the lower `after` and
+   * the later time of the two.
+   */
+  | { readonly type: "delivery_due"; readonly delivery: DeliveryEntry }
+  /** The receiver has the events up to `after`. Has no effect without an entry. */
+  | {
+      readonly type: "delivery_advanced";
+      readonly session: string;
+      readonly endpoint: string;
+      readonly after: number;
+      readonly at: number;
+    }
+  /** The receiver lacks nothing. Deletes the entry. */
+  | { readonly type: "delivery_done"; readonly session: string; readonly endpoint: string }
   /** Appends to a transcript, and begins it if needed. Only for a journal with `transcripts`. */
   | { readonly type: "transcript_appended"; readonly part: TranscriptPart };
 

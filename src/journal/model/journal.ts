@@ -2,6 +2,7 @@ import type { CastellanError } from "../../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
+import type { DeliveryEntry, DeliveryQuery } from "./delivery-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery, EventRetention } from "./event-entry.ts";
 import type { JobEntry } from "./job-entry.ts";
 import type { SessionEntry } from "./session-entry.ts";
@@ -136,13 +137,19 @@ export interface Journal {
    * does not grow with the number of references.
    */
   content(hash: string, session?: string): Promise<ContentEntry | undefined>;
+  /**
+   * Returns a page of deliveries. A damaged entry begins at 0, so that its receiver lacks nothing.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  deliveries(query: DeliveryQuery): Promise<DeliveryEntry[]>;
   /** Returns the number of turns, approvals and events of a session. */
   extent(session: string): Promise<SessionExtent>;
   /** Returns the spending, in any order. */
   usage(query: UsageQuery): Promise<UsageEntry[]>;
   /**
-   * Deletes ended turns, settled approvals and events that need not be kept, and contents that no event and no turn
-   * refers to any more. Deletes in small portions, so that writes wait only briefly. Resolves with the number of deleted turns.
+   * Deletes ended turns, settled approvals, deliveries and events that need not be kept, and contents that no event and no
+   * turn refers to any more. A delivery is kept as long as a turn that ended when it was written. Deletes in small portions, so that writes wait only briefly. Resolves with the number of deleted turns.
    */
   prune(retention: Retention): Promise<number>;
   /**

@@ -28,6 +28,7 @@ const NOTHING_OF_IT = `
       no_transcripts as (
         delete from journal_transcripts using forgotten where journal_transcripts.session = forgotten.session
       ),
+      no_deliveries as (delete from deliveries using forgotten where deliveries.session = forgotten.session),
       no_jobs as (delete from jobs using forgotten where jobs.session = forgotten.session),
       no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
 
@@ -128,6 +129,22 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     update turns set state = row.state, ended_at = row.ended_at, outcome = row.outcome::json
     from json_to_recordset($1) as row (id text, state text, ended_at double precision, outcome text)
     where turns.id = row.id and turns.ended_at is null`,
+
+  delivery_due: `
+    insert into deliveries (session, endpoint, supervisor, after, at)
+    select session, endpoint, supervisor, after, at from json_to_recordset($1)
+      as row (session text, endpoint text, supervisor text, after double precision, at double precision)
+    on conflict (session, endpoint) do update set supervisor = excluded.supervisor,
+      after = least(deliveries.after, excluded.after), at = greatest(deliveries.at, excluded.at)`,
+
+  delivery_advanced: `
+    update deliveries set after = row.after, at = row.at from json_to_recordset($1)
+      as row (session text, endpoint text, after double precision, at double precision)
+    where deliveries.session = row.session and deliveries.endpoint = row.endpoint`,
+
+  delivery_done: `
+    delete from deliveries using json_to_recordset($1) as row (session text, endpoint text)
+    where deliveries.session = row.session and deliveries.endpoint = row.endpoint`,
 
   job_saved: `
     ${insertJobs(false)}

@@ -141,6 +141,23 @@ function changeRows(
       }));
     case "job_dropped":
       return group.changes.map(({ job }) => ({ id: toText(job) }));
+    case "delivery_due":
+      return group.changes.map(({ delivery }) => ({
+        session: toText(delivery.session),
+        endpoint: toText(delivery.endpoint),
+        supervisor: toText(delivery.supervisor),
+        after: delivery.after,
+        at: delivery.at,
+      }));
+    case "delivery_advanced":
+      return group.changes.map(({ session, endpoint, after, at }) => ({
+        session: toText(session),
+        endpoint: toText(endpoint),
+        after,
+        at,
+      }));
+    case "delivery_done":
+      return group.changes.map(({ session, endpoint }) => ({ session: toText(session), endpoint: toText(endpoint) }));
     case "spent":
       return spentRows(group.changes);
     case "approval_requested":

@@ -288,6 +288,18 @@ const CONTENTS_BY_SESSION = `
   create index contents_by_session on turn_contents (hash, session);
 `;
 
+/* How far receivers have got with the events of sessions, while they may lack some. */
+const DELIVERIES = `
+  create table deliveries (
+    session text collate "C" not null,
+    endpoint text collate "C" not null,
+    supervisor text not null,
+    after double precision not null,
+    at double precision not null,
+    primary key (session, endpoint)
+  );
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -306,5 +318,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: DUE_SCHEDULES, additive: true },
     { sql: CREATION_ORDER, additive: true },
     { sql: CONTENTS_BY_SESSION, additive: true },
+    { sql: DELIVERIES, additive: true },
   ],
 };

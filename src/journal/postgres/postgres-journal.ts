@@ -4,6 +4,7 @@ import { publish } from "../../events.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { DeliveryEntry, DeliveryQuery } from "../model/delivery-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
 import { type PageSegment, readPage, type SegmentQuery } from "../model/event-page.ts";
 import { pruneEvents } from "../model/event-pruning.ts";
@@ -17,6 +18,7 @@ import type { TurnEntry, TurnQuery } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 import { type ChangeStatement, parametersOf, statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
+import { deliveriesStatement, deliveryOf, PRUNE_DELIVERIES } from "./postgres-deliveries.ts";
 import { durabilityProblems } from "./postgres-durability.ts";
 import {
   CONTENT,
@@ -269,6 +271,11 @@ export class PostgresJournal implements Journal {
     return rows.map(({ session }) => fromText(session)).toSorted();
   }
 
+  async deliveries(query: DeliveryQuery): Promise<DeliveryEntry[]> {
+    const { text, values } = deliveriesStatement(query);
+    return (await this.#read<DeliveryEntry>(text, values)).map(deliveryOf);
+  }
+
   async extent(session: string): Promise<SessionExtent> {
     const text = `select (select count(*)::integer from turns where session = $1) as turns,
       (select count(*)::integer from approvals where session = $1) as approvals,
@@ -321,6 +328,7 @@ export class PostgresJournal implements Journal {
       const [[turns]] = await Promise.all([
         query<PrunedTurns>(PRUNE_TURNS, [endedSince, turnsPerSession]),
         query(PRUNE_APPROVALS, [endedSince]),
+        query(PRUNE_DELIVERIES, [endedSince]),
       ]);
       const { count = 0, hashes = [] } = turns ?? {};
       if (hashes.length > 0) await Promise.all([query(LOCK_RELEASED, [hashes]), query(DELETE_RELEASED, [hashes])]);

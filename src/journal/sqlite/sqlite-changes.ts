@@ -100,6 +100,16 @@ export function stepsOf(change: Change, events: EventBatch, supervisors: SavedSu
     }
     case "job_dropped":
       return [step("dropJob", toText(change.job))];
+    case "delivery_due": {
+      const { session, endpoint, supervisor, after, at } = change.delivery;
+      return [inserting("dueDelivery", toText(session), toText(endpoint), toText(supervisor), after, at)];
+    }
+    case "delivery_advanced": {
+      const values = [change.after, change.at];
+      return [step("advanceDelivery", ...values, ...values, toText(change.session), toText(change.endpoint))];
+    }
+    case "delivery_done":
+      return [step("endDelivery", toText(change.session), toText(change.endpoint))];
     case "spent":
       return change.models.map(({ model, costUsd, usage }) => {
         const texts = [change.supervisor, change.session, model, change.day].map(toText);
@@ -158,6 +168,7 @@ function forgetting(session: string, events: EventBatch): Step[] {
     "forgetApprovals",
     "forgetConversations",
     "forgetJobs",
+    "forgetDeliveries",
   ] as const;
   return [
     step("leaveResidue"),

@@ -55,6 +55,7 @@ export type Checked =
   | "progress"
   | "approvals"
   | "jobs"
+  | "deliveries"
   | "conversations"
   | "spending"
   | "event_logs"
@@ -73,6 +74,7 @@ const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
   progress: ["id", "position", "state", "attempts", "prompt_id", "touched", "ended_at", "outcome"],
   approvals: ["id", "session", "tool", "input", "requested_at", "outcome", "settled_at"],
   jobs: ["id", "session", "prompt", "prompt_kind", "due_at", "created_at", "terms"],
+  deliveries: ["session", "endpoint", "supervisor", "after_number", "at"],
   conversations: ["session", "conversation_id", "memory", "left_at"],
   spending: [
     "supervisor",

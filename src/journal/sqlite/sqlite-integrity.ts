@@ -30,6 +30,7 @@ const FOUND_BY_INDEX = [
     OR progress_checksum IS NOT ${checksumIn("progress")}`,
   `SELECT count(*) AS damaged FROM approvals WHERE checksum IS NOT ${checksumIn("approvals")}`,
   `SELECT count(*) AS damaged FROM jobs WHERE checksum IS NOT ${checksumIn("jobs")}`,
+  `SELECT count(*) AS damaged FROM deliveries WHERE checksum IS NOT ${checksumIn("deliveries")}`,
   `SELECT count(*) AS damaged FROM conversations WHERE checksum IS NOT ${checksumIn("conversations")}`,
   `SELECT count(*) AS damaged FROM events WHERE checksum IS NOT ${checksumIn("events")}`,
   `SELECT count(*) AS damaged FROM contents WHERE checksum IS NOT ${checksumIn("contents")}`,

@@ -5,6 +5,7 @@ import { CastellanError } from "../../errors.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { DeliveryEntry, DeliveryQuery } from "../model/delivery-entry.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../model/event-entry.ts";
 import { readPage } from "../model/event-page.ts";
 import { pruneEvents } from "../model/event-pruning.ts";
@@ -44,6 +45,7 @@ import {
   contentOf,
   conversationOf,
   DamagedRow,
+  deliveryOf,
   eventExtentOf,
   jobOf,
   segmentOf,
@@ -52,7 +54,7 @@ import {
   usageOf,
 } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
-import { SQL, sessionsQuestion, turnsQuestion, usageQuestion } from "./sqlite-statements.ts";
+import { deliveriesQuestion, SQL, sessionsQuestion, turnsQuestion, usageQuestion } from "./sqlite-statements.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
 import { sqliteTranscripts } from "./sqlite-transcripts.ts";
 
@@ -246,6 +248,11 @@ class SqliteJournal implements Journal {
     const prefix = toText(keyPrefix);
     const rows = await this.#all(SQL.dueBeginning, prefix, prefix, until);
     return rows.map(({ session }) => fromText(String(session))).toSorted();
+  }
+
+  async deliveries(query: DeliveryQuery): Promise<DeliveryEntry[]> {
+    const { sql, parameters } = deliveriesQuestion(query);
+    return await this.#entries((row) => deliveryOf(row, (error) => this.#skip(error)), sql, ...parameters);
   }
 
   async extent(session: string): Promise<SessionExtent> {

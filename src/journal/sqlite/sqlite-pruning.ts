@@ -22,6 +22,7 @@ export async function prune(file: Prunable, retention: Retention): Promise<numbe
     sum += await repeatedly(() => file.remove(SQL.pruneTurns, session, last.endedAt, last.seq));
   }
   await repeatedly(() => file.remove(SQL.pruneApprovals, retention.endedSince));
+  await repeatedly(() => file.remove(SQL.pruneDeliveries, retention.endedSince));
   return sum;
 }
 

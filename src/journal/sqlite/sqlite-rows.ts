@@ -3,6 +3,7 @@ import type { TurnOrigin } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { DeliveryEntry } from "../model/delivery-entry.ts";
 import type { ContentEntry, EventExtent } from "../model/event-entry.ts";
 import type { PageSegment } from "../model/event-page.ts";
 import type { JobEntry } from "../model/job-entry.ts";
@@ -25,6 +26,7 @@ const NOUNS: { readonly [Of in Checked]: string } = {
   progress: "turn",
   approvals: "approval",
   jobs: "job",
+  deliveries: "the delivery of session",
   conversations: "conversation",
   spending: "spending",
   event_logs: "the events of session",
@@ -120,6 +122,24 @@ export function jobOf(row: Row): JobEntry {
     createdAt: Number(row["created_at"]),
     terms: json(row["terms"]),
   };
+}
+
+/** Calls `damaged` for a damaged row, which then begins at 0. */
+export function deliveryOf(row: Row, damaged: (error: unknown) => void): DeliveryEntry {
+  const entry = {
+    session: text(row["session"]),
+    endpoint: text(row["endpoint"]),
+    supervisor: text(row["supervisor"]),
+    after: Number(row["after_number"]),
+    at: Number(row["at"]),
+  };
+  try {
+    verify("deliveries", row, "checksum", entry.session);
+    return entry;
+  } catch (error) {
+    damaged(error);
+    return { ...entry, after: 0 };
+  }
 }
 
 export function conversationOf(row: Row): ConversationEntry {

@@ -273,6 +273,19 @@ const CONTENTS_OF_SESSIONS = `
   CREATE INDEX contents_of_session ON turn_contents (hash, session);
 `;
 
+/* How far receivers have got with the events of sessions, while they may lack some. */
+const DELIVERIES = `
+  CREATE TABLE deliveries (
+    session TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    supervisor TEXT NOT NULL,
+    after_number REAL NOT NULL,
+    at REAL NOT NULL,
+    checksum INTEGER,
+    PRIMARY KEY (session, endpoint)
+  ) STRICT, WITHOUT ROWID;
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -289,6 +302,7 @@ export const MIGRATIONS: readonly string[] = [
   ASKERS,
   CREATION_ORDER,
   CONTENTS_OF_SESSIONS,
+  DELIVERIES,
 ];
 
 /**

@@ -1,3 +1,4 @@
+import { type DeliveryQuery, deliveryLimitOf } from "../model/delivery-entry.ts";
 import { PAGE_BYTES } from "../model/event-entry.ts";
 import { type CreationOrder, type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
 import { toText } from "../model/stored-text.ts";
@@ -101,6 +102,21 @@ const statements = {
   dueBeginning: `SELECT DISTINCT session FROM jobs
     WHERE session >= ? AND session < ? || CAST(x'ff' AS TEXT) AND due_at <= ?`,
 
+  dueDelivery: `INSERT INTO deliveries (session, endpoint, supervisor, after_number, at, checksum)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (session, endpoint) DO UPDATE SET supervisor = excluded.supervisor,
+      after_number = min(after_number, excluded.after_number), at = max(at, excluded.at),
+      checksum = ${renewedIn("deliveries", {
+        supervisor: "excluded.supervisor",
+        after_number: "min(after_number, excluded.after_number)",
+        at: "max(at, excluded.at)",
+      })}`,
+  advanceDelivery: `UPDATE deliveries SET after_number = ?, at = ?,
+      checksum = ${renewedIn("deliveries", { after_number: "?", at: "?" })}
+    WHERE session = ? AND endpoint = ?`,
+  endDelivery: "DELETE FROM deliveries WHERE session = ? AND endpoint = ?",
+  forgetDeliveries: "DELETE FROM deliveries WHERE session = ?",
+
   /* Selects only numbers, so that rows are then read one at a time. */
   turnsOf: "SELECT seq FROM turns WHERE session = ? ORDER BY seq",
   jobsOf: "SELECT seq FROM jobs WHERE session = ? ORDER BY seq",
@@ -133,6 +149,8 @@ const statements = {
     WHERE session = ? AND ended_at IS NOT NULL AND (ended_at, seq) <= (?, ?) LIMIT ${CHUNK})`,
   pruneApprovals: `DELETE FROM approvals WHERE seq IN (
     SELECT seq FROM approvals WHERE settled_at < ? LIMIT ${CHUNK})`,
+  pruneDeliveries: `DELETE FROM deliveries WHERE (session, endpoint) IN (
+    SELECT session, endpoint FROM deliveries WHERE at < ? LIMIT ${CHUNK})`,
 };
 
 export const SQL: { readonly [Name in keyof typeof statements]: string } = statements;
@@ -236,6 +254,27 @@ export function turnsQuestion(query: TurnQuery): Question {
       WHERE total <= ${PAGE_BYTES} OR total = size)
     ORDER BY seq DESC`;
   return { sql, parameters: [...parameters, turnLimitOf(query)] };
+}
+
+/** Returns the query for a page of deliveries. */
+export function deliveriesQuestion(query: DeliveryQuery): Question {
+  const { supervisor, sessions, after } = query;
+  const conditions = ["TRUE"];
+  const parameters: (string | number)[] = [];
+  if (supervisor !== undefined) {
+    conditions.push("supervisor = ?");
+    parameters.push(toText(supervisor));
+  }
+  if (sessions !== undefined) {
+    conditions.push("session IN (SELECT value FROM json_each(?))");
+    parameters.push(JSON.stringify(sessions.map(toText)));
+  }
+  if (after !== undefined) {
+    conditions.push("(session, endpoint) > (?, ?)");
+    parameters.push(toText(after.session), toText(after.endpoint));
+  }
+  const sql = `SELECT * FROM deliveries WHERE ${conditions.join(" AND ")} ORDER BY session, endpoint LIMIT ?`;
+  return { sql, parameters: [...parameters, deliveryLimitOf(query)] };
 }
 
 /** Returns the query for spending. */

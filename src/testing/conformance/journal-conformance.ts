@@ -2,6 +2,7 @@ import type { Change } from "../../journal/model/change.ts";
 import type { Journal } from "../../journal/model/journal.ts";
 import { type JournalCases, OTHER, OWNER } from "./journal-case.ts";
 import { CONTENT_CASES } from "./journal-content-cases.ts";
+import { DELIVERY_CASES } from "./journal-delivery-cases.ts";
 import { DESCRIPTION_CASES } from "./journal-description-cases.ts";
 import { EVENT_CASES } from "./journal-event-cases.ts";
 import { JOB_CASES } from "./journal-job-cases.ts";
@@ -28,6 +29,7 @@ const CASES: JournalCases = {
   ...CONTENT_CASES,
   ...TRANSCRIPT_CASES,
   ...JOB_CASES,
+  ...DELIVERY_CASES,
 };
 
 /**
