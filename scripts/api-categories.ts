@@ -30,6 +30,8 @@ const CATEGORIES: Readonly<Record<string, string>> = {
   "session/record/content": "Health, events and logs",
   events: "Health, events and logs",
   telemetry: "Health, events and logs",
+  webhooks: "Webhooks",
+  "application/supervisor-webhooks": "Webhooks",
   cluster: "Several machines",
   "session/options/global-name": "Several machines",
   errors: "Errors",

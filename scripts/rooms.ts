@@ -46,6 +46,7 @@ const ROOMS: readonly Room[] = [
   { name: "config", not: ["castellan.ts"] },
   { name: "castellan.ts" },
   { name: "application", rooms: ["inspection", "tree", "names", "options"] },
+  { name: "webhooks", not: ["pool", "registry", "capacity", "claude"] },
   { name: "cluster", rooms: ["http", "postgres", "protocol"], not: ["pool", "registry"] },
   { name: "pool" },
   { name: "registry" },

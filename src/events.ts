@@ -189,6 +189,31 @@ export interface CastellanEvents {
   };
   /** The node became the owner of a global session. The epoch rises with each owner. */
   "castellan:global:claim": NodeFacts & { readonly session: SessionName; readonly epoch: number };
+  /**
+   * A request to a webhook ended. `outcome`: the receiver took the event (`delivered`), did not take this one (`rejected`), takes
+   * nothing at present (`unreachable`), or wants no more (`gone`). `status` is left out if there was no answer.
+   */
+  "castellan:webhook:attempt": {
+    readonly endpoint: string;
+    /** The id of the request, the same in each attempt. */
+    readonly id: string;
+    readonly type: string;
+    /** From 1; begins anew when the application restarts. */
+    readonly attempt: number;
+    readonly outcome: "delivered" | "rejected" | "unreachable" | "gone";
+    readonly status?: number;
+    readonly durationMs: number;
+  };
+  /**
+   * Events of a session will not be delivered to a webhook. `expired`: event number `event` got too old. `pruned`: the journal deleted
+   * events before number `event` by its limits.
+   */
+  "castellan:webhook:drop": {
+    readonly endpoint: string;
+    readonly session: SessionName;
+    readonly reason: "expired" | "pruned";
+    readonly event: number;
+  };
   /** The node gave up a global session, because the session moves or stopped, or because the node leaves. */
   "castellan:global:release": NodeFacts & { readonly session: SessionName; readonly epoch: number };
 }
@@ -228,6 +253,8 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:database:gap": true,
   "castellan:global:claim": true,
   "castellan:global:release": true,
+  "castellan:webhook:attempt": true,
+  "castellan:webhook:drop": true,
 };
 
 /** The names of all channels. */

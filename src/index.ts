@@ -45,6 +45,7 @@ export {
 } from "./application/options/template.ts";
 export type { SignalOptions } from "./application/signals.ts";
 export { Supervisor } from "./application/supervisor.ts";
+export type { SupervisorWebhooks } from "./application/supervisor-webhooks.ts";
 export type {
   CapacityStatus,
   ChildSummary,
@@ -124,6 +125,7 @@ export { memoryJournal } from "./journal/memory/memory-journal.ts";
 export type { ApprovalEntry, RequestedApproval } from "./journal/model/approval-entry.ts";
 export type { Batch, Change, TurnBeginning } from "./journal/model/change.ts";
 export type { ConversationEntry } from "./journal/model/conversation-entry.ts";
+export type { DeliveryEntry, DeliveryQuery } from "./journal/model/delivery-entry.ts";
 export type {
   ContentEntry,
   EventEntry,
@@ -291,3 +293,6 @@ export type { ChildCounts } from "./supervision/supervisor.ts";
 export type { AutoShutdown, Strategy } from "./supervision/supervisor-spec.ts";
 export { type FollowOptions, follow } from "./telemetry/follow.ts";
 export { type EventLogger, logEvents } from "./telemetry/log.ts";
+export type { WebhookOptions } from "./webhooks/webhook-options.ts";
+export type { EndpointStatus, WebhookFailure, WebhookTest } from "./webhooks/webhook-status.ts";
+export type { WebhookType } from "./webhooks/webhook-type.ts";

@@ -29,6 +29,8 @@ import { isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Turn } from "../session/streams/turn.ts";
+import type { WebhookDeliveries } from "../webhooks/webhook-deliveries.ts";
+import type { Webhooks } from "../webhooks/webhooks.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
 import { Finding, type FindOptions, type SessionInfo } from "./finding.ts";
@@ -64,6 +66,8 @@ export interface SupervisorDeps extends SessionDeps {
   readonly readMemory?: MemoryReader;
   /** Default: starts Claude Code. */
   readonly startActivation?: StartActivation;
+  /** The endpoints that get the sessions' events; left out if there are none. */
+  readonly webhooks?: Promise<Webhooks>;
 }
 
 /** The name under which the journal keeps the spending of unnamed supervisors. */
@@ -92,6 +96,8 @@ export class LocalSupervisor {
   readonly #resources: SharedResources;
   readonly #erasing: Erasing;
   readonly #cluster: JoinedCluster | undefined;
+  readonly #webhooks: Promise<Webhooks> | undefined;
+  #deliveries: WebhookDeliveries | undefined;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
   #notStarted: readonly NotStarted[] = [];
   readonly #phase: SupervisorPhase;
@@ -109,6 +115,7 @@ export class LocalSupervisor {
   ) {
     this.#settings = settings;
     this.#cluster = cluster;
+    this.#webhooks = deps.webhooks;
     this.#clock = deps.clock;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
@@ -401,7 +408,11 @@ export class LocalSupervisor {
   async #open(openJournal: () => Promise<SharedJournal>): Promise<void> {
     // Takes the names at once; turns wait for the journal.
     const opened = this.#tree.open(async () => {
-      await this.#journal.open(await openJournal());
+      const shared = await openJournal();
+      await this.#journal.open(shared);
+      this.#deliveries = (await this.#webhooks)?.deliveriesOf(shared.journal, shared.writer, this.#journal.supervisor);
+      this.#journal.delivery = this.#deliveries;
+      this.#deliveries?.start();
       void this.#journal.writer?.lost.then((cause) => this.#lost(cause));
     });
     void this.#tree.opened().then(
@@ -418,7 +429,7 @@ export class LocalSupervisor {
         await this.closed;
       } else {
         await this.#resources.spares.close();
-        await this.#journal.close();
+        await this.#closeJournal();
       }
       throw error;
     }
@@ -431,6 +442,7 @@ export class LocalSupervisor {
     await server?.handOver(deadlineMs);
     if (server !== undefined) await this.#tree.terminate(server, () => {}, "supervisor");
     await this.#tree.templates.evicted(nameKey(name));
+    this.#deliveries?.leave(nameKey(name));
     await this.#journal.writer?.settled();
   }
 
@@ -458,6 +470,7 @@ export class LocalSupervisor {
   /** Another application has taken over the sessions: kills their processes here. */
   async #lost(cause: CastellanError): Promise<void> {
     this.#end ??= { reason: "journal_lost", cause };
+    this.#deliveries?.stop();
     for (const { server } of this.#sessions) server.dismiss(cause);
     await this.stop({ kill: true });
   }
@@ -474,11 +487,16 @@ export class LocalSupervisor {
     this.#tree.pools.close();
     await this.#cluster?.leave(0);
     await this.#resources.spares.close();
-    await this.#journal.close();
+    await this.#closeJournal();
     const end = this.#end ?? this.#tree.end;
     const over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };
     this.#phase.finish(over);
     this.#closed.resolve(over);
+  }
+
+  async #closeJournal(): Promise<void> {
+    if (this.#deliveries !== undefined) await (await this.#webhooks)?.closeDeliveries(this.#deliveries);
+    await this.#journal.close();
   }
 
   #member(reference: SessionRef): Member {

@@ -32,6 +32,7 @@ import { answerFrom, resolveRef, type SessionRef } from "./names/reference.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorOptions, supervisorSettings, withDefaults } from "./options/supervisor-options.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
+import { openWebhooks, SupervisorWebhooks } from "./supervisor-webhooks.ts";
 import type {
   CapacityStatus,
   ChildSummary,
@@ -56,11 +57,14 @@ export class Supervisor implements AsyncDisposable {
   readonly name: string;
   /** Resolves once the supervisor has ended and none of its processes is left. Never rejects. */
   readonly closed: Promise<SupervisorEnd>;
+  /** The endpoints of the option `webhooks`. */
+  readonly webhooks: SupervisorWebhooks;
   readonly #local: LocalSupervisor;
   /** The membership in a cluster, if the supervisor is a node. */
   readonly #membership: ClusterMembership | undefined;
 
-  private constructor(local: LocalSupervisor, membership: ClusterMembership | undefined) {
+  private constructor(local: LocalSupervisor, membership: ClusterMembership | undefined, webhooks: SupervisorWebhooks) {
+    this.webhooks = webhooks;
     this.name = local.name;
     this.closed = local.closed;
     this.#local = local;
@@ -89,14 +93,18 @@ export class Supervisor implements AsyncDisposable {
     const settings = supervisorSettings(options);
     const membership = ClusterMembership.of(children, settings);
     const plans = childPlans(membership?.local ?? children, settings);
-    const local = await LocalSupervisor.start(settings, plans, deps, membership);
+    const opening = openWebhooks(settings, deps);
+    const own = opening === undefined ? deps : { ...deps, webhooks: opening };
+    const local = await LocalSupervisor.start(settings, plans, own, membership);
+    const webhooks = await opening;
+    void local.closed.then(() => webhooks?.close());
     try {
-      await membership?.join(local.pools, deps);
+      await membership?.join(local.pools, own);
     } catch (error) {
       await local.stop();
       throw error;
     }
-    return new Supervisor(local, membership);
+    return new Supervisor(local, membership, new SupervisorWebhooks(webhooks));
   }
 
   /** The cluster that the supervisor is a node of; undefined without `cluster`. */

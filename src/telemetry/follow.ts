@@ -61,6 +61,7 @@ function shownValue(value: unknown): string {
 
 /** The fields of events that a line shortens or omits. A line copies all other plain fields. */
 interface SpecialFields {
+  readonly endpoint?: string;
   readonly supervisor?: string;
   readonly node?: string;
   readonly location?: string;

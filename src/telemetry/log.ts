@@ -12,7 +12,7 @@ export interface EventLogger {
 
 /**
  * Logs a line for each ended turn, restart, rejected and changed key, fault, quarantine and settled approval, for each global session
- * that this node claims, each time that the node gives up its sessions, and each failover or gap of a PostgreSQL database. The line of
+ * that this node claims, each time that the node gives up its sessions, each failover or gap of a PostgreSQL database, and each event that a webhook did not get. The line of
  * a turn has the session, the length of the prompt, the result, the duration, the cost and the tokens. No line contains a key.
  *
  * @param logger the logger for the lines
@@ -80,6 +80,12 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
       logger.warn(
         { location, content, count, lost },
         `${location} lacks commits that it had confirmed; ${lost ? "they are lost" : "Castellan wrote them again"}`,
+      );
+    }),
+    on("castellan:webhook:drop", ({ endpoint, session, reason, event }) => {
+      logger.warn(
+        { endpoint, session, reason, event },
+        `events of ${formatName(session)} were not delivered to ${endpoint}`,
       );
     }),
     on("castellan:approval:settle", ({ session, supervisor, id, outcome }) => {

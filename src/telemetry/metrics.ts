@@ -20,6 +20,7 @@ export function measure(meter: Meter): () => void {
     ...measureCapacity(meter),
     ...measurePools(meter),
     ...measureCluster(meter),
+    ...measureWebhooks(meter),
   ];
   return () => {
     for (const unsubscribe of unsubscribes) unsubscribe();
@@ -249,6 +250,26 @@ function measureCluster(meter: Meter): (() => void)[] {
       gaps.add(1, { [ATTRIBUTES.databaseContent]: content, [ATTRIBUTES.databaseLost]: lost }),
     ),
     on("castellan:global:claim", ({ node }) => claims.add(1, { [ATTRIBUTES.node]: node })),
+  ];
+}
+
+/** Measures webhooks. The application's options have few, so their ids may be attributes. */
+function measureWebhooks(meter: Meter): (() => void)[] {
+  const requests = meter.createCounter(METRICS.webhookRequests, {
+    description: "Requests to webhooks, by outcome",
+    unit: "{request}",
+  });
+  const drops = meter.createCounter(METRICS.webhookDrops, {
+    description: "Times that events were not delivered to a webhook, by reason",
+    unit: "{drop}",
+  });
+  return [
+    on("castellan:webhook:attempt", ({ endpoint, outcome }) =>
+      requests.add(1, { [ATTRIBUTES.webhook]: endpoint, [ATTRIBUTES.webhookOutcome]: outcome }),
+    ),
+    on("castellan:webhook:drop", ({ endpoint, reason }) =>
+      drops.add(1, { [ATTRIBUTES.webhook]: endpoint, [ATTRIBUTES.webhookDropReason]: reason }),
+    ),
   ];
 }
 

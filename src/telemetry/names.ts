@@ -29,6 +29,8 @@ export const METRICS = {
   globalClaims: "castellan.global.claims",
   databaseFailovers: "castellan.database.failovers",
   databaseGaps: "castellan.database.gaps",
+  webhookRequests: "castellan.webhook.requests",
+  webhookDrops: "castellan.webhook.drops",
 } as const;
 
 /** The names of attributes of spans and metrics. */
@@ -63,6 +65,9 @@ export const ATTRIBUTES = {
   granted: "castellan.capacity.granted",
   pool: "castellan.pool.name",
   poolGranted: "castellan.pool.granted",
+  webhook: "castellan.webhook.id",
+  webhookOutcome: "castellan.webhook.outcome",
+  webhookDropReason: "castellan.webhook.drop.reason",
   node: "castellan.node.name",
   databaseContent: "castellan.database.content",
   databaseLost: "castellan.database.lost",

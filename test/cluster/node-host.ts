@@ -9,6 +9,7 @@ import {
   type SessionDefaults,
   Supervisor,
   template,
+  type WebhookOptions,
 } from "../../src/index.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 
@@ -29,6 +30,7 @@ export interface NodeStart {
   readonly always: readonly string[];
   /** How long turns may take to finish after SIGTERM, in milliseconds. */
   readonly deadlineMs: number;
+  readonly webhooks?: readonly WebhookOptions[] | undefined;
 }
 
 export type NodeOrder =
@@ -118,7 +120,7 @@ function started(): Promise<Supervisor> {
   return starting;
 }
 
-async function start({ cluster, env, cwd, claude, always }: NodeStart): Promise<Supervisor> {
+async function start({ cluster, env, cwd, claude, always, webhooks = [] }: NodeStart): Promise<Supervisor> {
   return await Supervisor.start(
     [
       ...always.map((name) => ({ name: global(name) })),
@@ -131,6 +133,7 @@ async function start({ cluster, env, cwd, claude, always }: NodeStart): Promise<
       name: "node",
       journal: "memory",
       cluster,
+      webhooks,
       defaults: defaultsFor(claude, env, cwd),
       logger: { info: () => {}, warn: (message) => report({ is: "warning", message }) },
     },

@@ -22,6 +22,7 @@ export interface RealClusterOptions {
   readonly cluster?: Omit<ClusterOptions, "postgres" | "schema" | "secret" | "advertise" | "name">;
   readonly always?: readonly string[];
   readonly deadlineMs?: number;
+  readonly webhooks?: NodeStart["webhooks"];
 }
 
 /** Several nodes in processes of their own, and a client in this one. */
@@ -63,7 +64,16 @@ export class RealCluster implements AsyncDisposable {
 
   /** Starts a node, or another run of it. Resolves once it has joined. */
   async join(name: string, own: Partial<ClusterOptions> = {}): Promise<RealNode> {
-    const { server, port = server.port, cluster, env = {}, claude, always = [], deadlineMs = 20_000 } = this.#options;
+    const {
+      server,
+      port = server.port,
+      cluster,
+      env = {},
+      claude,
+      always = [],
+      deadlineMs = 20_000,
+      webhooks,
+    } = this.#options;
     const node = await RealNode.start({
       name,
       directory: join(this.#directory, name),
@@ -73,6 +83,7 @@ export class RealCluster implements AsyncDisposable {
       claude,
       always,
       deadlineMs,
+      webhooks,
     });
     this.nodes.push(node);
     await node.ready;

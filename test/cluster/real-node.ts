@@ -22,6 +22,7 @@ export interface RealNodeOptions {
   readonly claude: NodeStart["claude"];
   readonly always: readonly string[];
   readonly deadlineMs: number;
+  readonly webhooks?: NodeStart["webhooks"];
 }
 
 type Answer = Exclude<NodeReport, { readonly is: "ready" | "warning" | "failed" }>;
@@ -74,7 +75,7 @@ export class RealNode {
 
   /** Starts the process, which joins the cluster. */
   static async start(options: RealNodeOptions): Promise<RealNode> {
-    const { name, directory, postgres, cluster, env, claude, always, deadlineMs } = options;
+    const { name, directory, postgres, cluster, env, claude, always, deadlineMs, webhooks } = options;
     const [home, work] = [join(directory, "home"), join(directory, `work-of-${name}`)];
     await Promise.all([mkdir(join(home, ".claude"), { recursive: true }), mkdir(work, { recursive: true })]);
     // The node's own port is known before it listens.
@@ -99,6 +100,7 @@ export class RealNode {
       claude,
       always,
       deadlineMs,
+      webhooks,
     });
     return node;
   }

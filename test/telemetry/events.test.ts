@@ -48,6 +48,8 @@ test("eventNames: lists these channels", () => {
       "castellan:turn:accept",
       "castellan:turn:begin",
       "castellan:turn:end",
+      "castellan:webhook:attempt",
+      "castellan:webhook:drop",
     ]
   `);
 });

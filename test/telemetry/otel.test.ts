@@ -70,6 +70,9 @@ test("METRICS and ATTRIBUTES: have these names, which change only with a release
         "tokenType": "gen_ai.token.type",
         "turn": "castellan.turn.id",
         "turnState": "castellan.turn.state",
+        "webhook": "castellan.webhook.id",
+        "webhookDropReason": "castellan.webhook.drop.reason",
+        "webhookOutcome": "castellan.webhook.outcome",
       },
       "METRICS": {
         "activationStartDuration": "castellan.activation.start.duration",
@@ -98,6 +101,8 @@ test("METRICS and ATTRIBUTES: have these names, which change only with a release
         "turnQueueDuration": "castellan.turn.queue.duration",
         "turns": "castellan.turns",
         "turnsActive": "castellan.turn.active",
+        "webhookDrops": "castellan.webhook.drops",
+        "webhookRequests": "castellan.webhook.requests",
       },
     }
   `);

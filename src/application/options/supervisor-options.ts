@@ -6,6 +6,7 @@ import type { SessionDefaults } from "../../session/options/options.ts";
 import { checkSessionDefaults } from "../../session/options/session-settings.ts";
 import { budgetSchema, validate } from "../../session/options/validation.ts";
 import type { AutoShutdown, Strategy, SupervisorSpec } from "../../supervision/supervisor-spec.ts";
+import { type WebhookOptions, type WebhookSettings, webhookSettings } from "../../webhooks/webhook-options.ts";
 import { type CapacityOptions, type CapacitySettings, capacitySettings } from "./capacity-options.ts";
 import { checkJournal, type JournalOptions } from "./journal-options.ts";
 import { processDefaults } from "./process-defaults.ts";
@@ -90,6 +91,11 @@ export interface SupervisorOptions extends TreeOptions {
    * Needs the package `pg`. Default: no cluster.
    */
   cluster?: ClusterOptions;
+  /**
+   * Endpoints that get a signed request when a turn ends and when an approval is requested or settled: each event at least once,
+   * also if the application is killed in between. Events from before an endpoint was added are not sent. Default: none.
+   */
+  webhooks?: readonly WebhookOptions[];
   /** Gets a line for each restart and each quarantined child. Default: quarantined children become process warnings. */
   logger?: Logger;
 }
@@ -108,6 +114,7 @@ export interface SupervisorSettings {
   readonly onStartFailure: "quarantine" | "throw";
   readonly capacity: CapacitySettings;
   readonly cluster: ClusterSettings | undefined;
+  readonly webhooks: readonly WebhookSettings[];
   readonly logger: Logger | undefined;
 }
 
@@ -130,6 +137,7 @@ const schema = z.strictObject({
   onStartFailure: z.enum(["quarantine", "throw"]).optional(),
   capacity: z.unknown().optional(),
   cluster: z.unknown().optional(),
+  webhooks: z.unknown().optional(),
   logger: z
     .custom<Logger>(
       (value) => typeof value === "object" && value !== null && ["info", "warn"].every((level) => level in value),
@@ -160,6 +168,7 @@ export function supervisorSettings(options: SupervisorOptions): SupervisorSettin
     journal: _,
     capacity: _own,
     cluster: _cluster,
+    webhooks: _webhooks,
     budget,
     onStartFailure = "quarantine",
     logger,
@@ -178,6 +187,7 @@ export function supervisorSettings(options: SupervisorOptions): SupervisorSettin
     budget: budget === undefined ? undefined : withoutUndefined(budget),
     onStartFailure,
     cluster: options.cluster === undefined ? undefined : clusterSettings(options.cluster),
+    webhooks: options.webhooks === undefined ? [] : webhookSettings(options.webhooks),
     logger,
   };
 }

@@ -6,7 +6,7 @@ import { didYouMean, nameProblem, nearMisses, type SessionName } from "../../nam
 
 /** Options whose values never appear in an error. */
 const SECRET =
-  /key|token(?!s)|secret|password|env|header|extraArgs|executableArgs|mcpServers|agents|managedSettings|\bsettings\b|plugins|sandbox|toolConfig|journal$|sqlite|postgres|notifications|advertise|cluster$/i;
+  /key|token(?!s)|secret|password|env|header|extraArgs|executableArgs|mcpServers|agents|managedSettings|\bsettings\b|plugins|sandbox|toolConfig|journal$|sqlite|postgres|notifications|advertise|cluster$|^webhooks.*url$/i;
 
 /** Parses a {@link Duration} to milliseconds. */
 export const durationSchema: z.ZodType<number> = z.unknown().transform((value, context) => {

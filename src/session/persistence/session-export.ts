@@ -4,6 +4,7 @@ import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { filesAt, linesOf } from "../../claude/conversation-files.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
+import type { DeliveryEntry } from "../../journal/model/delivery-entry.ts";
 import type { EventEntry } from "../../journal/model/event-entry.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { Json, JsonObject, SessionDescription } from "../../journal/model/session-entry.ts";
@@ -36,6 +37,8 @@ export type ExportedLine =
   | ({ readonly type: "approval" } & Omit<ApprovalEntry, "session">)
   /** A prompt that becomes a turn later. */
   | ({ readonly type: "job" } & Omit<JobEntry, "session">)
+  /** How far a webhook has got with the session's events, while it may lack some. */
+  | ({ readonly type: "delivery" } & Pick<DeliveryEntry, "endpoint" | "after" | "at">)
   /** An event of the session, in the order of their numbers. */
   | { readonly type: "event"; readonly event: Omit<EventEntry, "session"> }
   /** A content that the turn or the event before it is the first to refer to. Content that is not UTF-8 is in `base64`. */
@@ -100,6 +103,9 @@ async function* exported({
       const { session: _, ...job } = record.job;
       yield { type: "job", ...job };
     }
+  }
+  for (const { endpoint, after, at } of await supervisorJournal.deliveries(key)) {
+    yield { type: "delivery", endpoint, after, at };
   }
   yield* eventLines(key, contents, supervisorJournal);
   for (const { day = "", model = "", costUsd, usage } of await supervisorJournal.usage({

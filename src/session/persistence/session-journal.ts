@@ -463,10 +463,13 @@ export class SessionJournal {
   #send(changes: readonly Change[], events: readonly EventAppended[], how: WriteOptions = {}, told?: Settled): boolean {
     const writer = this.#writer;
     if (writer === undefined || changes.length + events.length === 0) return false;
+    const delivery = this.#supervisorJournal.delivery?.due(this.#session, events);
     const all = changes.length === 0 ? events : events.length === 0 ? changes : [...changes, ...events];
-    writer.note(all, { ...how, session: this.#session }, (error) => {
+    const marked = delivery === undefined ? all : [...delivery.changes, ...all];
+    writer.note(marked, { ...how, session: this.#session }, (error) => {
       if (error === undefined) this.record.written(events);
       else if (events.length > 0) this.#rejected(events, error);
+      delivery?.settled(error === undefined);
       told?.(error);
     });
     return true;

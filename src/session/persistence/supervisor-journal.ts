@@ -4,6 +4,7 @@ import type { CastellanError } from "../../errors.ts";
 import type { JournalWriter } from "../../journal/journal-writer.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
+import type { DeliveryEntry } from "../../journal/model/delivery-entry.ts";
 import { Erasures } from "../../journal/model/erasures.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
@@ -22,6 +23,7 @@ import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts"
 import type { SharedJournal } from "../../journal/shared-journal.ts";
 import { type Budget, BudgetMeter, type BudgetStatus } from "../options/budget.ts";
 import type { KnownConversations } from "./belongings.ts";
+import type { EventDelivery } from "./event-delivery.ts";
 
 /** How many sessions to list at a time. */
 const KEYS = 1_000;
@@ -51,6 +53,8 @@ export class SupervisorJournal {
   #opened: SharedJournal | undefined;
   /** The records that are being opened, by session. */
   readonly #openings = new Map<string, Promise<void>>();
+  /** What brings events to receivers outside, if there are any. */
+  delivery: EventDelivery | undefined;
 
   constructor(supervisor: string, budget: Budget | undefined, clock: Clock) {
     this.supervisor = supervisor;
@@ -75,6 +79,8 @@ export class SupervisorJournal {
     // An earlier session of the name may have events that wait for their numbers.
     if (this.#openings.size > 0) await Promise.all(keys.map((key) => this.#openings.get(key)));
     await this.writer?.settled();
+    // Another application may have had the sessions until now.
+    if (this.isShared) this.delivery?.restored(keys);
     const known = new Map<string, KnownSession>();
     for (let from = 0; from < keys.length; from += MOST_KEYS) {
       const some = keys.slice(from, from + MOST_KEYS);
@@ -156,6 +162,12 @@ export class SupervisorJournal {
     return jobs;
   }
 
+  /** Returns how far webhooks have got with a session's events. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async deliveries(key: string): Promise<DeliveryEntry[]> {
+    await this.writer?.settled();
+    return await this.journal.deliveries({ sessions: [key], limit: 1_000 });
+  }
+
   /** Returns the keys with this prefix under which the journal has sessions of the supervisor. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async keysBeginning(keyPrefix: string): Promise<string[]> {
     const keys = new Set(await this.journal.unfinishedBeginning(keyPrefix));
@@ -220,6 +232,7 @@ export class SupervisorJournal {
   async erase(key: string, as: string | undefined, conversations: readonly ConversationEntry[] = []): Promise<void> {
     const change: Change =
       as === undefined ? { type: "session_forgotten", session: key } : { type: "session_erased", session: key, as };
+    this.delivery?.leave(key);
     const left = conversations.map((conversation): Change => ({ type: "conversation_left", conversation }));
     await this.writer?.write([change, ...left], { durable: true, session: key });
   }

@@ -1,4 +1,5 @@
 import { CastellanError, type ErrorCode } from "../../errors.ts";
+import { own } from "../../fields.ts";
 import type { Reply } from "./reply.ts";
 
 /**
@@ -43,9 +44,22 @@ export function publicError(error: unknown): ShownError {
   return { code: error.code, message: sentenceOf(error) };
 }
 
+/**
+ * As {@link publicError}, of an error that a session's record has.
+ *
+ * @param type the `class` of the error there
+ */
+export function publicRecordedError(
+  code: string,
+  type: string | undefined,
+): { readonly code: string; readonly message: string } {
+  return { code, message: recordedSentence(code, type) };
+}
+
 const UNKNOWN = "Something went wrong. Please try again later.";
 const BUSY = "There are too many requests at the moment. Please try again later.";
 const UNAVAILABLE = "The assistant is not available at the moment. Please try again later.";
+const STOPPED = "The answer was stopped.";
 const INCOMPLETE = "The assistant could not complete its answer. Please try again.";
 
 /** The sentences for the errors that a caller of a turn can get. */
@@ -77,9 +91,14 @@ const SENTENCES: { readonly [Code in ErrorCode]?: string } = {
 };
 
 function sentenceOf(error: CastellanError): string {
-  if (CastellanError.is(error, "TURN_INTERRUPTED")) return isStop(error) ? "The answer was stopped." : INCOMPLETE;
-  if (!CastellanError.is(error, "TURN_FAILED")) return SENTENCES[error.code] ?? UNKNOWN;
-  switch (error.details.class) {
+  if (CastellanError.is(error, "TURN_INTERRUPTED")) return isStop(error) ? STOPPED : INCOMPLETE;
+  return recordedSentence(error.code, CastellanError.is(error, "TURN_FAILED") ? error.details.class : undefined);
+}
+
+function recordedSentence(code: string, type: string | undefined): string {
+  if (code === "TURN_INTERRUPTED") return type === undefined ? STOPPED : INCOMPLETE;
+  if (code !== "TURN_FAILED") return own<string>(SENTENCES, code) ?? UNKNOWN;
+  switch (type) {
     case "auth":
     case "billing":
       return UNAVAILABLE;
