@@ -28,6 +28,7 @@ import { topCommand } from "./commands/top.ts";
 import { treeCommand } from "./commands/tree.ts";
 import { usageCommand } from "./commands/usage.ts";
 import { wakeCommand } from "./commands/wake.ts";
+import { webhooksCommand } from "./commands/webhooks.ts";
 import { EXIT_CODES } from "./terminal/exit-code.ts";
 
 const { version } = createRequire(import.meta.url)("castellan/package.json") as { readonly version: string };
@@ -69,7 +70,10 @@ const GROUPS = [
     commands: [interruptCommand, restartCommand, hibernateCommand, wakeCommand, stopCommand, rmCommand],
   },
   { title: "Permission requests:", commands: [approvalsCommand, approveCommand, denyCommand] },
-  { title: "State:", commands: [treeCommand, healthCommand, capacityCommand, nodesCommand, usageCommand] },
+  {
+    title: "State:",
+    commands: [treeCommand, healthCommand, capacityCommand, nodesCommand, webhooksCommand, usageCommand],
+  },
 ] as const;
 
 /** Applies to commands that are added, which inherit nothing. */

@@ -13,6 +13,7 @@ import type { CapacityStatus, DrainReport, DrainSupervisor, ServerInfo, Supervis
 import type { SupervisorEvent, SupervisorEventQuery } from "../wire/supervisor-event.ts";
 import type { ChildList, Tree } from "../wire/tree.ts";
 import type { UsageAnswer, UsageQuery, UsageReport } from "../wire/usage.ts";
+import type { Webhook, WebhookList, WebhookTest } from "../wire/webhook.ts";
 import { type ClientOptions, clientSettings, type RequestOptions } from "./client-options.ts";
 import { Connection } from "./connection.ts";
 import { eventStream } from "./event-stream.ts";
@@ -131,6 +132,21 @@ export class CastellanClient {
   /** Drains the supervisor, or its node of a cluster, and returns when it has stopped. Waits as long as that takes. */
   async drain(drain: DrainSupervisor = {}, options: RequestOptions = {}): Promise<DrainReport> {
     return await this.#do("POST", ["drain"], drain, true, { timeout: Number.POSITIVE_INFINITY, ...options });
+  }
+
+  /** Lists the endpoints of webhooks, as the server sees them since its start. */
+  async webhooks(options: RequestOptions = {}): Promise<readonly Webhook[]> {
+    return (await this.#read<WebhookList>(["webhooks"], {}, options)).webhooks;
+  }
+
+  /** Sends an event of the type `webhook.test` to an endpoint, once, and returns the result. */
+  async testWebhook(id: string, options: RequestOptions = {}): Promise<WebhookTest> {
+    return await this.#do("POST", ["webhooks", id, "test"], undefined, false, options);
+  }
+
+  /** Enables a disabled endpoint, and tries all its undelivered events now. Returns all endpoints. */
+  async retryWebhook(id: string, options: RequestOptions = {}): Promise<readonly Webhook[]> {
+    return (await this.#do<WebhookList>("POST", ["webhooks", id, "retry"], undefined, true, options)).webhooks;
   }
 
   /** Lists the nodes of the cluster. There is none if the server is in no cluster. */

@@ -90,6 +90,7 @@ export type {
   TurnSummary,
 } from "../wire/turn.ts";
 export type { ModelSpending, Usage, UsageQuery, UsageReport } from "../wire/usage.ts";
+export type { Webhook, WebhookFailure, WebhookTest } from "../wire/webhook.ts";
 export { CastellanApiError } from "./api-error.ts";
 export { CastellanClient } from "./client.ts";
 export type { ClientOptions, RequestOptions } from "./client-options.ts";

@@ -89,6 +89,21 @@ export interface SupervisorEventFields {
     readonly count: number;
     readonly lost: boolean;
   };
+  "webhook:attempt": {
+    readonly endpoint: string;
+    readonly id: string;
+    readonly type: string;
+    readonly attempt: number;
+    readonly outcome: "delivered" | "rejected" | "unreachable" | "gone";
+    readonly status?: number | undefined;
+    readonly durationMs: number;
+  };
+  "webhook:drop": {
+    readonly endpoint: string;
+    readonly session: WireName;
+    readonly reason: "expired" | "pruned";
+    readonly event: number;
+  };
   "global:claim": NodeFacts & { readonly session: WireName; readonly epoch: number };
   "global:release": NodeFacts & { readonly session: WireName; readonly epoch: number };
 }
@@ -175,6 +190,16 @@ const SHAPES = {
     count: z.number(),
     lost: z.boolean(),
   },
+  "webhook:attempt": {
+    endpoint: z.string(),
+    id: z.string(),
+    type: z.string(),
+    attempt: z.number(),
+    outcome: z.enum(["delivered", "rejected", "unreachable", "gone"]),
+    status: z.number().optional(),
+    durationMs: z.number(),
+  },
+  "webhook:drop": { endpoint: z.string(), ...session, reason: z.enum(["expired", "pruned"]), event: z.number() },
   "global:claim": claim,
   "global:release": claim,
 } as const satisfies { readonly [Type in SupervisorEventType]: object };

@@ -4,6 +4,7 @@ import { OPERATIONS } from "../../src/server/native/operations.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { first, NativeScene } from "../server/native-scene.ts";
 import { eventually, unique } from "../session-on-fake/scene.ts";
+import { Receiver, SECRET } from "../webhooks/receiver.ts";
 
 /** Every operation of the API, used once with success through the client. Each test adds those that it has used. */
 const used = new Set<string>();
@@ -318,5 +319,21 @@ test("CastellanClient: shows and changes the children, health, capacity, usage a
   expect(await client.listGlobalSessions({ prefix: "x" })).toEqual({ sessions: [], next: null });
   expect(await client.drain({ deadline: "1s" })).toEqual({ completed: true });
   await expect(client.session(one).enqueue("late")).rejects.toMatchObject({ code: "SUPERVISOR_STOPPED", status: 503 });
+  await ended(scene);
+});
+
+test("CastellanClient: lists, tests and retries webhooks", async () => {
+  await using receiver = await Receiver.open();
+  const webhooks = [{ url: receiver.url, secret: SECRET, id: "hook" }];
+  const scene = await NativeScene.start({ supervisor: { webhooks } });
+  const client = scene.client();
+  expect(await client.testWebhook("hook")).toMatchObject({ delivered: true, status: 204 });
+  receiver.answer = () => 410;
+  await client.session("assistant").query("hello");
+  await eventually(() => scene.supervisor.webhooks.list()[0]?.state === "disabled");
+  expect(await client.webhooks()).toMatchObject([{ id: "hook", pendingSessions: 1, lastFailure: { status: 410 } }]);
+  receiver.answer = () => 200;
+  expect(await client.retryWebhook("hook")).toMatchObject([{ id: "hook", state: "ready" }]);
+  await receiver.until(() => receiver.confirmed.length === 2);
   await ended(scene);
 });

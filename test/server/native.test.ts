@@ -18,6 +18,7 @@ const VALUES: Readonly<Record<string, string>> = {
   schedule: "s",
   hash: "0".repeat(64),
   pool: "p",
+  id: "w",
   child: encodeURIComponent('"assistant"'),
 };
 

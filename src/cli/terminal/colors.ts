@@ -7,11 +7,12 @@ export function styled(format: Format, text: string, stream: NodeJS.WritableStre
   return styleText(format, text, { stream });
 }
 
-/** The colors of states: of sessions, health, nodes and turns. */
+/** The colors of states: of sessions, health, nodes, webhooks and turns. */
 const STATES: Readonly<Record<string, Format>> = {
   idle: "green",
   healthy: "green",
   alive: "green",
+  ready: "green",
   completed: "green",
   running: "green",
   busy: "cyan",
@@ -20,6 +21,7 @@ const STATES: Readonly<Record<string, Format>> = {
   restarting: "yellow",
   degraded: "yellow",
   draining: "yellow",
+  failing: "yellow",
   interrupted: "yellow",
   cancelled: "yellow",
   queued: "yellow",
@@ -30,6 +32,7 @@ const STATES: Readonly<Record<string, Format>> = {
   quarantined: "red",
   unhealthy: "red",
   dead: "red",
+  disabled: "red",
   failed: "red",
   timed_out: "red",
 };

@@ -7,7 +7,15 @@ import type { Caller, Scope } from "../http/caller.ts";
 import type { ServerContext, ServerEnv } from "../http/server-context.ts";
 
 /** The groups of operations in the documentation. */
-export type OperationTag = "Sessions" | "Turns" | "Events" | "Approvals" | "Pools" | "Supervisor" | "Cluster";
+export type OperationTag =
+  | "Sessions"
+  | "Turns"
+  | "Events"
+  | "Approvals"
+  | "Pools"
+  | "Supervisor"
+  | "Webhooks"
+  | "Cluster";
 
 /** The answer of an operation that succeeds. */
 export interface OperationAnswer {

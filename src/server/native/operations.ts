@@ -8,6 +8,7 @@ import { sessionControls } from "./session-controls.ts";
 import { sessionOperations } from "./session-operations.ts";
 import { supervisorOperations } from "./supervisor-operations.ts";
 import { turnOperations } from "./turn-operations.ts";
+import { webhookOperations } from "./webhook-operations.ts";
 
 /** All operations of Castellan's own API, in the order of the documentation. */
 export const OPERATIONS: readonly Operation[] = [
@@ -19,5 +20,6 @@ export const OPERATIONS: readonly Operation[] = [
   ...approvalOperations,
   ...poolOperations,
   ...supervisorOperations,
+  ...webhookOperations,
   ...clusterOperations,
 ];

@@ -94,13 +94,20 @@ const SHOWN: ShowTable = {
   "node:leave": node,
   "database:failover": (facts) => ({ ...node(facts), era: facts.era }),
   "database:gap": ({ location, content, count, lost }) => ({ location, content, count, lost }),
+  "webhook:attempt": ({ endpoint, id, type, attempt, outcome, status, durationMs }) => {
+    return { endpoint, id, type, attempt, outcome, durationMs, ...withoutUndefined({ status }) };
+  },
+  "webhook:drop": (facts, show) => {
+    const { endpoint, reason, event } = facts;
+    return { endpoint, ...session(facts, show), reason, event };
+  },
   "global:claim": (facts, show) => ({ ...node(facts), ...session(facts, show), epoch: facts.epoch }),
   "global:release": (facts, show) => ({ ...node(facts), ...session(facts, show), epoch: facts.epoch }),
 };
 
 /**
  * Returns the frames of a supervisor's events from now on. A process publishes the events of all its supervisors, so those of
- * another one are left out; events of nodes and databases name none, and are those of all.
+ * another one are left out; events of nodes, databases and webhooks name none, and are those of all.
  */
 export function supervisorFrames(
   supervisor: Supervisor,
