@@ -5,3 +5,4 @@ import "./integration-tests.ts";
 import "./management.ts";
 import "./several-services.ts";
 import "./testing.ts";
+import "./webhooks.ts";
