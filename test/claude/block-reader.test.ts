@@ -30,7 +30,7 @@ const text = (index: number, piece: string, parent?: string) =>
 const stop = (index: number) => streamed({ type: "content_block_stop", index });
 
 function readAll(reader: BlockReader, messages: readonly SDKMessage[]) {
-  return messages.flatMap((message) => [...reader.read(message)]);
+  return messages.flatMap((message) => [...reader.read(message, { withDeltas: true })]);
 }
 
 test("BlockReader: reads each block once, after its deltas, as Claude Code sends them", () => {
@@ -189,4 +189,14 @@ test("BlockReader: reads the answer of a built-in command from its result, unles
   const block = `${cost.uuid}.0`;
   expect(readAll(new BlockReader(), [cost])).toEqual([{ type: "text", text: "It cost nothing.", block }]);
   expect(readAll(new BlockReader(), [assistant("m1", [textBlock("It cost nothing.")]), cost])).toHaveLength(1);
+});
+
+test("BlockReader: without deltas, gives the same broken-off blocks", () => {
+  const messages = [messageStart("m"), start(0, textBlock("")), text(0, "a"), text(0, "b")];
+  const [full, whole] = [new BlockReader(), new BlockReader()];
+  expect(readAll(full, messages)).toHaveLength(2);
+  expect(messages.flatMap((message) => whole.read(message, { withDeltas: false }))).toEqual([]);
+  const cut = whole.cut();
+  expect(cut).toMatchObject([{ type: "text", text: "ab", cut: true }]);
+  expect(cut).toEqual(full.cut());
 });

@@ -203,7 +203,7 @@ class World {
     for (let n = 0; n < count && !this.hasEnded; n++) {
       const message = this.#messages[this.#sent++];
       if (message === undefined) throw new Error("the attempt has no end");
-      for (const block of this.#blocks.read(message)) {
+      for (const block of this.#blocks.read(message, { withDeltas: true })) {
         if (!isDelta(block)) this.events.append({ ...block, turnId: TURN });
       }
       this.turn.log.append(message);

@@ -68,10 +68,11 @@ export class BlockReader {
   #given = false;
   #compacted = false;
 
-  read(message: SDKMessage): readonly (WholeBlock | BlockDelta)[] {
+  /** @param withDeltas whether to return pieces of blocks, which cost time that a turn without readers can save */
+  read(message: SDKMessage, { withDeltas }: { readonly withDeltas: boolean }): readonly (WholeBlock | BlockDelta)[] {
     switch (message.type) {
       case "stream_event":
-        return this.#piece(message);
+        return this.#piece(message, withDeltas);
       case "assistant":
         return isFailureReport(message) || this.#isRepeated(message.uuid) ? [] : this.#answer(message);
       case "user":
@@ -111,7 +112,10 @@ export class BlockReader {
     });
   }
 
-  #piece({ event, parent_tool_use_id: parent }: SDKPartialAssistantMessage): readonly (WholeBlock | BlockDelta)[] {
+  #piece(
+    { event, parent_tool_use_id: parent }: SDKPartialAssistantMessage,
+    withDeltas: boolean,
+  ): readonly (WholeBlock | BlockDelta)[] {
     switch (event.type) {
       case "message_start":
         this.#streaming ??= new Map();
@@ -122,7 +126,7 @@ export class BlockReader {
         this.#begin(parent, event.index, event.content_block);
         return [];
       case "content_block_delta":
-        return this.#delta(this.#open?.get(keyOf(parent, event.index)), event.delta);
+        return this.#delta(this.#open?.get(keyOf(parent, event.index)), event.delta, withDeltas);
       case "content_block_stop":
         // The whole block has arrived before, unless the API broke off: then the answer to a second request arrives whole.
         return this.#cut((_, key) => key === keyOf(parent, event.index));
@@ -145,16 +149,18 @@ export class BlockReader {
   #delta(
     open: OpenBlock | undefined,
     delta: Extract<SDKPartialAssistantMessage["event"], { type: "content_block_delta" }>["delta"],
+    isWanted: boolean,
   ): readonly (WholeBlock | BlockDelta)[] {
     if (open === undefined) return [];
     const { id, parent, parts } = open;
+    if (delta.type === "text_delta" && open.type === "text") parts.push(delta.text);
+    if (delta.type === "thinking_delta" && open.type === "thinking") parts.push(delta.thinking);
+    if (!isWanted) return [];
     const rest = parentOf(parent);
     if (delta.type === "text_delta" && open.type === "text") {
-      parts.push(delta.text);
       return [{ type: "text_delta", text: delta.text, block: id, ...rest }];
     }
     if (delta.type === "thinking_delta" && open.type === "thinking") {
-      parts.push(delta.thinking);
       return [{ type: "thinking_delta", text: delta.thinking, block: id, ...rest }];
     }
     if (delta.type === "input_json_delta" && open.type === "tool") {

@@ -14,7 +14,7 @@ import {
 import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
-import type { SessionEntry } from "../model/session-entry.ts";
+import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
 import { compareListed, isListed, type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
 import { sumOf } from "../model/spending.ts";
 import type { TranscriptStore } from "../model/transcript-entry.ts";
@@ -243,7 +243,7 @@ class MemoryJournal implements Journal {
       case "session_saved": {
         const { key, supervisor, conversationId, memory, savedAt } = change.session;
         const { description } = this.#sessions.get(key) ?? {};
-        const saved = copy({ key, supervisor, conversationId, memory, savedAt });
+        const saved = { key, supervisor, conversationId, memory: storedJson(memory), savedAt };
         this.#sessions.set(key, { ...saved, ...withoutUndefined({ description }) });
         break;
       }
@@ -425,4 +425,8 @@ function refuseInvalid(changes: readonly Change[]): void {
 /** Returns the value as a disk would return it. */
 function copy<Value>(value: Value): Value {
   return JSON.parse(JSON.stringify(value)) as Value;
+}
+
+function storedJson(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
 }

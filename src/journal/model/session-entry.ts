@@ -6,14 +6,16 @@ export interface SavedSession {
   readonly supervisor: string;
   /** Claude's session id of the conversation. */
   readonly conversationId: string;
-  /** What the session remembers of the conversation. Opaque JSON. */
-  readonly memory: JsonObject;
+  /** What the session remembers of the conversation: plain data, which the journal keeps as JSON. */
+  readonly memory: object;
   /** When this was written, in milliseconds since the epoch. */
   readonly savedAt: number;
 }
 
 /** A session in the journal. */
-export interface SessionEntry extends SavedSession {
+export interface SessionEntry extends Omit<SavedSession, "memory"> {
+  /** What the session remembers of the conversation. Opaque JSON. */
+  readonly memory: JsonObject;
   /** Left out if nothing describes the session. */
   readonly description?: SessionDescription;
 }

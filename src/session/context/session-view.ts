@@ -140,8 +140,10 @@ export class SessionView {
   /** Takes a message of the process that belongs to no turn. */
   receiveUnclaimed(message: SDKMessage): void {
     this.#blocks ??= new BlockReader();
-    this.#context.journal.recordBlocks(this.#blocks.read(message), undefined);
-    this.#context.journal.record.show({ type: "message", message });
+    const { journal } = this.#context;
+    const withDeltas = journal.record.readers > 0;
+    journal.recordBlocks(this.#blocks.read(message, { withDeltas }), undefined);
+    journal.record.show({ type: "message", message });
   }
 
   /** Records and reports a fault. */

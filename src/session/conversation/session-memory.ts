@@ -7,7 +7,6 @@ import type { TranscriptLocation } from "../../claude/transcript-location.ts";
 import { CastellanError } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
-import { jsonOf } from "../streams/turn-end.ts";
 import type { Conversation } from "./conversation.ts";
 import { type Granted, grantedSchema } from "./granted.ts";
 
@@ -87,11 +86,6 @@ const schema = z.object({
   wakeups: z.array(z.object({ id: z.string(), at: z.number().optional(), recurring: z.boolean() })).optional(),
   granted: grantedSchema.optional(),
 });
-
-/** Converts the memory to JSON for the journal. */
-export function writeMemory(memory: SessionMemory): JsonObject {
-  return jsonOf(memory);
-}
 
 /**
  * Reads the memory from the journal.

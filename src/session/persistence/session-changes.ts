@@ -1,6 +1,6 @@
 import type { Change } from "../../journal/model/change.ts";
 import type { SavedSession } from "../../journal/model/session-entry.ts";
-import { type LeftConversation, type SessionMemory, writeMemory } from "../conversation/session-memory.ts";
+import type { LeftConversation, SessionMemory } from "../conversation/session-memory.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 
 /** Returns the change that saves what a session remembers. @param savedAt in milliseconds since the epoch */
@@ -10,7 +10,7 @@ export function sessionSaved(
   savedAt: number,
 ): Change {
   const conversationId = memory.conversation.id;
-  return { type: "session_saved", session: { key, supervisor, conversationId, memory: writeMemory(memory), savedAt } };
+  return { type: "session_saved", session: { key, supervisor, conversationId, memory, savedAt } };
 }
 
 /** Returns the change that keeps a conversation that a session has left. @param leftAt in milliseconds since the epoch */

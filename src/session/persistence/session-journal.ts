@@ -326,7 +326,6 @@ export class SessionJournal {
   /** Appends blocks of a turn to the record, and gives their deltas to readers. */
   recordBlocks(blocks: readonly (WholeBlock | BlockDelta)[], turnId: string | undefined): void {
     for (const block of blocks) {
-      if (isDelta(block) && this.record.readers === 0) continue;
       const own = turnId === undefined ? block : { ...block, turnId };
       if (isDelta(own)) this.record.show(own);
       else this.append(own);

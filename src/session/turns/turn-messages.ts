@@ -133,7 +133,7 @@ export class TurnMessages {
 
   /** Records the blocks that a message adds to its turn. After the turn's end, only its tools still matter. */
   #record({ id: turnId, ended, blocks }: TurnRecord, message: SDKMessage): void {
-    const drafts = blocks.read(message);
+    const drafts = blocks.read(message, { withDeltas: this.#context.journal.record.readers > 0 });
     const wanted = ended ? drafts.filter(({ type }) => type === "tool_use" || type === "tool_result") : drafts;
     this.#context.journal.recordBlocks(wanted, turnId);
   }
