@@ -19,13 +19,18 @@ export function enterCluster(cluster: Cluster): () => void {
   return () => void sharedClusters().delete(cluster);
 }
 
+/** Returns the first cluster that this process joined or connected to, if any. */
+export function presentCluster(): Cluster | undefined {
+  return [...sharedClusters()].find(({ closed }) => !closed);
+}
+
 /**
  * Returns the cluster of a global name: the first one that this process joined or connected to.
  *
  * @throws CastellanError `CLUSTER_UNAVAILABLE` if there is none
  */
 export function clusterOf(name: GlobalName): Cluster {
-  const cluster = [...sharedClusters()].find(({ closed }) => !closed);
+  const cluster = presentCluster();
   if (cluster !== undefined) return cluster;
   const session = formatName(globalNameOf(name));
   const message = `global session ${session}: this process is in no cluster. Start a supervisor with \`cluster\`, or call \`connect\`.`;

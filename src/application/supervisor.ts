@@ -20,7 +20,7 @@ import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { ClusterMembership } from "./cluster-membership.ts";
-import { clusterOf } from "./clusters.ts";
+import { clusterOf, presentCluster } from "./clusters.ts";
 import { mergeReports } from "./credentials-refresh.ts";
 import type { FindOptions, SessionInfo } from "./finding.ts";
 import type { EffectiveOptions } from "./inspection/effective-options.ts";
@@ -107,9 +107,9 @@ export class Supervisor implements AsyncDisposable {
     return new Supervisor(local, membership, new SupervisorWebhooks(webhooks));
   }
 
-  /** The cluster that the supervisor is a node of; undefined without `cluster`. */
+  /** The cluster that the supervisor is a node of, else the one that this process is connected to, if any. */
   get cluster(): Cluster | undefined {
-    return this.#membership?.cluster;
+    return this.#membership?.cluster ?? presentCluster();
   }
 
   /**
@@ -501,7 +501,7 @@ export class Supervisor implements AsyncDisposable {
   /** Returns a global name as one, also in the form in which a cluster lists it. */
   #globalNameOf(session: SessionRef | GlobalName): GlobalName | undefined {
     if (isGlobalName(session)) return session;
-    const isShown = this.#membership !== undefined && Array.isArray(session) && session[0] === GLOBAL;
+    const isShown = this.cluster !== undefined && Array.isArray(session) && session[0] === GLOBAL;
     return isShown ? globalName(session as SessionName) : undefined;
   }
 }

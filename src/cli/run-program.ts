@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
 import { printable } from "../printable.ts";
+import { closeConnections } from "./connection/server-command.ts";
 import { createProgram } from "./program.ts";
 import { codeOf, exitCodeOf } from "./terminal/exit-code.ts";
 
@@ -11,6 +12,8 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     process.exitCode = exitCodeOf(error);
     // Commander has printed its own.
     if (!(error instanceof CommanderError)) console.error(errorText(error, argv.includes("--json")));
+  } finally {
+    await closeConnections();
   }
 }
 

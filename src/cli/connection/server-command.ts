@@ -1,14 +1,29 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { CastellanClient } from "../../client/index.ts";
 
 /** The options of every command that asks a server. */
 export interface ServerOptions {
   readonly url?: string;
+  readonly cluster?: string;
   readonly json?: boolean;
 }
 
 const ENVIRONMENT = `
-The server is that of --url, else of CASTELLAN_URL, else the one that runs in this folder or above. CASTELLAN_TOKEN is the token.`;
+The server is that of --url, else of CASTELLAN_URL, else the one that runs in this folder or above. CASTELLAN_TOKEN is the token.
+With --cluster the command needs no server: it asks the nodes of the cluster of that config file, about global sessions.`;
+
+/** What to close once the command is done. */
+const open: (() => Promise<void>)[] = [];
+
+/** Closes a connection once the command is done: it would keep the process. */
+function endWith(close: () => Promise<void>): void {
+  open.push(close);
+}
+
+/** Closes what the command has opened. */
+export async function closeConnections(): Promise<void> {
+  await Promise.all(open.splice(0).map((close) => close()));
+}
 
 /** Makes a command that asks a server. `examples` are lines of a shell, with comments. */
 export function serverCommand(name: string, description: string, examples: readonly string[]): Command {
@@ -16,12 +31,21 @@ export function serverCommand(name: string, description: string, examples: reado
   return new Command(name)
     .description(description)
     .option("--url <url>", "the server: http://host:port or unix:/path")
+    .addOption(
+      new Option("--cluster <config>", "the config file of a cluster's node, in place of a server").conflicts("url"),
+    )
     .option("--json", "print JSON")
     .addHelpText("after", [ENVIRONMENT, "", "Examples:", ...lines].join("\n"));
 }
 
 /** Makes the client for a command. @throws CliError `NO_SERVER` */
-export async function clientFor({ url }: ServerOptions): Promise<CastellanClient> {
+export async function clientFor({ url, cluster }: ServerOptions): Promise<CastellanClient> {
+  if (cluster !== undefined) {
+    const { clusterClient } = await import("./cluster-client.ts");
+    const { client, close } = await clusterClient(cluster, process.cwd());
+    endWith(close);
+    return client;
+  }
   const { findServer } = await import("./find-server.ts");
   return await findServer({ url, env: process.env, cwd: process.cwd() });
 }
