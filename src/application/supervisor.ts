@@ -71,6 +71,11 @@ export class Supervisor implements AsyncDisposable {
     this.#membership = membership;
   }
 
+  /** @internal The name in its events and in the journal, which all unnamed supervisors share. */
+  get eventName(): string {
+    return this.#local.journal.supervisor;
+  }
+
   /**
    * Starts a supervisor with these children, in order. A session counts as started once its start has begun, so processes start
    * side by side. Resolves once each of them is ready or quarantined; {@link Supervisor.notStarted} lists the failures. Rejects

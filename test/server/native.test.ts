@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
+import { CastellanClient } from "../../src/client/client.ts";
 import { eventNames } from "../../src/events.ts";
-import { pool, template } from "../../src/index.ts";
+import { pool, Supervisor, template } from "../../src/index.ts";
 import type { Caller } from "../../src/server/http/caller.ts";
+import { listen } from "../../src/server/listen.ts";
 import { OPERATIONS } from "../../src/server/native/operations.ts";
 import { liveEventTypes, recordedEventTypes } from "../../src/session/record/event-schemas.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
@@ -358,4 +360,18 @@ test("the schemas of events have every type of the library", () => {
   // The session's own events have the messages of its process.
   const shown = [...published.filter((type) => type !== "session:message"), "opened"];
   expect(new Set(supervisorEventTypes)).toEqual(new Set(shown));
+});
+
+test("a supervisor without a name streams its events", async () => {
+  const fake = fakeClaude();
+  await using supervisor = await Supervisor.start([{ name: "assistant" }], {
+    journal: "memory",
+    defaults: { spawnClaudeCodeProcess: fake.spawn },
+  });
+  await using server = await listen(supervisor, { tokens: false });
+  const events = new CastellanClient({ url: server.url }).events({ types: ["turn:end"] });
+  expect((await events.next()).value).toMatchObject({ type: "opened" });
+  await supervisor.query("assistant", "hello");
+  expect((await events.next()).value).toMatchObject({ type: "turn:end", session: "assistant", state: "completed" });
+  await events.return();
 });

@@ -107,7 +107,7 @@ const SHOWN: ShowTable = {
 
 /**
  * Returns the frames of a supervisor's events from now on. A process publishes the events of all its supervisors, so those of
- * another one are left out; events of nodes, databases and webhooks name none, and are those of all.
+ * another one are left out, unless both have no name; events of nodes, databases and webhooks name none, and are those of all.
  */
 export function supervisorFrames(
   supervisor: Supervisor,
@@ -117,7 +117,7 @@ export function supervisorFrames(
 ): AsyncIterable<ServerEvent> {
   const buffer = new EventBuffer();
   const show = shownNames(supervisor);
-  const own = new Set([supervisor.name, `${supervisor.name}/${GLOBAL}`]);
+  const own = new Set([supervisor.eventName, `${supervisor.eventName}/${GLOBAL}`]);
   const push = (event: SupervisorEventType, fields: object): void =>
     buffer.push({ event, data: { type: event, at: clock.now(), ...fields } });
   push("opened", {});
