@@ -1,6 +1,7 @@
 import { defineConfig } from "tsdown";
 
-export default defineConfig({
+/** The package for Node.js. */
+const node = defineConfig({
   entry: {
     index: "src/index.ts",
     "testing/index": "src/testing/index.ts",
@@ -9,6 +10,7 @@ export default defineConfig({
     prometheus: "src/telemetry/prometheus.ts",
     server: "src/server/index.ts",
     client: "src/client/index.ts",
+    dashboard: "src/dashboard/index.ts",
     cli: "src/cli/main.ts",
   },
   format: "esm",
@@ -21,3 +23,24 @@ export default defineConfig({
   // Stack traces need only the line mappings: sources would be half of the package. The declarations have the doc comments.
   outputOptions: { sourcemapExcludeSources: true, comments: { jsdoc: false } },
 });
+
+/** What the dashboard serves to browsers: modules with everything they import, so that no user needs a build step. */
+export const page = defineConfig({
+  entry: { page: "src/page/main.ts" },
+  outDir: "dist/page",
+  format: "esm",
+  platform: "browser",
+  target: "es2023",
+  fixedExtension: false,
+  tsconfig: "src/page/tsconfig.json",
+  dts: false,
+  sourcemap: false,
+  minify: true,
+  deps: { alwaysBundle: [/./] },
+  copy: [
+    { from: "src/page/page.css", to: "dist/page" },
+    { from: "src/page/icon.svg", to: "dist/page" },
+  ],
+});
+
+export default [node, page];

@@ -9,7 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^castellan$/, replacement: `${import.meta.dirname}/src/index.ts` },
       { find: /^castellan\/testing$/, replacement: `${import.meta.dirname}/src/testing/index.ts` },
-      { find: /^castellan\/(client|server)$/, replacement: `${import.meta.dirname}/src/$1/index.ts` },
+      { find: /^castellan\/(client|dashboard|server)$/, replacement: `${import.meta.dirname}/src/$1/index.ts` },
       { find: /^castellan\/cluster$/, replacement: `${import.meta.dirname}/src/connect.ts` },
       { find: /^castellan\/(otel|prometheus)$/, replacement: `${import.meta.dirname}/src/telemetry/$1.ts` },
     ],

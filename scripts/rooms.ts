@@ -34,7 +34,10 @@ const ABOVE_WIRE = [
 /** The highest first. A room imports only rooms below it. */
 const ROOMS: readonly Room[] = [
   { name: "cli", rooms: ["commands", "acp", "checks", "connection", "terminal"] },
-  { name: "server", rooms: ["adapters", "anthropic", "native", "access", "http"], not: ["client"] },
+  { name: "dashboard", not: ["page", "client"] },
+  { name: "server", rooms: ["adapters", "anthropic", "native", "access", "http"], not: ["page", "client"] },
+  // Runs in browsers, on the client alone: what it can do, any application can do.
+  { name: "page", rooms: ["pages", "parts", "store", "html.ts"], not: ABOVE_WIRE },
   // Browsers load the client, so it depends only on the wire types.
   { name: "client", not: ABOVE_WIRE },
   // The schemas of the HTTP API: what the client and the server share.

@@ -20,7 +20,13 @@ import {
 } from "./certificate.ts";
 import { checkSupervisor, ServerApplication } from "./handler.ts";
 import { refuseMalformed } from "./malformed.ts";
-import { type ListenOptions, type ListenSettings, listenSettings, type ServerSettings } from "./server-options.ts";
+import {
+  type ListenOptions,
+  type ListenSettings,
+  listenSettings,
+  type MountedHandler,
+  type ServerSettings,
+} from "./server-options.ts";
 import { unbroken } from "./unbroken-response.ts";
 import { listenOnSocket } from "./unix-socket.ts";
 
@@ -100,15 +106,17 @@ class Listening implements ListeningServer {
   needsToken = true;
   readonly #application: ServerApplication;
   readonly #maxConnections: number;
+  readonly #mounts: ListenSettings["mounts"];
   readonly #logger: Logger | undefined;
   readonly #servers: Server[] = [];
   #renewal: CertificateRenewal | undefined;
   #draining = false;
   #closing: Promise<void> | undefined;
 
-  constructor(application: ServerApplication, { maxConnections, logger }: ListenSettings) {
+  constructor(application: ServerApplication, { maxConnections, mounts, logger }: ListenSettings) {
     this.#application = application;
     this.#maxConnections = maxConnections;
+    this.#mounts = mounts;
     this.#logger = logger;
   }
 
@@ -125,7 +133,7 @@ class Listening implements ListeningServer {
     const respond = getRequestListener(
       async (request, env) => {
         const { outgoing } = env as HttpBindings;
-        const response = await this.#application.handle(request, { trusted });
+        const response = await this.#handlerOf(request).handle(request, { trusted });
         const failed = (error: unknown): void =>
           logFailure(this.#logger, response.headers.get("request-id") ?? "-", error);
         return unbroken(response, outgoing, failed);
@@ -145,6 +153,14 @@ class Listening implements ListeningServer {
     return server;
   }
 
+  #handlerOf({ url }: Request): MountedHandler {
+    const paths = Object.keys(this.#mounts);
+    if (paths.length === 0) return this.#application;
+    const { pathname } = new URL(url);
+    const path = paths.find((mounted) => pathname === mounted || pathname.startsWith(`${mounted}/`));
+    return (path === undefined ? undefined : this.#mounts[path]) ?? this.#application;
+  }
+
   ready(url: string, needsToken: boolean): ListeningServer {
     this.url = url;
     this.needsToken = needsToken;
@@ -153,7 +169,7 @@ class Listening implements ListeningServer {
 
   drain(): void {
     this.#draining = true;
-    this.#application.drain();
+    for (const handler of [this.#application, ...Object.values(this.#mounts)]) handler.drain();
     for (const server of this.#servers) server.closeIdleConnections();
   }
 

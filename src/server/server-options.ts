@@ -4,6 +4,7 @@ import type { MemorySize } from "../capacity/memory-size.ts";
 import type { Duration } from "../duration.ts";
 import { durationSchema, memorySchema, validate } from "../session/options/validation.ts";
 import type { Authenticate } from "./access/authentication.ts";
+import type { Arrival } from "./access/guards.ts";
 import { hostOf } from "./access/hosts.ts";
 import type { RateLimitSettings } from "./access/rate-limit.ts";
 import { TOKENS_FILE, TokenStore } from "./access/token-store.ts";
@@ -47,6 +48,14 @@ export interface ServerOptions {
   logger?: Logger;
 }
 
+/** Answers the requests below a path of a server that listens by itself. A dashboard is one. */
+export interface MountedHandler {
+  /** Answers a request. Must not reject. */
+  handle(request: Request, arrival: Arrival): Promise<Response>;
+  /** Ends event streams, because the server stops soon. */
+  drain(): void;
+}
+
 /** Options of a server that listens by itself. */
 export interface ListenOptions extends ServerOptions {
   /** The address to listen on. Beyond the loopback interface only with tokens or `authenticate`. Default `"127.0.0.1"`. */
@@ -65,6 +74,8 @@ export interface ListenOptions extends ServerOptions {
   tls?: { readonly cert: string; readonly key: string };
   /** The most connections at a time; further ones are closed at once. Default 10,000. */
   maxConnections?: number;
+  /** Further handlers by path, such as `{ "/dashboard": dashboard(supervisor, { auth }) }`. Default: none. */
+  mounts?: Readonly<Record<string, MountedHandler>>;
 }
 
 /** {@link ServerOptions} with their defaults. */
@@ -91,6 +102,7 @@ export interface ListenSettings extends ServerSettings {
   readonly socket: string | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly maxConnections: number;
+  readonly mounts: Readonly<Record<string, MountedHandler>>;
 }
 
 const positiveDuration = durationSchema.refine((ms) => ms > 0, "expected more than 0");
@@ -141,6 +153,15 @@ const listenSchema = z.strictObject({
   socket: z.string().min(1).optional(),
   tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
   maxConnections: z.int().positive().default(10_000),
+  mounts: z
+    .record(
+      z.string().regex(/^(?:\/[\w.~-]+)+$/, "expected a path such as /dashboard, without a slash at its end"),
+      z.custom<MountedHandler>(
+        (value) => value !== null && ["object", "function"].includes(typeof value) && "handle" in Object(value),
+        "expected a handler such as that of `dashboard`",
+      ),
+    )
+    .default({}),
 });
 
 /** Validates the options and applies their defaults. @throws CastellanError `INVALID_OPTIONS` */
@@ -151,8 +172,8 @@ export function serverSettings(options: ServerOptions): ServerSettings {
 /** Validates the options and applies their defaults. @throws CastellanError `INVALID_OPTIONS` */
 export function listenSettings(options: ListenOptions): ListenSettings {
   const given = validate(listenSchema, options, "server");
-  const { host, port, socket, tls, maxConnections, tokens = TOKENS_FILE } = given;
-  return { ...settingsOf({ ...given, tokens }), host, port, socket, tls, maxConnections };
+  const { host, port, socket, tls, maxConnections, mounts, tokens = TOKENS_FILE } = given;
+  return { ...settingsOf({ ...given, tokens }), host, port, socket, tls, maxConnections, mounts };
 }
 
 function settingsOf(options: z.output<typeof schema>): ServerSettings {

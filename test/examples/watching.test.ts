@@ -2,6 +2,7 @@
 import "./debug.ts";
 import "./http-api.ts";
 import "./record.ts";
+import "./dashboard.ts";
 import "./server.ts";
 import "./health.ts";
 import "./streaming.ts";

@@ -22,12 +22,15 @@ interface ServeOptions {
   readonly allowOrigin?: string[];
   readonly drainTimeout: Duration;
   readonly accessLog: boolean;
+  readonly dashboard: boolean;
   readonly json?: boolean;
 }
 
 const EXAMPLES = `
 The server prints one line when it is ready, and writes .castellan/server.json, by which the other commands find it. At SIGTERM or SIGINT it
 lets running turns finish; a second signal ends them.
+
+The page at /dashboard/ shows the sessions and operates them. Who needs a token for the server logs in with it.
 
 Beyond the loopback interface callers need a token, see \`castellan token create\`. There it should have a certificate, or stand behind a
 proxy that ends TLS. On the loopback interface callers need a token if one had been created before. The socket needs none: only its user can open it.
@@ -58,6 +61,7 @@ export function serveCommand(): Command {
     .option("--allow-host <name...>", "names that the Host header may have, besides the loopback ones")
     .option("--allow-origin <origin...>", "origins of pages on other hosts that may use the server")
     .option("--drain-timeout <duration>", "how long running turns may take after SIGTERM", "25s")
+    .option("--no-dashboard", "serve no page at /dashboard/")
     .option("--access-log", "write a line for each request to stderr", false)
     .option("--json", "print the ready line, and log, as JSON")
     .addHelpText("after", EXAMPLES)
@@ -68,8 +72,9 @@ async function serve(options: ServeOptions): Promise<void> {
   const { cwd, json = false, accessLog } = options;
   const log = serverLog((line) => console.error(line), Date.now, json);
   // Loaded on demand, so that the other commands start fast.
-  const [{ startFromConfig }, { listen }, { stopOnSignals }] = await Promise.all([
+  const [{ startFromConfig }, { dashboard }, { listen }, { stopOnSignals }] = await Promise.all([
     import("../../config/start-from-config.ts"),
+    import("../../dashboard/index.ts"),
     import("../../server/index.ts"),
     import("../../application/signals.ts"),
   ]);
@@ -89,6 +94,15 @@ async function serve(options: ServeOptions): Promise<void> {
         tls: cert === undefined && key === undefined ? undefined : { cert: cert ?? "", key: key ?? "" },
         hosts: options.allowHost,
         origins: options.allowOrigin,
+        mounts: options.dashboard
+          ? {
+              "/dashboard": dashboard(supervisor, {
+                auth: resolve(cwd, tokens),
+                ...withoutUndefined({ hosts: options.allowHost }),
+                logger: accessLog ? log : { info: () => {}, warn: log.warn },
+              }),
+            }
+          : undefined,
         logger: accessLog ? log : { info: () => {}, warn: log.warn },
       }),
     );

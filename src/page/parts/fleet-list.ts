@@ -1,0 +1,117 @@
+import type { Signal } from "@preact/signals";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { html, type View } from "../html.ts";
+import type { FleetRow } from "../store/fleet-row.ts";
+import type { FleetView } from "../store/fleet-view.ts";
+import type { PageContext } from "../store/page-context.ts";
+import { windowRange } from "../store/window-range.ts";
+import { SessionRow } from "./session-row.ts";
+
+/** The heights of a row, in pixels, as in the style sheet. */
+const WIDE_ROW = 56;
+const NARROW_ROW = 84;
+const NARROW = "(max-width: 760px)";
+
+interface FleetListProps {
+  readonly context: PageContext;
+  readonly rows: readonly FleetRow[];
+  readonly selected: Signal<ReadonlySet<string>>;
+  readonly view: FleetView;
+  readonly change: (changes: Partial<FleetView>) => void;
+}
+
+/** The sessions. Only the visible ones are in the document, so that ten thousand scroll like ten. */
+export function FleetList({ context, rows, selected, view, change }: FleetListProps): View {
+  const body = useRef<HTMLDivElement>(null);
+  const anchor = useRef(-1);
+  const [{ top, height, rowHeight }, setSeen] = useState(() => ({
+    top: 0,
+    height: innerHeight,
+    rowHeight: heightOfRow(),
+  }));
+  useLayoutEffect(() => {
+    let asked = 0;
+    const measure = (): void => {
+      asked = 0;
+      if (body.current === null) return;
+      const seen = { top: -body.current.getBoundingClientRect().top, height: innerHeight, rowHeight: heightOfRow() };
+      setSeen((before) => (isSame(before, seen) ? before : seen));
+    };
+    const ask = (): void => {
+      asked ||= requestAnimationFrame(measure);
+    };
+    measure();
+    addEventListener("scroll", ask, { passive: true });
+    addEventListener("resize", ask);
+    return () => {
+      cancelAnimationFrame(asked);
+      removeEventListener("scroll", ask);
+      removeEventListener("resize", ask);
+    };
+  }, []);
+  const { first, end } = windowRange(rows.length, rowHeight, top, height);
+  const all = rows.length > 0 && rows.every(({ key }) => selected.value.has(key));
+  const select = (index: number, on: boolean, range: boolean): void => {
+    const from = range && anchor.current >= 0 ? anchor.current : index;
+    const next = new Set(selected.peek());
+    for (const { key } of rows.slice(Math.min(from, index), Math.max(from, index) + 1)) {
+      if (on) next.add(key);
+      else next.delete(key);
+    }
+    anchor.current = index;
+    selected.value = next;
+  };
+  const selectAll = (): void => {
+    selected.value = all ? new Set() : new Set(rows.map(({ key }) => key));
+  };
+  const move = (event: KeyboardEvent): void => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const row = event.target instanceof Element ? event.target.closest("[data-index]") : null;
+    if (step === undefined || row === null) return;
+    const index = Number(row.getAttribute("data-index")) + step;
+    const next = body.current?.querySelector<HTMLElement>(`[data-index="${index}"] a`);
+    if (next === null || next === undefined) return;
+    event.preventDefault();
+    next.focus({ preventScroll: true });
+    next.closest(".row")?.scrollIntoView({ block: "nearest" });
+  };
+  return html`<div class="list" role="table" aria-label="Sessions" aria-rowcount=${rows.length + 1} onKeyDown=${move}>
+    <div role="rowgroup" class="list-head">
+      <div role="row" class="row head" aria-rowindex="1">
+        <span role="columnheader" class="cell-check">
+          <input type="checkbox" checked=${all} aria-label="Select all shown sessions" onChange=${selectAll} />
+        </span>
+        <span role="columnheader">State</span>
+        <span role="columnheader">Session</span>
+        <span role="columnheader">Doing</span>
+        <span role="columnheader" class="number">Last sign</span>
+        <span role="columnheader" class="number">Memory</span>
+        <span role="columnheader" class="number">Restarts</span>
+        <span role="columnheader"><span class="unseen">Actions</span></span>
+      </div>
+    </div>
+    <div role="rowgroup" class="list-body" ref=${body} style=${{ height: `${rows.length * rowHeight}px` }}>
+      ${rows.slice(first, end).map(
+        (row, at) => html`<${SessionRow}
+          key=${row.key}
+          context=${context}
+          row=${row}
+          index=${first + at}
+          top=${(first + at) * rowHeight}
+          selected=${selected.value.has(row.key)}
+          select=${select}
+          view=${view}
+          change=${change}
+        />`,
+      )}
+    </div>
+  </div>`;
+}
+
+function heightOfRow(): number {
+  return matchMedia(NARROW).matches ? NARROW_ROW : WIDE_ROW;
+}
+
+function isSame(one: Readonly<Record<string, number>>, other: Readonly<Record<string, number>>): boolean {
+  return Object.keys(one).every((name) => one[name] === other[name]);
+}

@@ -1,0 +1,103 @@
+import type { ComponentChildren } from "preact";
+import { html, type View } from "../html.ts";
+import { pathOf } from "../store/address.ts";
+import type { FleetRow } from "../store/fleet-row.ts";
+import { agoText, bytesText, countText, dollarsText, fullTimeText, plural, shortText } from "../store/format.ts";
+import { keyOf } from "../store/name.ts";
+import type { PageContext } from "../store/page-context.ts";
+import { lastHour } from "../store/recent-exits.ts";
+import { plain, shownName } from "../store/shown-name.ts";
+import { Icon, type IconName } from "./icon.ts";
+
+/** The numbers of all sessions. */
+export function FleetSummary({ context }: { readonly context: PageContext }): View {
+  const { fleet } = context;
+  const rows = [...fleet.rows.value.values()];
+  const capacity = fleet.capacity.value;
+  const spending = fleet.spending.value;
+  const memory = rows.reduce((sum, { info }) => sum + (info.status?.memoryBytes ?? 0), 0);
+  const active = capacity?.processes ?? rows.filter(({ info }) => info.status?.pid !== undefined).length;
+  const running = capacity?.turns.running ?? rows.filter(({ info }) => info.state === "busy").length;
+  const queued = (capacity?.waiting ?? 0) + (capacity?.turns.waiting ?? 0);
+  return html`<section class="cards" aria-label="Summary">
+    <${Card} icon="sessions" label="Sessions" value=${countText(rows.length)}>
+      ${plural(running, "turn")} running
+    <//>
+    <${WaitingCard} context=${context} rows=${rows} />
+    <${Card} icon="chip" label="Processes" value=${countText(active)}>
+      ${memory > 0 ? bytesText(memory) : "Memory is not measured"}${queued > 0 && html`, <b class="warn">${countText(queued)} in line</b>`}
+    <//>
+    <${Card} icon="coin" label="Spent today" value=${spending === undefined ? "–" : dollarsText(spending.costUsd)}>
+      <span title="The day begins at midnight, UTC. Claude Code estimates the cost; it is no bill.">
+        ${spending === undefined ? "Not for this user" : `${shortText(spending.tokens)} tokens, UTC`}
+      </span>
+    <//>
+    <${ExitsCard} context=${context} />
+  </section>`;
+}
+
+interface CardProps {
+  readonly icon: IconName;
+  readonly label: string;
+  readonly value: string;
+  readonly tone?: "warn" | "bad" | undefined;
+  readonly children?: ComponentChildren;
+}
+
+function Card({ icon, label, value, tone, children }: CardProps): View {
+  return html`<div class=${tone === undefined ? "card" : `card ${tone}`}>
+    <div class="card-label"><${Icon} name=${icon} />${label}</div>
+    <div class="card-value">${value}</div>
+    <div class="card-note">${children}</div>
+  </div>`;
+}
+
+const WAITS: readonly (readonly [NonNullable<NonNullable<FleetRow["info"]["status"]>["waitingFor"]>["for"], string])[] =
+  [
+    ["approval", "for approval"],
+    ["quota", "for a usage limit"],
+    ["billing", "for billing"],
+    ["overload", "for the API"],
+    ["capacity", "for a process"],
+  ];
+
+function WaitingCard({ context, rows }: { readonly context: PageContext; readonly rows: readonly FleetRow[] }): View {
+  const waiting = rows.filter(({ info }) => info.status?.waitingFor !== undefined);
+  const parts = WAITS.flatMap(([what, text]) => {
+    const count = waiting.filter(({ info }) => info.status?.waitingFor?.for === what).length;
+    return count === 0 ? [] : `${countText(count)} ${text}`;
+  });
+  const [oldest] = context.fleet.approvals.value;
+  const age = oldest === undefined ? undefined : agoText(oldest.requestedAt, context.fleet.now.value);
+  const tone = waiting.length > 0 ? "warn" : undefined;
+  return html`<${Card} icon="clock" label="Waiting" value=${countText(waiting.length)} tone=${tone}>
+    ${parts.join(", ") || "Nobody waits"}${age !== undefined && html`, <span title="The oldest approval">since ${age}</span>`}
+  <//>`;
+}
+
+function ExitsCard({ context }: { readonly context: PageContext }): View {
+  const { fleet, navigation } = context;
+  const exits = lastHour(fleet.exits.value, fleet.now.value);
+  const quarantines = exits.filter(({ kind }) => kind === "quarantine").length;
+  const restarts = exits.length - quarantines;
+  if (exits.length === 0) return html`<${Card} icon="refresh" label="Failures, last hour" value="0">No restarts<//>`;
+  const tone = quarantines > 0 ? "bad" : "warn";
+  const note = [restarts > 0 && plural(restarts, "restart"), quarantines > 0 && plural(quarantines, "quarantine")];
+  return html`<details class=${`card details ${tone}`}>
+    <summary>
+      <span class="card-label"><${Icon} name="refresh" />Failures, last hour</span>
+      <span class="card-value">${countText(exits.length)}</span>
+      <span class="card-note">${note.filter(Boolean).join(", ")}</span>
+    </summary>
+    <ol class="exits">
+      ${exits.slice(0, 20).map(
+        ({ kind, session, at, message }) => html`<li key=${`${kind}${at}${keyOf(session)}`}>
+          <time title=${fullTimeText(at)}>${agoText(at, fleet.now.value)}</time>
+          <a href=${navigation.href(pathOf({ page: "session", name: session }))}>${shownName(session)}</a>
+          <span class=${kind === "quarantine" ? "tag bad" : "tag"}>${kind}</span>
+          <span class="exit-message">${plain(message)}</span>
+        </li>`,
+      )}
+    </ol>
+  </details>`;
+}

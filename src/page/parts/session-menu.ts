@@ -1,0 +1,62 @@
+import { useRef, useState } from "preact/hooks";
+import type { SessionInfo } from "../../wire/session.ts";
+import { html, type View } from "../html.ts";
+import { ACTION_NAMES, ACTIONS, type Action } from "../store/actions.ts";
+import { carryOut } from "../store/carry-out.ts";
+import type { PageContext } from "../store/page-context.ts";
+import { shownName } from "../store/shown-name.ts";
+import { Icon } from "./icon.ts";
+
+/** Returns the actions that the user may carry out and that apply to one of the sessions. */
+export function possibleActions({ fleet }: PageContext, sessions: readonly SessionInfo[]): Action[] {
+  const scopes = fleet.server.value?.caller.scopes ?? [];
+  return ACTION_NAMES.filter((action) => {
+    const { scope, applies } = ACTIONS[action];
+    return scopes.includes(scope) && sessions.some(applies);
+  });
+}
+
+interface SessionMenuProps {
+  readonly context: PageContext;
+  readonly session: SessionInfo;
+}
+
+/** A button that opens the actions of a session. */
+export function SessionMenu({ context, session }: SessionMenuProps): View {
+  const dialog = useRef<HTMLDialogElement>(null);
+  // A closed menu costs a row nothing.
+  const [open, setOpen] = useState(false);
+  const name = shownName(session.name);
+  const actions = possibleActions(context, [session]);
+  if (actions.length === 0) return html`<span class="no-menu"></span>`;
+  const choose = (action: Action) => (): void => {
+    dialog.current?.close();
+    void carryOut(context, action, [session]);
+  };
+  const show = (): void => {
+    setOpen(true);
+    requestAnimationFrame(() => dialog.current?.showModal());
+  };
+  const outside = (event: MouseEvent): void => {
+    if (event.target === dialog.current) dialog.current?.close();
+  };
+  return html`<button class="icon-button" type="button" aria-haspopup="dialog" aria-label=${`Actions for ${name}`} onClick=${show}>
+      <${Icon} name="more" />
+    </button>
+    ${
+      open &&
+      html`<dialog ref=${dialog} class="dialog menu" aria-label=${`Actions for ${name}`} onClose=${() => setOpen(false)} onClick=${outside}>
+        <h2>${name}</h2>
+        ${actions.map(
+          (action) => html`<button
+            key=${action}
+            type="button"
+            class=${action === "stop" ? "menu-item danger" : "menu-item"}
+            onClick=${choose(action)}
+          >
+            ${ACTIONS[action].label}
+          </button>`,
+        )}
+      </dialog>`
+    }`;
+}

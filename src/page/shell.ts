@@ -1,0 +1,94 @@
+import { useEffect, useState } from "preact/hooks";
+import { html, type View } from "./html.ts";
+import { FleetPage } from "./pages/fleet-page.ts";
+import { LoginPage } from "./pages/login-page.ts";
+import { SessionPage } from "./pages/session-page.ts";
+import { Dialogs } from "./parts/dialogs.ts";
+import { EmptyState } from "./parts/empty-state.ts";
+import { Icon } from "./parts/icon.ts";
+import { LinkBanner, LinkDot } from "./parts/link-state.ts";
+import { type Address, addressOf } from "./store/address.ts";
+import { keyOf } from "./store/name.ts";
+import type { PageContext } from "./store/page-context.ts";
+import { plain, shownName } from "./store/shown-name.ts";
+import { applyTheme, savedTheme, type Theme } from "./store/theme.ts";
+
+/** The frame of all pages. */
+export function Shell({ context }: { readonly context: PageContext }): View {
+  const { link, navigation, fleet } = context;
+  const address = addressOf(navigation.place.value.path);
+  const title = titleOf(address);
+  const supervisor = fleet.server.value?.supervisor;
+  useEffect(() => {
+    document.title = supervisor === undefined ? title : `${title} · ${plain(supervisor)}`;
+  }, [title, supervisor]);
+  if (link.state.value === "login") return html`<${LoginPage} context=${context} />`;
+  return html`
+    <a class="skip" href="#content">Skip to content</a>
+    <header class="bar">
+      <a class="brand" href=${navigation.href("/")} aria-label="Castellan, all sessions">
+        <${Icon} name="castle" /><span>Castellan</span>
+      </a>
+      ${supervisor !== undefined && html`<span class="supervisor" title="Supervisor">${plain(supervisor)}</span>`}
+      <nav aria-label="Pages">
+        <a href=${navigation.href("/")} aria-current=${address.page === "fleet" ? "page" : undefined}>Fleet</a>
+      </nav>
+      <div class="bar-end">
+        <${LinkDot} state=${link.state.value} />
+        <${ThemeButton} />
+        <${LogoutButton} context=${context} />
+      </div>
+    </header>
+    <${LinkBanner} context=${context} />
+    <main id="content" tabindex="-1">
+      ${pageOf(address, context)}
+    </main>
+    <${Dialogs} />
+  `;
+}
+
+function pageOf(address: Address, context: PageContext): View {
+  if (address.page === "fleet") return html`<${FleetPage} context=${context} />`;
+  if (address.page === "session") {
+    return html`<${SessionPage} key=${keyOf(address.name)} context=${context} name=${address.name} />`;
+  }
+  return html`
+    <h1 tabindex="-1" class="unseen">Not found</h1>
+    <${EmptyState} icon="search" title="There is no such page">
+      <a class="button" href=${context.navigation.href("/")}>Show all sessions</a>
+    <//>
+  `;
+}
+
+function titleOf(address: Address): string {
+  if (address.page === "session") return shownName(address.name);
+  return address.page === "fleet" ? "Fleet" : "Not found";
+}
+
+const NEXT: Readonly<Record<Theme, Theme>> = { system: "light", light: "dark", dark: "system" };
+const THEME_ICON = { system: "contrast", light: "sun", dark: "moon" } as const;
+
+function ThemeButton(): View {
+  const [theme, setTheme] = useState(savedTheme);
+  const toggle = (): void => {
+    setTheme(NEXT[theme]);
+    applyTheme(NEXT[theme]);
+  };
+  const label = `Colours: ${theme}. Change to ${NEXT[theme]}`;
+  return html`<button class="icon-button" type="button" title=${label} aria-label=${label} onClick=${toggle}>
+    <${Icon} name=${THEME_ICON[theme]} />
+  </button>`;
+}
+
+function LogoutButton({ context: { base, link, login, fleet } }: { readonly context: PageContext }): View {
+  // On a server that trusts its neighbours nobody has logged in.
+  if (login !== "token" || fleet.server.value?.caller.id.startsWith("token:") !== true) return null;
+  const logout = async (): Promise<void> => {
+    await fetch(`${base}/login`, { method: "DELETE" });
+    link.enter("login");
+    location.reload();
+  };
+  return html`<button class="icon-button" type="button" title="Log out" aria-label="Log out" onClick=${logout}>
+    <${Icon} name="exit" />
+  </button>`;
+}

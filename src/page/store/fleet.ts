@@ -1,0 +1,258 @@
+import { batch, type Signal, signal } from "@preact/signals";
+import { CastellanApiError } from "../../client/index.ts";
+import type { Approval } from "../../wire/approval.ts";
+import type { SessionInfo, SessionListQuery } from "../../wire/session.ts";
+import type { CapacityStatus, ServerInfo } from "../../wire/supervisor.ts";
+import type { SupervisorEvent } from "../../wire/supervisor-event.ts";
+import { type FleetRow, rowOf } from "./fleet-row.ts";
+import { LIVE_TYPES, sessionOf } from "./live-events.ts";
+import { keyOf, type Name, nameOfKey } from "./name.ts";
+import { exitOfEvent, exitOfStatus, lastHour, type RecentExit } from "./recent-exits.ts";
+import type { ServerLink } from "./server-link.ts";
+
+/** What has been spent since midnight, in UTC. */
+export interface Spending {
+  readonly costUsd: number;
+  readonly tokens: number;
+}
+
+/** Changes are shown together after this time. */
+const FLUSH_MS = 120;
+/** More changed sessions than these are read as pages, not one by one. */
+const MANY = 200;
+/** How many requests for sessions run at a time. */
+const PARALLEL = 4;
+/** How often the numbers without events, such as memory, are read again. */
+const REFRESH_MS = 30_000;
+const REFRESH_MANY_MS = 120_000;
+const POLL_MS = 5_000;
+/** A tab that has heard nothing for so long connects again as soon as it is seen. */
+const STALE_MS = 30_000;
+
+/** The sessions of the server, kept up to date. */
+export class Fleet {
+  readonly rows: Signal<ReadonlyMap<string, FleetRow>> = signal<ReadonlyMap<string, FleetRow>>(new Map());
+  /** Whether all sessions have been read once. */
+  readonly complete: Signal<boolean> = signal(false);
+  readonly failure: Signal<string | undefined> = signal<string | undefined>(undefined);
+  readonly server: Signal<ServerInfo | undefined> = signal<ServerInfo | undefined>(undefined);
+  readonly capacity: Signal<CapacityStatus | undefined> = signal<CapacityStatus | undefined>(undefined);
+  readonly spending: Signal<Spending | undefined> = signal<Spending | undefined>(undefined);
+  readonly approvals: Signal<readonly Approval[]> = signal<readonly Approval[]>([]);
+  readonly exits: Signal<readonly RecentExit[]> = signal<readonly RecentExit[]>([]);
+  /** The time, every second while the page is seen. */
+  readonly now: Signal<number> = signal(Date.now());
+
+  readonly #link: ServerLink;
+  readonly #dirty = new Set<string>();
+  #run = new AbortController();
+  #loading: Promise<void> | undefined;
+  #flushing: ReturnType<typeof setTimeout> | undefined;
+  #loadedAt = 0;
+  #numbersStale = false;
+
+  constructor(link: ServerLink) {
+    this.#link = link;
+  }
+
+  /** Begins to follow the server. */
+  start(): void {
+    void this.#follow(this.#run.signal);
+    setInterval(() => this.#tick(), 1_000);
+    const seen = (): void => {
+      if (document.visibilityState === "visible") this.#seen();
+    };
+    document.addEventListener("visibilitychange", seen);
+    globalThis.addEventListener("online", () => this.restart());
+    globalThis.addEventListener("pageshow", seen);
+  }
+
+  /** Connects again, and reads everything again. */
+  restart(): void {
+    this.#run.abort();
+    this.#run = new AbortController();
+    void this.#follow(this.#run.signal);
+  }
+
+  /** Reads a session again soon. */
+  touch(name: Name): void {
+    this.#dirty.add(keyOf(name));
+    this.#flushing ??= setTimeout(() => void this.#flush(), FLUSH_MS);
+  }
+
+  #seen(): void {
+    this.now.value = Date.now();
+    if (Date.now() - this.#link.answeredAt > STALE_MS && this.#link.state.value !== "login") this.restart();
+  }
+
+  #tick(): void {
+    if (document.visibilityState !== "visible") return;
+    this.now.value = Date.now();
+    const { value: state } = this.#link.state;
+    const usual = this.rows.peek().size > 1_000 ? REFRESH_MANY_MS : REFRESH_MS;
+    const due = state === "polling" ? Math.max(POLL_MS, usual / 6) : usual;
+    if ((state === "live" || state === "polling") && Date.now() - this.#loadedAt > due) this.#reload();
+  }
+
+  /** Follows the events of the server until it is aborted. */
+  async #follow(ends: AbortSignal): Promise<void> {
+    try {
+      for await (const event of this.#link.client.events({ types: LIVE_TYPES }, { signal: ends })) {
+        if (event.type === "opened") this.#opened();
+        else this.#take(event);
+      }
+    } catch (error) {
+      if (!ends.aborted) this.#refused(error);
+    }
+  }
+
+  #opened(): void {
+    this.#link.enter("live");
+    this.#reload();
+  }
+
+  #refused(error: unknown): void {
+    if (!(error instanceof CastellanApiError) || error.status === 401) return;
+    if (error.status === 403) {
+      this.#link.enter("polling");
+      this.#reload();
+      return;
+    }
+    this.failure.value = error.message;
+  }
+
+  #take(event: SupervisorEvent): void {
+    const exit = exitOfEvent(event);
+    if (exit !== undefined) this.exits.value = lastHour([exit, ...this.exits.peek()], Date.now());
+    if (event.type === "turn:end") this.#spend(event);
+    this.#numbersStale = true;
+    const name = sessionOf(event);
+    if (name !== undefined) this.touch(name);
+  }
+
+  #spend({ costUsd = 0, usage }: Extract<SupervisorEvent, { type: "turn:end" }>): void {
+    const before = this.spending.peek();
+    if (before === undefined) return;
+    const tokens = (usage?.inputTokens ?? 0) + (usage?.outputTokens ?? 0);
+    this.spending.value = { costUsd: before.costUsd + costUsd, tokens: before.tokens + tokens };
+  }
+
+  /** Reads everything again, unless that is under way. */
+  #reload(): void {
+    this.#loading ??= this.#load(this.#run.signal)
+      .then(() => {
+        this.failure.value = undefined;
+      })
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        this.#loading = undefined;
+        this.#loadedAt = Date.now();
+      });
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof CastellanApiError && error.status !== 401 && error.status !== 0) {
+      this.failure.value = error.message;
+    }
+  }
+
+  async #load(ends: AbortSignal): Promise<void> {
+    this.server.value = await this.#link.client.server({ signal: ends });
+    const rows = new Map<string, FleetRow>();
+    const known = this.rows.peek();
+    const add = (session: SessionInfo): void => {
+      const row = rowOf(session);
+      rows.set(row.key, row);
+    };
+    let after: SessionListQuery = { limit: 200 };
+    for (;;) {
+      const page = await this.#link.client.listSessions(after, { signal: ends });
+      page.sessions.forEach(add);
+      // At the first time, what has come is shown at once.
+      if (!this.complete.peek()) this.rows.value = new Map(rows);
+      if (page.next === null) break;
+      after = { after: page.next, limit: 1_000 };
+    }
+    if (this.server.value.inCluster) {
+      for await (const { name } of this.#link.client.globalSessions({}, { signal: ends })) {
+        const row = known.get(keyOf(name));
+        if (row !== undefined) rows.set(row.key, row);
+        else this.touch(name);
+      }
+    }
+    const seen = [...rows.values()].flatMap(({ info }) => exitOfStatus(info) ?? []);
+    batch(() => {
+      this.rows.value = rows;
+      this.complete.value = true;
+      this.exits.value = lastHour([...this.exits.peek(), ...seen], Date.now());
+    });
+    await this.#readNumbers(ends, true);
+  }
+
+  /** Reads what concerns all sessions. A user who may see only some gets none of it. */
+  async #readNumbers(ends: AbortSignal, spending: boolean): Promise<void> {
+    const { client } = this.#link;
+    const since = new Date().toISOString().slice(0, 10);
+    const optional = <Value>(read: Promise<Value>): Promise<Value | undefined> =>
+      read.catch((error: unknown) => {
+        if (error instanceof CastellanApiError && error.status === 403) return undefined;
+        throw error;
+      });
+    const [capacity, reports, approvals] = await Promise.all([
+      optional(client.capacity({ signal: ends })),
+      spending ? optional(client.usage({ since }, { signal: ends })) : undefined,
+      optional(client.approvals({}, { signal: ends })),
+    ]);
+    batch(() => {
+      this.capacity.value = capacity;
+      this.approvals.value = approvals ?? [];
+      if (reports !== undefined) {
+        const tokens = reports.reduce((sum, { usage }) => sum + usage.inputTokens + usage.outputTokens, 0);
+        this.spending.value = { costUsd: reports.reduce((sum, { costUsd }) => sum + costUsd, 0), tokens };
+      }
+    });
+  }
+
+  /** Reads the changed sessions. */
+  async #flush(): Promise<void> {
+    const keys = [...this.#dirty];
+    this.#dirty.clear();
+    try {
+      await this.#loading;
+      if (keys.length > MANY) this.#reload();
+      else await this.#readSessions(keys);
+      if (this.#numbersStale) {
+        this.#numbersStale = false;
+        await this.#readNumbers(this.#run.signal, false);
+      }
+    } catch {
+      // The stream tells when the server is back, and everything is read again.
+    }
+    this.#flushing = this.#dirty.size === 0 ? undefined : setTimeout(() => void this.#flush(), FLUSH_MS);
+  }
+
+  async #readSessions(keys: readonly string[]): Promise<void> {
+    const { client } = this.#link;
+    const found = new Map<string, SessionInfo | undefined>();
+    const left = [...keys];
+    const work = async (): Promise<void> => {
+      for (let key = left.pop(); key !== undefined; key = left.pop()) {
+        const name = nameOfKey(key);
+        if (name === undefined) continue;
+        found.set(key, await client.session(name).get({ signal: this.#run.signal }).catch(notThere));
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, work));
+    const rows = new Map(this.rows.peek());
+    for (const [key, info] of found) {
+      if (info === undefined) rows.delete(key);
+      else rows.set(key, rowOf(info));
+    }
+    this.rows.value = rows;
+  }
+}
+
+function notThere(error: unknown): undefined {
+  if (error instanceof CastellanApiError && error.status === 404) return undefined;
+  throw error;
+}

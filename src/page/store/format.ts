@@ -1,0 +1,60 @@
+const BYTES = ["B", "kB", "MB", "GB", "TB"];
+
+/** Returns a size such as `412 MB`. */
+export function bytesText(bytes: number): string {
+  let [value, unit] = [bytes, 0];
+  while (value >= 999.5 && unit < BYTES.length - 1) {
+    value /= 1_000;
+    unit += 1;
+  }
+  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${BYTES[unit]}`;
+}
+
+/** Returns US dollars: `$0.0042`, `$1.25`, `$1,250`. */
+export function dollarsText(usd: number): string {
+  if (usd === 0) return "$0";
+  if (usd < 0.01) return `$${usd.toFixed(4)}`;
+  return usd < 1_000 ? `$${usd.toFixed(2)}` : `$${countText(Math.round(usd))}`;
+}
+
+/** Returns a number with commas. */
+export function countText(count: number): string {
+  return count.toLocaleString("en");
+}
+
+/** Returns a large number in short: `1.2 M`. */
+export function shortText(count: number): string {
+  if (count < 10_000) return countText(count);
+  return count < 1_000_000 ? `${Math.round(count / 1_000)} k` : `${(count / 1_000_000).toFixed(1)} M`;
+}
+
+/** `session` or `sessions`. */
+export function plural(count: number, one: string): string {
+  return `${countText(count)} ${one}${count === 1 ? "" : "s"}`;
+}
+
+/** Returns how long ago a time is: `now`, `12 s`, `5 min`, `3 h`, `2 d`. */
+export function agoText(at: number, now: number): string {
+  const seconds = Math.max(0, Math.round((now - at) / 1_000));
+  if (seconds < 5) return "now";
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3_600)} h` : `${Math.floor(seconds / 86_400)} d`;
+}
+
+/** Returns the time of day, in the time zone of the reader, with the date unless it is today. */
+export function timeText(at: number, now: number, zone?: string): string {
+  const zoned = zone === undefined ? {} : { timeZone: zone };
+  const day = new Intl.DateTimeFormat("en-CA", zoned);
+  const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...zoned }).format(at);
+  return day.format(at) === day.format(now) ? time : `${day.format(at)} ${time}`;
+}
+
+/** Returns a time in full, with its zone, for tooltips. */
+export function fullTimeText(at: number, zone?: string): string {
+  return new Intl.DateTimeFormat("en-GB", {
+    dateStyle: "medium",
+    timeStyle: "long",
+    ...(zone !== undefined && { timeZone: zone }),
+  }).format(at);
+}

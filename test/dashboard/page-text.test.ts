@@ -1,0 +1,170 @@
+import { describe, expect, test } from "vitest";
+import { addressOf, pathOf } from "../../src/page/store/address.ts";
+import {
+  agoText,
+  bytesText,
+  dollarsText,
+  fullTimeText,
+  plural,
+  shortText,
+  timeText,
+} from "../../src/page/store/format.ts";
+import { plain, plainLines, shownName } from "../../src/page/store/shown-name.ts";
+import { EMPTY_TIMELINE, resultsOf, withNew, withOlder } from "../../src/page/store/timeline.ts";
+import type { RecordedEvent, SessionEvent } from "../../src/wire/event-types.ts";
+
+describe("addresses", () => {
+  test.each([
+    "assistant",
+    ["support", 42],
+    { global: ["a", "b"] },
+    "a/b?c#d%",
+    '<img src=x onerror="x">',
+    "\u202e",
+    "..",
+  ] as const)("the session %j has an address of its own", (name) => {
+    const path = pathOf({ page: "session", name });
+    const { pathname, search, hash } = new URL(`http://a.example/base${path}`);
+    expect([search, hash]).toEqual(["", ""]);
+    expect(addressOf(pathname.slice("/base".length))).toEqual({ page: "session", name });
+  });
+
+  test.each([
+    "/x",
+    "/sessions",
+    "/sessions/%",
+    "/sessions/assistant",
+    "/sessions/42",
+    "/sessions/null",
+    "/sessions/[]",
+    "/sessions/%22a%22/x",
+    "/sessions/{}",
+  ])("%s shows nothing", (path) => {
+    expect(addressOf(path)).toEqual({ page: "missing" });
+  });
+
+  test.each(["", "/", "//"])("%j shows the fleet", (path) => {
+    expect(addressOf(path)).toEqual({ page: "fleet" });
+  });
+});
+
+describe("what others wrote", () => {
+  test("a name shows its hidden, reordering and terminal characters", () => {
+    expect(shownName("a\u202eb\u0000\u200b\n")).toBe("a\\u202eb\\u0000\\u200b\\u000a");
+    expect(shownName(["user", 42])).toBe("user / 42");
+    expect(shownName({ global: ["user", "ä"] })).toBe("global user / ä");
+    expect(plain("\u001b]0;title\u0007")).toBe("\\u001b]0;title\\u0007");
+  });
+
+  test("a text of several lines loses colours and cursor movements, and keeps its lines, tabs and emoji", () => {
+    expect(plainLines("\u001b[31mred\u001b[0m\r\nline\t2\u001b]8;;https://x\u0007link\u001b]8;;\u001b\\")).toBe(
+      "red\nline\t2link",
+    );
+    expect(plainLines("a\u202eb\u0007")).toBe("a\\u202eb\\u0007");
+    expect(plainLines("👩‍💻 می‌خواهم")).toBe("👩‍💻 می‌خواهم");
+    expect(plainLines("\u001b[")).toBe("\\u001b[");
+    expect(plainLines("<b>&amp;</b>")).toBe("<b>&amp;</b>");
+  });
+});
+
+describe("numbers and times", () => {
+  test("sizes, money and counts", () => {
+    expect([0, 999, 1_000, 412_300_000, 999_600, 9.96e9, 3e15].map(bytesText)).toEqual([
+      "0 B",
+      "999 B",
+      "1.0 kB",
+      "412 MB",
+      "1.0 MB",
+      "10.0 GB",
+      "3000 TB",
+    ]);
+    expect([0, 0.00423, 1.254, 1_250.4].map(dollarsText)).toEqual(["$0", "$0.0042", "$1.25", "$1,250"]);
+    expect([9_999, 12_345, 1_250_000].map(shortText)).toEqual(["9,999", "12 k", "1.3 M"]);
+    expect([plural(1, "turn"), plural(0, "turn"), plural(2_000, "turn")]).toEqual(["1 turn", "0 turns", "2,000 turns"]);
+  });
+
+  test("how long ago, also if the clocks differ", () => {
+    const now = 1_000_000_000;
+    expect([-5_000, 2_000, 12_400, 300_000, 7_200_000, 400_000_000].map((ago) => agoText(now - ago, now))).toEqual([
+      "now",
+      "now",
+      "12 s",
+      "5 min",
+      "2 h",
+      "4 d",
+    ]);
+  });
+
+  test("times are those of the reader's zone, with the date unless it is the reader's today", () => {
+    const at = Date.UTC(2026, 10, 24, 23, 30);
+    const now = Date.UTC(2026, 10, 25, 1, 0);
+    expect(timeText(at, now, "UTC")).toBe("2026-11-24 23:30");
+    expect(timeText(at, now, "Europe/Berlin")).toBe("00:30");
+    expect(timeText(at, now, "America/New_York")).toBe("18:30");
+    expect(fullTimeText(at, "Asia/Kolkata")).toMatch(/25 Nov 2026.*05:00:00 GMT\+5:30/);
+  });
+});
+
+describe("the timeline", () => {
+  const text = (number: number, block = `b${number}`): RecordedEvent => ({
+    v: 1,
+    number,
+    at: number,
+    type: "text",
+    text: `t${number}`,
+    block,
+  });
+  const delta = (words: string, block: string): SessionEvent => ({
+    at: 1,
+    after: 1,
+    type: "text_delta",
+    text: words,
+    block,
+  });
+  const numbers = (timeline: typeof EMPTY_TIMELINE) => timeline.events.map(({ number }) => number);
+
+  test("older pages come before, new events behind, each once", () => {
+    const first = withOlder(EMPTY_TIMELINE, [text(12), text(11)], true);
+    const followed = withNew(first, [text(12), text(13), text(13)]);
+    const whole = withOlder(followed, [text(11), text(10), text(9)], false);
+    expect([numbers(whole), whole.older]).toEqual([[9, 10, 11, 12, 13], false]);
+  });
+
+  test("deltas grow until their text comes; a cut turn takes them away", () => {
+    const writing = withNew(EMPTY_TIMELINE, [delta("Hel", "x"), delta("lo", "x"), delta("?", "y")]);
+    expect([...writing.writing.values()].map(({ text: words }) => words)).toEqual(["Hello", "?"]);
+    expect([...withNew(writing, [text(1, "x")]).writing.keys()]).toEqual(["y"]);
+    const exit: RecordedEvent = {
+      v: 1,
+      number: 1,
+      at: 1,
+      type: "exit",
+      exit: { class: "crash", message: "crashed", at: 1 },
+    };
+    expect(withNew(writing, [exit]).writing.size).toBe(0);
+  });
+
+  test("a hundred thousand events leave a bounded timeline, whose older ones can be read again", () => {
+    let timeline = EMPTY_TIMELINE;
+    for (let at = 0; at < 1_000; at++) {
+      timeline = withNew(
+        timeline,
+        Array.from({ length: 100 }, (_, index) => text(at * 100 + index + 1)),
+      );
+    }
+    expect([timeline.events.length, timeline.events.at(-1)?.number, timeline.older]).toEqual([2_000, 100_000, true]);
+  });
+
+  test("finds the result of a tool", () => {
+    const result: RecordedEvent = {
+      v: 1,
+      number: 2,
+      at: 1,
+      type: "tool_result",
+      toolUseId: "t",
+      output: "ok",
+      failed: false,
+    };
+    expect(resultsOf([text(1), result]).get("t")).toBe(result);
+  });
+});

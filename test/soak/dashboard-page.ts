@@ -1,0 +1,125 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import axe from "axe-core";
+import { type Browser, chromium, type Locator, type Page } from "playwright-core";
+import { build } from "tsdown";
+import { expect } from "vitest";
+import { CastellanClient } from "../../src/client/index.ts";
+import type { MockApi } from "../../src/testing/index.ts";
+import { page as pageConfig } from "../../tsdown.config.ts";
+import { RunningCommand } from "../cli/command-line.ts";
+import { freePort } from "../free-port.ts";
+import { CHROMIUM } from "./browser.ts";
+
+/** Builds the page where the sources look for it. */
+export async function buildPage(): Promise<void> {
+  await build({ ...pageConfig, config: false, cwd: join(import.meta.dirname, "../.."), logLevel: "error" });
+}
+
+/** Starts a headless Chromium. */
+export async function chromiumWithPages(): Promise<Browser> {
+  return await chromium.launch({ ...(CHROMIUM !== undefined && { executablePath: CHROMIUM }), args: ["--no-sandbox"] });
+}
+
+/** A page, and whatever went wrong in it. */
+export interface WatchedPage {
+  readonly page: Page;
+  /** Errors, warnings, and violations of the policy. */
+  readonly complaints: string[];
+  /** The hosts that the page has asked. */
+  readonly hosts: Set<string>;
+}
+
+/** Opens a page and notes what goes wrong, except requests that fail because the server is away or asks for a login. */
+export async function watchedPage(
+  browser: Browser,
+  url: string,
+  { width = 1280, height = 800, dark = false }: { width?: number; height?: number; dark?: boolean } = {},
+): Promise<WatchedPage> {
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: dark ? "dark" : "light",
+    reducedMotion: "reduce",
+    timezoneId: "Asia/Kolkata",
+  });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  const hosts = new Set<string>();
+  page.on("console", (message) => {
+    const text = message.text();
+    const isExpected = /^Failed to load resource: (?:net::ERR_|the server responded with a status of 401)/.test(text);
+    if (["error", "warning"].includes(message.type()) && !isExpected) complaints.push(text);
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => hosts.add(new URL(request.url()).host));
+  await page.goto(url);
+  return { page, complaints, hosts };
+}
+
+/** Expects that axe finds nothing wrong with what the page shows. */
+export async function expectAccessible(page: Page, what: string): Promise<void> {
+  await page.evaluate(axe.source);
+  const violations = await page.evaluate<{ id: string; nodes: { html: string }[] }[]>(
+    "axe.run(document).then(({ violations }) => violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html, failureSummary }) => ({ html, failureSummary })) })))",
+  );
+  expect(violations, what).toEqual([]);
+}
+
+/** How long a change may take to be seen, in milliseconds. */
+export const WAIT = 30_000;
+
+/** `castellan serve`, which can end and start again at the same address. */
+export class Served implements AsyncDisposable {
+  readonly url: string;
+  readonly #api: MockApi;
+  #process: RunningCommand;
+
+  private constructor(api: MockApi, url: string, process: RunningCommand) {
+    this.#api = api;
+    this.url = url;
+    this.#process = process;
+  }
+
+  static async start(api: MockApi, children: readonly object[]): Promise<Served> {
+    const config = {
+      journal: { sqlite: "castellan.db" },
+      children,
+      defaults: { cwd: api.cwd, env: api.env, includePartialMessages: true, approvals: true },
+    };
+    await writeFile(join(api.cwd, "castellan.config.json"), JSON.stringify(config));
+    const url = `http://127.0.0.1:${await freePort()}`;
+    return new Served(api, url, await begin(api, url));
+  }
+
+  get client(): CastellanClient {
+    return new CastellanClient({ url: this.url });
+  }
+
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    this.#process.child.kill(signal);
+    await this.#process.ended;
+  }
+
+  async again(): Promise<void> {
+    this.#process = await begin(this.#api, this.url);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end("SIGTERM");
+  }
+}
+
+async function begin(api: MockApi, url: string): Promise<RunningCommand> {
+  const process = new RunningCommand(["serve", "--json", "--listen", new URL(url).host], { cwd: api.cwd });
+  await process.firstLine();
+  return process;
+}
+
+/** The row of a session. */
+export const rowOf = (page: Page, name: string): Locator =>
+  page.locator(".list-body .row", { has: page.getByRole("link", { name, exact: true }) });
+
+/** Resolves once the row of a session has a text. */
+export async function shows(page: Page, name: string, text: string | RegExp): Promise<void> {
+  await rowOf(page, name).filter({ hasText: text }).waitFor({ timeout: WAIT });
+}
