@@ -1,11 +1,12 @@
 import type { Signal } from "@preact/signals";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { h, type VNode } from "preact";
+import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { html, type View } from "../html.ts";
 import type { FleetRow } from "../store/fleet-row.ts";
 import type { FleetView } from "../store/fleet-view.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { windowRange } from "../store/window-range.ts";
-import { SessionRow } from "./session-row.ts";
+import { SessionRow, type SessionRowProps } from "./session-row.ts";
 
 /** The heights of a row, in pixels, as in the style sheet. */
 const WIDE_ROW = 56;
@@ -24,6 +25,7 @@ interface FleetListProps {
 export function FleetList({ context, rows, selected, view, change }: FleetListProps): View {
   const body = useRef<HTMLDivElement>(null);
   const anchor = useRef(-1);
+  const rendered = useRef<readonly { readonly props: SessionRowProps; readonly node: VNode }[]>([]);
   const [{ top, height, rowHeight }, setSeen] = useState(() => ({
     top: 0,
     height: innerHeight,
@@ -51,16 +53,25 @@ export function FleetList({ context, rows, selected, view, change }: FleetListPr
   }, []);
   const { first, end } = windowRange(rows.length, rowHeight, top, height);
   const all = rows.length > 0 && rows.every(({ key }) => selected.value.has(key));
-  const select = (index: number, on: boolean, range: boolean): void => {
+  const latest = useRef({ rows, view, change });
+  latest.current = { rows, view, change };
+  const select = useCallback((index: number, on: boolean, range: boolean): void => {
     const from = range && anchor.current >= 0 ? anchor.current : index;
     const next = new Set(selected.peek());
-    for (const { key } of rows.slice(Math.min(from, index), Math.max(from, index) + 1)) {
+    for (const { key } of latest.current.rows.slice(Math.min(from, index), Math.max(from, index) + 1)) {
       if (on) next.add(key);
       else next.delete(key);
     }
     anchor.current = index;
     selected.value = next;
-  };
+  }, []);
+  const filter = useCallback((label: string): void => {
+    const {
+      view: { labels },
+      change: go,
+    } = latest.current;
+    if (!labels.includes(label)) go({ labels: [...labels, label] });
+  }, []);
   const selectAll = (): void => {
     selected.value = all ? new Set() : new Set(rows.map(({ key }) => key));
   };
@@ -75,6 +86,22 @@ export function FleetList({ context, rows, selected, view, change }: FleetListPr
     next.focus({ preventScroll: true });
     next.closest(".row")?.scrollIntoView({ block: "nearest" });
   };
+  const before = new Map(rendered.current.map((item) => [item.props.row.key, item]));
+  rendered.current = rows.slice(first, end).map((row, at) => {
+    const props = {
+      context,
+      row,
+      index: first + at,
+      top: (first + at) * rowHeight,
+      selected: selected.value.has(row.key),
+      select,
+      filter,
+    };
+    const same = before.get(row.key);
+    // Preact leaves out what it gets again, so that a scroll costs only the rows that come into sight.
+    if (same !== undefined && isSame(same.props, props)) return same;
+    return { props, node: h(SessionRow, { ...props, key: row.key }) as VNode };
+  });
   return html`<div class="list" role="table" aria-label="Sessions" aria-rowcount=${rows.length + 1} onKeyDown=${move}>
     <div role="rowgroup" class="list-head">
       <div role="row" class="row head" aria-rowindex="1">
@@ -91,19 +118,7 @@ export function FleetList({ context, rows, selected, view, change }: FleetListPr
       </div>
     </div>
     <div role="rowgroup" class="list-body" ref=${body} style=${{ height: `${rows.length * rowHeight}px` }}>
-      ${rows.slice(first, end).map(
-        (row, at) => html`<${SessionRow}
-          key=${row.key}
-          context=${context}
-          row=${row}
-          index=${first + at}
-          top=${(first + at) * rowHeight}
-          selected=${selected.value.has(row.key)}
-          select=${select}
-          view=${view}
-          change=${change}
-        />`,
-      )}
+      ${rendered.current.map(({ node }) => node)}
     </div>
   </div>`;
 }
@@ -112,6 +127,6 @@ function heightOfRow(): number {
   return matchMedia(NARROW).matches ? NARROW_ROW : WIDE_ROW;
 }
 
-function isSame(one: Readonly<Record<string, number>>, other: Readonly<Record<string, number>>): boolean {
-  return Object.keys(one).every((name) => one[name] === other[name]);
+function isSame<Facts extends object>(one: Facts, other: Facts): boolean {
+  return (Object.keys(other) as (keyof Facts)[]).every((name) => one[name] === other[name]);
 }

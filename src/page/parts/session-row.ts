@@ -1,14 +1,15 @@
 import { html, type View } from "../html.ts";
 import { pathOf } from "../store/address.ts";
 import { type FleetRow, reasonOf } from "../store/fleet-row.ts";
-import { activityOf, type FleetView } from "../store/fleet-view.ts";
+import { activityOf } from "../store/fleet-view.ts";
 import { agoText, bytesText, fullTimeText, plural, timeText } from "../store/format.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { plain } from "../store/shown-name.ts";
 import { SessionMenu } from "./session-menu.ts";
 import { StateBadge } from "./state-badge.ts";
 
-interface SessionRowProps {
+/** What a row shows. */
+export interface SessionRowProps {
   readonly context: PageContext;
   readonly row: FleetRow;
   readonly index: number;
@@ -16,8 +17,8 @@ interface SessionRowProps {
   readonly top: number;
   readonly selected: boolean;
   readonly select: (index: number, on: boolean, range: boolean) => void;
-  readonly view: FleetView;
-  readonly change: (changes: Partial<FleetView>) => void;
+  /** Shows only sessions with this label, `name=value`. */
+  readonly filter: (label: string) => void;
 }
 
 /** The most labels of a row; its page has all. */
@@ -25,16 +26,13 @@ const MOST_LABELS = 3;
 
 /** A session of the list. */
 export function SessionRow(props: SessionRowProps): View {
-  const { context, row, index, top, selected, select, view, change } = props;
+  const { context, row, index, top, selected, select, filter } = props;
   const { info, label } = row;
   const { status } = info;
   const now = context.fleet.now.value;
   const active = activityOf(row);
   const check = (event: MouseEvent): void =>
     select(index, (event.currentTarget as HTMLInputElement).checked, event.shiftKey);
-  const filter = (text: string) => (): void => {
-    if (!view.labels.includes(text)) change({ labels: [...view.labels, text] });
-  };
   const labels = Object.entries(info.labels ?? {}).slice(0, MOST_LABELS);
   return html`<div
     role="row"
@@ -53,7 +51,7 @@ export function SessionRow(props: SessionRowProps): View {
         ${info.title !== undefined && html`<span class="title">${plain(info.title)}</span>`}
         ${labels.map(([name, value]) => {
           const text = `${name}=${value}`;
-          return html`<button key=${text} class="tag" type="button" title="Only sessions with this label" onClick=${filter(text)}>
+          return html`<button key=${text} class="tag" type="button" title="Only sessions with this label" onClick=${() => filter(text)}>
             ${plain(text)}
           </button>`;
         })}
