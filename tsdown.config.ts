@@ -1,4 +1,5 @@
 import { defineConfig } from "tsdown";
+import { lineMappings } from "./scripts/line-maps.ts";
 
 /** The package for Node.js. */
 const node = defineConfig({
@@ -20,8 +21,22 @@ const node = defineConfig({
   fixedExtension: false,
   dts: true,
   sourcemap: true,
+  plugins: [
+    {
+      name: "line-maps",
+      generateBundle: (_, bundle) => {
+        for (const file of Object.values(bundle)) {
+          if (file.type !== "asset" || !file.fileName.endsWith(".js.map")) continue;
+          const map = JSON.parse(String(file.source));
+          file.source = JSON.stringify({ ...map, names: [], mappings: lineMappings(map.mappings) });
+        }
+      },
+    },
+  ],
   // Stack traces need only the line mappings: sources would be half of the package. The declarations have the doc comments.
   outputOptions: { sourcemapExcludeSources: true, comments: { jsdoc: false } },
+  // The maps name the sources, so that comments around each module would only take space.
+  inputOptions: { experimental: { attachDebugInfo: "none" } },
 });
 
 /** What the dashboard serves to browsers: modules with everything they import, so that no user needs a build step. */
