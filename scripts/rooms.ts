@@ -20,6 +20,7 @@ const ABOVE_WIRE = [
   "telemetry",
   "config",
   "castellan.ts",
+  "webhooks",
   "application",
   "cluster",
   "pool",
