@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { Anthropic } from "@anthropic-ai/sdk";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { freePort } from "../free-port.ts";
 import { commandOf, processesWith } from "../real/processes.ts";
@@ -209,4 +209,38 @@ test("confirmations and custom tools: are answered one by one, and a kill while 
     events: [{ type: "user.tool_confirmation", tool_use_id: waiting, result: "allow" }],
   });
   await expect(late).rejects.toMatchObject({ status: 400 });
+});
+
+test("a subagent of Claude Code is a thread with its own events", async () => {
+  const task = "Count the apples.";
+  api.model = ({ texts, body }) => {
+    if (JSON.stringify(body).includes("tool_result")) return { text: "There are three." };
+    if (texts.some(({ role, text }) => role === "user" && text.includes(task))) return { text: "I count three." };
+    return {
+      toolUses: [{ name: "Agent", input: { description: "count", prompt: task, subagent_type: "general-purpose" } }],
+    };
+  };
+  const { id } = await client.beta.sessions.create({ agent: "support", environment_id: "env_local" });
+  await client.beta.sessions.events.send(id, { events: [said("How many?")] });
+  const events = await follow(id, async (event) => {
+    if (event.type !== "agent.tool_use" || event.evaluated_permission !== "ask") return;
+    const allowed = { type: "user.tool_confirmation", tool_use_id: event.id, result: "allow" } as const;
+    await client.beta.sessions.events.send(id, { events: [allowed] });
+  });
+  const threads = await Array.fromAsync(client.beta.sessions.threads.list(id));
+  expect(threads).toMatchObject([
+    { parent_thread_id: null },
+    { parent_thread_id: threads[0]?.id, agent: { type: "inline", name: "general-purpose" } },
+  ]);
+  const thread = threads[1]?.id ?? "";
+  expect(events).toContainEqual(expect.objectContaining({ type: "session.thread_created", session_thread_id: thread }));
+  // The subagent works in the background, and may be done after the first turn.
+  const ofThread = () => Array.fromAsync(client.beta.sessions.threads.events.list(thread, { session_id: id }));
+  await vi.waitUntil(async () => (await ofThread()).length > 0, { timeout: 30_000 });
+  expect(await ofThread()).toMatchObject([
+    { type: "agent.message", content: [{ type: "text", text: "I count three." }] },
+  ]);
+  const onStream = events.filter(({ type }) => type === "agent.message");
+  expect(onStream[0]).toMatchObject({ content: [{ type: "text", text: "There are three." }] });
+  expect(api.errors).toEqual([]);
 });
