@@ -58,7 +58,13 @@ export interface RecordedEventFields {
   text: { readonly text: EventText; readonly block: string; readonly cut?: true | undefined };
   thinking: { readonly text: EventText; readonly block: string; readonly cut?: true | undefined };
   tool_use: { readonly id: string; readonly name: string; readonly input: Json; readonly message?: string | undefined };
-  tool_result: { readonly toolUseId: string; readonly output: Json; readonly failed: boolean };
+  /** With `taskId`, the call goes on as that background task, until its `task_ended`. */
+  tool_result: {
+    readonly toolUseId: string;
+    readonly output: Json;
+    readonly failed: boolean;
+    readonly taskId?: string | undefined;
+  };
   approval_requested: {
     readonly id: string;
     readonly tool: string;

@@ -84,7 +84,12 @@ const RECORDED = [
   event("text", block),
   event("thinking", block),
   event("tool_use", { id: z.string(), name: z.string(), input: jsonSchema, message: z.string().optional() }),
-  event("tool_result", { toolUseId: z.string(), output: jsonSchema, failed: z.boolean() }),
+  event("tool_result", {
+    toolUseId: z.string(),
+    output: jsonSchema,
+    failed: z.boolean(),
+    taskId: z.string().optional(),
+  }),
   event("approval_requested", {
     id: z.string(),
     tool: z.string(),

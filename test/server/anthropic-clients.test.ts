@@ -246,3 +246,44 @@ test("threads: a subagent has its own events, and asks on the session's stream",
   expect(await scene.sessions.threads.retrieve(threads[1]?.id ?? "", { session_id })).toEqual(threads[1]);
   await expect(scene.sessions.threads.retrieve("sthr_x", { session_id })).rejects.toMatchObject({ status: 404 });
 });
+
+test("threads: a subagent in the background is idle once its task has ended, not once it has started", async () => {
+  const agent = unique("support");
+  const [spoke, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using scene = await AnthropicScene.start([template(agent)], {
+    script: async (turn) => {
+      const parent = "toolu_agent";
+      const said = (id: string, content: readonly object[]): object => {
+        return { role: "assistant", model: "m", id, type: "message", content, usage: {} };
+      };
+      const use = { type: "tool_use", id: parent, name: "Agent", input: { prompt: "Review" } };
+      await turn.emit({ type: "assistant", parent_tool_use_id: null, message: said("msg_main", [use]) });
+      const task = { task_id: "task-1", task_type: "local_agent", description: "review" };
+      await turn.emit({ type: "system", subtype: "background_tasks_changed", tasks: [task] });
+      await turn.emit({
+        type: "user",
+        parent_tool_use_id: null,
+        message: { role: "user", content: [{ type: "tool_result", tool_use_id: parent, content: "launched" }] },
+        tool_use_result: { isAsync: true, status: "async_launched", agentId: "task-1" },
+      });
+      const text = [{ type: "text", text: "I review" }];
+      await turn.emit({ type: "assistant", parent_tool_use_id: parent, message: said("msg_sub", text) });
+      spoke.resolve();
+      await go.promise;
+      await turn.emit({ type: "system", subtype: "background_tasks_changed", tasks: [] });
+      await turn.text("Reviewed");
+    },
+  });
+  const { id } = await scene.create(agent);
+  const stream = await scene.sessions.events.stream(id);
+  await scene.sessions.events.send(id, { events: [message("go")] });
+  await spoke.promise;
+  await expect.poll(async () => (await Array.fromAsync(scene.sessions.threads.list(id)))[1]?.status).toBe("running");
+  go.resolve();
+  const types = (await untilIdle(stream)).map(({ type }) => type).filter((type) => type.startsWith("session.thread"));
+  expect(types).toEqual(["session.thread_created", "session.thread_status_running", "session.thread_status_idle"]);
+  expect((await Array.fromAsync(scene.sessions.threads.list(id)))[1]?.status).toBe("idle");
+  const listed = await Array.fromAsync(scene.sessions.events.list(id));
+  const order = listed.map(({ type }) => type).filter((type) => /thread_status_idle|agent.tool_result/.test(type));
+  expect(order).toEqual(["agent.tool_result", "session.thread_status_idle"]);
+});

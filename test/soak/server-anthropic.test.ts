@@ -211,6 +211,10 @@ test("confirmations and custom tools: are answered one by one, and a kill while 
   await expect(late).rejects.toMatchObject({ status: 400 });
 });
 
+function timeOf(event: SessionEvent | undefined): number {
+  return event !== undefined && "processed_at" in event ? Date.parse(event.processed_at ?? "") : Number.NaN;
+}
+
 test("a subagent of Claude Code is a thread with its own events", async () => {
   const task = "Count the apples.";
   api.model = ({ texts, body }) => {
@@ -240,6 +244,19 @@ test("a subagent of Claude Code is a thread with its own events", async () => {
   expect(await ofThread()).toMatchObject([
     { type: "agent.message", content: [{ type: "text", text: "I count three." }] },
   ]);
+  await vi.waitUntil(async () => (await Array.fromAsync(client.beta.sessions.threads.list(id)))[1]?.status === "idle", {
+    timeout: 30_000,
+  });
+  const all = await Array.fromAsync(client.beta.sessions.events.list(id));
+  const ofIt = all.filter((event) => "session_thread_id" in event && event.session_thread_id === thread);
+  expect(ofIt.map(({ type }) => type)).toEqual([
+    "session.thread_created",
+    "session.thread_status_running",
+    "session.thread_status_idle",
+  ]);
+  // It is idle once it has spoken, not once it has been started.
+  const [spoken] = await ofThread();
+  expect(timeOf(ofIt.at(-1))).toBeGreaterThanOrEqual(timeOf(spoken));
   const onStream = events.filter(({ type }) => type === "agent.message");
   expect(onStream[0]).toMatchObject({ content: [{ type: "text", text: "There are three." }] });
   expect(api.errors).toEqual([]);

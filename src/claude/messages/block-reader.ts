@@ -24,7 +24,14 @@ export type WholeBlock = {
       /** The API message with the call. */
       readonly message: string;
     }
-  | { readonly type: "tool_result"; readonly toolUseId: string; readonly output: Json; readonly failed: boolean }
+  | {
+      readonly type: "tool_result";
+      readonly toolUseId: string;
+      readonly output: Json;
+      readonly failed: boolean;
+      /** The background task with which the call goes on. */
+      readonly taskId?: string;
+    }
 );
 
 /** A piece of a block, which arrives whole later. */
@@ -256,7 +263,8 @@ function resultOf(block: Block, rest: { readonly parent?: string }): WholeBlock[
 
 function resultsOf(message: Extract<SDKMessage, { type: "user" }>): WholeBlock[] {
   const rest = parentOf(message.parent_tool_use_id);
-  return toolResultsOf(message).map(({ id, output, failed }) => {
-    return { type: "tool_result", toolUseId: id, output: parsed(output), failed, ...rest };
+  return toolResultsOf(message).map(({ id, output, failed, taskId }) => {
+    const task = taskId === undefined ? {} : { taskId };
+    return { type: "tool_result", toolUseId: id, output: parsed(output), failed, ...task, ...rest };
   });
 }

@@ -10,6 +10,8 @@ export interface ToolResult {
   /** Text, or blocks of the Messages API. */
   readonly output: NonNullable<Extract<Content[number], { type: "tool_result" }>["content"]>;
   readonly failed: boolean;
+  /** The background task with which the call goes on: Claude Code answers such a call at once. */
+  readonly taskId?: string | undefined;
   /** The output of Claude Code's tool itself: structured data, if any. */
   readonly data: unknown;
 }
@@ -29,10 +31,20 @@ export function toolUsesOf(message: SDKMessage): ToolUse[] {
 export function toolResultsOf(message: SDKMessage): ToolResult[] {
   if (message.type !== "user" || typeof message.message.content === "string") return [];
   const data = message.tool_use_result;
+  const taskId = taskOf(data);
   return message.message.content.flatMap((block) => {
     if (block.type !== "tool_result") return [];
-    return [{ id: block.tool_use_id, output: block.content ?? "", failed: block.is_error === true, data }];
+    return [{ id: block.tool_use_id, output: block.content ?? "", failed: block.is_error === true, taskId, data }];
   });
+}
+
+/** Returns the background task that a tool has started: a subagent, or a command of Bash. */
+function taskOf(data: unknown): string | undefined {
+  if (typeof data !== "object" || data === null) return undefined;
+  const isAsync = "isAsync" in data && data.isAsync === true;
+  const id =
+    isAsync && "agentId" in data ? data.agentId : "backgroundTaskId" in data ? data.backgroundTaskId : undefined;
+  return typeof id === "string" ? id : undefined;
 }
 
 /** Returns the text of a tool's output. */

@@ -22,6 +22,12 @@ export interface OpenTool {
   readonly subagent?: string;
 }
 
+/** A subagent that works on after the answer to the call that started it. */
+export interface BackgroundSubagent {
+  readonly toolUseId: string;
+  readonly name: string;
+}
+
 /** The tools that start a subagent. */
 const STARTERS: ReadonlySet<string> = new Set(["Task", "Agent"]);
 
@@ -41,11 +47,13 @@ export interface EventState {
   readonly asked: readonly Asked[];
   /** The tool calls without a result, by id. */
   readonly tools: ReadonlyMap<string, OpenTool>;
+  /** The subagents that work in the background, by their task. */
+  readonly background: ReadonlyMap<string, BackgroundSubagent>;
   /** When the last result of a tool arrived whose permission had been asked for. */
   readonly resumedAt: number;
 }
 
-export const NO_STATE: EventState = { asked: [], tools: new Map(), resumedAt: 0 };
+export const NO_STATE: EventState = { asked: [], tools: new Map(), background: new Map(), resumedAt: 0 };
 
 /** The types of events that change which turn runs. */
 export const TURN_EVENTS: readonly RecordedEvent["type"][] = ["turn_started", "turn_retried", "turn_ended"];
@@ -54,6 +62,7 @@ export const TURN_EVENTS: readonly RecordedEvent["type"][] = ["turn_started", "t
 export const TOOL_EVENTS: readonly RecordedEvent["type"][] = [
   "tool_use",
   "tool_result",
+  "task_ended",
   "approval_requested",
   "approval_settled",
 ];
@@ -77,7 +86,14 @@ export function after(state: EventState, event: RecordedEvent): EventState {
       if (tool === undefined) return state;
       const tools = new Map(state.tools);
       tools.delete(event.toolUseId);
-      return { ...state, tools, resumedAt: tool.isAsked ? event.at : state.resumedAt };
+      const background = withTask(state, event, tool.subagent);
+      return { ...state, tools, background, resumedAt: tool.isAsked ? event.at : state.resumedAt };
+    }
+    case "task_ended": {
+      if (!state.background.has(event.taskId)) return state;
+      const background = new Map(state.background);
+      background.delete(event.taskId);
+      return { ...state, background };
     }
     case "approval_requested": {
       const toolUseId = toolUseOf(event);
@@ -90,6 +106,15 @@ export function after(state: EventState, event: RecordedEvent): EventState {
     default:
       return state;
   }
+}
+
+function withTask(
+  { background }: EventState,
+  { toolUseId, taskId }: Extract<RecordedEvent, { readonly type: "tool_result" }>,
+  name: string | undefined,
+): EventState["background"] {
+  if (taskId === undefined || name === undefined) return background;
+  return new Map(background).set(taskId, { toolUseId, name });
 }
 
 /** Returns the tool call of a permission request. Releases before the SDK told it used the request's id. */

@@ -28,7 +28,7 @@ const SOURCES: { readonly [Type in WireEventType]: readonly RecordedType[] } = {
   "session.error": ["turn_ended", "turn_retried", "quarantined", "fault"],
   "session.thread_created": ["tool_use"],
   "session.thread_status_running": ["tool_use"],
-  "session.thread_status_idle": ["tool_result"],
+  "session.thread_status_idle": ["tool_result", "task_ended"],
   "span.model_request_start": ["turn_started"],
   "span.model_request_end": ["turn_ended", "turn_retried"],
 };

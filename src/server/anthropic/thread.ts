@@ -1,4 +1,4 @@
-import { subagentOf } from "./event-state.ts";
+import { type BackgroundSubagent, subagentOf } from "./event-state.ts";
 import { type Translated, timeOf, translate } from "./event-translation.ts";
 import type { WireEvent } from "./wire-event.ts";
 
@@ -34,18 +34,25 @@ function threadEvents({ event, ids, state }: Translated): WireEvent[] {
       { id: ids.numbered(event.number, "u"), type: "session.thread_status_running", ...common },
     ];
   }
-  if (event.type !== "tool_result") return [];
-  const tool = state.tools.get(event.toolUseId);
-  if (tool?.subagent === undefined) return [];
+  const ended = endedSubagent({ event, state });
+  if (ended === undefined) return [];
   return [
     {
       id: ids.numbered(event.number, "t"),
       type: "session.thread_status_idle",
-      session_thread_id: ids.thread(event.toolUseId),
-      agent_name: tool.subagent,
+      session_thread_id: ids.thread(ended.toolUseId),
+      agent_name: ended.name,
       stop_details: null,
       stop_reason: { type: "end_turn" },
       processed_at,
     },
   ];
+}
+
+/** Returns the subagent that an event ends: with the answer to its call, or, in the background, with its task. */
+function endedSubagent({ event, state }: Pick<Translated, "event" | "state">): BackgroundSubagent | undefined {
+  if (event.type === "task_ended") return state.background.get(event.taskId);
+  if (event.type !== "tool_result" || event.taskId !== undefined) return undefined;
+  const name = state.tools.get(event.toolUseId)?.subagent;
+  return name === undefined ? undefined : { toolUseId: event.toolUseId, name };
 }

@@ -1,4 +1,5 @@
 import type { SessionInfo } from "../../application/finding.ts";
+import type { RecordedEvent } from "../../session/record/session-event-types.ts";
 import { agentOfSession, type WireAgent, wireAgent } from "./agents.ts";
 import { subagentOf } from "./event-state.ts";
 import { EventIds, sessionIdOf } from "./ids.ts";
@@ -29,8 +30,8 @@ export async function threadsOf({ supervisor }: SessionSource, info: SessionInfo
   const { name, createdAt = 0 } = info;
   const ids = new EventIds(name);
   const { session } = portOf(supervisor, name);
-  const events = await session.pastEvents({ types: ["tool_use", "tool_result"], limit: LOOK_BACK });
-  const ended = new Map(events.flatMap((event) => (event.type === "tool_result" ? [[event.toolUseId, event.at]] : [])));
+  const events = await session.pastEvents({ types: ["tool_use", "tool_result", "task_ended"], limit: LOOK_BACK });
+  const ended = endsOf(events);
   const agent = wireAgent(agentOfSession(supervisor, name));
   const common = {
     type: "session_thread",
@@ -65,6 +66,18 @@ export async function threadsOf({ supervisor }: SessionSource, info: SessionInfo
     ];
   });
   return [own, ...children];
+}
+
+/** Returns when the calls that started subagents ended, by their ids: with their answer, or with their background task. */
+function endsOf(events: readonly RecordedEvent[]): ReadonlyMap<string, number> {
+  const tasks = new Map(events.flatMap((event) => (event.type === "task_ended" ? [[event.taskId, event.at]] : [])));
+  return new Map(
+    events.flatMap((event) => {
+      if (event.type !== "tool_result") return [];
+      const at = event.taskId === undefined ? event.at : tasks.get(event.taskId);
+      return at === undefined ? [] : [[event.toolUseId, at]];
+    }),
+  );
 }
 
 function timesOf(created: number, updated: number): Pick<WireThread, "created_at" | "updated_at"> {

@@ -71,7 +71,12 @@ const SCHEMAS: { readonly [Type in RecordedEventType]: z.ZodType<RecordedEventFi
     input: json,
     message: z.string().exactOptional(),
   }),
-  tool_result: z.looseObject({ toolUseId: z.string(), output: json, failed: z.boolean() }),
+  tool_result: z.looseObject({
+    toolUseId: z.string(),
+    output: json,
+    failed: z.boolean(),
+    taskId: z.string().exactOptional(),
+  }),
   approval_requested: z.looseObject({
     id: z.string(),
     tool: z.string(),

@@ -78,7 +78,13 @@ export interface RecordedEventFields {
   /** `message` is the id of the API message with the call; the `block` of a text begins with that of its message. */
   tool_use: { readonly id: string; readonly name: string; readonly input: EventJson; readonly message?: string };
   /** `output` is text, or blocks of the Messages API. */
-  tool_result: { readonly toolUseId: string; readonly output: EventJson; readonly failed: boolean };
+  /** The answer to a tool call. With `taskId`, the call goes on as that background task, until its `task_ended`. */
+  tool_result: {
+    readonly toolUseId: string;
+    readonly output: EventJson;
+    readonly failed: boolean;
+    readonly taskId?: string;
+  };
   /** Claude requests a permission; `session.approvals()` has the request as long as it is pending. */
   approval_requested: {
     readonly id: string;
