@@ -50,6 +50,11 @@ test("web/chat: streams an answer, resumes it while it is written, and has the m
   expect(await resume()).toBeNull();
   const messages = await (await app.request("/api/chat/one/messages")).json();
   expect(messages).toMatchObject([{ role: "user", parts: USER.parts }, JSON.parse(JSON.stringify(answers[0]))]);
+  // A page that read the messages right before the end gets the answer all the same; one that has it does not.
+  const ended = await app.request("/api/chat/one/stream?answered=");
+  expect(await ended.text()).toContain("a beginning");
+  const answered = (answers[0]?.metadata as { readonly turnId: string } | undefined)?.turnId;
+  expect((await app.request(`/api/chat/one/stream?answered=${answered}`)).status).toBe(204);
 });
 
 test("web/chat: stops an answer, and passes on the answer to an approval once", async () => {

@@ -1,7 +1,7 @@
 // #region page
 "use client";
 import { useChat } from "@ai-sdk/react";
-import type { UIMessage } from "ai";
+import { DefaultChatTransport, type UIMessage } from "ai";
 import type { TurnMetadata, UIApproval } from "castellan";
 import { useRef, useState } from "react";
 
@@ -14,9 +14,17 @@ export function Chat({ id, before }: { id: string; before: ChatMessage[] }) {
   const [files, setFiles] = useState<FileList>();
   const picker = useRef<HTMLInputElement>(null);
   const again = useRef(() => {});
+  // An answer may end between the request for the messages and that for its stream: the server sends one that `before` lacks.
+  const [transport] = useState(() => {
+    const answered = before.findLast(({ role }) => role === "assistant")?.metadata?.turnId ?? "";
+    return new DefaultChatTransport<ChatMessage>({
+      prepareReconnectToStreamRequest: ({ api }) => ({ api: `${api}/${id}/stream?answered=${answered}` }),
+    });
+  });
   const { messages, sendMessage, resumeStream, status, error } = useChat<ChatMessage>({
     id,
     messages: before,
+    transport,
     resume: true,
     // What the server says of a turn that failed is an `Error`. Everything else is a broken connection.
     onError: ({ name }) => void (name !== "Error" && setTimeout(() => again.current(), 1_000)),

@@ -49,11 +49,12 @@ export function createApp(): Hono {
   });
 
   app.get("/api/chat/:id/stream", async (c) => {
-    const turn = await runningTurn(chatOf(c, c.req.param("id")));
+    const chat = chatOf(c, c.req.param("id"));
+    const turn = (await runningTurn(chat)) ?? (await lastTurnAfter(chat, c.req.query("answered")));
     return turn?.toUIMessageStreamResponse() ?? c.body(null, 204);
   });
 
-  // Without the answer that is being written, which `resume` gets.
+  // Without the answer that is being written, which `resume` gets, also if it has just ended.
   app.get("/api/chat/:id/messages", async (c) => {
     const { messages } = await uiMessages(chatOf(c, c.req.param("id")), { limit: 20 });
     return c.json(messages);
@@ -83,5 +84,11 @@ export function createApp(): Hono {
 async function runningTurn(chat: Session): Promise<Turn | undefined> {
   const [running] = await chat.turns({ state: ["queued", "running"], limit: 1 });
   return running === undefined ? undefined : await chat.turn(running.id);
+}
+
+/** Returns the last turn, unless it is the one whose answer the page has, or the page does not say which. */
+async function lastTurnAfter(chat: Session, answered: string | undefined): Promise<Turn | undefined> {
+  const [last] = answered === undefined ? [] : await chat.turns({ limit: 1 });
+  return last === undefined || last.id === answered ? undefined : await chat.turn(last.id);
 }
 // #endregion
