@@ -80,13 +80,13 @@ class DashboardApplication {
       const authenticate = (request: Request) => access.callerOf(request, trusted);
       const names = trusted ? (hosts ?? []) : hosts;
       const given = {
-        tokens: false,
+        tokens: false as const,
         authenticate,
         basePath,
         ...(logger && { logger }),
         ...(names && { hosts: names }),
       };
-      return new ServerApplication(supervisor, serverSettings(given as Parameters<typeof serverSettings>[0]));
+      return new ServerApplication(supervisor, serverSettings(given));
     };
     this.#settings = settings;
     this.#access = access;

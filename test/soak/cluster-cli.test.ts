@@ -40,7 +40,7 @@ test("castellan --cluster: asks the nodes of a cluster about global sessions, wi
     stderr: "",
   });
   expect((await run("nodes")).stdout).toMatch(/^NODE .*\none +alive/);
-  expect((await run("ps", "--global", "--prefix", support)).stdout).toMatch(
+  expect((await run("ps", "--prefix", support)).stdout).toMatch(
     new RegExp(`^SESSION +STATE +NODE +EPOCH +TITLE\\n${name} +owned +one +1`),
   );
   expect((await run("logs", name)).stdout).toContain("re: hello there");
@@ -50,7 +50,7 @@ test("castellan --cluster: asks the nodes of a cluster about global sessions, wi
 
   const asked = run("query", name, "ask");
   const pending = async (): Promise<readonly { readonly id: string }[]> =>
-    JSON.parse((await run("approvals", "--global", "--json")).stdout);
+    JSON.parse((await run("approvals", "--json")).stdout);
   await vi.waitUntil(async () => (await pending()).length === 1, { timeout: 30_000 });
   const [approval] = await pending();
   expect(await run("approve", approval?.id ?? "")).toMatchObject({ code: 0 });
@@ -63,7 +63,9 @@ test("castellan --cluster: asks the nodes of a cluster about global sessions, wi
   });
   expect((await castellan(["ps", "--cluster", "missing.json"], { cwd: folder })).code).toBe(2);
   expect((await run("ps", "--url", "http://127.0.0.1:1")).code).toBe(2);
-  expect((await run("ps")).stderr).toContain("There are no such sessions.");
+  expect((await run("ps", "--prefix", "nobody")).stderr).toContain("There are no such sessions.");
+  // Commands on one supervisor do not take it.
+  for (const command of ["drain", "tree", "usage"]) expect(await run(command)).toMatchObject({ code: 2, stdout: "" });
   await node.stop();
   const late = await run("query", name, "late");
   expect(late.code).not.toBe(0);

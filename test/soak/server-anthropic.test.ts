@@ -261,3 +261,22 @@ test("a subagent of Claude Code is a thread with its own events", async () => {
   expect(onStream[0]).toMatchObject({ content: [{ type: "text", text: "There are three." }] });
   expect(api.errors).toEqual([]);
 });
+
+test("a session's budget: what Claude Code spent ends it, and a raised budget goes on", async () => {
+  // At any price of a model, a million tokens cost more than a cent.
+  api.model = () => ({ text: "dear", usage: { output_tokens: 1_000_000 } });
+  const budget = (amount: string) => ({ type: "limit", max_list_cost: { amount, currency: "USD" } }) as const;
+  const { id } = await client.beta.sessions.create({
+    agent: "support",
+    environment_id: "env_local",
+    budget: budget("1"),
+  });
+  await client.beta.sessions.events.send(id, { events: [said("one")] });
+  await follow(id);
+  const refused = client.beta.sessions.events.send(id, { events: [said("two")] });
+  await expect(refused).rejects.toMatchObject({ status: 402 });
+  expect(api.requests.some(({ texts }) => texts.some(({ text }) => text === "two"))).toBe(false);
+  await client.beta.sessions.update(id, { budget: budget("100000") });
+  await client.beta.sessions.events.send(id, { events: [said("two")] });
+  await vi.waitUntil(() => api.lastRequest?.texts.some(({ text }) => text === "two"), { timeout: 30_000 });
+});

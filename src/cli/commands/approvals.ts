@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { nameArgument } from "../terminal/name-argument.ts";
 import { outputWidth, print, tell } from "../terminal/output.ts";
 import { type Column, table } from "../terminal/table.ts";
@@ -19,7 +19,7 @@ const LONGEST_INPUT = 200;
 
 /** The command `approvals`. */
 export function approvalsCommand(): Command {
-  return serverCommand("approvals", "list the permission requests that wait for an answer, the oldest first", [
+  return sessionCommand("approvals", "list the permission requests that wait for an answer, the oldest first", [
     "castellan approvals",
     "castellan approvals --json | jq -r '.[].id'",
   ])

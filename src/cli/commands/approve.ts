@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { JsonObject } from "../../client/index.ts";
 import { findApproval } from "../connection/find-approval.ts";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { addLabel } from "../terminal/label-argument.ts";
 import { nameArgument } from "../terminal/name-argument.ts";
 import { outcomeLine } from "../terminal/outcome-line.ts";
@@ -15,7 +15,7 @@ interface ApproveOptions extends ServerOptions {
 
 /** The command `approve`. */
 export function approveCommand(): Command {
-  return serverCommand("approve", "let a tool run that waits for permission, or answer Claude's questions", [
+  return sessionCommand("approve", "let a tool run that waits for permission, or answer Claude's questions", [
     "castellan approve 5f2c",
     "castellan approve 5f2c --always          # and do not ask again for the like",
     'castellan approve 5f2c --input \'{"command":"ls"}\'',

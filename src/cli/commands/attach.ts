@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { SessionClient, SessionEvent } from "../../client/index.ts";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { styled } from "../terminal/colors.ts";
 import { eventLines } from "../terminal/event-lines.ts";
@@ -21,7 +21,7 @@ const HELP = `A line is a prompt. When a tool waits for permission, y approves i
 
 /** The command `attach`. */
 export function attachCommand(): Command {
-  return serverCommand("attach", "watch a session, type prompts, and answer its permission requests", [
+  return sessionCommand("attach", "watch a session, type prompts, and answer its permission requests", [
     "castellan attach support/42",
   ])
     .addArgument(sessionArgument())

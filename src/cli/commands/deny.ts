@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 import { findApproval } from "../connection/find-approval.ts";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { nameArgument } from "../terminal/name-argument.ts";
 import { outcomeLine } from "../terminal/outcome-line.ts";
 import { print } from "../terminal/output.ts";
 
 /** The command `deny`. */
 export function denyCommand(): Command {
-  return serverCommand("deny", "refuse a tool that waits for permission", [
+  return sessionCommand("deny", "refuse a tool that waits for permission", [
     "castellan deny 5f2c",
     'castellan deny 5f2c --message "Use the staging database."',
   ])

@@ -2,7 +2,7 @@ import { createWriteStream } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import type { NameArgument } from "../terminal/name-argument.ts";
 import { tell } from "../terminal/output.ts";
 import { sessionArgument } from "../terminal/session-argument.ts";
@@ -13,7 +13,7 @@ interface ExportOptions extends ServerOptions {
 
 /** The command `export`. */
 export function exportCommand(): Command {
-  return serverCommand("export", "write everything known of a session, as lines of JSON", [
+  return sessionCommand("export", "write everything known of a session, as lines of JSON", [
     "castellan export support/42 > export.jsonl",
     "castellan export support/42 --output export.jsonl",
   ])

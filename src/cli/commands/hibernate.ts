@@ -1,12 +1,12 @@
 import type { Command } from "commander";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { type NameArgument, nameArgument } from "../terminal/name-argument.ts";
 import { print } from "../terminal/output.ts";
 import { sessionArgument } from "../terminal/session-argument.ts";
 
 /** The command `hibernate`. */
 export function hibernateCommand(): Command {
-  return serverCommand("hibernate", "end the process of an idle session, and keep the session", [
+  return sessionCommand("hibernate", "end the process of an idle session, and keep the session", [
     "castellan hibernate support/42",
   ])
     .addArgument(sessionArgument())

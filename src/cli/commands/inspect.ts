@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { CastellanApiError, type CastellanClient, type TreeNode, type WireName } from "../../client/index.ts";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import type { NameArgument } from "../terminal/name-argument.ts";
 import { sessionArgument } from "../terminal/session-argument.ts";
 
 /** The command `inspect`. */
 export function inspectCommand(): Command {
-  return serverCommand("inspect", "print everything known of a session, or of the whole tree, as JSON", [
+  return sessionCommand("inspect", "print everything known of a session, or of the whole tree, as JSON", [
     "castellan inspect support/42",
     "castellan inspect | jq .capacity",
   ])

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { type NameArgument, nameArgument } from "../terminal/name-argument.ts";
 import { print } from "../terminal/output.ts";
 import { sessionArgument } from "../terminal/session-argument.ts";
 
 /** The command `interrupt`. */
 export function interruptCommand(): Command {
-  return serverCommand("interrupt", "stop the running turn; waiting turns go on", ["castellan interrupt support/42"])
+  return sessionCommand("interrupt", "stop the running turn; waiting turns go on", ["castellan interrupt support/42"])
     .addArgument(sessionArgument())
     .action(async (name: NameArgument, options: ServerOptions) => {
       const session = await (await clientFor(options)).session(name).interrupt();

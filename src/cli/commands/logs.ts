@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { SessionEvent } from "../../client/index.ts";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { eventLines } from "../terminal/event-lines.ts";
 import type { NameArgument } from "../terminal/name-argument.ts";
 import { print } from "../terminal/output.ts";
@@ -14,7 +14,7 @@ interface LogsOptions extends ServerOptions {
 
 /** The command `logs`. */
 export function logsCommand(): Command {
-  return serverCommand("logs", "print what a session saw and did", [
+  return sessionCommand("logs", "print what a session saw and did", [
     "castellan logs support/42",
     "castellan logs support/42 --follow",
     "castellan logs support/42 --turn 01J9… --json",

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { styledState } from "../terminal/colors.ts";
 import { outputWidth, print, tell } from "../terminal/output.ts";
 import { type Column, table } from "../terminal/table.ts";
@@ -16,7 +16,7 @@ const COLUMNS: readonly Column[] = [
 
 /** The command `nodes`. */
 export function nodesCommand(): Command {
-  return serverCommand("nodes", "list the nodes of the server's cluster", ["castellan nodes"]).action(nodes);
+  return sessionCommand("nodes", "list the nodes of the server's cluster", ["castellan nodes"]).action(nodes);
 }
 
 async function nodes(options: ServerOptions): Promise<void> {

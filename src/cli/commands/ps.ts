@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { FoundState, GlobalSessionInfo, SessionInfo } from "../../client/index.ts";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { addLabel } from "../terminal/label-argument.ts";
 import { nameArgument, parseLocalName } from "../terminal/name-argument.ts";
 import { outputWidth, print, tell } from "../terminal/output.ts";
@@ -20,7 +20,7 @@ type PsOptions =
 
 /** The command `ps`. */
 export function psCommand(): Command {
-  return serverCommand("ps", "list the sessions", [
+  return sessionCommand("ps", "list the sessions", [
     "castellan ps",
     "castellan ps --state busy --prefix support",
     "castellan ps --label user=ann --json | jq -r '.[].name'",

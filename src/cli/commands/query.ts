@@ -1,7 +1,7 @@
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { CastellanApiError, type SessionClient, type Turn } from "../../client/index.ts";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { styled } from "../terminal/colors.ts";
 import { eventLines } from "../terminal/event-lines.ts";
 import type { NameArgument } from "../terminal/name-argument.ts";
@@ -19,7 +19,7 @@ const INTERRUPTED = 130;
 
 /** The command `query`. */
 export function queryCommand(): Command {
-  return serverCommand("query", "give a session a prompt, and print its answer", [
+  return sessionCommand("query", "give a session a prompt, and print its answer", [
     'castellan query reviewer "Review the last commit."',
     "git diff | castellan query reviewer",
     'castellan query support/42 "Hello" --json | jq .costUsd',

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { type NameArgument, nameArgument } from "../terminal/name-argument.ts";
 import { print } from "../terminal/output.ts";
 import { sessionArgument } from "../terminal/session-argument.ts";
 
 /** The command `restart`. */
 export function restartCommand(): Command {
-  return serverCommand(
+  return sessionCommand(
     "restart",
     "end the process, even during a turn, and start another one; also ends a quarantine",
     ["castellan restart support/42", "castellan restart support/42 --clear"],

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { printable } from "../../printable.ts";
-import { clientFor, type ServerOptions, serverCommand } from "../connection/server-command.ts";
+import { clientFor, type ServerOptions, sessionCommand } from "../connection/server-command.ts";
 import { confirm } from "../terminal/confirm.ts";
 import { type NameArgument, nameArgument } from "../terminal/name-argument.ts";
 import { print } from "../terminal/output.ts";
@@ -13,7 +13,7 @@ interface RmOptions extends ServerOptions {
 
 /** The command `rm`. */
 export function rmCommand(): Command {
-  return serverCommand("rm", "end a session and forget its conversations; only the spending is kept", [
+  return sessionCommand("rm", "end a session and forget its conversations; only the spending is kept", [
     "castellan rm support/42",
     "castellan rm support/42 --erase --yes   # also turns, approvals and files, wherever they are",
   ])

@@ -26,6 +26,7 @@ export async function clusterClient(
     import("../../server/index.ts"),
   ]);
   const { postgres, schema, secret, patience } = options.cluster;
+  // Checks its options, and opens no connection before the first call.
   const cluster = connect({ postgres, secret, ...withoutUndefined({ schema, patience }) } satisfies ConnectOptions);
   const supervisor = await Supervisor.start([], { name: "castellan", journal: "memory" });
   // Whoever can read the secret may do everything.

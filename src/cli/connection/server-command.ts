@@ -9,8 +9,7 @@ export interface ServerOptions {
 }
 
 const ENVIRONMENT = `
-The server is that of --url, else of CASTELLAN_URL, else the one that runs in this folder or above. CASTELLAN_TOKEN is the token.
-With --cluster the command needs no server: it asks the nodes of the cluster of that config file, about global sessions.`;
+The server is that of --url, else of CASTELLAN_URL, else the one that runs in this folder or above. CASTELLAN_TOKEN is the token.`;
 
 /** What to close once the command is done. */
 const open: (() => Promise<void>)[] = [];
@@ -31,11 +30,16 @@ export function serverCommand(name: string, description: string, examples: reado
   return new Command(name)
     .description(description)
     .option("--url <url>", "the server: http://host:port or unix:/path")
-    .addOption(
-      new Option("--cluster <config>", "the config file of a cluster's node, in place of a server").conflicts("url"),
-    )
     .option("--json", "print JSON")
     .addHelpText("after", [ENVIRONMENT, "", "Examples:", ...lines].join("\n"));
+}
+
+/** As {@link serverCommand}, for a command on sessions, which may be those of a cluster. */
+export function sessionCommand(name: string, description: string, examples: readonly string[]): Command {
+  const text = "the config file of a cluster's node, to ask its nodes about global sessions without a server";
+  // A cluster has no other sessions to list.
+  const cluster = new Option("--cluster <config>", text).conflicts("url").implies({ global: true });
+  return serverCommand(name, description, examples).addOption(cluster);
 }
 
 /** Makes the client for a command. @throws CliError `NO_SERVER` */
