@@ -88,9 +88,10 @@ class Application implements AsyncDisposable {
   async #answer(): Promise<void> {
     for await (const event of this.session.events()) {
       if (event.type !== "approval_requested") continue;
+      this.#asked.push(event.tool);
+      // A hook that grants the tool withdraws the approval, sometimes before this reader runs.
       const approval = this.session.approvals().find(({ id }) => id === event.id);
       if (approval === undefined) continue;
-      this.#asked.push(approval.tool);
       const answer = this.answers.get(approval.tool);
       if (answer === undefined) approval.deny("no");
       else answer(approval);
