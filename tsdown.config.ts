@@ -1,5 +1,6 @@
 import { defineConfig } from "tsdown";
 import { lineMappings } from "./scripts/line-maps.ts";
+import { pageStyle } from "./scripts/page-style.ts";
 
 /** The package for Node.js. */
 const node = defineConfig({
@@ -52,9 +53,14 @@ export const page = defineConfig({
   sourcemap: false,
   minify: true,
   deps: { alwaysBundle: [/./] },
-  copy: [
-    { from: "src/page/page.css", to: "dist/page" },
-    { from: "src/page/icon.svg", to: "dist/page" },
+  copy: [{ from: "src/page/icon.svg", to: "dist/page" }],
+  plugins: [
+    {
+      name: "page-style",
+      async generateBundle() {
+        this.emitFile({ type: "asset", fileName: "page.css", source: await pageStyle() });
+      },
+    },
   ],
 });
 

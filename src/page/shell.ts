@@ -1,13 +1,17 @@
 import { useEffect, useState } from "preact/hooks";
 import { html, type View } from "./html.ts";
+import { ApprovalsPage } from "./pages/approvals-page.ts";
+import { ClusterPage } from "./pages/cluster-page.ts";
+import { CostsPage } from "./pages/costs-page.ts";
 import { FleetPage } from "./pages/fleet-page.ts";
 import { LoginPage } from "./pages/login-page.ts";
 import { SessionPage } from "./pages/session-page.ts";
+import { TreePage } from "./pages/tree-page.ts";
 import { Dialogs } from "./parts/dialogs.ts";
 import { EmptyState } from "./parts/empty-state.ts";
 import { Icon } from "./parts/icon.ts";
 import { LinkBanner, LinkDot } from "./parts/link-state.ts";
-import { type Address, addressOf } from "./store/address.ts";
+import { type Address, addressOf, type PageName, pathOf } from "./store/address.ts";
 import { keyOf } from "./store/name.ts";
 import type { PageContext } from "./store/page-context.ts";
 import { plain, shownName } from "./store/shown-name.ts";
@@ -31,7 +35,13 @@ export function Shell({ context }: { readonly context: PageContext }): View {
       </a>
       ${supervisor !== undefined && html`<span class="supervisor" title="Supervisor">${plain(supervisor)}</span>`}
       <nav aria-label="Pages">
-        <a href=${navigation.href("/")} aria-current=${address.page === "fleet" ? "page" : undefined}>Fleet</a>
+        ${NAVIGATION.map(
+          (page) => html`<a
+            key=${page}
+            href=${navigation.href(pathOf({ page }))}
+            aria-current=${address.page === page ? "page" : undefined}
+          >${TITLES[page]}</a>`,
+        )}
       </nav>
       <div class="bar-end">
         <${LinkDot} state=${link.state.value} />
@@ -47,11 +57,30 @@ export function Shell({ context }: { readonly context: PageContext }): View {
   `;
 }
 
+const TITLES: Readonly<Record<PageName, string>> = {
+  fleet: "Fleet",
+  tree: "Tree",
+  approvals: "Approvals",
+  costs: "Costs",
+  cluster: "Cluster",
+};
+
+/** The pages in the order of the bar. */
+const NAVIGATION = Object.keys(TITLES) as PageName[];
+
+const PAGES: Readonly<Record<PageName, (props: { readonly context: PageContext }) => View>> = {
+  fleet: FleetPage,
+  tree: TreePage,
+  approvals: ApprovalsPage,
+  costs: CostsPage,
+  cluster: ClusterPage,
+};
+
 function pageOf(address: Address, context: PageContext): View {
-  if (address.page === "fleet") return html`<${FleetPage} context=${context} />`;
   if (address.page === "session") {
     return html`<${SessionPage} key=${keyOf(address.name)} context=${context} name=${address.name} />`;
   }
+  if (address.page !== "missing") return html`<${PAGES[address.page]} context=${context} />`;
   return html`
     <h1 tabindex="-1" class="unseen">Not found</h1>
     <${EmptyState} icon="search" title="There is no such page">
@@ -62,7 +91,7 @@ function pageOf(address: Address, context: PageContext): View {
 
 function titleOf(address: Address): string {
   if (address.page === "session") return shownName(address.name);
-  return address.page === "fleet" ? "Fleet" : "Not found";
+  return address.page === "missing" ? "Not found" : TITLES[address.page];
 }
 
 const NEXT: Readonly<Record<Theme, Theme>> = { system: "light", light: "dark", dark: "system" };

@@ -16,7 +16,7 @@ test("the page is small, complete in itself, and names no other host", async () 
       ...page,
       config: false,
       outDir: folder,
-      copy: ["page.css", "icon.svg"].map((name) => ({ from: `src/page/${name}`, to: folder })),
+      copy: [{ from: "src/page/icon.svg", to: folder }],
       logLevel: "error",
     });
     const size = await new PageFiles(folder).gzippedSize();

@@ -1,0 +1,6 @@
+import { html, type View } from "../html.ts";
+import type { PageContext } from "../store/page-context.ts";
+
+export function TreePage(_: { readonly context: PageContext }): View {
+  return html`<h1 tabindex="-1">Tree</h1>`;
+}
