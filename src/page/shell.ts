@@ -9,7 +9,7 @@ import { SessionPage } from "./pages/session-page.ts";
 import { TreePage } from "./pages/tree-page.ts";
 import { Dialogs } from "./parts/dialogs.ts";
 import { EmptyState } from "./parts/empty-state.ts";
-import { Icon } from "./parts/icon.ts";
+import { Icon, type IconName } from "./parts/icon.ts";
 import { LinkBanner, LinkDot } from "./parts/link-state.ts";
 import { type Address, addressOf, type PageName, pathOf } from "./store/address.ts";
 import { keyOf } from "./store/name.ts";
@@ -40,7 +40,8 @@ export function Shell({ context }: { readonly context: PageContext }): View {
             key=${page}
             href=${navigation.href(pathOf({ page }))}
             aria-current=${address.page === page ? "page" : undefined}
-          >${TITLES[page]}</a>`,
+            ><${Icon} name=${ICONS[page]} /><span>${TITLES[page]}</span></a
+          >`,
         )}
       </nav>
       <div class="bar-end">
@@ -63,6 +64,15 @@ const TITLES: Readonly<Record<PageName, string>> = {
   approvals: "Approvals",
   costs: "Costs",
   cluster: "Cluster",
+};
+
+/** Shown where the bar is narrow. */
+const ICONS: Readonly<Record<PageName, IconName>> = {
+  fleet: "sessions",
+  tree: "tree",
+  approvals: "shield",
+  costs: "coin",
+  cluster: "nodes",
 };
 
 /** The pages in the order of the bar. */
