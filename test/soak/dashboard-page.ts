@@ -95,6 +95,10 @@ export class Served implements AsyncDisposable {
     return new CastellanClient({ url: this.url });
   }
 
+  clientWith(token: string): CastellanClient {
+    return new CastellanClient({ url: this.url, token });
+  }
+
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     this.#process.child.kill(signal);
     await this.#process.ended;

@@ -90,13 +90,21 @@ export class Fleet {
     this.now.value = Date.now();
     const { value: state } = this.#link.state;
     const usual = this.rows.peek().size > 1_000 ? REFRESH_MANY_MS : REFRESH_MS;
-    const due = state === "polling" ? Math.max(POLL_MS, usual / 6) : usual;
-    if ((state === "live" || state === "polling") && Date.now() - this.#loadedAt > due) this.#reload();
+    // Without a stream nothing else tells what has changed, or that the server is back.
+    const polls = state === "polling" || (state === "lost" && !this.#seesAll());
+    const due = polls ? Math.max(POLL_MS, usual / 6) : usual;
+    if ((state === "live" || polls) && Date.now() - this.#loadedAt > due) this.#reload();
   }
 
   /** Follows the events of the server until it is aborted. */
   async #follow(ends: AbortSignal): Promise<void> {
     try {
+      this.server.value = await this.#link.client.server({ signal: ends });
+      if (!this.#seesAll()) {
+        this.#link.enter("polling");
+        this.#reload();
+        return;
+      }
       for await (const event of this.#link.client.events({ types: LIVE_TYPES }, { signal: ends })) {
         if (event.type === "opened") this.#opened();
         else this.#take(event);
@@ -111,14 +119,14 @@ export class Fleet {
     this.#reload();
   }
 
+  /** Whether the user sees all sessions, and so what concerns them together. */
+  #seesAll(): boolean {
+    const caller = this.server.peek()?.caller;
+    return caller !== undefined && caller.prefix === undefined && caller.labels === undefined;
+  }
+
   #refused(error: unknown): void {
-    if (!(error instanceof CastellanApiError) || error.status === 401) return;
-    if (error.status === 403) {
-      this.#link.enter("polling");
-      this.#reload();
-      return;
-    }
-    this.failure.value = error.message;
+    if (error instanceof CastellanApiError && error.status !== 401) this.failure.value = error.message;
   }
 
   #take(event: SupervisorEvent): void {
@@ -142,6 +150,7 @@ export class Fleet {
     this.#loading ??= this.#load(this.#run.signal)
       .then(() => {
         this.failure.value = undefined;
+        if (!this.#seesAll()) this.#link.enter("polling");
       })
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
@@ -189,23 +198,19 @@ export class Fleet {
     await this.#readNumbers(ends, true);
   }
 
-  /** Reads what concerns all sessions. A user who may see only some gets none of it. */
+  /** Reads what concerns all sessions, for users who see all. */
   async #readNumbers(ends: AbortSignal, spending: boolean): Promise<void> {
+    if (!this.#seesAll()) return;
     const { client } = this.#link;
     const since = new Date().toISOString().slice(0, 10);
-    const optional = <Value>(read: Promise<Value>): Promise<Value | undefined> =>
-      read.catch((error: unknown) => {
-        if (error instanceof CastellanApiError && error.status === 403) return undefined;
-        throw error;
-      });
     const [capacity, reports, approvals] = await Promise.all([
-      optional(client.capacity({ signal: ends })),
-      spending ? optional(client.usage({ since }, { signal: ends })) : undefined,
-      optional(client.approvals({}, { signal: ends })),
+      client.capacity({ signal: ends }),
+      spending ? client.usage({ since }, { signal: ends }) : undefined,
+      client.approvals({}, { signal: ends }),
     ]);
     batch(() => {
       this.capacity.value = capacity;
-      this.approvals.value = approvals ?? [];
+      this.approvals.value = approvals;
       if (reports !== undefined) {
         const tokens = reports.reduce((sum, { usage }) => sum + usage.inputTokens + usage.outputTokens, 0);
         this.spending.value = { costUsd: reports.reduce((sum, { costUsd }) => sum + costUsd, 0), tokens };
