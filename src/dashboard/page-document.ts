@@ -2,7 +2,7 @@
 export type LoginWay = "token" | "application" | "none";
 
 /**
- * Returns the document of every address of the page. It has no data of sessions.
+ * Returns the document of every address of the page, with the bar that people see until the script runs. It has no data of sessions.
  *
  * @param basePath characters of a path only, so that it needs no escapes
  */
@@ -19,7 +19,10 @@ export function pageDocument(basePath: string, login: LoginWay): string {
 <link rel="stylesheet" href="${basePath}/assets/page.css">
 <script type="module" src="${basePath}/assets/page.js"></script>
 </head>
-<body><noscript>This page needs JavaScript.</noscript></body>
+<body>
+<header class="bar"><span class="brand"><img src="${basePath}/assets/icon.svg" alt="" width="28" height="28"><span>Castellan</span></span></header>
+<noscript>This page needs JavaScript.</noscript>
+</body>
 </html>
 `;
 }

@@ -20,4 +20,5 @@ const context: PageContext = {
   navigation: new Navigation(base),
 };
 context.fleet.start();
+document.body.replaceChildren();
 render(html`<${Shell} context=${context} />`, document.body);

@@ -31,7 +31,7 @@ export function Shell({ context }: { readonly context: PageContext }): View {
     <a class="skip" href="#content">Skip to content</a>
     <header class="bar">
       <a class="brand" href=${navigation.href("/")} aria-label="Castellan, all sessions">
-        <${Icon} name="castle" /><span>Castellan</span>
+        <img src=${`${context.base}/assets/icon.svg`} alt="" width="28" height="28" /><span>Castellan</span>
       </a>
       ${supervisor !== undefined && html`<span class="supervisor" title="Supervisor">${plain(supervisor)}</span>`}
       <nav aria-label="Pages">

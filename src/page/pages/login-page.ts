@@ -1,6 +1,5 @@
 import { useRef, useState } from "preact/hooks";
 import { html, type View } from "../html.ts";
-import { Icon } from "../parts/icon.ts";
 import type { PageContext } from "../store/page-context.ts";
 
 /** Asks who it is. */
@@ -36,7 +35,7 @@ export function LoginPage({ context }: { readonly context: PageContext }): View 
   </form>`;
   return html`<main class="login" id="content">
     <div class="login-card">
-      <span class="login-mark"><${Icon} name="castle" /></span>
+      <img src=${`${context.base}/assets/icon.svg`} alt="" width="48" height="48" />
       <h1 tabindex="-1">Castellan</h1>
       ${
         context.login === "token"

@@ -2,7 +2,6 @@ import { html, type View } from "../html.ts";
 
 /** The lines of each icon, on 24 by 24. */
 const PATHS = {
-  castle: "M4 21V9h3V6h2v3h2V6h2v3h2V6h2v3h3v12h-6v-5a2 2 0 0 0-4 0v5z",
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5",
   more: "M5 12h.01M12 12h.01M19 12h.01",
   close: "M6 6l12 12M18 6L6 18",
