@@ -90,7 +90,7 @@ export function serve(
 
   function run(connection: Connection, { steps, running }: Extract<Question, { ask: "run" }>): Run {
     const { transaction = false, checked = false, writes = false, durable, mark } = running;
-    connection.watch?.guard();
+    if (!checked) connection.watch?.guard();
     const found = checked ? connection.watch?.check() : undefined;
     if (found !== undefined) return { results: [], found };
     if (durable !== undefined && connection.durable !== durable) {

@@ -2,7 +2,7 @@ import type { DatabasePart, Examined, Found } from "./sqlite-messages.ts";
 
 /** Watches the files of a database in WAL mode for changes that SQLite does not notice. */
 export interface SqliteWatch {
-  /** Returns the changes since the files were last known to be correct. */
+  /** Guards as `guard`, and returns the changes since the files were last known to be correct. */
   check(): Found | undefined;
   /** Reads the files. */
   examine(): Examined;
@@ -50,17 +50,17 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
   return (path) => {
     const parts: DatabasePart[] = ["", "-wal", "-shm"];
     const files = parts.map((part) => ({ part, fd: fs.openSync(path + part, part === "" ? "r" : "r+") }));
+    const [databaseFd, logFd, indexFd] = files.map(({ fd }) => fd) as [number, number, number];
     const ids = files.map(({ fd }) => fs.fstatSync(fd));
-    let known = { shm: readIndex(), stamps: files.map(({ fd }): Stamp => fs.fstatSync(fd)) };
-    let largest = known.shm.length;
+    /** Holds the index that was read last. The one that is known is in another. */
+    let buffer = Buffer.alloc(0);
+    let spare = Buffer.alloc(0);
+    let known: { readonly shm: Buffer; readonly stamps: readonly Stamp[] } = { shm: buffer, stamps: [] };
+    let largest = 0;
     let marks: number | undefined;
+    learn(readIndex(), stampsOfAll());
 
-    function fdOf(part: DatabasePart): number {
-      return files.find((file) => file.part === part)?.fd ?? -1;
-    }
-
-    function readAll(part: DatabasePart): Buffer {
-      const fd = fdOf(part);
+    function readAll(fd: number): Buffer {
       const content = Buffer.alloc(fs.fstatSync(fd).size);
       let length = 0;
       for (;;) {
@@ -70,9 +70,26 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
       }
     }
 
+    /** Returns the index until the next call. */
     function readIndex(): Buffer {
-      const index = readAll("-shm");
-      return index.fill(0, Math.min(READERS.from, index.length), Math.min(READERS.to, index.length));
+      for (;;) {
+        const length = fs.readSync(indexFd, buffer, 0, buffer.length, 0);
+        if (length < buffer.length) {
+          return buffer.subarray(0, length).fill(0, Math.min(READERS.from, length), Math.min(READERS.to, length));
+        }
+        buffer = Buffer.alloc(fs.fstatSync(indexFd).size + 1);
+      }
+    }
+
+    /** Remembers the index that was just read as correct, with the other files. */
+    function learn(shm: Buffer, stamps: readonly Stamp[]): void {
+      [buffer, spare] = [spare, buffer];
+      known = { shm, stamps };
+      largest = Math.max(largest, shm.length);
+    }
+
+    function stampsOfAll(): Stamp[] {
+      return [databaseFd, logFd].map((fd) => fs.fstatSync(fd));
     }
 
     function stampOf(part: DatabasePart): Stamp {
@@ -89,6 +106,8 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
     }
 
     function check(): Found | undefined {
+      const shm = readIndex();
+      if (shm.length < largest) spoil();
       const gone: { [Part in DatabasePart]?: "deleted" | "replaced" } = {};
       const changed: DatabasePart[] = [];
       for (const [index, part] of parts.entries()) {
@@ -100,7 +119,7 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
           if (there.size !== stamp.size || there.mtimeMs !== stamp.mtimeMs) changed.push(part);
         }
       }
-      if (!readIndex().equals(known.shm)) changed.push("-shm");
+      if (!shm.equals(known.shm)) changed.push("-shm");
       return changed.length === 0 && Object.keys(gone).length === 0 ? undefined : { gone, changed };
     }
 
@@ -123,38 +142,33 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
     }
 
     function spoil(): void {
-      const fd = fdOf("-shm");
-      if (fs.fstatSync(fd).size < largest) fs.ftruncateSync(fd, largest);
-      fs.writeSync(fd, new Uint8Array(HEADERS), 0, HEADERS, 0);
+      if (fs.fstatSync(indexFd).size < largest) fs.ftruncateSync(indexFd, largest);
+      fs.writeSync(indexFd, new Uint8Array(HEADERS), 0, HEADERS, 0);
     }
 
     return {
       check,
       examine() {
-        const [now, before] = [fs.fstatSync(fdOf("")), stampOf("")];
+        const [now, before] = [fs.fstatSync(databaseFd), stampOf("")];
         const databaseChanged = now.size !== before.size || now.mtimeMs !== before.mtimeMs;
         const shm = readIndex();
         const change = changeOf(known.shm, shm);
         const copy = (index: Uint8Array): Uint8Array => new Uint8Array(index);
         return {
           database: `${now.size} ${now.mtimeMs}`,
-          wal: copy(readAll("-wal")),
+          wal: copy(readAll(logFd)),
           shm: copy(shm),
           overwritten: databaseChanged && change === "other",
           forged: !databaseChanged && change === "backfilled",
         };
       },
       settle() {
-        known = { shm: readIndex(), stamps: files.map(({ fd }): Stamp => fs.fstatSync(fd)) };
-        largest = Math.max(largest, known.shm.length);
+        learn(readIndex(), stampsOfAll());
       },
       written() {
         const shm = readIndex();
-        const stamps = files.map(({ part, fd }): Stamp => {
-          return part === "" && !isCheckpointed(known.shm, shm) ? stampOf("") : fs.fstatSync(fd);
-        });
-        known = { shm, stamps };
-        largest = Math.max(largest, shm.length);
+        const database = isCheckpointed(known.shm, shm) ? fs.fstatSync(databaseFd) : stampOf("");
+        learn(shm, [database, fs.fstatSync(logFd)]);
       },
       mark(text) {
         try {
@@ -165,12 +179,12 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
         }
       },
       guard() {
-        if (fs.fstatSync(fdOf("-shm")).size < largest) spoil();
+        if (fs.fstatSync(indexFd).size < largest) spoil();
       },
       spoil,
       saveLog() {
-        fs.writeFileSync(`${path}-wal-saved`, readAll("-wal"), { mode: 0o600 });
-        fs.ftruncateSync(fdOf("-wal"), 0);
+        fs.writeFileSync(`${path}-wal-saved`, readAll(logFd), { mode: 0o600 });
+        fs.ftruncateSync(logFd, 0);
         spoil();
       },
       close() {
