@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { agentSdk } from "../agent-sdk.ts";
 import { systemClock } from "../clock.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { GlobalSession } from "../cluster/global-session.ts";
@@ -98,6 +99,8 @@ export class Supervisor implements AsyncDisposable {
     const settings = supervisorSettings(options);
     const membership = ClusterMembership.of(children, settings);
     const plans = childPlans(membership?.local ?? children, settings);
+    // While the journal opens: at the first prompt it would block the event loop for longer than anything else.
+    agentSdk().catch(() => {});
     const opening = openWebhooks(settings, deps);
     const own = opening === undefined ? deps : { ...deps, webhooks: opening };
     const local = await LocalSupervisor.start(settings, plans, own, membership);

@@ -1,6 +1,7 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { forkSession, type SessionStore, type SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import type { SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import { agentSdk } from "../agent-sdk.ts";
 import { localTranscripts } from "./local-transcripts.ts";
 import { type TranscriptLocation, transcriptFolderOf } from "./transcript-location.ts";
 
@@ -18,6 +19,7 @@ export async function copyConversation(
   transcripts: TranscriptLocation | { readonly cwd: string; readonly store: SessionStore },
 ): Promise<string> {
   const { cwd: dir } = transcripts;
+  const { forkSession } = await agentSdk();
   if ("store" in transcripts) {
     return (await forkSession(id, { dir, upToMessageId: upTo, sessionStore: transcripts.store })).sessionId;
   }

@@ -1,12 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import {
-  BUILTIN_TOOL_NAMES,
-  LEGACY_TOOL_NAME_ALIASES,
-  type McpServerStatus,
-  type ModelInfo,
-  type Options as SdkOptions,
-} from "@anthropic-ai/claude-agent-sdk";
+import type { McpServerStatus, ModelInfo, Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import { type AgentSdk, agentSdk } from "../agent-sdk.ts";
 import { didYouMean, nearMisses } from "../names.ts";
 
 /*
@@ -19,14 +14,15 @@ const TOOL_OPTIONS = ["allowedTools", "disallowedTools", "tools"] as const;
 
 /** Returns all advice about options once a process is up. @param models those that Claude Code lists */
 export async function adviceOn(options: SdkOptions, models: readonly ModelInfo[]): Promise<string[]> {
-  return [...toolAdvice(options), ...modelAdvice(options.model, models), ...(await directoryAdvice(options))];
+  const known = builtInTools(await agentSdk());
+  return [...toolAdvice(options, known), ...modelAdvice(options.model, models), ...(await directoryAdvice(options))];
 }
 
 /** Returns advice about tools that do not exist, which Claude Code ignores. */
-export function toolAdvice(options: SdkOptions): string[] {
+export function toolAdvice(options: SdkOptions, builtIn: readonly string[]): string[] {
   const servers = serversOf(options);
   return namedTools(options).flatMap(({ option, rule, name }) => {
-    const problem = isOfServer(name) ? serverProblem(name, servers) : builtInProblem(name);
+    const problem = isOfServer(name) ? serverProblem(name, servers) : builtInProblem(name, builtIn);
     return problem === undefined ? [] : [`\`${option}\`: ${JSON.stringify(rule)} has no effect: ${problem}`];
   });
 }
@@ -103,8 +99,12 @@ function namedTools(options: SdkOptions): NamedTool[] {
   });
 }
 
-function builtInProblem(name: string): string | undefined {
-  const known = [...BUILTIN_TOOL_NAMES, ...Object.keys(LEGACY_TOOL_NAME_ALIASES)];
+/** Returns the names of Claude Code's own tools that the SDK knows. */
+export function builtInTools({ BUILTIN_TOOL_NAMES, LEGACY_TOOL_NAME_ALIASES }: AgentSdk): string[] {
+  return [...BUILTIN_TOOL_NAMES, ...Object.keys(LEGACY_TOOL_NAME_ALIASES)];
+}
+
+function builtInProblem(name: string, known: readonly string[]): string | undefined {
   if (known.includes(name)) return undefined;
   return `Claude Code has no such tool${didYouMean(nearMisses(name, known))}`;
 }

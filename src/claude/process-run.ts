@@ -1,19 +1,19 @@
 import { createRequire } from "node:module";
 import { constants, getPriority, setPriority } from "node:os";
 import { Readable } from "node:stream";
-import {
-  type AccountInfo,
-  type HookCallbackMatcher,
-  type HookEvent,
-  type McpServerStatus,
-  type Query,
-  query,
-  type SDKMessage,
-  type SDKStartupFailureReason,
-  type Options as SdkOptions,
-  type SpawnedProcess,
-  type SpawnOptions,
+import type {
+  AccountInfo,
+  HookCallbackMatcher,
+  HookEvent,
+  McpServerStatus,
+  Query,
+  SDKMessage,
+  SDKStartupFailureReason,
+  Options as SdkOptions,
+  SpawnedProcess,
+  SpawnOptions,
 } from "@anthropic-ai/claude-agent-sdk";
+import { type AgentSdk, agentSdk } from "../agent-sdk.ts";
 import type { Clock } from "../clock.ts";
 import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
@@ -92,7 +92,7 @@ export class ProcessRun {
     return this.request.host.who;
   }
 
-  private constructor(request: RunRequest, clock: Clock, prefix: readonly string[]) {
+  private constructor(request: RunRequest, clock: Clock, prefix: readonly string[], query: AgentSdk["query"]) {
     this.request = request;
     this.clock = clock;
     this.#servers = new McpSurvey(request, clock, () => this.#secrets);
@@ -121,9 +121,9 @@ export class ProcessRun {
   }
 
   static async begin(request: RunRequest, clock: Clock): Promise<ProcessRun> {
-    const prefix = await parentDeathPrefix();
     try {
-      return new ProcessRun(request, clock, prefix);
+      const [prefix, { query }] = await Promise.all([parentDeathPrefix(), agentSdk()]);
+      return new ProcessRun(request, clock, prefix, query);
     } catch (error) {
       const { code, class: kind } = beginningFault(error);
       throw startError(code, request.host.who, clock, { class: kind, message: messageOf(error) }, error);

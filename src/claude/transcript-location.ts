@@ -1,7 +1,8 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { getSessionMessages, type SessionKey } from "@anthropic-ai/claude-agent-sdk";
+import type { SessionKey } from "@anthropic-ai/claude-agent-sdk";
+import { agentSdk } from "../agent-sdk.ts";
 import { isTemporary } from "./passing-fault.ts";
 
 /**
@@ -72,6 +73,7 @@ async function projectKeyOf(cwd: string): Promise<string> {
     key = projectKey;
     return Promise.resolve(null);
   };
+  const { getSessionMessages } = await agentSdk();
   await getSessionMessages(NO_CONVERSATION, { dir: cwd, sessionStore: { append: () => Promise.resolve(), load } });
   return key;
 }

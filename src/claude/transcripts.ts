@@ -1,10 +1,10 @@
-import {
-  getSessionMessages,
-  type Options as SdkOptions,
-  type SessionKey,
-  type SessionMessage,
-  type SessionStoreEntry,
+import type {
+  Options as SdkOptions,
+  SessionKey,
+  SessionMessage,
+  SessionStoreEntry,
 } from "@anthropic-ai/claude-agent-sdk";
+import { agentSdk } from "../agent-sdk.ts";
 import { localTranscripts } from "./local-transcripts.ts";
 import { transcriptAt, transcriptLocationOf } from "./transcript-location.ts";
 import { transcriptHas } from "./transcript-search.ts";
@@ -28,6 +28,7 @@ export async function readTranscript(
 ): Promise<SessionMessage[]> {
   const dir = sdk.cwd ?? process.cwd();
   const sessionStore = sdk.sessionStore ?? localTranscripts(await transcriptLocationOf(dir, environment));
+  const { getSessionMessages } = await agentSdk();
   const messages = await getSessionMessages(id, { dir, sessionStore });
   const last = until === undefined ? -1 : messages.findIndex(({ uuid }) => uuid === until);
   return last === -1 ? messages : messages.slice(0, last + 1);
@@ -52,6 +53,7 @@ export async function transcriptHasOneOf(
       if (entries !== null) found = entries.some(({ uuid }) => uuid !== undefined && uuids.includes(uuid));
       return null;
     };
+    const { getSessionMessages } = await agentSdk();
     await getSessionMessages(id, { dir, sessionStore: { append: () => Promise.resolve(), load } }).catch(() => {});
     return found;
   }

@@ -3,9 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { McpServerStatus, ModelInfo, Options } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { adviceOn, modelAdvice, serverToolAdvice, toolAdvice } from "../../src/claude/option-advice.ts";
+import { agentSdk } from "../../src/agent-sdk.ts";
+import { adviceOn, builtInTools, modelAdvice, serverToolAdvice, toolAdvice } from "../../src/claude/option-advice.ts";
 
 const db = { command: "db" };
+
+const KNOWN = builtInTools(await agentSdk());
 
 describe("toolAdvice", () => {
   it.each<[Options]>([
@@ -35,7 +38,7 @@ describe("toolAdvice", () => {
     [{ allowedTools: ["mcp__other__ask"], settingSources: ["project"] }],
     [{ allowedTools: ["mcp__other__ask"], plugins: [{ type: "local", path: "/p" }] }],
   ])("is empty for %j", (options) => {
-    expect(toolAdvice(options)).toEqual([]);
+    expect(toolAdvice(options, KNOWN)).toEqual([]);
   });
 
   it.each<[Options, string]>([
@@ -58,7 +61,7 @@ describe("toolAdvice", () => {
     ],
     [{ allowedTools: ["mcp__db__query"] }, "there is no such MCP server"],
   ])("advises on %j", (options, words) => {
-    expect(toolAdvice(options)).toEqual([expect.stringContaining(words)]);
+    expect(toolAdvice(options, KNOWN)).toEqual([expect.stringContaining(words)]);
   });
 });
 

@@ -1,10 +1,6 @@
 import { createHash } from "node:crypto";
-import {
-  foldSessionSummary,
-  type SessionKey,
-  type SessionStoreEntry,
-  type SessionSummaryEntry,
-} from "@anthropic-ai/claude-agent-sdk";
+import type { SessionKey, SessionStoreEntry, SessionSummaryEntry } from "@anthropic-ai/claude-agent-sdk";
+import { agentSdk } from "../../agent-sdk.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { ReadyDatabase } from "./lazy-database.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
@@ -40,6 +36,7 @@ export async function append(
   const { projectKey, sessionId, subpath } = key;
   const hashes = [transcriptHash(key), sessionHash(key), hashOf(projectKey)];
   const names = [toText(projectKey), toText(sessionId), subpath === undefined ? null : toText(subpath)];
+  const { foldSessionSummary } = await agentSdk();
   return await database.transaction(async (query) => {
     const values = [...hashes, ...names, appended.entries.length, appended.json];
     const [transcript] = await query<AppendRow>(appendText(history), values);
