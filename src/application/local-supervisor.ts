@@ -12,6 +12,7 @@ import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { SharedJournal } from "../journal/shared-journal.ts";
 import { beginsWith, nameKey, type SessionName } from "../names.ts";
+import { paced } from "../paced.ts";
 import { LoanedSession } from "../pool/loan.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { PoolTurnOptions } from "../pool/pool-turn.ts";
@@ -459,7 +460,7 @@ export class LocalSupervisor {
   async #stop(): Promise<void> {
     this.#phase.stop();
     this.#tree.pools.stopLending(this.#phase.stoppedError());
-    for (const { server } of this.#sessions) server.close("supervisor");
+    await paced([...this.#sessions], ({ server }) => server.close("supervisor"));
     void this.#resources.spares.close();
     await this.#cluster?.leave(0);
     await this.#tree.opened().catch(() => {});
@@ -478,10 +479,10 @@ export class LocalSupervisor {
   async #ended(cause: unknown): Promise<void> {
     this.#stopping ??= Promise.resolve();
     this.#phase.stop();
-    for (const { server } of [...this.#sessions]) {
+    await paced([...this.#sessions], ({ server }) => {
       server.close("supervisor");
       this.#sessions.release(server);
-    }
+    });
     this.#tree.templates.close();
     this.#tree.pools.stopLending(this.#phase.stoppedError());
     this.#tree.pools.close();

@@ -26,7 +26,9 @@ import { type ProcessSession, SessionProcess } from "./process/session-process.t
 import { Recovery } from "./recovery.ts";
 import { conversationBehind, conversationCutBack } from "./status/session-fault.ts";
 import {
+  isRefusing,
   nextSessionState,
+  type RefusingState,
   refusalOf,
   type SessionState,
   type SessionStateEvent,
@@ -468,11 +470,11 @@ export class SessionCore {
   }
 
   #dismissIfRefused(): void {
-    const refusal = this.refusal();
-    if (refusal === undefined) return;
+    const state = this.#state;
+    if (!isRefusing(state)) return;
     // Before the end of their turn.
     this.view.approvals.withdrawAll("session_stopped");
-    this.dispatcher.dismiss(refusal);
+    this.dispatcher.dismiss(() => this.#refusalOf(state));
   }
 
   /** Returns why the session may not spend more, or undefined. */
@@ -483,11 +485,12 @@ export class SessionCore {
 
   /** Returns why the session accepts no turns, or undefined. A temporary session ends with its first process. */
   refusal(): CastellanError | undefined {
-    return refusalOf(
-      this.#context.who,
-      this.#state,
-      this.settings.restart === "temporary" ? this.process.lastExit : undefined,
-    );
+    return isRefusing(this.#state) ? this.#refusalOf(this.#state) : undefined;
+  }
+
+  #refusalOf(state: RefusingState): CastellanError {
+    const ended = this.settings.restart === "temporary" ? this.process.lastExit : undefined;
+    return refusalOf(this.#context.who, state, ended);
   }
 }
 

@@ -396,7 +396,7 @@ export class SessionServer {
 
   /** Ends all turns for their callers, because the session stops here. See {@link Dispatcher.dismiss}. */
   dismiss(reason: CastellanError): void {
-    this.#core.dispatcher.dismiss(reason);
+    this.#core.dispatcher.dismiss(() => reason);
   }
 
   /**

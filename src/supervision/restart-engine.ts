@@ -1,4 +1,5 @@
 import { CastellanError } from "../errors.ts";
+import { paced } from "../paced.ts";
 import { backoffDelay, CHILD_BACKOFF } from "./backoff.ts";
 import type { ChildSlot, SlotOwner } from "./child-slot.ts";
 import { type ChildExit, reasonOf, type Shutdown } from "./child-spec.ts";
@@ -209,12 +210,14 @@ export class RestartEngine implements SlotOwner {
 
   #terminateAll(): void {
     for (const sequence of this.#sequences) this.#cancel(sequence);
-    for (const slot of this.slots.values())
-      this.#terminate(slot, new CastellanError("SUPERVISOR_STOPPED", "the supervisor ended"));
+    const error = new CastellanError("SUPERVISOR_STOPPED", "the supervisor ended");
+    for (const slot of this.slots.values()) this.#terminate(slot, error);
   }
 
   async #stopAll(): Promise<void> {
-    for (const slot of [...this.slots.values()].toReversed()) if (slot.isAlive) await slot.stop();
+    await paced([...this.slots.values()].toReversed(), async (slot) => {
+      if (slot.isAlive) await slot.stop();
+    });
   }
 
   #cancel(sequence: RestartSequence | undefined): ChildSlot[] {

@@ -1,8 +1,8 @@
-import { setImmediate as nextRound } from "node:timers/promises";
 import type { Spares } from "../../capacity/spares.ts";
 import { type Clock, pause, type Timer } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import { keyPrefix, nameOfKey, nameProblem, type SessionName } from "../../names.ts";
+import { paced } from "../../paced.ts";
 import type { SessionSettings } from "../../session/options/session-settings.ts";
 import { shapeOf } from "../../session/options/session-settings.ts";
 import type { SessionServer } from "../../session/session-server.ts";
@@ -19,9 +19,6 @@ const RETRY_MS = 1_000;
 
 /** How often to search for schedules of sessions that are not in memory. A session stays in memory for twice as long before a run. */
 const SCHEDULE_CHECK_MS = 60_000;
-
-/** How many sessions are created before the event loop gets a turn. */
-const BATCH_SIZE = 16;
 
 /** The share of `maxHibernated` to evict at a time, so that not every new name causes a search. */
 const EVICTED_SHARE = 0.1;
@@ -167,13 +164,12 @@ export class Templates {
   }
 
   async #resumeUnfinished(id: string): Promise<void> {
-    for (const [index, key] of (await this.#deps.unfinished(keyPrefix(id))).entries()) {
+    await paced(await this.#deps.unfinished(keyPrefix(id)), async (key) => {
       const name = nameOfKey(key);
-      if (index % BATCH_SIZE === BATCH_SIZE - 1) await nextRound();
       while (this.#entries.has(id) && this.#deps.sessions.find(name) === undefined && !this.#tryCreate(name)) {
         await pause(this.#deps.clock, RETRY_MS, { background: true });
       }
-    }
+    });
   }
 
   /** Creates a session. Returns false if the template is full. Invalid options are reported to the caller that names the session. */

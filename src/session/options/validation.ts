@@ -52,13 +52,19 @@ export function validate<Output>(schema: z.ZodType<Output>, input: unknown, what
   );
 }
 
-/** Returns the error that lists `problems`. */
+/** One mistake in a program that makes ten thousand children is in each of them. */
+const MOST_LISTED = 20;
+
+/** Returns the error that lists `problems`, the first of them in its message. */
 export function invalidOptions(
   what: string,
   problems: readonly OptionProblem[],
   cause?: unknown,
 ): CastellanError<"INVALID_OPTIONS"> {
-  const list = problems.map(({ field, message }) => (field === "" ? message : `\`${field}\`: ${message}`));
+  const list = problems
+    .slice(0, MOST_LISTED)
+    .map(({ field, message }) => (field === "" ? message : `\`${field}\`: ${message}`));
+  if (problems.length > MOST_LISTED) list.push(`and ${problems.length - MOST_LISTED} more, which \`details\` lists`);
   const [only = ""] = list;
   const message =
     list.length === 1

@@ -38,8 +38,11 @@ export class SessionLife implements Child {
   }
 
   async #stop(shutdown: Shutdown): Promise<void> {
-    this.#cancel.abort(new Error("no longer wanted"));
+    this.#cancel.abort(NO_LONGER_WANTED);
     await this.#end(shutdown);
     this.#exit.resolve({ reason: "shutdown" });
   }
 }
+
+/** One for all: ten thousand sessions may end at a time, and a stack would say nothing. */
+const NO_LONGER_WANTED = new Error("no longer wanted");

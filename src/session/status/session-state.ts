@@ -88,13 +88,20 @@ export function nextSessionState(state: SessionState, event: SessionStateEvent):
   }
 }
 
+/** A state in which the session accepts no turns. */
+export type RefusingState = Extract<SessionState, { readonly name: "stopped" | "quarantined" }>;
+
+export function isRefusing(state: SessionState): state is RefusingState {
+  return state.name === "stopped" || state.name === "quarantined";
+}
+
 /**
- * Returns why a session in this state accepts no turns, or undefined if it does.
+ * Returns why a session in this state accepts no turns.
  *
  * @param who the session, for messages
  * @param ended how the process ended, of a session with only one start
  */
-export function refusalOf(who: string, state: SessionState, ended: ExitRecord | undefined): CastellanError | undefined {
+export function refusalOf(who: string, state: RefusingState, ended: ExitRecord | undefined): CastellanError {
   if (state.name === "stopped") {
     if (state.as === "supervisor") {
       return new CastellanError("SUPERVISOR_STOPPED", `${who} has ended with its supervisor.`);
@@ -102,7 +109,6 @@ export function refusalOf(who: string, state: SessionState, ended: ExitRecord | 
     const how = ended === undefined || ended.class === "done" ? "has been stopped" : `has ended: ${ended.message}`;
     return new CastellanError("SESSION_STOPPED", `${who} ${how}.`);
   }
-  if (state.name !== "quarantined") return undefined;
   const { lastExits } = state;
   const last = lastExits.at(-1)?.message ?? "unknown";
   const message = `${who} is quarantined after ${lastExits.length} failed starts or crashes, the last: ${last}. Fix the cause and call \`restartSession\`.`;

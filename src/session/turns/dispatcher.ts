@@ -257,11 +257,19 @@ export class Dispatcher {
    * Ends all turns for their callers, because the session stops here. If it only pauses (its supervisor stops, it is
    * quarantined, or another application has the journal), durable turns stay in the journal and run after the next
    * start.
+   *
+   * @param why the reason, asked for if there is a turn: the stack of an error takes longer than all else here
    */
-  dismiss(reason: CastellanError): void {
+  dismiss(why: () => CastellanError): void {
     this.#hold.close();
+    const unprompted = this.#work.unprompted.current?.record;
+    const current = this.#work.current?.record;
+    if (current === undefined && this.#beginning === undefined) this.#work.leavePermitQueue();
+    const waiting = this.#mailbox.empty();
+    if (waiting.length === 0 && unprompted === undefined && current === undefined) return;
+    const reason = why();
     const pauses = (record: TurnRecord): boolean => PAUSES.has(reason.code) && record.durable;
-    for (const record of this.#mailbox.empty()) {
+    for (const record of waiting) {
       if (!pauses(record)) record.fail("cancelled", reason);
       else {
         // No caller has its id yet; whoever asked learns that it is not accepted.
@@ -276,13 +284,10 @@ export class Dispatcher {
       const details = record.partial;
       record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details, cause: reason }));
     };
-    const unprompted = this.#work.unprompted.current?.record;
     if (unprompted !== undefined) interrupt(unprompted);
-    const record = this.#work.current?.record;
-    if (record === undefined) {
-      if (this.#beginning === undefined) this.#work.leavePermitQueue();
-    } else if (pauses(record)) record.leave(reason);
-    else interrupt(record);
+    if (current === undefined) return;
+    if (pauses(current)) current.leave(reason);
+    else interrupt(current);
   }
 
   /**
