@@ -9,6 +9,7 @@ import "./required-node.ts";
 export { type Balanced, balance } from "./application/balance.ts";
 export { fallback } from "./application/fallback.ts";
 export type { FindOptions, FoundState, SessionInfo } from "./application/finding.ts";
+export type { BudgetReport } from "./application/inspection/budgets.ts";
 export type { EffectiveOption, EffectiveOptions, OptionOrigin } from "./application/inspection/effective-options.ts";
 export {
   type Check,
@@ -47,6 +48,7 @@ export type { SignalOptions } from "./application/signals.ts";
 export { Supervisor } from "./application/supervisor.ts";
 export type { SupervisorWebhooks } from "./application/supervisor-webhooks.ts";
 export type {
+  CapacityLimits,
   CapacityStatus,
   ChildSummary,
   CredentialsReport,

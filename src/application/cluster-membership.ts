@@ -3,11 +3,14 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { ClusterSettings } from "../cluster/cluster-options.ts";
 import type { Membership } from "../cluster/join.ts";
 import type { Duration } from "../duration.ts";
+import { CastellanError } from "../errors.ts";
 import { globalName } from "../session/options/global-name.ts";
 import { invalidOptions } from "../session/options/validation.ts";
+import type { UsageOptions, UsageReport } from "../session/persistence/usage.ts";
 import { enterCluster } from "./clusters.ts";
 import { type GlobalChildren, globalChildren } from "./global-children.ts";
 import type { GlobalSessionHost } from "./global-session-host.ts";
+import type { BudgetReport } from "./inspection/budgets.ts";
 import type { SupervisorDeps } from "./local-supervisor.ts";
 import type { ChildOptions } from "./options/child-options.ts";
 import { logWarning, type SupervisorSettings } from "./options/supervisor-options.ts";
@@ -112,6 +115,21 @@ export class ClusterMembership implements JoinedCluster {
   /** See `Supervisor.refreshCredentials`. Resolves with undefined on a node whose lease has expired, since it has no sessions. */
   async refreshCredentials(options: { readonly deadline?: Duration }): Promise<CredentialsReport | undefined> {
     return await this.#host?.refreshCredentials(options).catch(() => undefined);
+  }
+
+  /** Reports the spending of global sessions; see `Supervisor.usage`. @throws CastellanError `CLUSTER_UNAVAILABLE` without a lease */
+  async usage(options: UsageOptions): Promise<UsageReport[]> {
+    if (this.#host === undefined || this.fault !== undefined) {
+      throw new CastellanError("CLUSTER_UNAVAILABLE", `${this.fault ?? "The node has not joined yet."}`, {
+        details: { reason: "unreachable" },
+      });
+    }
+    return await this.#host.usage(options);
+  }
+
+  /** Returns the budgets of the global sessions on this node. */
+  budgets(): BudgetReport[] {
+    return this.fault === undefined ? (this.#host?.budgets() ?? []) : [];
   }
 
   /**

@@ -10,12 +10,14 @@ import type { SessionDefaults } from "../session/options/options.ts";
 import { sessionSettings } from "../session/options/session-settings.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import type { Removed } from "../session/persistence/erasure.ts";
+import type { UsageOptions, UsageReport } from "../session/persistence/usage.ts";
 import { eraseFiles } from "./erasing.ts";
 import { ExportPages } from "./export-pages.ts";
 import { type GlobalChildren, NO_SESSION_STORE } from "./global-children.ts";
 import { HostedJobs } from "./hosted-jobs.ts";
 import type { HostedPools } from "./hosted-pools.ts";
 import { SupervisedSession } from "./hosted-session.ts";
+import type { BudgetReport } from "./inspection/budgets.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorSettings, supervisorSettings } from "./options/supervisor-options.ts";
@@ -142,6 +144,17 @@ export class GlobalSessionHost implements SessionHost {
   /** See `Supervisor.refreshCredentials`. @throws CastellanError `SUPERVISOR_STOPPED` if it has ended */
   async refreshCredentials(options: { readonly deadline?: Duration }): Promise<CredentialsReport> {
     return await this.#supervisor.refreshCredentials(options);
+  }
+
+  /** See `Supervisor.usage`. @throws CastellanError `SUPERVISOR_STOPPED` if it has ended, `JOURNAL_UNAVAILABLE` */
+  async usage({ global: _, ...options }: UsageOptions): Promise<UsageReport[]> {
+    return await this.#supervisor.status.usage(options);
+  }
+
+  /** Returns the budgets of the global sessions on this node. */
+  budgets(): BudgetReport[] {
+    // The template of all global sessions is none of the application's.
+    return this.#supervisor.status.budgets().map(({ template: _, ...report }) => report);
   }
 
   async kill(cause: CastellanError): Promise<void> {

@@ -2,6 +2,7 @@ import { withoutUndefined } from "../fields.ts";
 import type { SharedResources } from "../session/context/shared-resources.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/persistence/usage.ts";
+import { type BudgetReport, budgetReports } from "./inspection/budgets.ts";
 import { effectiveSupervisorOptions } from "./inspection/effective-options.ts";
 import {
   type HealthChecks,
@@ -76,7 +77,14 @@ export class SupervisorStatus {
     return {
       processes: capacity.taken,
       waiting: capacity.waiting,
+      ...withoutUndefined({ memoryBytes: capacity.memory }),
       turns: { running: turns.running, waiting: turns.waiting },
+      limits: withoutUndefined({
+        processes: capacity.limit,
+        memoryBytes: capacity.budget,
+        turns: turns.limits.total,
+        turnsPerKey: turns.limits.perKey,
+      }),
       spares: spares.status,
     };
   }
@@ -91,6 +99,11 @@ export class SupervisorStatus {
       ...withoutUndefined({ budget }),
       options: effectiveSupervisorOptions(settings),
     };
+  }
+
+  budgets(): BudgetReport[] {
+    const { journal, tree, sessions } = this.#parts;
+    return budgetReports(journal.budget, tree.root.sessions, sessions);
   }
 
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {

@@ -24,6 +24,7 @@ import { ClusterMembership } from "./cluster-membership.ts";
 import { clusterOf, presentCluster } from "./clusters.ts";
 import { mergeReports } from "./credentials-refresh.ts";
 import type { FindOptions, SessionInfo } from "./finding.ts";
+import type { BudgetReport } from "./inspection/budgets.ts";
 import type { EffectiveOptions } from "./inspection/effective-options.ts";
 import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
@@ -451,12 +452,26 @@ export class Supervisor implements AsyncDisposable {
    * Reports the spending of the sessions of this supervisor, by its name, since its first start, including ended sessions.
    * Unnamed supervisors share one account. Sessions without spending have no report.
    *
-   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`; with `global` `CLUSTER_UNAVAILABLE` while
+   * the node has no lease
    * @example
    * for (const { day, model, costUsd } of await supervisor.usage({ by: ["day", "model"] })) console.log(day, model, costUsd);
    */
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
-    return await this.#local.status.usage(options);
+    if (options.global !== true) return await this.#local.status.usage(options);
+    this.#local.refuseIfStopped();
+    return (await this.#membership?.usage(options)) ?? [];
+  }
+
+  /**
+   * Returns the budget of the supervisor, then those of its sessions in memory, the most used first. On a node, this includes
+   * its global sessions.
+   *
+   * @example
+   * const reached = supervisor.budgets().filter(({ spentUsd, limitUsd }) => spentUsd >= limitUsd);
+   */
+  budgets(): BudgetReport[] {
+    return [...this.#local.status.budgets(), ...(this.#membership?.budgets() ?? [])];
   }
 
   /**

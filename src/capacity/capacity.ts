@@ -45,15 +45,21 @@ const FIRST_BYTES = 100 * 2 ** 20;
  * further process starts.
  */
 export class Capacity {
+  /** Maximum number of processes; undefined without a limit. */
+  readonly limit: number | undefined;
+  /** The memory of all processes together, in bytes; undefined without a limit. */
+  readonly budget: number | undefined;
   readonly #limit: number;
   readonly #budget: number;
   readonly #taken = new Set<TakenSlot>();
   readonly #queue: Waiter[] = [];
 
   /** @param budget the memory of all processes together, in bytes */
-  constructor(limit: number = Number.POSITIVE_INFINITY, budget: number = Number.POSITIVE_INFINITY) {
-    this.#limit = limit;
-    this.#budget = budget;
+  constructor(limit?: number, budget?: number) {
+    this.limit = limit;
+    this.budget = budget;
+    this.#limit = limit ?? Number.POSITIVE_INFINITY;
+    this.#budget = budget ?? Number.POSITIVE_INFINITY;
   }
 
   /** The number of slots in use. */
@@ -61,9 +67,14 @@ export class Capacity {
     return this.#taken.size;
   }
 
+  /** The memory of all processes, in bytes; undefined unless a memory budget has all of them measured. */
+  get memory(): number | undefined {
+    return this.measures ? this.#used : undefined;
+  }
+
   /** Whether there is a memory budget. */
   get measures(): boolean {
-    return Number.isFinite(this.#budget);
+    return this.budget !== undefined;
   }
 
   /** Why no slot is free: the process limit if it is reached (otherwise memory is short), and the number of busy holders. */

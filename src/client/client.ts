@@ -1,4 +1,5 @@
 import type { Approval, ApprovalList, ApprovalListQuery } from "../wire/approval.ts";
+import type { BudgetList, BudgetReport } from "../wire/budget.ts";
 import type {
   GlobalSessionInfo,
   GlobalSessionListQuery,
@@ -123,10 +124,15 @@ export class CastellanClient {
 
   /** Reports the spending of all sessions. */
   async usage(
-    { since, until, by, label }: UsageQuery = {},
+    { since, until, by, label, global }: UsageQuery = {},
     options: RequestOptions = {},
   ): Promise<readonly UsageReport[]> {
-    return (await this.#read<UsageAnswer>(["usage"], { since, until, by, label }, options)).reports;
+    return (await this.#read<UsageAnswer>(["usage"], { since, until, by, label, global }, options)).reports;
+  }
+
+  /** Lists the budget of the supervisor and those of its sessions in memory, the most used first. */
+  async budgets(options: RequestOptions = {}): Promise<readonly BudgetReport[]> {
+    return (await this.#read<BudgetList>(["budgets"], {}, options)).budgets;
   }
 
   /** Drains the supervisor, or its node of a cluster, and returns when it has stopped. Waits as long as that takes. */

@@ -15,6 +15,7 @@ export type {
   PastApproval,
   SettledApproval,
 } from "../wire/approval.ts";
+export type { BudgetReport, BudgetStatus } from "../wire/budget.ts";
 export type { GlobalSessionInfo, GlobalSessionListQuery, GlobalSessionPage, NodeInfo } from "../wire/cluster.ts";
 export type { WireDuration } from "../wire/duration.ts";
 export type { EraseSession, ErasureReport, LeftBehind } from "../wire/erasure.ts";
@@ -68,7 +69,6 @@ export type {
   SupervisorEventType,
 } from "../wire/supervisor-event.ts";
 export type {
-  BudgetStatus,
   ChildEnd,
   ChildList,
   ChildState,

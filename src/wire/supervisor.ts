@@ -48,6 +48,16 @@ export interface CapacityStatus {
   /** The number of sessions that wait for a process. */
   readonly waiting: number;
   readonly turns: { readonly running: number; readonly waiting: number };
+  /** The memory of all processes together. Left out without a memory budget: not all processes are measured then. */
+  readonly memoryBytes?: number | undefined;
+  /** Each is left out if there is none. */
+  readonly limits: {
+    readonly processes?: number | undefined;
+    readonly memoryBytes?: number | undefined;
+    /** Concurrent turns: of all sessions, and of those that use the same API key. */
+    readonly turns?: number | undefined;
+    readonly turnsPerKey?: number | undefined;
+  };
   readonly spares: {
     readonly ready: number;
     readonly starting: number;
@@ -107,6 +117,18 @@ export const capacitySchema: z.ZodType<CapacityStatus> = z
     processes: z.number(),
     waiting: z.number().describe("The number of sessions that wait for a process."),
     turns: z.object({ running: z.number(), waiting: z.number() }),
+    memoryBytes: z
+      .number()
+      .optional()
+      .describe("The memory of all processes together. Left out without a memory budget: not all are measured then."),
+    limits: z
+      .object({
+        processes: z.number().optional(),
+        memoryBytes: z.number().optional(),
+        turns: z.number().optional(),
+        turnsPerKey: z.number().optional(),
+      })
+      .describe("Each is left out if there is none."),
     spares: z.object({ ready: z.number(), starting: z.number(), hits: z.number(), misses: counts, unused: counts }),
   })
   .meta({ id: "CapacityStatus" });

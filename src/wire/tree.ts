@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type BudgetStatus, budgetSchema } from "./budget.ts";
 import { type ExitRecord, exitSchema } from "./exit.ts";
 import { type Json, jsonSchema } from "./json.ts";
 import { nameSchema, type WireName } from "./name.ts";
@@ -13,13 +14,6 @@ export type ChildState = "running" | "starting" | "restarting" | "quarantined" |
 export interface EffectiveOption {
   readonly value?: Json | undefined;
   readonly origin: Json;
-}
-
-/** The spending against a budget. */
-export interface BudgetStatus {
-  readonly limitUsd: number;
-  readonly per: "day" | "ever";
-  readonly spentUsd: number;
 }
 
 /** An unexpected exit of a worker or a supervisor. */
@@ -87,8 +81,6 @@ export interface ChildList {
 }
 
 const childStateSchema = z.enum(["running", "starting", "restarting", "quarantined", "terminated"]);
-
-const budgetSchema = z.object({ limitUsd: z.number(), per: z.enum(["day", "ever"]), spentUsd: z.number() });
 
 const optionsSchema = z.record(z.string(), z.object({ value: jsonSchema.optional(), origin: jsonSchema })).meta({
   description: "The options in effect, with their origins. Objects that may hold secrets show only field names.",

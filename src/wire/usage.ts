@@ -26,6 +26,8 @@ export interface UsageQuery {
   readonly by?: readonly ("session" | "model" | "day")[] | undefined;
   /** Reports also by the value of this label. */
   readonly label?: string | undefined;
+  /** For all sessions: whether to report the spending of the cluster's global sessions instead. Default `false`. */
+  readonly global?: boolean | undefined;
 }
 
 /** Spending, as Claude Code estimates it. */
@@ -72,6 +74,11 @@ export const usageQuerySchema: z.ZodType<UsageQuery> = z.strictObject({
     .optional()
     .describe("The dimensions to report by. Default: a single total."),
   label: z.string().optional().describe("Reports also by the value of this label."),
+  global: z
+    .enum(["true", "false"])
+    .transform((text) => text === "true")
+    .optional()
+    .describe("For all sessions: whether to report the spending of the cluster's global sessions instead."),
 });
 
 export const usageAnswerSchema: z.ZodType<UsageAnswer> = z

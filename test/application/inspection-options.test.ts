@@ -110,7 +110,7 @@ test("inspect(): shows the supervisor's options with their origin", async () => 
     "capacity.maxProcesses": { value: 4, origin: { from: "supervisor", name: "main" } },
     "capacity.spares": { value: 0, origin: { from: "built_in" } },
   });
-  expect(budget).toEqual({ limitUsd: 5, per: "day", spentUsd: 0 });
+  expect(budget).toEqual({ limitUsd: 5, per: "day", spentUsd: 0, resetsAt: expect.any(Number) });
   expect(capacity.processes).toBe(1);
 });
 

@@ -311,10 +311,12 @@ test("CastellanClient: shows and changes the children, health, capacity, usage a
   await client.terminateChild(two);
   expect((await client.deleteChild(two)).counts.specs).toBe(3);
   expect(await client.health()).toMatchObject({ status: "healthy", phase: "running", details: [] });
-  expect(await client.capacity()).toMatchObject({ processes: 2, waiting: 0 });
+  expect(await client.capacity()).toMatchObject({ processes: 2, waiting: 0, limits: {} });
+  expect(await client.budgets()).toEqual([]);
   expect(await client.usage({ by: ["session"], label: "user" })).toMatchObject([
     { session: one, label: "ann", costUsd: 0.01 },
   ]);
+  expect(await client.usage({ by: ["session"], global: true })).toEqual([]);
   expect(await client.nodes()).toEqual([]);
   expect(await client.listGlobalSessions({ prefix: "x" })).toEqual({ sessions: [], next: null });
   expect(await client.drain({ deadline: "1s" })).toEqual({ completed: true });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { pool, template } from "../../src/index.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
@@ -118,4 +119,44 @@ test("TURN_FAILED: has the turn's cost in `costUsd`", async () => {
   const error = await failure(scene.session.query("go"), "TURN_FAILED");
   expect(error.details.costUsd).toBe(0.25);
   expect((await scene.session.usage())[0]?.costUsd).toBe(0.25);
+});
+
+test("budgets(): returns the supervisor's budget, then those of sessions, templates and pools, the most used first", async () => {
+  const [clock, name, family, team] = [new SimulatedClock(), unique("a"), unique("support"), unique("team")];
+  const setting = { fake: spend(), journal: memoryJournal(), clock };
+  const children = [
+    { name, budget: { usd: 8, per: "day" } },
+    { name: unique("unlimited") },
+    template(family, () => ({ budget: { usd: 2 } })),
+    pool(team, { size: 1, budget: { usd: 4, per: "day" } }),
+  ] as const;
+  const application = await within(clock, run(setting, children, { budget: { usd: 100 } }));
+  await within(clock, application.query(name, "2"));
+  await within(clock, application.query([family, "ann"], "1"));
+  await within(clock, application.pool(team).query("3"));
+  expect(application.budgets()).toEqual([
+    { limitUsd: 100, per: "ever", spentUsd: 6 },
+    { session: [team, 0], pool: team, limitUsd: 4, per: "day", spentUsd: 3, resetsAt: DAY },
+    { session: [family, "ann"], template: family, limitUsd: 2, per: "ever", spentUsd: 1 },
+    { session: name, limitUsd: 8, per: "day", spentUsd: 2, resetsAt: DAY },
+  ]);
+  await clock.advance(DAY);
+  expect(application.budgets().map(({ spentUsd }) => spentUsd)).toEqual([6, 1, 0, 0]);
+  expect(await application.usage({ global: true })).toEqual([]);
+  await within(clock, application.stop());
+});
+
+test.each([
+  [{}, {}],
+  [
+    { maxProcesses: 3, memoryBudget: "1GB", maxConcurrentTurns: 2 },
+    { processes: 3, memoryBytes: 2 ** 30, turns: 2 },
+  ],
+  [{ maxConcurrentTurns: { total: 5, perKey: 1 } }, { turns: 5, turnsPerKey: 1 }],
+] as const)("capacity(): tells the limits of %j, and the memory where it is limited", async (capacity, limits) => {
+  await using scene = await Scene.open({ options: { capacity }, readMemory: async () => new Map() });
+  const status = scene.supervisor.capacity();
+  expect(status).toMatchObject({ processes: 1, limits });
+  expect(status.limits).toEqual(limits);
+  expect("memoryBytes" in status).toBe("memoryBudget" in capacity);
 });

@@ -23,6 +23,21 @@ describe("BudgetMeter", () => {
     expect(meter.status({ usd: 1 }).spentUsd).toBe(1.25);
   });
 
+  it("tells when a budget per day is whole again: at the next midnight, UTC", () => {
+    const clock = new SetClock();
+    const meter = new BudgetMeter(clock);
+    for (const [now, resetsAt] of [
+      [0, DAY],
+      [DAY - 1, DAY],
+      [DAY, 2 * DAY],
+      [20_786 * DAY + 1, 20_787 * DAY],
+    ] as const) {
+      clock.set(now - clock.now());
+      expect(meter.status(DAILY)).toMatchObject({ resetsAt });
+      expect(meter.status({ usd: 1 })).not.toHaveProperty("resetsAt");
+    }
+  });
+
   it.each([DAY, 400 * DAY, -DAY])("keeps today's spending when the clock was off by %i ms and is corrected", (ms) => {
     const clock = new SetClock();
     const meter = new BudgetMeter(clock);

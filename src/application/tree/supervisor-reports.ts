@@ -28,6 +28,15 @@ export interface ChildSummary {
   readonly state: ChildInfo["state"];
 }
 
+/** The limits of a capacity. */
+export interface CapacityLimits {
+  readonly processes?: number;
+  readonly memoryBytes?: number;
+  /** Concurrent turns: of all sessions, and of those that use the same API key. */
+  readonly turns?: number;
+  readonly turnsPerKey?: number;
+}
+
 /** The capacity in use by a supervisor and everything below it. */
 export interface CapacityStatus {
   /** The number of processes, including those that are starting. */
@@ -36,6 +45,13 @@ export interface CapacityStatus {
   readonly waiting: number;
   /** The number of running turns, and of sessions that wait to run one. */
   readonly turns: { readonly running: number; readonly waiting: number };
+  /**
+   * The memory of all processes together, in bytes, as {@link CapacityOptions.memoryBudget} counts it. Left out without such a
+   * budget, because not all processes are measured then.
+   */
+  readonly memoryBytes?: number;
+  /** The limits of {@link CapacityOptions}; each is left out if there is none. */
+  readonly limits: CapacityLimits;
   readonly spares: SparesStatus;
 }
 

@@ -9,14 +9,13 @@ export function capacityCommand(): Command {
     "castellan capacity",
   ]).action(async (options: ServerOptions) => {
     const report = await (await clientFor(options)).capacity();
-    const { processes, waiting, turns, spares } = report;
+    const { processes, waiting, turns, spares, limits } = report;
     const rows = [
-      ["processes", String(processes), String(waiting)],
-      ["turns", String(turns.running), String(turns.waiting)],
-      ["spares", String(spares.ready), String(spares.starting)],
+      ["processes", String(processes), String(waiting), String(limits.processes ?? "-")],
+      ["turns", String(turns.running), String(turns.waiting), String(limits.turns ?? "-")],
+      ["spares", String(spares.ready), String(spares.starting), "-"],
     ];
-    print(options.json, report, () =>
-      table([{ head: "" }, { head: "RUNNING", align: "right" }, { head: "WAITING", align: "right" }], rows, undefined),
-    );
+    const numbers = ["RUNNING", "WAITING", "LIMIT"].map((head) => ({ head, align: "right" }) as const);
+    print(options.json, report, () => table([{ head: "" }, ...numbers], rows, undefined));
   });
 }

@@ -41,3 +41,8 @@ export function dayOf(at: number): string {
   if (number !== last.number) last = { number, day: new Date(at).toISOString().slice(0, 10) };
   return last.day;
 }
+
+/** Returns when the next UTC day begins, in milliseconds since the epoch. */
+export function nextDayAt(at: number): number {
+  return (Math.floor(at / DAY_MS) + 1) * DAY_MS;
+}

@@ -1,6 +1,7 @@
 import type { Supervisor } from "../../application/supervisor.ts";
 import type { Duration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
+import { budgetListSchema } from "../../wire/budget.ts";
 import { childParams } from "../../wire/params.ts";
 import {
   capacitySchema,
@@ -151,7 +152,7 @@ const getCapacity = jsonOperation(
     scope: "read",
     wholeReach: true,
     summary:
-      "Returns the number of processes and running turns, of sessions that wait for either, and the use of spares.",
+      "Returns the number of processes and running turns, their limits, sessions that wait for either, and the use of spares.",
     answer: capacitySchema,
   },
   ({ supervisor }) => supervisor.capacity(),
@@ -170,6 +171,27 @@ const getUsage = jsonOperation(
     answer: usageAnswerSchema,
   },
   async ({ supervisor, query }) => shownUsage(await supervisor.usage(usageOptions(query)), shownNames(supervisor)),
+);
+
+const listBudgets = jsonOperation(
+  {
+    id: "listBudgets",
+    tag: "Supervisor",
+    method: "get",
+    path: "/budgets",
+    scope: "read",
+    wholeReach: true,
+    summary: "Lists the budget of the supervisor and those of its sessions in memory, the most used first.",
+    description: "On a node of a cluster, this includes its global sessions.",
+    answer: budgetListSchema,
+  },
+  ({ supervisor }) => {
+    const show = shownNames(supervisor);
+    const budgets = supervisor.budgets().map(({ session, ...budget }) => {
+      return { ...budget, ...(session !== undefined && { session: show(session) }) };
+    });
+    return { budgets };
+  },
 );
 
 const drainSupervisor = jsonOperation(
@@ -226,6 +248,7 @@ export const supervisorOperations: readonly Operation[] = [
   getHealth,
   getCapacity,
   getUsage,
+  listBudgets,
   drainSupervisor,
   streamSupervisorEvents,
 ];

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { CastellanError, type ErrorDetails } from "../../errors.ts";
 import type { Spending } from "../../journal/model/spending.ts";
-import { dayOf, type UsageEntry } from "../../journal/model/usage-entry.ts";
+import { dayOf, nextDayAt, type UsageEntry } from "../../journal/model/usage-entry.ts";
 
 /** A spending limit. Once it is reached, accepted turns finish and new turns are refused. */
 export interface Budget {
@@ -17,6 +17,8 @@ export interface BudgetStatus {
   readonly per: "day" | "ever";
   /** Spent today, or in total, depending on `per`. */
   readonly spentUsd: number;
+  /** When a budget per day is whole again, in milliseconds since the epoch: at midnight, UTC. */
+  readonly resetsAt?: number;
 }
 
 /** How many days to keep. More than one, for a clock that ran ahead and is set back. */
@@ -49,7 +51,8 @@ export class BudgetMeter {
   /** Returns how much of `budget` is spent. */
   status({ usd: limitUsd, per = "ever" }: Budget): BudgetStatus {
     const today = this.#days.get(dayOf(this.#clock.now())) ?? 0;
-    return { limitUsd, per, spentUsd: per === "ever" ? this.#ever : today };
+    if (per === "ever") return { limitUsd, per, spentUsd: this.#ever };
+    return { limitUsd, per, spentUsd: today, resetsAt: nextDayAt(this.#clock.now()) };
   }
 
   /** Returns the error for a budget that is used up, or undefined. `whose` names its owner in the message. */

@@ -16,6 +16,11 @@ export interface UsageOptions {
   readonly by?: readonly ("session" | "model" | "day")[];
   /** Reports also by the value of this label, as the sessions have it now; see the option `labels`. */
   readonly label?: string;
+  /**
+   * For `Supervisor.usage` on a node: reports the spending of the cluster's global sessions under supervisors of this name, on
+   * all nodes, in place of the supervisor's own. Default `false`.
+   */
+  readonly global?: boolean;
 }
 
 /** What was spent, as Claude Code estimates it. Not a bill. */
@@ -36,6 +41,7 @@ const schema = z.strictObject({
   until: day.optional(),
   by: z.array(z.enum(["session", "model", "day"])).optional(),
   label: z.string().optional(),
+  global: z.boolean().optional(),
 });
 
 /** Checks the options. @throws CastellanError `INVALID_OPTIONS` */
