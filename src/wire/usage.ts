@@ -40,6 +40,8 @@ export interface UsageReport {
   readonly day?: string | undefined;
   readonly costUsd: number;
   readonly usage: Usage;
+  /** The number of turns that have spent. A turn with several models counts for the one that cost most. */
+  readonly turns: number;
 }
 
 /** The answer of `getUsage` and `getSessionUsage`. */
@@ -91,6 +93,9 @@ export const usageAnswerSchema: z.ZodType<UsageAnswer> = z
           label: z.string().optional(),
           day: z.string().optional(),
           ...spending,
+          turns: z
+            .number()
+            .describe("Turns that have spent. A turn with several models counts for the one that cost most."),
         }),
       )
       .readonly(),

@@ -149,6 +149,20 @@ describe("SQLite journal with a flipped bit", () => {
     await expect.poll(() => heard.some((message) => message.includes("rows in spending"))).toBe(true);
   });
 
+  it("refuses a damaged number of turns, also after another turn", async () => {
+    const path = await written();
+    alter(path, `UPDATE spending SET turns = 5 WHERE session = '"user 1"'`);
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    const usage = { inputTokens: 1, outputTokens: 7, cacheReadInputTokens: 1, cacheCreationInputTokens: 0 };
+    const spender = { supervisor: "app", session: '"user 1"', day: "2026-11-24", turns: 1 } as const;
+    const change: Change = { type: "spent", ...spender, models: [{ model: "m", costUsd: 0.1, usage }] };
+    await journal.write({ number: 1, changes: [change], durable: false });
+    expect((await errorOf(journal.usage({ session: '"user 1"', by: [] }))).details).toEqual({ reason: "damaged" });
+    expect((await journal.usage({ session: '"user 2"', by: [] }))[0]?.turns).toBe(0);
+    await journal.close();
+  });
+
   it("finds a turn by its id when only the index of ids is damaged", async () => {
     const path = await written();
     const whole = readFileSync(path);

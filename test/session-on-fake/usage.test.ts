@@ -42,6 +42,8 @@ test("usage(): groups costs by session, model and day, over crashes and restarts
     ["1970-01-02", 8],
   ]);
   expect((await second.usage({ by: ["model"] })).map(({ model }) => model)).toContain("claude-other");
+  // "die" counts once: only its second try has spent.
+  expect((await second.usage({ by: ["day"] })).map(({ turns }) => turns)).toEqual([4, 1]);
   expect((await second.session(name).usage())[0]?.usage.outputTokens).toBe(8);
   await failure(second.usage({ since: "yesterday" }), "INVALID_OPTIONS");
   await within(clock, second.stop());

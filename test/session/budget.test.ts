@@ -56,7 +56,7 @@ describe("BudgetMeter", () => {
     clock.set(100 * DAY);
     const meter = new BudgetMeter(clock);
     const days = Array.from({ length: 101 }, (_, day) => new Date(day * DAY).toISOString().slice(0, 10)).toReversed();
-    meter.load(days.map((day) => ({ ...NOTHING_SPENT, day, costUsd: 0.5 })));
+    meter.load(days.map((day) => ({ ...NOTHING_SPENT, day, costUsd: 0.5, turns: 1 })));
     expect(meter.status(DAILY).spentUsd).toBe(0.5);
     expect(meter.status({ usd: 1 }).spentUsd).toBe(50.5);
   });

@@ -22,7 +22,9 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
     if (turn.prompt === "ask") await turn.askPermission("Write", { file_path: "/tmp/a" });
     await turn.text(`re: ${turn.prompt}`);
   });
-  const children = [template(global(support), (user: string) => ({ labels: { user }, approvals: true }))];
+  const children = [
+    template(global(support), (user: string) => ({ labels: { user }, approvals: true, budget: { usd: 5 } })),
+  ];
   const where = server.fresh();
   const cluster = (name: string) => ({ ...where, name, advertise: "http://127.0.0.1:0", secret: "s".repeat(32) });
   const callers: Readonly<Record<string, Caller>> = {
@@ -70,7 +72,12 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
   expect(await session.describe({ title: "Bills" })).toMatchObject({ title: "Bills", name });
   expect(await session.hibernate()).toMatchObject({ state: "hibernated" });
   expect(await session.health()).toEqual({ status: "healthy" });
-  expect(await session.usage()).toMatchObject([{ costUsd: 0.03 }]);
+  expect(await session.usage()).toMatchObject([{ costUsd: 0.03, turns: 3 }]);
+  expect(await client.usage({ by: ["session"], label: "user", global: true })).toMatchObject([
+    { session: name, label: "ann", costUsd: 0.03, turns: 3 },
+  ]);
+  expect(await client.usage()).toEqual([]);
+  expect(await client.budgets()).toMatchObject([{ session: name, limitUsd: 5, spentUsd: 0.03 }]);
   await expect(session.fork({ name: unique() })).rejects.toMatchObject({ code: "UNSUPPORTED", status: 400 });
   const schedule = await session.schedule("later", { every: "1h", idempotencyKey: "hourly" });
   expect(await session.schedules()).toMatchObject([{ id: schedule, prompt: "later", by: "operator" }]);

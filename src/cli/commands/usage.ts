@@ -39,11 +39,11 @@ async function usage(options: UsageOptions): Promise<void> {
       least: 10,
     })),
     { head: "COST", align: "right" },
-    ...["INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE"].map((head): Column => ({ head, align: "right" })),
+    ...["TURNS", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE"].map((head): Column => ({ head, align: "right" })),
   ];
   const rows = reports.map((report) => {
     const { inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } = report.usage;
-    const counts = [inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens];
+    const counts = [report.turns, inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens];
     return [
       ...dimensions.map((dimension) => cellOf(report, dimension)),
       dollars(report.costUsd),

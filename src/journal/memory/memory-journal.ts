@@ -16,7 +16,7 @@ import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } f
 import { inUse } from "../model/journal-errors.ts";
 import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
 import { compareListed, isListed, type SessionListQuery, sessionLimitOf } from "../model/session-list.ts";
-import { sumOf } from "../model/spending.ts";
+import { type Spending, sumOf, withTurns } from "../model/spending.ts";
 import type { TranscriptStore } from "../model/transcript-entry.ts";
 import { type TurnEntry, type TurnQuery, turnLimitOf } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
@@ -213,7 +213,7 @@ class MemoryJournal implements Journal {
     return [...groups.values()].map((group) => {
       const dimensions = by.map((dimension) => [dimension, group[0]?.[dimension]]);
       const value = group[0] && labelOf(group[0]);
-      return { ...Object.fromEntries(dimensions), ...withoutUndefined({ label: value }), ...sumOf(group) };
+      return { ...Object.fromEntries(dimensions), ...withoutUndefined({ label: value }), ...totalOf(group) };
     });
   }
 
@@ -316,7 +316,7 @@ class MemoryJournal implements Journal {
         this.#jobs.delete(change.job);
         break;
       case "spent":
-        for (const spending of change.models) {
+        for (const spending of withTurns(change.models, change.turns)) {
           const { supervisor, session, day } = change;
           this.#spend({ supervisor, session, day, ...spending });
         }
@@ -348,7 +348,7 @@ class MemoryJournal implements Journal {
     const { supervisor, session, model, day } = spent;
     const id = JSON.stringify([supervisor, session, model, day]);
     const before = this.#spent.get(id);
-    this.#spent.set(id, before === undefined ? spent : { ...spent, ...sumOf([before, spent]) });
+    this.#spent.set(id, before === undefined ? spent : { ...spent, ...totalOf([before, spent]) });
   }
 
   /** Moves spending from one key to another. */
@@ -429,4 +429,8 @@ function copy<Value>(value: Value): Value {
 
 function storedJson(value: object): JsonObject {
   return JSON.parse(JSON.stringify(value)) as JsonObject;
+}
+
+function totalOf(group: readonly Spent[]): Spending & { readonly turns: number } {
+  return { ...sumOf(group), turns: group.reduce((sum, { turns }) => sum + turns, 0) };
 }

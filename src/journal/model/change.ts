@@ -75,6 +75,8 @@ export type Change =
       /** In UTC, as `2026-11-24`. */
       readonly day: string;
       readonly models: readonly ModelSpending[];
+      /** The number of turns that spend for the first time. They count for the model that cost most. Default 0. */
+      readonly turns?: number;
     }
   | { readonly type: "approval_requested"; readonly approval: RequestedApproval }
   | {

@@ -22,6 +22,14 @@ export const NOTHING_SPENT: Spending = {
   usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
 };
 
+/** Returns the spending of each model with the turns that count for it: all of them for the model that cost most. */
+export function withTurns(models: readonly ModelSpending[], turns = 0): (ModelSpending & { readonly turns: number })[] {
+  const [first] = models;
+  if (first === undefined) return [];
+  const most = models.reduce((one, other) => (other.costUsd > one.costUsd ? other : one), first);
+  return models.map((spending) => ({ ...spending, turns: spending === most ? turns : 0 }));
+}
+
 /** Returns the spending by model, each once. */
 export function byModel(spendings: readonly ModelSpending[]): ModelSpending[] {
   if (spendings.length <= 1) return [...spendings];

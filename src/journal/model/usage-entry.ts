@@ -28,6 +28,8 @@ export interface UsageEntry extends Spending {
   readonly label?: string;
   /** In UTC, as `2026-11-24`. */
   readonly day?: string;
+  /** The number of turns that have spent. A turn with several models counts for the one that cost most. */
+  readonly turns: number;
 }
 
 const DAY_MS = 86_400_000;

@@ -161,15 +161,16 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
   spent: `
     insert into spent
     select decode(digest, 'hex'), supervisor, session, model, day, cost_usd, input_tokens, output_tokens,
-      cache_read_input_tokens, cache_creation_input_tokens from json_to_recordset($1)
+      cache_read_input_tokens, cache_creation_input_tokens, turns from json_to_recordset($1)
       as row (digest text, supervisor text, session text, model text, day text, cost_usd double precision,
         input_tokens double precision, output_tokens double precision, cache_read_input_tokens double precision,
-        cache_creation_input_tokens double precision)
+        cache_creation_input_tokens double precision, turns double precision)
     on conflict (digest) do update set cost_usd = spent.cost_usd + excluded.cost_usd,
       input_tokens = spent.input_tokens + excluded.input_tokens,
       output_tokens = spent.output_tokens + excluded.output_tokens,
       cache_read_input_tokens = spent.cache_read_input_tokens + excluded.cache_read_input_tokens,
-      cache_creation_input_tokens = spent.cache_creation_input_tokens + excluded.cache_creation_input_tokens`,
+      cache_creation_input_tokens = spent.cache_creation_input_tokens + excluded.cache_creation_input_tokens,
+      turns = spent.turns + excluded.turns`,
 
   approval_requested: `
     insert into approvals (id, session, tool, input, requested_at)

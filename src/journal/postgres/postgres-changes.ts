@@ -4,7 +4,7 @@ import { type ChangeGroup, type ChangeOf, changeGroups } from "../model/change-g
 import { type ContentEntry, contentsOf, namedBy, requireStorable } from "../model/event-entry.ts";
 import { SegmentBuilder } from "../model/event-segment.ts";
 import { storedLabels } from "../model/session-list.ts";
-import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
+import { NOTHING_SPENT, type Spending, sumOf, withTurns } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
 import {
   ADD_LABELS,
@@ -295,16 +295,20 @@ function appendingParts(changes: readonly ChangeOf<"transcript_appended">[]): Ch
 
 /** Returns one row per combination of dimensions: a statement can update a row only once. */
 function spentRows(changes: readonly ChangeOf<"spent">[]): object[] {
-  const sums = new Map<string, { readonly spender: readonly string[]; readonly spent: Spending }>();
-  for (const { supervisor, session, day, models } of changes) {
-    for (const { model, ...spending } of models) {
+  const sums = new Map<
+    string,
+    { readonly spender: readonly string[]; readonly spent: Spending; readonly turns: number }
+  >();
+  for (const { supervisor, session, day, models, turns: counted } of changes) {
+    for (const { model, turns, ...spending } of withTurns(models, counted)) {
       const spender = [supervisor, session, model, day];
       const id = JSON.stringify(spender);
-      const before = sums.get(id)?.spent ?? NOTHING_SPENT;
-      sums.set(id, { spender, spent: sumOf([before, spending]) });
+      const before = sums.get(id);
+      const spent = sumOf([before?.spent ?? NOTHING_SPENT, spending]);
+      sums.set(id, { spender, spent, turns: (before?.turns ?? 0) + turns });
     }
   }
-  return [...sums].map(([id, { spender, spent }]) => {
+  return [...sums].map(([id, { spender, spent, turns }]) => {
     const [supervisor, session, model, day] = spender.map(toText);
     return {
       // An index entry is limited in length.
@@ -318,6 +322,7 @@ function spentRows(changes: readonly ChangeOf<"spent">[]): object[] {
       output_tokens: spent.usage.outputTokens,
       cache_read_input_tokens: spent.usage.cacheReadInputTokens,
       cache_creation_input_tokens: spent.usage.cacheCreationInputTokens,
+      turns,
     };
   });
 }

@@ -300,6 +300,9 @@ const DELIVERIES = `
   );
 `;
 
+/* Turns of before, and those of nodes of an earlier release, are not counted. */
+const SPENDING_TURNS = "alter table spent add column turns double precision not null default 0";
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
   steps: [
@@ -319,5 +322,6 @@ export const JOURNAL_TABLES: PostgresTables = {
     { sql: CREATION_ORDER, additive: true },
     { sql: CONTENTS_BY_SESSION, additive: true },
     { sql: DELIVERIES, additive: true },
+    { sql: SPENDING_TURNS, additive: true },
   ],
 };

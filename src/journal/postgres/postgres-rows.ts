@@ -168,7 +168,7 @@ export function conversationOf(row: ConversationRow): ConversationEntry {
 
 export const SPENT_SUMS: string = `sum(cost_usd) as cost_usd, sum(input_tokens) as input_tokens,
   sum(output_tokens) as output_tokens, sum(cache_read_input_tokens) as cache_read_input_tokens,
-  sum(cache_creation_input_tokens) as cache_creation_input_tokens`;
+  sum(cache_creation_input_tokens) as cache_creation_input_tokens, sum(turns) as turns`;
 
 export interface SpentRow extends Readonly<Partial<Record<UsageDimension, string>>> {
   readonly label?: string | null;
@@ -177,6 +177,7 @@ export interface SpentRow extends Readonly<Partial<Record<UsageDimension, string
   readonly output_tokens: number;
   readonly cache_read_input_tokens: number;
   readonly cache_creation_input_tokens: number;
+  readonly turns: number;
 }
 
 export function usageOf(row: SpentRow, by: readonly UsageDimension[]): UsageEntry {
@@ -191,5 +192,6 @@ export function usageOf(row: SpentRow, by: readonly UsageDimension[]): UsageEntr
       cacheReadInputTokens: row.cache_read_input_tokens,
       cacheCreationInputTokens: row.cache_creation_input_tokens,
     },
+    turns: row.turns,
   };
 }

@@ -3,6 +3,7 @@ import type { Change } from "../model/change.ts";
 import type { ContentEntry } from "../model/event-entry.ts";
 import type { SessionDescription } from "../model/session-entry.ts";
 import { storedLabels } from "../model/session-list.ts";
+import { withTurns } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
 import type { SavedSupervisors } from "./saved-supervisors.ts";
 import { checksumOf, NO_OUTCOME } from "./sqlite-checksum.ts";
@@ -35,7 +36,7 @@ export function stepsOf(change: Change, events: EventBatch, supervisors: SavedSu
     case "session_erased":
       return [
         ...forgetting(change.session, events),
-        changing("renameSpender", [toText(change.as)], toText(change.session)),
+        step("renameSpender", ...Array.from({ length: 3 }, () => toText(change.as)), toText(change.session)),
       ];
     case "conversation_left": {
       const { session, conversationId, memory, leftAt } = change.conversation;
@@ -111,11 +112,12 @@ export function stepsOf(change: Change, events: EventBatch, supervisors: SavedSu
     case "delivery_done":
       return [step("endDelivery", toText(change.session), toText(change.endpoint))];
     case "spent":
-      return change.models.map(({ model, costUsd, usage }) => {
+      return withTurns(change.models, change.turns).map(({ model, costUsd, usage, turns }) => {
         const texts = [change.supervisor, change.session, model, change.day].map(toText);
         const { inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } = usage;
         const tokens = [inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens];
-        return inserting("spend", ...texts, costUsd, ...tokens);
+        const checksums = [checksumOf(...texts, costUsd, ...tokens), checksumOf(...texts, turns)];
+        return step("spend", ...texts, costUsd, ...tokens, turns, ...checksums);
       });
     case "approval_requested": {
       const { id, session, tool, input, requestedAt } = change.approval;

@@ -58,6 +58,7 @@ export type Checked =
   | "deliveries"
   | "conversations"
   | "spending"
+  | "spending_turns"
   | "event_logs"
   | "events"
   | "contents"
@@ -87,6 +88,7 @@ const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
   ],
+  spending_turns: ["supervisor", "session", "model", "day", "turns"],
   event_logs: ["id", "session", "pruned_number", "pruned_offset"],
   events: ["log", "first", "last", "earliest", "latest", "turn", "types", "end_offset", "body"],
   contents: ["hash", "media_type", "data"],
@@ -125,6 +127,6 @@ export function checksumIn(of: Checked, instead: { readonly [column: string]: st
 }
 
 /** Returns the SQL that updates a checksum unread: a damaged row stays damaged. */
-export function renewedIn(of: Checked, instead: { readonly [column: string]: string }): string {
-  return `CASE checksum WHEN ${checksumIn(of)} THEN ${checksumIn(of, instead)} END`;
+export function renewedIn(of: Checked, instead: { readonly [column: string]: string }, checksum = "checksum"): string {
+  return `CASE ${checksum} WHEN ${checksumIn(of)} THEN ${checksumIn(of, instead)} END`;
 }

@@ -29,6 +29,7 @@ const NOUNS: { readonly [Of in Checked]: string } = {
   deliveries: "the delivery of session",
   conversations: "conversation",
   spending: "spending",
+  spending_turns: "spending",
   event_logs: "the events of session",
   events: "the events from",
   contents: "content",
@@ -222,6 +223,7 @@ export function usageOf(row: Row): UsageEntry {
       cacheReadInputTokens: Number(row["cache_read_input_tokens"]),
       cacheCreationInputTokens: Number(row["cache_creation_input_tokens"]),
     },
+    turns: Number(row["turns"]),
   };
 }
 

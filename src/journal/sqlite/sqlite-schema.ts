@@ -286,6 +286,13 @@ const DELIVERIES = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/* Turns of before are not counted. */
+const SPENDING_TURNS = `
+  ALTER TABLE spending ADD COLUMN turns REAL NOT NULL DEFAULT 0;
+  ALTER TABLE spending ADD COLUMN turns_checksum INTEGER;
+  UPDATE spending SET turns_checksum = ${checksumIn("spending_turns")};
+`;
+
 /** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [
   VERSION_1,
@@ -303,6 +310,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATION_ORDER,
   CONTENTS_OF_SESSIONS,
   DELIVERIES,
+  SPENDING_TURNS,
 ];
 
 /**

@@ -45,7 +45,8 @@ const statements = {
   hasResidue: "SELECT 1 FROM residue",
   noResidue: "DELETE FROM residue",
   forgetConversations: "DELETE FROM conversations WHERE session = ?",
-  renameSpender: `UPDATE spending SET session = ?, checksum = ${renewedIn("spending", { session: "?" })}
+  renameSpender: `UPDATE spending SET session = ?, checksum = ${renewedIn("spending", { session: "?" })},
+      turns_checksum = ${renewedIn("spending_turns", { session: "?" }, "turns_checksum")}
     WHERE session = ?`,
   leaveConversation: `INSERT INTO conversations (session, conversation_id, memory, left_at, checksum)
     VALUES (?, ?, ?, ?, ?)`,
@@ -129,15 +130,17 @@ const statements = {
     (SELECT coalesce(sum(last - first + 1), 0) FROM event_logs JOIN events ON log = event_logs.id WHERE session = ?) AS events`,
 
   spend: `INSERT INTO spending (supervisor, session, model, day, cost_usd, input_tokens, output_tokens,
-      cache_read_input_tokens, cache_creation_input_tokens, checksum)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      cache_read_input_tokens, cache_creation_input_tokens, turns, checksum, turns_checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (session, supervisor, model, day) DO UPDATE SET
       cost_usd = cost_usd + excluded.cost_usd,
       input_tokens = input_tokens + excluded.input_tokens,
       output_tokens = output_tokens + excluded.output_tokens,
       cache_read_input_tokens = cache_read_input_tokens + excluded.cache_read_input_tokens,
       cache_creation_input_tokens = cache_creation_input_tokens + excluded.cache_creation_input_tokens,
-      checksum = ${renewedIn("spending", SUMS)}`,
+      turns = turns + excluded.turns,
+      checksum = ${renewedIn("spending", SUMS)},
+      turns_checksum = ${renewedIn("spending_turns", { turns: "spending.turns + excluded.turns" }, "turns_checksum")}`,
 
   /* One at a time: DISTINCT would scan the whole index. */
   nextSessionWithTurns: "SELECT min(session) AS session FROM turns WHERE session >= ? AND session IS NOT ?",
@@ -295,7 +298,8 @@ export function usageQuestion({ supervisor, session, since, until, label, by }: 
     "sum(output_tokens) AS output_tokens",
     "sum(cache_read_input_tokens) AS cache_read_input_tokens",
     "sum(cache_creation_input_tokens) AS cache_creation_input_tokens",
-    `sum(checksum IS NOT ${checksumIn("spending")}) AS damaged`,
+    "sum(turns) AS turns",
+    `sum(checksum IS NOT ${checksumIn("spending")} OR turns_checksum IS NOT ${checksumIn("spending_turns")}) AS damaged`,
   ];
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}`;
   const group = dimensions.length === 0 ? "" : `GROUP BY ${dimensions.join(", ")}`;

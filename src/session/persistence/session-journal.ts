@@ -50,6 +50,8 @@ const PATIENCE_MS = 5_000;
  * nothing, so there is nothing to write.
  */
 export class SessionJournal {
+  /** The turn that has spent last. */
+  #lastSpender: string | undefined;
   readonly #session: string;
   readonly #supervisorJournal: SupervisorJournal;
   readonly #clock: Clock;
@@ -251,7 +253,10 @@ export class SessionJournal {
     meter.add(models);
     const day = dayOf(this.#clock.now());
     const spent = { type: "spent", models, ...withoutUndefined({ turnId }) } as const;
-    this.#put([{ type: "spent", supervisor, session: this.#session, day, models }], [spent]);
+    // A turn that goes on after a result has another one.
+    const turns = turnId === undefined || turnId === this.#lastSpender ? 0 : 1;
+    this.#lastSpender = turnId ?? this.#lastSpender;
+    this.#put([{ type: "spent", supervisor, session: this.#session, day, models, turns }], [spent]);
   }
 
   /** Writes the memory, and the conversation or location that the session just left, if any. */

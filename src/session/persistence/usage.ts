@@ -31,6 +31,11 @@ export interface UsageReport extends Spending {
   readonly label?: string;
   /** In UTC. */
   readonly day?: string;
+  /**
+   * The number of turns that have spent. A turn with several models counts for the one that cost most, and one whose try a restart
+   * of the application cut short counts again.
+   */
+  readonly turns: number;
 }
 
 const day = z.string().regex(/^\d{4}-\d\d-\d\d$/, 'expected a day such as "2026-11-24"');

@@ -1,6 +1,6 @@
 import { deepEqual } from "node:assert/strict";
 import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
-import { type JournalCases, SPENDER, spent } from "./journal-case.ts";
+import { type JournalCases, ordered, SPENDER, spent } from "./journal-case.ts";
 
 /** The cases about spending. */
 export const USAGE_CASES: JournalCases = {
@@ -36,6 +36,28 @@ export const USAGE_CASES: JournalCases = {
     deepEqual(await costs({ by: [], session: '"c"' }), []);
   },
 
+  "counts turns for the model that cost most": async ({ journal, write }) => {
+    const [day1, day2] = ["2026-01-30", "2026-01-31"] as const;
+    const one = { type: "spent", ...SPENDER, day: day1, turns: 1 } as const;
+    await write({ ...one, models: [spent("haiku", 1), spent("opus", 2)] });
+    await write({ ...one, models: [spent("haiku", 1)] }, { ...one, models: [spent("opus", 4)] });
+    await write({ ...one, turns: 0, models: [spent("opus", 4)] });
+    await write({ ...one, day: day2, models: [spent("opus", 4)] });
+    const counts = async (query: UsageQuery): Promise<unknown[]> =>
+      ordered((await journal.usage(query)).map(({ model, day, turns }) => [model ?? day ?? "", turns]));
+    deepEqual(await counts({ by: [] }), [["", 4]]);
+    deepEqual(await counts({ by: ["day"] }), [
+      [day1, 3],
+      [day2, 1],
+    ]);
+    deepEqual(await counts({ by: ["model"] }), [
+      ["haiku", 1],
+      ["opus", 3],
+    ]);
+    await write({ type: "session_erased", session: SPENDER.session, as: "erased" });
+    deepEqual(await counts({ by: [], session: "erased" }), [["", 4]]);
+  },
+
   "sums tokens": async ({ journal, write }) => {
     await write({ type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1), spent("m", 1)] });
     await write({ type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1)] });
@@ -47,6 +69,7 @@ export const USAGE_CASES: JournalCases = {
         cacheReadInputTokens: 90,
         cacheCreationInputTokens: 9_000_000_000_000,
       },
+      turns: 0,
     };
     deepEqual(await journal.usage({ by: [] }), [expected]);
   },
