@@ -5,6 +5,7 @@ import {
   bytesText,
   dollarsText,
   fullTimeText,
+  partText,
   plural,
   shortText,
   timeText,
@@ -69,17 +70,20 @@ describe("what others wrote", () => {
 
 describe("numbers and times", () => {
   test("sizes, money and counts", () => {
-    expect([0, 999, 1_000, 412_300_000, 999_600, 9.96e9, 3e15].map(bytesText)).toEqual([
+    expect([0, 999, 1_024, 412 * 2 ** 20, 1_023_600, 3.12 * 2 ** 30, 3_000 * 2 ** 40].map(bytesText)).toEqual([
       "0 B",
       "999 B",
-      "1.0 kB",
+      "1 kB",
       "412 MB",
-      "1.0 MB",
-      "10.0 GB",
+      "1 MB",
+      "3.1 GB",
       "3000 TB",
     ]);
+    expect(partText(3.12 * 2 ** 30, 8 * 2 ** 30)).toBe("3.1 of 8 GB");
+    expect(partText(412 * 2 ** 20, 1.5 * 2 ** 30)).toBe("412 MB of 1.5 GB");
+    expect(partText(0, 100)).toBe("0 of 100 B");
     expect([0, 0.00423, 1.254, 1_250.4].map(dollarsText)).toEqual(["$0", "$0.0042", "$1.25", "$1,250"]);
-    expect([9_999, 12_345, 1_250_000].map(shortText)).toEqual(["9,999", "12 k", "1.3 M"]);
+    expect([9_999, 12_345, 1_250_000, 1.52e9].map(shortText)).toEqual(["9,999", "12 k", "1.3 M", "1.5 bn"]);
     expect([plural(1, "turn"), plural(0, "turn"), plural(2_000, "turn")]).toEqual(["1 turn", "0 turns", "2,000 turns"]);
   });
 

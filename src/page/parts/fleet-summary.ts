@@ -1,13 +1,22 @@
-import type { ComponentChildren } from "preact";
 import { html, type View } from "../html.ts";
 import { pathOf } from "../store/address.ts";
 import type { FleetRow } from "../store/fleet-row.ts";
-import { agoText, bytesText, countText, dollarsText, fullTimeText, plural, shortText } from "../store/format.ts";
+import {
+  agoText,
+  bytesText,
+  countText,
+  dollarsText,
+  fullTimeText,
+  partText,
+  plural,
+  shortText,
+} from "../store/format.ts";
 import { keyOf } from "../store/name.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { lastHour } from "../store/recent-exits.ts";
 import { plain, shownName } from "../store/shown-name.ts";
-import { Icon, type IconName } from "./icon.ts";
+import { Card } from "./card.ts";
+import { Icon } from "./icon.ts";
 
 /** The numbers of all sessions. */
 export function FleetSummary({ context }: { readonly context: PageContext }): View {
@@ -16,6 +25,8 @@ export function FleetSummary({ context }: { readonly context: PageContext }): Vi
   const capacity = fleet.capacity.value;
   const spending = fleet.spending.value;
   const memory = rows.reduce((sum, { info }) => sum + (info.status?.memoryBytes ?? 0), 0);
+  const limits = capacity?.limits;
+  const used = capacity?.memoryBytes ?? memory;
   const active = capacity?.processes ?? rows.filter(({ info }) => info.status?.pid !== undefined).length;
   const running = capacity?.turns.running ?? rows.filter(({ info }) => info.state === "busy").length;
   const queued = (capacity?.waiting ?? 0) + (capacity?.turns.waiting ?? 0);
@@ -24,8 +35,9 @@ export function FleetSummary({ context }: { readonly context: PageContext }): Vi
       ${plural(running, "turn")} running
     <//>
     <${WaitingCard} context=${context} rows=${rows} />
-    <${Card} icon="chip" label="Processes" value=${countText(active)}>
-      ${memory > 0 ? bytesText(memory) : "Memory is not measured"}${queued > 0 && html`, <b class="warn">${countText(queued)} in line</b>`}
+    <${Card} icon="chip" label="Processes" value=${countText(active)} used=${mostUsed(active, limits?.processes, used, limits?.memoryBytes)}>
+      ${limits?.processes !== undefined && `of ${countText(limits.processes)}, `}${memoryText(used, limits?.memoryBytes)}
+      ${queued > 0 && html`, <b class="warn">${countText(queued)} in line</b>`}
     <//>
     <${Card} icon="coin" label="Spent today" value=${spending === undefined ? "–" : dollarsText(spending.costUsd)}>
       <span title="The day begins at midnight, UTC. Claude Code estimates the cost; it is no bill.">
@@ -36,20 +48,16 @@ export function FleetSummary({ context }: { readonly context: PageContext }): Vi
   </section>`;
 }
 
-interface CardProps {
-  readonly icon: IconName;
-  readonly label: string;
-  readonly value: string;
-  readonly tone?: "warn" | "bad" | undefined;
-  readonly children?: ComponentChildren;
+/** Returns the memory of the processes, and its limit if there is one: `3.1 of 8 GB`. */
+function memoryText(used: number, limit: number | undefined): string {
+  if (limit !== undefined) return partText(used, limit);
+  return used > 0 ? bytesText(used) : "Memory is not measured";
 }
 
-function Card({ icon, label, value, tone, children }: CardProps): View {
-  return html`<div class=${tone === undefined ? "card" : `card ${tone}`}>
-    <div class="card-label"><${Icon} name=${icon} />${label}</div>
-    <div class="card-value">${value}</div>
-    <div class="card-note">${children}</div>
-  </div>`;
+/** Returns how much of the limit that is reached first is used; undefined without limits. */
+function mostUsed(active: number, processes = Number.NaN, used = 0, bytes = Number.NaN): number | undefined {
+  const parts = [active / processes, used / bytes].filter((part) => !Number.isNaN(part));
+  return parts.length === 0 ? undefined : Math.max(...parts);
 }
 
 const WAITS: readonly (readonly [NonNullable<NonNullable<FleetRow["info"]["status"]>["waitingFor"]>["for"], string])[] =

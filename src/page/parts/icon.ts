@@ -16,6 +16,7 @@ const PATHS = {
   refresh: "M20 11a8 8 0 0 0-14-4.500L4 8M4 4v4h4M4 13a8 8 0 0 0 14 4.500L20 16M20 20v-4h-4",
   warning: "M12 4L2.500 20h19zM12 10v4M12 17h.01",
   cloud: "M3 3l18 18M7 18h10M17 18a4 4 0 0 0 2-7.500A6 6 0 0 0 9 7M7 18a4.500 4.500 0 0 1-.5-9",
+  download: "M12 4v11M7 11l5 5 5-5M5 20h14",
   back: "M15 5l-7 7 7 7",
   send: "M4 12l16-8-6 16-3-7z",
   tree: "M9 3h6v5H9zM3 16h6v5H3zM15 16h6v5h-6zM12 8v4M6 16v-4h12v4",

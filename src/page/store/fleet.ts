@@ -9,6 +9,7 @@ import { LIVE_TYPES, sessionOf } from "./live-events.ts";
 import { keyOf, type Name, nameOfKey } from "./name.ts";
 import { exitOfEvent, exitOfStatus, lastHour, type RecentExit } from "./recent-exits.ts";
 import type { ServerLink } from "./server-link.ts";
+import { readUsage } from "./usage.ts";
 
 /** What has been spent since midnight, in UTC. */
 export interface Spending {
@@ -203,9 +204,11 @@ export class Fleet {
     if (!this.#seesAll()) return;
     const { client } = this.#link;
     const since = new Date().toISOString().slice(0, 10);
+    const global = this.server.value?.inCluster === true;
     const [capacity, reports, approvals] = await Promise.all([
       client.capacity({ signal: ends }),
-      spending ? client.usage({ since }, { signal: ends }) : undefined,
+      // A node without a lease cannot read the spending of global sessions: the page keeps what it has.
+      spending ? readUsage(client, { since }, global, ends).catch(unlessUnavailable) : undefined,
       client.approvals({}, { signal: ends }),
     ]);
     batch(() => {
@@ -255,6 +258,11 @@ export class Fleet {
     }
     this.rows.value = rows;
   }
+}
+
+function unlessUnavailable(error: unknown): undefined {
+  if (error instanceof CastellanApiError && error.status === 503) return undefined;
+  throw error;
 }
 
 function notThere(error: unknown): undefined {

@@ -1,13 +1,19 @@
 const BYTES = ["B", "kB", "MB", "GB", "TB"];
 
-/** Returns a size such as `412 MB`. */
+/** Returns a size such as `412 MB`; 1,048,576 bytes are a megabyte, as in options. */
 export function bytesText(bytes: number): string {
   let [value, unit] = [bytes, 0];
   while (value >= 999.5 && unit < BYTES.length - 1) {
-    value /= 1_000;
+    value /= 1_024;
     unit += 1;
   }
-  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${BYTES[unit]}`;
+  return `${value < 10 && unit > 0 ? value.toFixed(1).replace(".0", "") : Math.round(value)} ${BYTES[unit]}`;
+}
+
+/** Returns a part of a limit, such as `3.1 of 8 GB`, with the unit once if it is the same. */
+export function partText(bytes: number, limit: number): string {
+  const [part, whole] = [bytesText(bytes), bytesText(limit)];
+  return `${part.split(" ")[1] === whole.split(" ")[1] ? part.split(" ")[0] : part} of ${whole}`;
 }
 
 /** Returns US dollars: `$0.0042`, `$1.25`, `$1,250`. */
@@ -25,7 +31,8 @@ export function countText(count: number): string {
 /** Returns a large number in short: `1.2 M`. */
 export function shortText(count: number): string {
   if (count < 10_000) return countText(count);
-  return count < 1_000_000 ? `${Math.round(count / 1_000)} k` : `${(count / 1_000_000).toFixed(1)} M`;
+  if (count < 1_000_000) return `${Math.round(count / 1_000)} k`;
+  return count < 1_000_000_000 ? `${(count / 1_000_000).toFixed(1)} M` : `${(count / 1_000_000_000).toFixed(1)} bn`;
 }
 
 /** `session` or `sessions`. */
