@@ -20,6 +20,7 @@ import {
   periodBefore,
   periodBetween,
   periodOf,
+  withEnd,
 } from "../../src/page/store/period.ts";
 import { labelled, plotScale } from "../../src/page/store/plot-scale.ts";
 import type { UsageReport } from "../../src/wire/usage.ts";
@@ -59,6 +60,12 @@ describe("periods", () => {
   test("of somebody's own days begin at the earlier one, and have at most 366 days", () => {
     expect(periodBetween("2026-11-24", "2026-11-01")).toEqual({ from: "2026-11-01", to: "2026-11-24" });
     expect(periodBetween("1999-01-01", "2026-11-24").from).toBe("2025-11-24");
+    const year = { from: "2026-01-01", to: "2026-11-24" };
+    expect(withEnd(year, "from", "2020-01-01")).toEqual({ from: "2020-01-01", to: "2020-12-31" });
+    expect(withEnd(year, "from", "2026-12-01")).toEqual({ from: "2026-12-01", to: "2026-12-01" });
+    expect(withEnd(year, "from", "2026-02-01")).toEqual({ from: "2026-02-01", to: "2026-11-24" });
+    expect(withEnd(year, "to", "2025-02-01")).toEqual({ from: "2025-02-01", to: "2025-02-01" });
+    expect(withEnd(year, "to", "2026-02-01")).toEqual({ from: "2026-01-01", to: "2026-02-01" });
     expect(["2026-02-30", "2026-2-3", "", "x", "2026-11-24T00:00", "0000-00-00"].filter(isDay)).toEqual([]);
   });
 });

@@ -82,7 +82,13 @@ describe("numbers and times", () => {
     expect(partText(3.12 * 2 ** 30, 8 * 2 ** 30)).toBe("3.1 of 8 GB");
     expect(partText(412 * 2 ** 20, 1.5 * 2 ** 30)).toBe("412 MB of 1.5 GB");
     expect(partText(0, 100)).toBe("0 of 100 B");
-    expect([0, 0.00423, 1.254, 1_250.4].map(dollarsText)).toEqual(["$0", "$0.0042", "$1.25", "$1,250"]);
+    expect([0, 0.00001, 0.00423, 1.254, 1_250.4].map(dollarsText)).toEqual([
+      "$0",
+      "<$0.0001",
+      "$0.0042",
+      "$1.25",
+      "$1,250",
+    ]);
     expect([9_999, 12_345, 1_250_000, 1.52e9].map(shortText)).toEqual(["9,999", "12 k", "1.3 M", "1.5 bn"]);
     expect([plural(1, "turn"), plural(0, "turn"), plural(2_000, "turn")]).toEqual(["1 turn", "0 turns", "2,000 turns"]);
   });

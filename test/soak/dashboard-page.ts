@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import axe from "axe-core";
 import { type Browser, chromium, type Locator, type Page } from "playwright-core";
@@ -65,6 +65,19 @@ export async function expectAccessible(page: Page, what: string): Promise<void> 
   expect(violations, what).toEqual([]);
 }
 
+const SHOTS = join(import.meta.dirname, "../../reports/dashboard");
+
+/** Keeps pictures of the page at three sizes in reports/dashboard, with `DASHBOARD_SHOTS=1`. @param options.full with what is below the fold */
+export async function picture({ page }: WatchedPage, name: string, { full = false } = {}): Promise<void> {
+  if (process.env["DASHBOARD_SHOTS"] === undefined) return;
+  await mkdir(SHOTS, { recursive: true });
+  for (const width of [1280, 768, 390]) {
+    await page.setViewportSize({ width, height: width === 390 ? 844 : 800 });
+    await page.screenshot({ path: join(SHOTS, `${name}-${width}.png`), fullPage: full });
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+}
+
 /** How long a change may take to be seen, in milliseconds. */
 export const WAIT = 30_000;
 
@@ -80,9 +93,11 @@ export class Served implements AsyncDisposable {
     this.#process = process;
   }
 
-  static async start(api: MockApi, children: readonly object[]): Promise<Served> {
+  /** @param options of the supervisor */
+  static async start(api: MockApi, children: readonly object[], options: object = {}): Promise<Served> {
     const config = {
       journal: { sqlite: "castellan.db" },
+      ...options,
       children,
       defaults: { cwd: api.cwd, env: api.env, includePartialMessages: true, approvals: true },
     };

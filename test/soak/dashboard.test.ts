@@ -1,5 +1,3 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mockApi } from "../../src/testing/index.ts";
@@ -9,17 +7,16 @@ import {
   buildPage,
   chromiumWithPages,
   expectAccessible,
+  picture,
   rowOf,
   Served,
   shows,
   WAIT,
-  type WatchedPage,
   watchedPage,
 } from "./dashboard-page.ts";
 
 /* The page of `castellan serve` in Chromium, with the real Claude Code. `DASHBOARD_SHOTS=1` keeps pictures in reports/dashboard. */
 
-const SHOTS = join(import.meta.dirname, "../../reports/dashboard");
 const HOSTILE = `<img src=x onerror="document.title='owned'">`;
 
 let chromium: Browser;
@@ -29,19 +26,9 @@ if (CHROMIUM === undefined) {
 } else {
   beforeAll(async () => {
     await buildPage();
-    await mkdir(SHOTS, { recursive: true });
     chromium = await chromiumWithPages();
   }, 120_000);
   afterAll(async () => await chromium.close());
-}
-
-async function picture({ page }: WatchedPage, name: string): Promise<void> {
-  if (process.env["DASHBOARD_SHOTS"] === undefined) return;
-  for (const width of [1280, 768, 390]) {
-    await page.setViewportSize({ width, height: width === 390 ? 844 : 800 });
-    await page.screenshot({ path: join(SHOTS, `${name}-${width}.png`) });
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
 }
 
 describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {

@@ -29,10 +29,13 @@ export function CostsPage({ context }: { readonly context: PageContext }): View 
   const global = server?.inCluster === true;
   const what = costsQueryOf({ ...view, order: "name", descending: true });
   useEffect(() => {
-    if (server !== undefined) feed.show(view, global);
+    if (server === undefined) return;
+    const { prefix, labels: reach } = server.caller;
+    if (prefix === undefined && reach === undefined) feed.show(view, global);
+    else feed.refuse();
   }, [what, global, server === undefined]);
   useEffect(() => {
-    if (feed.state.peek() !== "loading") feed.showSoon(view, global);
+    if (["ready", "failed"].includes(feed.state.peek())) feed.showSoon(view, global);
   }, [fleet.spending.value]);
   useEffect(() => () => feed.stop(), []);
   const change = (changes: Partial<CostsView>): void => {

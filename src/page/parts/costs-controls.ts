@@ -1,6 +1,6 @@
 import { html, type View } from "../html.ts";
 import { type CostsView, GROUPINGS, type Grouping } from "../store/costs-view.ts";
-import { isDay, LENGTHS, type Period, periodBetween } from "../store/period.ts";
+import { isDay, LENGTHS, type Period, withEnd } from "../store/period.ts";
 import { plain } from "../store/shown-name.ts";
 
 const GROUPING_LABELS: Readonly<Record<Grouping, string>> = {
@@ -25,7 +25,7 @@ export function CostsControls({ view, period, today, labels, change }: CostsCont
   const pick = (end: keyof Period) => (event: Event) => {
     const day = (event.currentTarget as HTMLInputElement).value;
     if (!isDay(day)) return;
-    change({ period: end === "from" ? periodBetween(day, period.to) : periodBetween(period.from, day) });
+    change({ period: withEnd(period, end, day) });
   };
   return html`<section class="costs-controls" aria-label="Period and grouping">
     <div class="segments" role="group" aria-label="Period">

@@ -57,6 +57,11 @@ export class CostsFeed {
     });
   }
 
+  /** Shows that the server would refuse to tell. */
+  refuse(): void {
+    this.state.value = "refused";
+  }
+
   /** Reads a view soon, unless that is due anyway. */
   showSoon(view: CostsView, global: boolean): void {
     this.#pause ??= setTimeout(() => this.show(view, global), PAUSE_MS);

@@ -19,6 +19,7 @@ export function partText(bytes: number, limit: number): string {
 /** Returns US dollars: `$0.0042`, `$1.25`, `$1,250`. */
 export function dollarsText(usd: number): string {
   if (usd === 0) return "$0";
+  if (usd < 0.00005) return "<$0.0001";
   if (usd < 0.01) return `$${usd.toFixed(4)}`;
   return usd < 1_000 ? `$${usd.toFixed(2)}` : `$${countText(Math.round(usd))}`;
 }

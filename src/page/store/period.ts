@@ -12,7 +12,7 @@ export type PeriodChoice = (typeof LENGTHS)[number] | Period;
 
 const DAY_MS = 86_400_000;
 
-/** The most days of a period. A longer one ends at its last day. */
+/** The most days of a period. */
 const MOST_DAYS = 366;
 
 /** Returns the day of a time, in UTC. */
@@ -37,11 +37,20 @@ export function periodOf(choice: PeriodChoice, now: number): Period {
   return { from: dayAfter(to, 1 - choice), to };
 }
 
-/** Returns the period between two days, whichever comes first. */
+/** Returns the period between two days, whichever comes first; the last days of one that is too long. */
 export function periodBetween(one: string, other: string): Period {
   const [from, to] = one <= other ? [one, other] : [other, one];
   const earliest = dayAfter(to, 1 - MOST_DAYS);
   return { from: from < earliest ? earliest : from, to };
+}
+
+/** Returns the period with another first or last day. The other end moves only if it has to. */
+export function withEnd({ from, to }: Period, end: keyof Period, day: string): Period {
+  if (end === "from") {
+    const latest = dayAfter(day, MOST_DAYS - 1);
+    return { from: day, to: to < day ? day : to > latest ? latest : to };
+  }
+  return periodBetween(from > day ? day : from, day);
 }
 
 /** Returns the number of days of a period. */
