@@ -26,6 +26,7 @@ export type {
   SupervisorInspection,
 } from "./application/inspection/inspection.ts";
 export { formatInspection } from "./application/inspection/inspection-text.ts";
+export type { StorageReport, StoreReport } from "./application/inspection/storage.ts";
 export type { TemplateInfo } from "./application/inspection/template-info.ts";
 export type { Picker, SessionRef } from "./application/names/reference.ts";
 export type { CapacityOptions } from "./application/options/capacity-options.ts";
@@ -86,6 +87,7 @@ export type {
   GlobalSession,
   GlobalSessionStatus,
 } from "./cluster/global-session.ts";
+export type { NodeReport } from "./cluster/protocol/engine.ts";
 export {
   type CastellanConfig,
   type ConfigLayer,

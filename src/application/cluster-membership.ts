@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
+import { type Clock, systemClock } from "../clock.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { ClusterSettings } from "../cluster/cluster-options.ts";
 import type { Membership } from "../cluster/join.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { globalName } from "../session/options/global-name.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import type { UsageOptions, UsageReport } from "../session/persistence/usage.ts";
@@ -11,6 +13,7 @@ import { enterCluster } from "./clusters.ts";
 import { type GlobalChildren, globalChildren } from "./global-children.ts";
 import type { GlobalSessionHost } from "./global-session-host.ts";
 import type { BudgetReport } from "./inspection/budgets.ts";
+import { askStore, type StoreReport } from "./inspection/storage.ts";
 import type { SupervisorDeps } from "./local-supervisor.ts";
 import type { ChildOptions } from "./options/child-options.ts";
 import { logWarning, type SupervisorSettings } from "./options/supervisor-options.ts";
@@ -30,6 +33,7 @@ export class ClusterMembership implements JoinedCluster {
   /** The host of the node's last run. */
   #host: GlobalSessionHost | undefined;
   #leaveProcess: () => void = () => {};
+  #clock: Clock = systemClock;
 
   private constructor(cluster: ClusterSettings, settings: SupervisorSettings, globals: GlobalChildren) {
     this.#cluster = cluster;
@@ -47,6 +51,11 @@ export class ClusterMembership implements JoinedCluster {
   /** The cluster, once the node has joined it. */
   get cluster(): Cluster | undefined {
     return this.#membership?.cluster;
+  }
+
+  /** The name of the node, once it has joined. */
+  get node(): string | undefined {
+    return this.#membership?.name;
   }
 
   /** Why the node currently takes no turns of global sessions; undefined if it does. */
@@ -68,6 +77,7 @@ export class ClusterMembership implements JoinedCluster {
   async join(pools: Pools, deps: SupervisorDeps): Promise<void> {
     const { hosts, wanted } = this.#globals;
     const { logger } = this.#settings;
+    this.#clock = deps.clock;
     // Loaded on demand: only nodes need these modules.
     const [{ joinCluster }, { GlobalSessionHost }, { HostedPools }] = await Promise.all([
       import("../cluster/join.ts"),
@@ -125,6 +135,16 @@ export class ClusterMembership implements JoinedCluster {
       });
     }
     return await this.#host.usage(options);
+  }
+
+  /** Asks the cluster's database. Undefined before the node has joined. */
+  async store(): Promise<StoreReport | undefined> {
+    const cluster = this.#membership?.cluster;
+    if (cluster === undefined) return undefined;
+    const asked = { kind: "postgres", location: cluster.location, ask: () => cluster.version() } as const;
+    const [own, report] = await Promise.all([this.#host?.store().catch(() => undefined), askStore(asked, this.#clock)]);
+    const { lastFault, damage } = own ?? {};
+    return { ...report, ...withoutUndefined({ fault: this.fault ?? own?.fault ?? report.fault, lastFault, damage }) };
   }
 
   /** Returns the budgets of the global sessions on this node. */

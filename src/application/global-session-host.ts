@@ -1,3 +1,4 @@
+import { machineMemory } from "../capacity/machine-memory.ts";
 import type { Clock } from "../clock.ts";
 import type { RunStorage } from "../cluster/run-storage.ts";
 import type { HostedSession, HostNode, SessionHost } from "../cluster/session-host.ts";
@@ -18,6 +19,7 @@ import { HostedJobs } from "./hosted-jobs.ts";
 import type { HostedPools } from "./hosted-pools.ts";
 import { SupervisedSession } from "./hosted-session.ts";
 import type { BudgetReport } from "./inspection/budgets.ts";
+import type { StoreReport } from "./inspection/storage.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorSettings, supervisorSettings } from "./options/supervisor-options.ts";
@@ -94,6 +96,15 @@ export class GlobalSessionHost implements SessionHost {
     return processes + waiting;
   }
 
+  get report(): NonNullable<SessionHost["report"]> {
+    const { processes, waiting, turns } = this.#supervisor.status.capacity();
+    const { claudeRelease } = this.#supervisor;
+    return {
+      ...{ processes, waiting, turns: turns.running, memory: machineMemory(), nodeRelease: process.versions.node },
+      ...withoutUndefined({ claudeRelease }),
+    };
+  }
+
   session(name: SessionName): HostedSession {
     // An undeclared session has its own error, unlike one that cannot start.
     if (!this.#children().knows(name)) throw undeclared(name);
@@ -149,6 +160,11 @@ export class GlobalSessionHost implements SessionHost {
   /** See `Supervisor.usage`. @throws CastellanError `SUPERVISOR_STOPPED` if it has ended, `JOURNAL_UNAVAILABLE` */
   async usage({ global: _, ...options }: UsageOptions): Promise<UsageReport[]> {
     return await this.#supervisor.status.usage(options);
+  }
+
+  /** Asks the journal of global sessions. @throws CastellanError `SUPERVISOR_STOPPED` */
+  async store(): Promise<StoreReport> {
+    return await this.#supervisor.store();
   }
 
   /** Returns the budgets of the global sessions on this node. */

@@ -37,6 +37,7 @@ import { Erasing } from "./erasing.ts";
 import { Finding, type FindOptions, type SessionInfo } from "./finding.ts";
 import type { EffectiveOptions } from "./inspection/effective-options.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
+import type { StoreReport } from "./inspection/storage.ts";
 import { optionsOfSession, type TemplateInfo, templateInfos } from "./inspection/template-info.ts";
 import { resolveRef, type SessionRef, staleHandleError, turnTarget } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
@@ -99,6 +100,7 @@ export class LocalSupervisor {
   readonly #cluster: JoinedCluster | undefined;
   readonly #webhooks: Promise<Webhooks> | undefined;
   #deliveries: WebhookDeliveries | undefined;
+  #claudeRelease: string | undefined;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
   #notStarted: readonly NotStarted[] = [];
   readonly #phase: SupervisorPhase;
@@ -126,8 +128,11 @@ export class LocalSupervisor {
     const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
     const turns = new TurnLimiter(settings.capacity.maxConcurrentTurns);
     const start = deps.startActivation ?? ClaudeActivation.start;
-    const startActivation: StartActivation = (request, clock) =>
-      start({ ...request, mirrored: this.#journal.transcripts !== undefined }, clock);
+    const startActivation: StartActivation = async (request, clock) => {
+      const activation = await start({ ...request, mirrored: this.#journal.transcripts !== undefined }, clock);
+      this.#claudeRelease = activation.release ?? this.#claudeRelease;
+      return activation;
+    };
     const spares = new Spares(settings.capacity.spares, capacity, memory, { ...deps, startActivation });
     this.#resources = {
       capacity,
@@ -340,6 +345,16 @@ export class LocalSupervisor {
   async startChild(child: ChildOptions): Promise<void> {
     this.#phase.refuseIfEnding();
     await this.children.start(childPlan(child, this.#settings));
+  }
+
+  /** Asks the journal. @throws CastellanError `SUPERVISOR_STOPPED` */
+  async store(): Promise<StoreReport> {
+    return await this.status.store(this.#clock);
+  }
+
+  /** The release of Claude Code in the process that started last; undefined before the first one. */
+  get claudeRelease(): string | undefined {
+    return this.#claudeRelease;
   }
 
   inspect(): SupervisorInspection {

@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import { withoutUndefined } from "../fields.ts";
 import type { SharedResources } from "../session/context/shared-resources.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
@@ -13,6 +14,7 @@ import {
   type SupervisorHealth,
 } from "./inspection/health.ts";
 import { inspect, type SupervisorInspection } from "./inspection/inspection.ts";
+import { askStore, type StoreReport } from "./inspection/storage.ts";
 import type { SupervisorSettings } from "./options/supervisor-options.ts";
 import { childReports } from "./tree/child-report.ts";
 import type { SessionTable } from "./tree/session-table.ts";
@@ -104,6 +106,18 @@ export class SupervisorStatus {
   budgets(): BudgetReport[] {
     const { journal, tree, sessions } = this.#parts;
     return budgetReports(journal.budget, tree.root.sessions, sessions);
+  }
+
+  /** Asks the journal. @throws CastellanError `SUPERVISOR_STOPPED` */
+  async store(clock: Clock): Promise<StoreReport> {
+    this.#parts.phase.refuseIfStopped();
+    const { journal: stored, fault, lastFault, damage } = this.#parts.journal;
+    const { kind = "custom", location } = stored;
+    // A custom journal is asked for a turn that it cannot have.
+    const ask = async (): Promise<string | undefined> =>
+      kind === "custom" ? void (await stored.turn("")) : await stored.version?.();
+    const report = await askStore({ kind, location, ask }, clock);
+    return { ...report, ...withoutUndefined({ fault: fault?.message ?? report.fault, lastFault, damage }) };
   }
 
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {

@@ -28,6 +28,7 @@ import type { BudgetReport } from "./inspection/budgets.ts";
 import type { EffectiveOptions } from "./inspection/effective-options.ts";
 import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
+import type { StorageReport } from "./inspection/storage.ts";
 import type { TemplateInfo } from "./inspection/template-info.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
 import { answerFrom, resolveRef, type SessionRef } from "./names/reference.ts";
@@ -119,6 +120,11 @@ export class Supervisor implements AsyncDisposable {
   /** The cluster that the supervisor is a node of, else the one that this process is connected to, if any. */
   get cluster(): Cluster | undefined {
     return this.#membership?.cluster ?? presentCluster();
+  }
+
+  /** The name of the supervisor's own node; undefined if it is none. */
+  get node(): string | undefined {
+    return this.#membership?.node;
   }
 
   /**
@@ -461,6 +467,16 @@ export class Supervisor implements AsyncDisposable {
     if (options.global !== true) return await this.#local.status.usage(options);
     this.#local.refuseIfStopped();
     return (await this.#membership?.usage(options)) ?? [];
+  }
+
+  /**
+   * Asks the journal, and on a node the cluster's database: which release each is, how long its answer takes, and what is wrong with it.
+   *
+   * @throws CastellanError `SUPERVISOR_STOPPED`
+   */
+  async storage(): Promise<StorageReport> {
+    const [journal, cluster] = await Promise.all([this.#local.store(), this.#membership?.store()]);
+    return { journal, ...(cluster !== undefined && { cluster }) };
   }
 
   /**

@@ -42,6 +42,8 @@ export interface Activation {
   readonly marker: string;
   /** A digest of the credentials that the process uses. */
   readonly credentials: string;
+  /** The release of Claude Code, as the process tells it. */
+  readonly release?: string | undefined;
   /** Whether the process is being ended, or is gone. It takes nothing more. */
   readonly ending: boolean;
   /** How many callbacks of the application the process waits for. */

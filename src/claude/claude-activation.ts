@@ -154,6 +154,10 @@ export class ClaudeActivation implements Activation {
     return formatMarker(thisOwner(), this.#run.request.id);
   }
 
+  get release(): string | undefined {
+    return this.#run.release;
+  }
+
   get credentials(): string {
     return this.#run.credentials;
   }

@@ -76,6 +76,8 @@ export class ProcessRun {
   process: ClaudeProcess | undefined;
   /** A digest of the process's credentials. */
   credentials = "";
+  /** The release of Claude Code, after the handshake. */
+  release: string | undefined;
   readonly request: RunRequest;
   readonly #grants: GrantWatch;
   /** Settles once the process has accepted or refused what it receives besides its options. */
@@ -147,6 +149,7 @@ export class ProcessRun {
       const gone = this.exited.then((exit) => Promise.reject(new Error(exit.message)));
       const hello = await Promise.race([this.query.initializationResult(), given, gone]);
       const { account, claude_code_version: version } = hello;
+      this.release = version;
       const problem = releaseProblem(version);
       if (problem !== undefined) {
         this.found = { class: "bad_config", message: problem };

@@ -10,6 +10,7 @@ import type {
 import type { WireName } from "../wire/name.ts";
 import type { PoolList, PoolStatus } from "../wire/pool.ts";
 import type { CreateSession, SessionInfo, SessionListQuery, SessionPage } from "../wire/session.ts";
+import type { StorageReport } from "../wire/storage.ts";
 import type { CapacityStatus, DrainReport, DrainSupervisor, ServerInfo, SupervisorHealth } from "../wire/supervisor.ts";
 import type { SupervisorEvent, SupervisorEventQuery } from "../wire/supervisor-event.ts";
 import type { ChildList, Tree } from "../wire/tree.ts";
@@ -128,6 +129,11 @@ export class CastellanClient {
     options: RequestOptions = {},
   ): Promise<readonly UsageReport[]> {
     return (await this.#read<UsageAnswer>(["usage"], { since, until, by, label, global }, options)).reports;
+  }
+
+  /** Asks the journal, and on a node the cluster's database: release, latency, faults. */
+  async storage(options: RequestOptions = {}): Promise<StorageReport> {
+    return await this.#read(["storage"], {}, options);
   }
 
   /** Lists the budget of the supervisor and those of its sessions in memory, the most used first. */

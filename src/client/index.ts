@@ -61,6 +61,7 @@ export type {
   Waiting,
   Wakeup,
 } from "../wire/session-status.ts";
+export type { StorageReport, StoreReport } from "../wire/storage.ts";
 export type { CapacityStatus, DrainReport, DrainSupervisor, ServerInfo, SupervisorHealth } from "../wire/supervisor.ts";
 export type {
   SupervisorEvent,

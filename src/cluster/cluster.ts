@@ -19,7 +19,7 @@ import { GlobalPool } from "./global-pool.ts";
 import { type GlobalReach, GlobalSession } from "./global-session.ts";
 import { GlobalTurn } from "./global-turn.ts";
 import { covers, poolNameOf } from "./placement.ts";
-import type { Engine, NodeEntry } from "./protocol/engine.ts";
+import type { Engine, NodeEntry, NodeReport } from "./protocol/engine.ts";
 import { type EventFrame, type ExportPage, errorOf } from "./protocol/frames.ts";
 import { RETRY } from "./protocol/retry.ts";
 import type { Transport } from "./protocol/transport.ts";
@@ -38,6 +38,12 @@ export interface NodeInfo {
   readonly load: number;
   readonly maxProcesses?: number;
   readonly labels: Readonly<Record<string, string>>;
+  /** When it last renewed its lease, in milliseconds since the epoch. It does so once in each `beat`. */
+  readonly renewedAt: number;
+  /** After how long without a renewal it counts as dead, in milliseconds. */
+  readonly staleAfterMs: number;
+  /** What it last told of itself. Left out for nodes that have just joined, or run an earlier release. */
+  readonly report?: NodeReport;
 }
 
 /** A global session, in lists. */
@@ -214,7 +220,20 @@ export class Cluster implements AsyncDisposable {
   async nodes(): Promise<NodeInfo[]> {
     this.#refuseIfClosed();
     const nodes = await this.#deps.engine.nodes();
-    return nodes.map(infoOf).toSorted((one, other) => one.name.localeCompare(other.name));
+    return nodes
+      .map((node) => infoOf(node, this.#deps.clock.now()))
+      .toSorted((one, other) => one.name.localeCompare(other.name));
+  }
+
+  /** The location of the database, for messages. Contains no password. */
+  get location(): string {
+    return this.#deps.engine.location;
+  }
+
+  /** Asks the database for its release, and so whether it answers. @throws CastellanError `DATABASE_UNAVAILABLE` */
+  async version(): Promise<string | undefined> {
+    this.#refuseIfClosed();
+    return await this.#deps.engine.version?.();
   }
 
   /** Moves a session to another node; see `GlobalSession.move`. */
@@ -423,7 +442,12 @@ function leftOnDeadNode({ name }: NodeEntry): LeftBehind {
   return { what: "files", where: `node ${name}`, why, node: name };
 }
 
-function infoOf({ name, address, release, alive, draining, load, maxProcesses, labels }: NodeEntry): NodeInfo {
-  const state = alive ? (draining ? "draining" : "alive") : "dead";
-  return withoutUndefined({ name, address, release, state, load, maxProcesses, labels });
+function infoOf(node: NodeEntry, now: number): NodeInfo {
+  const { name, address, release, alive, draining, load, maxProcesses, labels, staleMs, aliveForMs, report } = node;
+  const state: NodeInfo["state"] = alive ? (draining ? "draining" : "alive") : "dead";
+  const renewedAt = Math.round(now - (staleMs - aliveForMs));
+  return withoutUndefined({
+    ...{ name, address, release, state, load, maxProcesses, labels },
+    ...{ renewedAt, staleAfterMs: staleMs, report },
+  });
 }

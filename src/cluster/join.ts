@@ -40,6 +40,8 @@ export interface JoinRequest extends ClusterSources {
 
 /** A process's part in a cluster of which it is a node. */
 export interface Membership {
+  /** The name of the node. */
+  readonly name: string;
   readonly cluster: Cluster;
   readonly node: ClusterNode;
   /**
@@ -121,6 +123,7 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
   };
   const cluster = new Cluster({ engine, transport, clock, newId, random, patienceMs }, async () => {});
   return {
+    name,
     cluster,
     node: member,
     leave: (deadlineMs) => {

@@ -11,7 +11,7 @@ import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { OwnedEpochs } from "./owned-epochs.ts";
 import { covers, pickNode } from "./placement.ts";
-import type { Engine, NodeDescription, SessionOwnership } from "./protocol/engine.ts";
+import type { Engine, NodeDescription, NodeState, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, SessionHost } from "./session-host.ts";
 
 /** Settings of a node. Durations are in milliseconds. */
@@ -276,8 +276,7 @@ export class ClusterNode {
   async #beat(run: Run): Promise<void> {
     const { engine, clock } = this.#deps;
     const sent = momentOf(clock);
-    const state = { load: run.host.load, draining: this.#phase === "draining" };
-    const answer = await engine.renew(run.boot, state).catch(() => undefined);
+    const answer = await engine.renew(run.boot, stateOf(run, this.#phase === "draining")).catch(() => undefined);
     if (this.#run !== run) return;
     if (answer === false) return this.#lose(run, this.#givenUp());
     // The lease counts from when the renewal was sent, not from when it was answered.
@@ -457,7 +456,7 @@ export class ClusterNode {
     const run = this.#run;
     if (run !== undefined) {
       // Tells other nodes to send nothing more here.
-      await engine.renew(run.boot, { load: run.host.load, draining: true }).catch(() => {});
+      await engine.renew(run.boot, stateOf(run, true)).catch(() => {});
       await Promise.all(run.claims.values()).catch(() => {});
       await Promise.allSettled(run.owned.keys.map((key) => this.release(key, deadlineMs)));
       await this.#rejoining;
@@ -493,4 +492,8 @@ export class ClusterNode {
     const message = `Node ${name} was declared dead by another node. It ends the processes of its sessions and rejoins.`;
     return new CastellanError("NOT_OWNER", message);
   }
+}
+
+function stateOf({ host: { load, report }, owned }: Run, draining: boolean): NodeState {
+  return { load, draining, ...(report !== undefined && { report: { sessions: owned.keys.length, ...report } }) };
 }

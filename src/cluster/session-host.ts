@@ -6,6 +6,7 @@ import type { EventOptions } from "../session/record/event-readers.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import type { HostMethod, PoolMethod } from "./protocol/call-methods.ts";
+import type { NodeReport } from "./protocol/engine.ts";
 import type { TurnAsked } from "./protocol/frames.ts";
 
 /** A session or global pool of a {@link SessionHost}. */
@@ -49,6 +50,8 @@ export interface SessionHost {
   joined?(node: HostNode): void;
   /** Number of processes, plus sessions that wait for one. */
   readonly load: number;
+  /** What the node tells of its sessions and its machine. Optional. */
+  readonly report?: Omit<NodeReport, "sessions">;
   /**
    * Ends the session here. Its running turn may finish within `deadlineMs`; queued turns stay in the journal. Resolves
    * once no process of it runs and no write is pending.

@@ -97,6 +97,7 @@ export class JournalWriter {
   /** Whether only a probe is pending, which tests whether the journal accepts writes again. */
   #probing = false;
   #fault: CastellanError | undefined;
+  #lastFault: { readonly at: number; readonly message: string } | undefined;
   #lost: CastellanError | undefined;
   readonly #whenLost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #closing = false;
@@ -110,6 +111,11 @@ export class JournalWriter {
   constructor(journal: Journal, deps: JournalWriterDeps) {
     this.#journal = journal;
     this.#deps = deps;
+  }
+
+  /** When the journal last rejected or failed a write, and why. */
+  get lastFault(): { readonly at: number; readonly message: string } | undefined {
+    return this.#lastFault;
   }
 
   /** Why the journal accepts no writes at present; undefined if it does. */
@@ -342,6 +348,7 @@ export class JournalWriter {
         if (error.code === "NOT_OWNER") this.lose(error);
         if (this.#lost !== undefined) return this.#refuseAll(items, this.#lost);
         this.#fault = error;
+        this.#lastFault = { at: this.#deps.clock.now(), message: error.message };
         const { reason, applied } = CastellanError.is(error, "JOURNAL_UNAVAILABLE")
           ? error.details
           : { reason: "failed" };

@@ -13,6 +13,29 @@ export interface NodeInfo {
   readonly load: number;
   readonly maxProcesses?: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
+  /** When it last renewed its lease, in milliseconds since the epoch. */
+  readonly renewedAt: number;
+  /** After how long without a renewal it counts as dead, in milliseconds. */
+  readonly staleAfterMs: number;
+  /** What it last told of itself. Left out for nodes that have just joined, or run an earlier release. */
+  readonly report?: NodeReport | undefined;
+}
+
+/** What a node tells of itself and its global sessions. */
+export interface NodeReport {
+  /** Number of global sessions that it owns. */
+  readonly sessions: number;
+  readonly processes: number;
+  /** Number of sessions that wait for a process. */
+  readonly waiting: number;
+  /** Number of running turns. */
+  readonly turns: number;
+  /** The memory of its machine, or of its container if that has a limit. */
+  readonly memory: { readonly usedBytes: number; readonly totalBytes: number };
+  /** The release of Node.js. */
+  readonly nodeRelease: string;
+  /** The release of Claude Code in the process that started last. */
+  readonly claudeRelease?: string | undefined;
 }
 
 /** The nodes of the server's cluster; none if it is in no cluster. */
@@ -63,6 +86,18 @@ export interface MoveSession {
   readonly node: string;
 }
 
+const nodeReportSchema: z.ZodType<NodeReport> = z
+  .object({
+    sessions: z.number().describe("Number of global sessions that it owns."),
+    processes: z.number(),
+    waiting: z.number().describe("Number of sessions that wait for a process."),
+    turns: z.number().describe("Number of running turns."),
+    memory: z.object({ usedBytes: z.number(), totalBytes: z.number() }).describe("The memory of its machine."),
+    nodeRelease: z.string().describe("The release of Node.js."),
+    claudeRelease: z.string().optional().describe("The release of Claude Code in the process that started last."),
+  })
+  .meta({ id: "NodeReport" });
+
 export const nodeListSchema: z.ZodType<NodeList> = z
   .object({
     nodes: z
@@ -76,6 +111,11 @@ export const nodeListSchema: z.ZodType<NodeList> = z
             load: z.number(),
             maxProcesses: z.number().optional(),
             labels: z.record(z.string(), z.string()),
+            renewedAt: z.number().describe("When it last renewed its lease, in milliseconds since the epoch."),
+            staleAfterMs: z.number().describe("After how long without a renewal it counts as dead."),
+            report: nodeReportSchema
+              .optional()
+              .describe("Left out for nodes that have just joined, or run an earlier release."),
           })
           .meta({ id: "Node" }),
       )

@@ -10,6 +10,8 @@ export interface ServerInfo {
   /** The supervisor's name. */
   readonly supervisor: string;
   readonly inCluster: boolean;
+  /** The name of the server's own node; left out in no cluster. */
+  readonly node?: string | undefined;
   readonly caller: {
     readonly id: string;
     /** `read`, `talk`, `approve`, `operate`. */
@@ -84,6 +86,7 @@ export const serverInfoSchema: z.ZodType<ServerInfo> = z
     api: z.literal(1).describe("The version of the API."),
     supervisor: z.string(),
     inCluster: z.boolean(),
+    node: z.string().optional().describe("The name of the server's own node; left out in no cluster."),
     caller: z.object({
       id: z.string(),
       scopes: z.array(z.string()).readonly(),

@@ -313,6 +313,7 @@ test("CastellanClient: shows and changes the children, health, capacity, usage a
   expect(await client.health()).toMatchObject({ status: "healthy", phase: "running", details: [] });
   expect(await client.capacity()).toMatchObject({ processes: 2, waiting: 0, limits: {} });
   expect(await client.budgets()).toEqual([]);
+  expect((await client.storage()).journal.latencyMs).toBeGreaterThanOrEqual(0);
   expect(await client.usage({ by: ["session"], label: "user" })).toMatchObject([
     { session: one, label: "ann", costUsd: 0.01 },
   ]);

@@ -94,12 +94,20 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     });
     await engine.join(described);
     await engine.join(node("b"));
-    equal(await engine.renew(UNUSUAL, { load: 2.5, draining: true }), true);
+    const report = {
+      ...{ sessions: 3, processes: 2, waiting: 1, turns: 1, memory: { usedBytes: 3e9, totalBytes: 8e9 } },
+      ...{ nodeRelease: "24.1.0", claudeRelease: "2.1.332 'beta'" },
+    };
+    equal(await engine.renew(UNUSUAL, { load: 2.5, draining: true, report }), true);
     const found = (await other.nodes()).find(({ boot }) => boot === UNUSUAL);
     ok(found !== undefined && found.aliveForMs > 0 && found.aliveForMs <= 5_000);
-    deepEqual(found, { ...described, load: 2.5, draining: true, alive: true, aliveForMs: found.aliveForMs });
+    deepEqual(found, { ...described, load: 2.5, draining: true, report, alive: true, aliveForMs: found.aliveForMs });
     const plain = (await other.nodes()).find(({ boot }) => boot === "b");
     deepEqual([plain?.load, plain?.draining, plain?.maxProcesses], [0, false, undefined]);
+    ok(plain !== undefined && !("report" in plain));
+    // A node of an earlier release reports nothing.
+    equal(await engine.renew(UNUSUAL, IDLE), true);
+    ok(!("report" in ((await other.nodes()).find(({ boot }) => boot === UNUSUAL) ?? { report: 0 })));
   },
 
   "keeps one entry for a node that joins again": async ({ engines: [engine] }) => {

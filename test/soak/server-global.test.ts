@@ -42,11 +42,28 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
   const name = { global: [support, "ann"] } as const;
   const session = client.session(name);
   expect(await client.server()).toMatchObject({ inCluster: true });
+  expect(await client.server()).toMatchObject({ node: "one" });
   expect((await client.nodes()).map((node) => node.name)).toEqual(["one"]);
+  expect(await client.storage()).toEqual({
+    journal: { kind: "memory", location: "memory", latencyMs: expect.any(Number) },
+    cluster: {
+      kind: "postgres",
+      location: expect.stringMatching(/^postgres:\/\/127\.0\.0\.1:/),
+      version: expect.stringMatching(/^\d+\.\d+/),
+      latencyMs: expect.any(Number),
+    },
+  });
   expect((await session.query("hello")).text).toBe("re: hello");
   expect(await session.get()).toMatchObject({ name, labels: { user: "ann" }, status: { name }, node: "one" });
   const owned = { name, epoch: 1, state: "owned", node: "one", labels: { user: "ann" } };
   expect(await Array.fromAsync(client.globalSessions({ prefix: support }))).toMatchObject([owned]);
+  await vi.waitUntil(async () => (await client.nodes())[0]?.report?.sessions === 1, { timeout: 30_000 });
+  const [node] = await client.nodes();
+  expect(node).toMatchObject({ state: "alive", load: 1, staleAfterMs: 5_000 });
+  expect(Math.abs(Date.now() - (node?.renewedAt ?? 0))).toBeLessThan(5_000);
+  expect(node?.report).toMatchObject({ processes: 1, waiting: 0, turns: 0, nodeRelease: process.versions.node });
+  expect(node?.report?.claudeRelease).toMatch(/^2\.1\./);
+  expect(node?.report?.memory.usedBytes).toBeLessThan(node?.report?.memory.totalBytes ?? 0);
   expect(await client.listGlobalSessions({ labels: { user: "bob" } })).toEqual({ sessions: [], next: null });
   await expect(client.listGlobalSessions({ limit: 0 })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
   const seen: (number | undefined)[] = [];

@@ -58,7 +58,15 @@ const HISTORY = `
   alter table nodes add column era bigint not null default 0;
 `;
 
+/* What a node tells of itself, for people. */
+const REPORTS = "alter table nodes add column report json";
+
 export const CLUSTER_TABLES: PostgresTables = {
   name: "cluster",
-  steps: [{ sql: FIRST }, { sql: FORGOTTEN, additive: true }, { sql: HISTORY, additive: true }],
+  steps: [
+    { sql: FIRST },
+    { sql: FORGOTTEN, additive: true },
+    { sql: HISTORY, additive: true },
+    { sql: REPORTS, additive: true },
+  ],
 };

@@ -1,5 +1,5 @@
 import { fromText, toText } from "../../journal/model/stored-text.ts";
-import type { Hosted, NodeDescription, NodeEntry } from "../protocol/engine.ts";
+import type { Hosted, NodeDescription, NodeEntry, NodeReport } from "../protocol/engine.ts";
 
 /* The columns and rows of the table of nodes. */
 
@@ -14,7 +14,7 @@ export function isAlive(row: string): string {
 }
 
 export const NODE_COLUMNS: string = `nodes.boot, nodes.name, nodes.address, nodes.lowest_protocol, nodes.highest_protocol,
-  nodes.release, nodes.labels, nodes.hosts, nodes.max_processes, nodes.stale_ms, nodes.load, nodes.draining,
+  nodes.release, nodes.labels, nodes.hosts, nodes.max_processes, nodes.stale_ms, nodes.load, nodes.draining, nodes.report,
   nodes.stale_ms - extract(epoch from clock_timestamp() - nodes.renewed_at)::double precision * 1000 as alive_for_ms`;
 
 /** Inserts a node, or updates its description; see {@link joinValues}. */
@@ -54,6 +54,7 @@ export interface NodeRow {
   readonly stale_ms: number;
   readonly load: number;
   readonly draining: boolean;
+  readonly report: NodeReport | null;
   readonly alive_for_ms: number;
 }
 
@@ -71,6 +72,7 @@ export function nodeOf(row: NodeRow): NodeEntry {
     staleMs: row.stale_ms,
     load: row.load,
     draining: row.draining,
+    ...(row.report !== null && { report: row.report }),
     alive: row.alive_for_ms > 0,
     aliveForMs: row.alive_for_ms,
   };

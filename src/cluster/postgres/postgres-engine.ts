@@ -7,6 +7,7 @@ import {
   type PostgresOptions,
   postgresLocation,
 } from "../../journal/postgres/postgres-location.ts";
+import { SERVER_VERSION, type ServerVersionRow } from "../../journal/postgres/postgres-rows.ts";
 import { keyPrefix, nameOfKey } from "../../names.ts";
 import { GLOBAL } from "../../session/options/global-name.ts";
 import type {
@@ -196,6 +197,10 @@ class PostgresEngine implements Engine {
 
   listen(changed: () => void): () => void {
     return this.#news?.listen(changed) ?? (() => {});
+  }
+
+  async version(): Promise<string> {
+    return (await this.#read<ServerVersionRow>(SERVER_VERSION))[0]?.version ?? "";
   }
 
   async close(): Promise<void> {

@@ -29,7 +29,7 @@ export class RenewalConnection {
    * @returns the era; undefined if the node has ended
    * @throws CastellanError `DATABASE_UNAVAILABLE` after `timeoutMs` at the latest
    */
-  async renew(boot: string, { load, draining }: NodeState, history: string): Promise<number | undefined> {
+  async renew(boot: string, { load, draining, report }: NodeState, history: string): Promise<number | undefined> {
     const subject = subjectOf("cluster", this.#location);
     if (this.#closed !== undefined) throw notOpen(subject);
     const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
@@ -37,7 +37,7 @@ export class RenewalConnection {
     const database = this.#database;
     const renewed = database.then((open) =>
       open.transaction(async (query) => {
-        const values = [toText(boot), load, draining];
+        const values = [toText(boot), load, draining, report === undefined ? null : JSON.stringify(report)];
         const [, [row]] = await Promise.all([query(detectNewHistory(history)), query<RenewedRow>(RENEW, values)]);
         return row?.era;
       }),
@@ -80,5 +80,5 @@ interface RenewedRow {
 }
 
 const RENEW = `
-  update nodes set renewed_at = clock_timestamp(), load = $2, draining = $3 where boot = $1 and ended_at is null
+  update nodes set renewed_at = clock_timestamp(), load = $2, draining = $3, report = $4 where boot = $1 and ended_at is null
   returning ${ERA} as era`;

@@ -32,12 +32,31 @@ export interface NodeDescription {
   readonly staleMs: number;
 }
 
+/** What a node tells of itself, for people. */
+export interface NodeReport {
+  /** Number of global sessions that it owns. */
+  readonly sessions: number;
+  /** Number of their processes, and of sessions that wait for one. */
+  readonly processes: number;
+  readonly waiting: number;
+  /** Number of their running turns. */
+  readonly turns: number;
+  /** The memory of its machine, or of its container if that has a limit, in bytes. */
+  readonly memory: { readonly usedBytes: number; readonly totalBytes: number };
+  /** The release of Node.js, such as `24.1.0`. */
+  readonly nodeRelease: string;
+  /** The release of Claude Code in the process that started last. Left out before the first one. */
+  readonly claudeRelease?: string;
+}
+
 /** What a node reports with each renewal. */
 export interface NodeState {
   /** Number of processes, plus sessions that wait for one. */
   readonly load: number;
   /** Whether it takes no more sessions. */
   readonly draining: boolean;
+  /** Left out until the first renewal, and by nodes of earlier releases. */
+  readonly report?: NodeReport;
 }
 
 /** A node as other nodes see it. */
@@ -146,5 +165,7 @@ export interface Engine {
    * @returns a function that stops listening
    */
   listen(changed: () => void): () => void;
+  /** Asks the engine for its release, and so whether it answers. Optional. */
+  version?(): Promise<string>;
   close(): Promise<void>;
 }

@@ -38,6 +38,7 @@ export function memoryJournal(): Journal {
 
 class MemoryJournal implements Journal {
   readonly location: string = "memory";
+  readonly kind = "memory";
   readonly #sessions = new Map<string, SessionEntry>();
   readonly #turns = new Map<string, TurnEntry>();
   /** Ids of unfinished turns by session, in the order of acceptance. */

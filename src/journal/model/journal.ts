@@ -39,6 +39,10 @@ export interface Retention {
 export interface Journal {
   /** Location of the journal, for messages. Contains no password. */
   readonly location: string;
+  /** Which of Castellan's journals it is. Left out by a custom one. */
+  readonly kind?: "memory" | "sqlite" | "postgres";
+  /** Asks the store for its release, and so whether it answers. Optional. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  version?(): Promise<string>;
   /**
    * Makes this application the owner. Creates the storage if it is missing, and migrates that of an earlier release. A
    * closed journal can be opened again.

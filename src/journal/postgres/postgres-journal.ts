@@ -48,7 +48,9 @@ import {
   JOB_COLUMNS,
   type JobRow,
   jobOf,
+  SERVER_VERSION,
   SESSION_COLUMNS,
+  type ServerVersionRow,
   type SessionRow,
   SPENT_SUMS,
   type SpentRow,
@@ -125,6 +127,7 @@ interface OpenJournal {
 /** A journal in PostgreSQL. `JournalFencing` decides who may write it. */
 export class PostgresJournal implements Journal {
   readonly location: string;
+  readonly kind = "postgres";
   readonly transcripts: TranscriptStore;
   readonly #where: PostgresLocation;
   readonly #clock: Clock;
@@ -303,6 +306,10 @@ export class PostgresJournal implements Journal {
     const [text, of] = session === undefined ? [CONTENT, []] : [CONTENT_OF_SESSION, [toText(session)]];
     const [row] = await this.#read<ContentRow>(text, [toText(hash), ...of]);
     return row && contentOf(row);
+  }
+
+  async version(): Promise<string> {
+    return (await this.#read<ServerVersionRow>(SERVER_VERSION, []))[0]?.version ?? "";
   }
 
   async usage({ supervisor, session, since, until, label, by }: UsageQuery): Promise<UsageEntry[]> {

@@ -166,6 +166,13 @@ export function conversationOf(row: ConversationRow): ConversationEntry {
   };
 }
 
+/** Without the name of the distribution. */
+export const SERVER_VERSION = "select split_part(current_setting('server_version'), ' ', 1) as version";
+
+export interface ServerVersionRow {
+  readonly version: string;
+}
+
 export const SPENT_SUMS: string = `sum(cost_usd) as cost_usd, sum(input_tokens) as input_tokens,
   sum(output_tokens) as output_tokens, sum(cache_read_input_tokens) as cache_read_input_tokens,
   sum(cache_creation_input_tokens) as cache_creation_input_tokens, sum(turns) as turns`;

@@ -93,6 +93,7 @@ export function sqliteJournal(
 
 class SqliteJournal implements Journal {
   readonly location: string;
+  readonly kind = "sqlite";
   readonly #parts: SqliteParts;
   #file: OpenFile | undefined;
   #expunging: SqliteExpunging | undefined;
@@ -291,6 +292,11 @@ class SqliteJournal implements Journal {
     if (session === undefined) return (await this.#entries(contentOf, EVENT_SQL.content, toText(hash)))[0];
     const key = toText(session);
     return (await this.#entries(contentOf, EVENT_SQL.contentOf, toText(hash), key, key))[0];
+  }
+
+  async version(): Promise<string> {
+    const [version] = await this.#entries((row) => String(row["version"]), "SELECT sqlite_version() AS version");
+    return version ?? "";
   }
 
   async usage(query: UsageQuery): Promise<UsageEntry[]> {

@@ -3,6 +3,7 @@ import type { Duration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
 import { budgetListSchema } from "../../wire/budget.ts";
 import { childParams } from "../../wire/params.ts";
+import { storageSchema } from "../../wire/storage.ts";
 import {
   capacitySchema,
   drainReportSchema,
@@ -34,6 +35,7 @@ const getServer = jsonOperation(
     api: 1 as const,
     supervisor: supervisor.name,
     inCluster: supervisor.cluster !== undefined,
+    ...withoutUndefined({ node: supervisor.node }),
     caller: {
       id: caller.id,
       scopes: [...caller.scopes],
@@ -194,6 +196,20 @@ const listBudgets = jsonOperation(
   },
 );
 
+const getStorage = jsonOperation(
+  {
+    id: "getStorage",
+    tag: "Supervisor",
+    method: "get",
+    path: "/storage",
+    scope: "read",
+    wholeReach: true,
+    summary: "Asks the journal, and on a node the cluster's database: release, latency, faults.",
+    answer: storageSchema,
+  },
+  async ({ supervisor }) => await supervisor.storage(),
+);
+
 const drainSupervisor = jsonOperation(
   {
     id: "drainSupervisor",
@@ -249,6 +265,7 @@ export const supervisorOperations: readonly Operation[] = [
   getCapacity,
   getUsage,
   listBudgets,
+  getStorage,
   drainSupervisor,
   streamSupervisorEvents,
 ];

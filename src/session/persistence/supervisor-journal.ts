@@ -319,6 +319,11 @@ export class SupervisorJournal {
     return this.meter.refusal(this.#budget, "supervisor", `supervisor "${this.supervisor}"`);
   }
 
+  /** When the journal last rejected or failed a write, and why. */
+  get lastFault(): { readonly at: number; readonly message: string } | undefined {
+    return this.#opened?.writer.lastFault;
+  }
+
   /** Why the journal cannot be written, or undefined. */
   get fault(): CastellanError | undefined {
     return this.#opened?.writer.fault;
