@@ -1,4 +1,5 @@
 import type { OptionProblem } from "../errors.ts";
+import { isGlobalName } from "../session/options/global-name.ts";
 
 /** A reference to an environment variable, resolved when the config is loaded. */
 export interface EnvReference {
@@ -48,9 +49,9 @@ export function variableOf(value: unknown): string | undefined {
   return isPlain(value) && isReference(value) ? value.env : undefined;
 }
 
-/** Whether a value is a plain object, not an instance of a class. */
+/** Whether a value is a plain object: neither an instance of a class nor a global name, whose symbol a copy would lose. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null) return false;
+  if (typeof value !== "object" || value === null || isGlobalName(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

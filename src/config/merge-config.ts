@@ -1,5 +1,6 @@
 import { withoutUndefined } from "../fields.ts";
 import type { ConfigLocation } from "../session/options/config-location.ts";
+import { globalNameOf, isGlobalName } from "../session/options/global-name.ts";
 import { isPlain, variableOf } from "./env-reference.ts";
 
 /** One layer of a config, with its location. */
@@ -88,5 +89,7 @@ function mergeChildren(
 
 function nameOf(child: Record<string, unknown>): string | undefined {
   const field = NAMES.find((name) => child[name] !== undefined);
-  return field === undefined ? undefined : JSON.stringify([field, child[field]]);
+  if (field === undefined) return undefined;
+  const name = child[field];
+  return JSON.stringify([field, isGlobalName(name) ? { global: globalNameOf(name) } : name]);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { resolveReferences } from "../../src/config/env-reference.ts";
 import type { OptionProblem } from "../../src/errors.ts";
+import { globalName } from "../../src/session/options/global-name.ts";
 
 function resolve(value: unknown) {
   const problems: OptionProblem[] = [];
@@ -47,10 +48,11 @@ describe("resolveReferences()", () => {
   });
 
   it("leaves values other than plain data unchanged", () => {
-    const value = { logger: console, at: new Date(0), hook: () => {} };
+    const value = { logger: console, at: new Date(0), hook: () => {}, name: globalName("reviewer") };
     const { value: same } = resolve(value) as { value: typeof value };
     expect(same.logger).toBe(console);
     expect(same.at).toBe(value.at);
     expect(same.hook).toBe(value.hook);
+    expect(same.name).toBe(value.name);
   });
 });

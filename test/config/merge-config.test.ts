@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { mergeConfig } from "../../src/config/merge-config.ts";
+import { globalName } from "../../src/session/options/global-name.ts";
 
 const layer = (config: Record<string, unknown>, layer?: string) => ({
   config,
@@ -60,6 +61,23 @@ describe("layers of a configuration", () => {
         { name: "new" },
       ],
     });
+  });
+
+  it("puts children of one global name over each other, and none of another name", () => {
+    const [one, two] = [globalName("one"), globalName(["two", 1])];
+    const { config } = mergeConfig([
+      layer({ children: [{ template: one }, { name: two, model: "a" }, { name: "one" }] }),
+      layer(
+        { children: [{ name: globalName(["two", 1]), model: "b" }, { template: globalName("three") }] },
+        "production",
+      ),
+    ]);
+    expect(config["children"]).toEqual([
+      { template: one },
+      { name: two, model: "b" },
+      { name: "one" },
+      { template: globalName("three") },
+    ]);
   });
 
   it("keeps functions and instances, and records each field's location", () => {
