@@ -38,8 +38,8 @@ export interface NodeInfo {
   readonly load: number;
   readonly maxProcesses?: number;
   readonly labels: Readonly<Record<string, string>>;
-  /** When it last renewed its lease, in milliseconds since the epoch. It does so once in each `beat`. */
-  readonly renewedAt: number;
+  /** For how long it has not renewed its lease, in milliseconds, by the clock of the database. It renews once in each `beat`. */
+  readonly silentForMs: number;
   /** After how long without a renewal it counts as dead, in milliseconds. */
   readonly staleAfterMs: number;
   /** What it last told of itself. Left out for nodes that have just joined, or run an earlier release. */
@@ -220,9 +220,7 @@ export class Cluster implements AsyncDisposable {
   async nodes(): Promise<NodeInfo[]> {
     this.#refuseIfClosed();
     const nodes = await this.#deps.engine.nodes();
-    return nodes
-      .map((node) => infoOf(node, this.#deps.clock.now()))
-      .toSorted((one, other) => one.name.localeCompare(other.name));
+    return nodes.map(infoOf).toSorted((one, other) => one.name.localeCompare(other.name));
   }
 
   /** The location of the database, for messages. Contains no password. */
@@ -442,12 +440,12 @@ function leftOnDeadNode({ name }: NodeEntry): LeftBehind {
   return { what: "files", where: `node ${name}`, why, node: name };
 }
 
-function infoOf(node: NodeEntry, now: number): NodeInfo {
+function infoOf(node: NodeEntry): NodeInfo {
   const { name, address, release, alive, draining, load, maxProcesses, labels, staleMs, aliveForMs, report } = node;
   const state: NodeInfo["state"] = alive ? (draining ? "draining" : "alive") : "dead";
-  const renewedAt = Math.round(now - (staleMs - aliveForMs));
+  const silentForMs = Math.max(0, Math.round(staleMs - aliveForMs));
   return withoutUndefined({
     ...{ name, address, release, state, load, maxProcesses, labels },
-    ...{ renewedAt, staleAfterMs: staleMs, report },
+    ...{ silentForMs, staleAfterMs: staleMs, report },
   });
 }

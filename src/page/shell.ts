@@ -35,7 +35,7 @@ export function Shell({ context }: { readonly context: PageContext }): View {
       </a>
       ${supervisor !== undefined && html`<span class="supervisor" title="Supervisor">${plain(supervisor)}</span>`}
       <nav aria-label="Pages">
-        ${NAVIGATION.map(
+        ${NAVIGATION.filter((page) => page !== "cluster" || fleet.server.value?.inCluster === true).map(
           (page) => html`<a
             key=${page}
             href=${navigation.href(pathOf({ page }))}

@@ -13,8 +13,8 @@ export interface NodeInfo {
   readonly load: number;
   readonly maxProcesses?: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** When it last renewed its lease, in milliseconds since the epoch. */
-  readonly renewedAt: number;
+  /** For how long it has not renewed its lease, in milliseconds. */
+  readonly silentForMs: number;
   /** After how long without a renewal it counts as dead, in milliseconds. */
   readonly staleAfterMs: number;
   /** What it last told of itself. Left out for nodes that have just joined, or run an earlier release. */
@@ -111,7 +111,7 @@ export const nodeListSchema: z.ZodType<NodeList> = z
             load: z.number(),
             maxProcesses: z.number().optional(),
             labels: z.record(z.string(), z.string()),
-            renewedAt: z.number().describe("When it last renewed its lease, in milliseconds since the epoch."),
+            silentForMs: z.number().describe("For how long it has not renewed its lease."),
             staleAfterMs: z.number().describe("After how long without a renewal it counts as dead."),
             report: nodeReportSchema
               .optional()

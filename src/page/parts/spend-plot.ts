@@ -74,7 +74,7 @@ export function SpendPlot({ days, series }: SpendPlotProps): View {
           >
             <rect class="plot-hit" x=${x} y=${TOP} width=${step} height=${HEIGHT - TOP - BOTTOM} />
             <${Bar} series=${series} index=${index} x=${x + (step - bar) / 2} width=${bar} y=${y} />
-            ${isLabelled(index) && html`<text class="axis" x=${Math.min(x + step / 2, width - 18)} y=${HEIGHT - 6} text-anchor="middle">${dayText(day)}</text>`}
+            ${isLabelled(index) && html`<text class="axis" x=${Math.min(x + step / 2, width - 22)} y=${HEIGHT - 6} text-anchor="middle">${dayText(day)}</text>`}
           </g>`;
         })}
       </svg>`
