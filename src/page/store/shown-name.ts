@@ -35,3 +35,18 @@ function plainButJoiners(text: string): string {
     .map((part) => (part === "\u200c" || part === "\u200d" ? part : plain(part)))
     .join("");
 }
+
+/** Controls, characters that reorder or hide text or that nobody sees, and spaces that are none. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2028\u2029\u2800]|(?! )\p{Zs}/gu;
+
+/**
+ * Returns a text of several lines in which whatever nobody would see is visible, terminal sequences too: for what somebody decides
+ * about. Tabs and line breaks stay.
+ */
+export function exactLines(text: string): string {
+  return text.replace(UNSEEN, (character) => {
+    if (character === "\n" || character === "\t") return character;
+    const code = (character.codePointAt(0) ?? 0).toString(16);
+    return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, "0")}`;
+  });
+}
