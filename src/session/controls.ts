@@ -30,7 +30,10 @@ import type { SessionServer } from "./session-server.ts";
 import { type TurnListOptions, type TurnSummary, turnListQuery } from "./turns/turn-summary.ts";
 
 /** A permission request and its answer, if it was answered. */
-export interface PastApproval extends Omit<ApprovalEntry, "session">, ApprovalAnswerer {}
+export interface PastApproval extends Omit<ApprovalEntry, "session">, ApprovalAnswerer {
+  /** What Claude was told of a denial, or why it was told nothing. */
+  readonly message?: string;
+}
 
 /** What happens to the conversation when the session is restarted or stopped. */
 export interface ConversationOptions {
@@ -324,11 +327,8 @@ export const CONTROLS: ControlTable = {
     run: async ({ server }, options = {}) => {
       const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
       const approvals = await server.fromJournal((journal) => journal.approvalsWritten(limit));
-      const by = approvals.length === 0 ? undefined : await server.reading.answerers(approvals.length);
-      return approvals.map(({ session: _, ...approval }) => ({
-        ...approval,
-        ...withoutUndefined({ by: by?.get(approval.id) }),
-      }));
+      const words = approvals.length === 0 ? undefined : await server.reading.settlements(approvals.length);
+      return approvals.map(({ session: _, ...approval }) => ({ ...approval, ...words?.get(approval.id) }));
     },
   },
   turns: {

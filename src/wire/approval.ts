@@ -55,7 +55,10 @@ export interface PastApproval {
   readonly requestedAt: number;
   readonly outcome?: ApprovalOutcome | undefined;
   readonly settledAt?: number | undefined;
+  /** Who answered. */
   readonly by?: string | undefined;
+  /** What Claude was told of a denial, or why it was told nothing. */
+  readonly message?: string | undefined;
 }
 
 /** Which past approvals to list. */
@@ -151,7 +154,8 @@ export const approvalHistorySchema: z.ZodType<ApprovalHistory> = z
           requestedAt: z.number(),
           outcome: outcomeSchema.optional(),
           settledAt: z.number().optional(),
-          by: z.string().optional(),
+          by: z.string().optional().describe("Who answered."),
+          message: z.string().optional().describe("What Claude was told of a denial, or why it was told nothing."),
         }),
       )
       .readonly(),

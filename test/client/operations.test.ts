@@ -242,7 +242,7 @@ test("SessionClient: approves, denies and answers permission requests", async ()
   expect((await session.wait(question.turn)).reply?.text).toContain('"answers":{"Which?":"a"}');
   expect(await session.approvalHistory({ limit: 2 })).toMatchObject([
     { tool: "AskUserQuestion", outcome: "approved", by: "operator" },
-    { tool: "Write", outcome: "denied", by: "operator" },
+    { tool: "Write", outcome: "denied", by: "operator", message: "Not now" },
   ]);
   await ended(scene);
 });

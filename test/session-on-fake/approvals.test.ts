@@ -287,9 +287,9 @@ test("turn.events(): tells who answered an approval and what the answer changed"
     { type: "turn_ended" },
   ]);
   const history = await scene.session.approvalHistory();
-  expect(history.map(({ outcome, by }) => [outcome, by])).toEqual([
-    ["denied", "bob"],
-    ["approved", "ann@example.com"],
+  expect(history.map(({ outcome, by, message }) => [outcome, by, message])).toEqual([
+    ["denied", "bob", "not today"],
+    ["approved", "ann@example.com", undefined],
   ]);
 });
 

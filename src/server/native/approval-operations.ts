@@ -217,6 +217,6 @@ function shownApproval(approval: Pending, show: ShowName): ShownApproval {
   };
 }
 
-function shownPast({ id, tool, input, requestedAt, outcome, settledAt, by }: PastApproval): ShownPast {
-  return { id, tool, input, requestedAt, ...withoutUndefined({ outcome, settledAt, by }) };
+function shownPast({ id, tool, input, requestedAt, outcome, settledAt, by, message }: PastApproval): ShownPast {
+  return { id, tool, input, requestedAt, ...withoutUndefined({ outcome, settledAt, by, message }) };
 }

@@ -1,3 +1,5 @@
+import { withoutUndefined } from "../../fields.ts";
+import type { ApprovalSettlement } from "../conversation/approval.ts";
 import type { EventContent } from "../record/content.ts";
 import {
   type EventOptions,
@@ -14,6 +16,9 @@ import type { SessionJournal } from "./session-journal.ts";
 
 /** How many events to read at a time. */
 const MOST_PAGE = 1_000;
+
+/** Who answered an approval, and what Claude was told. */
+type ApprovalWords = Pick<ApprovalSettlement, "by" | "message">;
 
 /** Reads the record of a session. Its methods fail with `JOURNAL_UNAVAILABLE`, and as `ready` does. */
 export class RecordReading {
@@ -71,15 +76,16 @@ export class RecordReading {
     );
   }
 
-  /** Returns who answered the latest approvals, by the approvals' ids. Looks at the last `limit` answers. */
-  async answerers(limit: number): Promise<Map<string, string>> {
-    const found = new Map<string, string>();
+  /** Returns who answered the latest approvals and what Claude was told, by the approvals' ids. Looks at the last `limit` answers. */
+  async settlements(limit: number): Promise<Map<string, ApprovalWords>> {
+    const found = new Map<string, ApprovalWords>();
     let before = Number.POSITIVE_INFINITY;
     for (let left = limit; left > 0; ) {
       const page = await this.page({ before, types: ["approval_settled"], limit: Math.min(left, MOST_PAGE) });
       for (const event of page) {
         before = event.number;
-        if (event.type === "approval_settled" && event.by !== undefined) found.set(event.id, event.by);
+        if (event.type !== "approval_settled") continue;
+        found.set(event.id, withoutUndefined({ by: event.by, message: event.message }));
       }
       if (page.length === 0) break;
       left -= page.length;
