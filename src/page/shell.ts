@@ -12,6 +12,7 @@ import { EmptyState } from "./parts/empty-state.ts";
 import { Icon, type IconName } from "./parts/icon.ts";
 import { LinkBanner, LinkDot } from "./parts/link-state.ts";
 import { type Address, addressOf, type PageName, pathOf } from "./store/address.ts";
+import { countText } from "./store/format.ts";
 import { keyOf } from "./store/name.ts";
 import type { PageContext } from "./store/page-context.ts";
 import { plain, shownName } from "./store/shown-name.ts";
@@ -23,9 +24,11 @@ export function Shell({ context }: { readonly context: PageContext }): View {
   const address = addressOf(navigation.place.value.path);
   const title = titleOf(address);
   const supervisor = fleet.server.value?.supervisor;
+  const open = fleet.approvals.value.length;
   useEffect(() => {
-    document.title = supervisor === undefined ? title : `${title} · ${plain(supervisor)}`;
-  }, [title, supervisor]);
+    const count = open === 0 ? "" : `(${open}) `;
+    document.title = supervisor === undefined ? `${count}${title}` : `${count}${title} · ${plain(supervisor)}`;
+  }, [title, supervisor, open]);
   if (link.state.value === "login") return html`<${LoginPage} context=${context} />`;
   return html`
     <a class="skip" href="#content">Skip to content</a>
@@ -40,7 +43,9 @@ export function Shell({ context }: { readonly context: PageContext }): View {
             key=${page}
             href=${navigation.href(pathOf({ page }))}
             aria-current=${address.page === page ? "page" : undefined}
-            ><${Icon} name=${ICONS[page]} /><span>${TITLES[page]}</span></a
+            ><${Icon} name=${ICONS[page]} /><span>${TITLES[page]}</span>${
+              page === "approvals" && open > 0 && html`<b class="count" title="Open approvals">${countText(open)}</b>`
+            }</a
           >`,
         )}
       </nav>

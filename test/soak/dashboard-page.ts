@@ -81,20 +81,23 @@ export async function picture({ page }: WatchedPage, name: string, { full = fals
 /** How long a change may take to be seen, in milliseconds. */
 export const WAIT = 30_000;
 
+/** Where Claude Code works, and how it reaches a model. */
+type Home = Pick<MockApi, "cwd" | "env">;
+
 /** `castellan serve`, which can end and start again at the same address. */
 export class Served implements AsyncDisposable {
   readonly url: string;
-  readonly #api: MockApi;
+  readonly #api: Home;
   #process: RunningCommand;
 
-  private constructor(api: MockApi, url: string, process: RunningCommand) {
+  private constructor(api: Home, url: string, process: RunningCommand) {
     this.#api = api;
     this.url = url;
     this.#process = process;
   }
 
   /** @param options of the supervisor */
-  static async start(api: MockApi, children: readonly object[], options: object = {}): Promise<Served> {
+  static async start(api: Home, children: readonly object[], options: object = {}): Promise<Served> {
     const config = {
       journal: { sqlite: "castellan.db" },
       ...options,
@@ -128,7 +131,7 @@ export class Served implements AsyncDisposable {
   }
 }
 
-async function begin(api: MockApi, url: string): Promise<RunningCommand> {
+async function begin(api: Home, url: string): Promise<RunningCommand> {
   const process = new RunningCommand(["serve", "--json", "--listen", new URL(url).host], { cwd: api.cwd });
   await process.firstLine();
   return process;

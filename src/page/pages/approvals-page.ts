@@ -1,6 +1,210 @@
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html, type View } from "../html.ts";
+import { allow } from "../parts/approval-answer.ts";
+import { ApprovalArticle } from "../parts/approval-article.ts";
+import { ApprovalHistory } from "../parts/approval-history.ts";
+import { EmptyState } from "../parts/empty-state.ts";
+import { Icon } from "../parts/icon.ts";
+import { ShortcutHelp } from "../parts/shortcut-help.ts";
+import { pathOf } from "../store/address.ts";
+import { type ApprovalCard, neighbour } from "../store/approval-card.ts";
+import { withNumber } from "../store/approval-draft.ts";
+import { ApprovalInbox } from "../store/approval-inbox.ts";
+import { countText, plural } from "../store/format.ts";
+import { keyOf, nameOfKey } from "../store/name.ts";
 import type { PageContext } from "../store/page-context.ts";
+import { type KeyPress, type Shortcut, setShortcuts, shortcutOf, shortcutsOn } from "../store/shortcuts.ts";
+import { shownName } from "../store/shown-name.ts";
 
-export function ApprovalsPage(_: { readonly context: PageContext }): View {
-  return html`<h1 tabindex="-1">Approvals</h1>`;
+/** The open approvals that are shown at first, and that each click adds. */
+const PAGE = 50;
+/** How often approvals without events here, those of other nodes, are read again. */
+const POLL_MS = 5_000;
+
+/** What waits for somebody's decision, in all sessions. */
+export function ApprovalsPage({ context }: { readonly context: PageContext }): View {
+  const { fleet, navigation, link } = context;
+  const inbox = useMemo(() => new ApprovalInbox(context), []);
+  const selected = useSignal<string | undefined>(undefined);
+  const help = useSignal(false);
+  const [keysOn, setKeysOn] = useState(shortcutsOn);
+  const [most, setMost] = useState(PAGE);
+  const { query } = navigation.place.value;
+  const only = useMemo(() => nameOfKey(new URLSearchParams(query).get("session") ?? ""), [query]);
+  const all = inbox.cards.value;
+  const cards = useMemo(() => {
+    if (only === undefined) return all;
+    return all.filter(({ approval }) => keyOf(approval.session) === keyOf(only));
+  }, [all, only]);
+  const latest = useRef(cards);
+  latest.current = cards;
+  useSignalEffect(() => {
+    if (fleet.approvalsRead.value) inbox.take(fleet.approvals.value);
+  });
+  useSignalEffect(() => {
+    const event = fleet.settled.value;
+    if (event !== undefined) void inbox.settled(event.session);
+  });
+  useEffect(() => {
+    if (fleet.complete.value) void inbox.readHistory();
+  }, [fleet.complete.value]);
+  useEffect(() => {
+    if (fleet.server.value?.inCluster !== true) return;
+    const poll = setInterval(() => {
+      if (document.visibilityState === "visible") void fleet.readApprovals();
+    }, POLL_MS);
+    return () => clearInterval(poll);
+  }, [fleet.server.value?.inCluster]);
+  useEffect(() => {
+    // The list of all sessions, which comes first otherwise, may be long.
+    void fleet.readApprovals();
+    return () => inbox.stop();
+  }, []);
+  const current = (): ApprovalCard | undefined => {
+    const { current: shown } = latest;
+    return (
+      shown.find(({ approval }) => approval.id === selected.peek()) ?? shown.find(({ state }) => state.is === "open")
+    );
+  };
+  useEffect(() => {
+    if (!keysOn) return;
+    const onKey = (event: KeyboardEvent): void => {
+      const shortcut = document.querySelector("dialog[open]") === null ? shortcutOf(pressOf(event)) : undefined;
+      if (shortcut === undefined) return;
+      if (shortcut.does === "help") help.value = true;
+      else if (shortcut.does === "next" || shortcut.does === "previous") {
+        const id = neighbour(latest.current, selected.peek(), shortcut.does === "next" ? 1 : -1);
+        if (id === undefined) return;
+        selected.value = id;
+        document.getElementById(`approval-${id}`)?.focus({ preventScroll: true });
+      } else {
+        const card = current();
+        if (card === undefined || !actOn(context, inbox, card, shortcut)) return;
+        selected.value = card.approval.id;
+      }
+      event.preventDefault();
+    };
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, [keysOn]);
+  const open = cards.filter(({ state }) => state.is === "open").length;
+  const settled = cards.filter(({ state }) => state.is === "settled").length;
+  const shown = cards.slice(0, most);
+  const active = selected.value ?? cards.find(({ state }) => state.is === "open")?.approval.id;
+  return html`<div class="approvals">
+    <div class="page-head">
+      <h1 tabindex="-1">Approvals</h1>
+      <p class="quiet">${fleet.approvalsRead.value && (open === 0 ? "Nothing is open" : `${countText(open)} open, the oldest first`)}</p>
+      <span class="unseen" role="status">${inbox.news.value}</span>
+      <div class="page-actions">
+        ${
+          only !== undefined &&
+          html`<a class="chip label" href=${navigation.href(pathOf({ page: "approvals" }))} aria-label=${`Only of ${shownName(only)}. Show those of all sessions`}>
+            ${shownName(only)}<${Icon} name="close" />
+          </a>`
+        }
+        ${settled > 0 && html`<button class="button small" type="button" onClick=${() => inbox.clear()}>Dismiss ${countText(settled)} decided</button>`}
+        <button class="button small keys-button" type="button" aria-keyshortcuts="?" onClick=${() => {
+          help.value = true;
+        }}>Keys<kbd aria-hidden="true">?</kbd></button>
+      </div>
+    </div>
+    ${
+      shown.length > 0
+        ? shown.map(
+            (card) => html`<${ApprovalArticle}
+              key=${card.approval.id}
+              context=${context}
+              inbox=${inbox}
+              card=${card}
+              selected=${card.approval.id === active}
+              select=${(id: string) => {
+                selected.value = id;
+              }}
+            />`,
+          )
+        : html`<${NothingOpen} complete=${fleet.approvalsRead.value} lost=${link.state.value === "lost"} />`
+    }
+    ${
+      cards.length > most &&
+      html`<button class="button more" type="button" onClick=${() => setMost(most + PAGE)}>
+        Show more of ${plural(cards.length - most, "further approval")}
+      </button>`
+    }
+    <${ApprovalHistory} context=${context} history=${inbox.history.value} />
+    <${ShortcutHelp}
+      open=${help}
+      on=${keysOn}
+      change=${(on: boolean) => {
+        setShortcuts(on);
+        setKeysOn(on);
+      }}
+    />
+  </div>`;
+}
+
+function NothingOpen({ complete, lost }: { readonly complete: boolean; readonly lost: boolean }): View {
+  if (complete) {
+    return html`<${EmptyState}
+      icon="shield"
+      title="Nothing waits for a decision"
+      text="When a session with approvals asks for a permission or has a question, it appears here at once."
+    />`;
+  }
+  if (lost)
+    return html`<${EmptyState} icon="cloud" title="The server does not answer" text="The page shows the approvals as soon as it does." />`;
+  return html`<div class="list skeleton" aria-busy="true" aria-label="The approvals are being read">
+    ${Array.from({ length: 3 }, (_, index) => html`<div class="row" key=${index}><span></span><span></span></div>`)}
+  </div>`;
+}
+
+const TEXT = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
+const MOVING = "input[type=radio], .diff, .long-text";
+
+function pressOf(event: KeyboardEvent): KeyPress {
+  const { key, target, repeat: repeated } = event;
+  const element = target instanceof Element ? target : undefined;
+  const where = element?.matches(TEXT) === true ? "text" : element?.matches(MOVING) === true ? "moving" : "page";
+  return { key, repeated, where, modified: event.ctrlKey || event.altKey || event.metaKey || event.isComposing };
+}
+
+/** Carries out a key on the selected card. Returns whether it meant anything there. */
+function actOn(context: PageContext, inbox: ApprovalInbox, card: ApprovalCard, shortcut: Shortcut): boolean {
+  const { approval, state } = card;
+  const { questions = [] } = approval;
+  const article = document.getElementById(`approval-${approval.id}`);
+  if (shortcut.does === "leave") {
+    if (article?.contains(document.activeElement) !== true) return false;
+    article.focus({ preventScroll: true });
+    return true;
+  }
+  if (state.is !== "open" || context.fleet.server.peek()?.caller.scopes.includes("approve") !== true) return false;
+  const draft = inbox.draftOf(approval);
+  switch (shortcut.does) {
+    case "allow":
+      // Somebody who writes why not does not mean to allow it.
+      if (draft.mode === "deny") return false;
+      allow(inbox, card);
+      return true;
+    case "deny":
+      inbox.change(approval, { ...draft, mode: "deny" });
+      return true;
+    case "edit":
+      if (questions.length > 0 || approval.tool === "ExitPlanMode") return false;
+      inbox.change(approval, { ...draft, mode: "edit" });
+      return true;
+    case "number":
+      inbox.change(approval, withNumber(approval, draft, shortcut.number));
+      return true;
+    case "question":
+      if (questions.length === 0) return false;
+      inbox.change(approval, { ...draft, question: (draft.question + 1) % questions.length });
+      return true;
+    case "other":
+      article?.querySelectorAll<HTMLElement>(".other")[draft.question]?.focus();
+      return questions.length > 0;
+    default:
+      return false;
+  }
 }

@@ -5,6 +5,7 @@ import { PromptBox } from "../parts/prompt-box.ts";
 import { SessionMenu } from "../parts/session-menu.ts";
 import { SessionRecord } from "../parts/session-record.ts";
 import { StateBadge } from "../parts/state-badge.ts";
+import { pathOf } from "../store/address.ts";
 import { reasonOf } from "../store/fleet-row.ts";
 import { bytesText, plural, timeText } from "../store/format.ts";
 import { keyOf, type Name } from "../store/name.ts";
@@ -41,6 +42,10 @@ export function SessionPage({ context, name }: { readonly context: PageContext; 
           ${info?.title !== undefined && html`<span>${plain(info.title)}</span>`}
           ${facts.map((fact) => html`<span key=${fact}>${fact}</span>`)}
           ${reason !== undefined && html`<span class="warn">${reason}</span>`}
+          ${
+            status?.waitingFor?.for === "approval" &&
+            html`<a class="text-link" href=${navigation.href(pathOf({ page: "approvals" }), `?session=${encodeURIComponent(keyOf(name))}`)}>Decide</a>`
+          }
         </p>
       </div>
       ${info !== undefined && html`<${SessionMenu} context=${context} session=${info} />`}

@@ -78,8 +78,10 @@ function WaitingCard({ context, rows }: { readonly context: PageContext; readonl
   const [oldest] = context.fleet.approvals.value;
   const age = oldest === undefined ? undefined : agoText(oldest.requestedAt, context.fleet.now.value);
   const tone = waiting.length > 0 ? "warn" : undefined;
+  const text = parts.join(", ") || "Nobody waits";
+  const href = context.navigation.href(pathOf({ page: "approvals" }));
   return html`<${Card} icon="clock" label="Waiting" value=${countText(waiting.length)} tone=${tone}>
-    ${parts.join(", ") || "Nobody waits"}${age !== undefined && html`, <span title="The oldest approval">since ${age}</span>`}
+    ${oldest === undefined ? text : html`<a class="text-link" href=${href}>${text}</a>`}${age !== undefined && html`, <span title="The oldest approval">since ${age}</span>`}
   <//>`;
 }
 

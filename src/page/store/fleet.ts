@@ -6,7 +6,7 @@ import type { CapacityStatus, ServerInfo } from "../../wire/supervisor.ts";
 import type { SupervisorEvent } from "../../wire/supervisor-event.ts";
 import { type FleetRow, rowOf } from "./fleet-row.ts";
 import { LIVE_TYPES, sessionOf } from "./live-events.ts";
-import { keyOf, type Name, nameOfKey } from "./name.ts";
+import { isGlobalName, keyOf, type Name, nameOfKey } from "./name.ts";
 import { exitOfEvent, exitOfStatus, lastHour, type RecentExit } from "./recent-exits.ts";
 import type { ServerLink } from "./server-link.ts";
 import { readUsage } from "./usage.ts";
@@ -16,6 +16,8 @@ export interface Spending {
   readonly costUsd: number;
   readonly tokens: number;
 }
+
+type Settled = Extract<SupervisorEvent, { type: "approval:settle" }>;
 
 /** Changes are shown together after this time. */
 const FLUSH_MS = 120;
@@ -40,6 +42,10 @@ export class Fleet {
   readonly capacity: Signal<CapacityStatus | undefined> = signal<CapacityStatus | undefined>(undefined);
   readonly spending: Signal<Spending | undefined> = signal<Spending | undefined>(undefined);
   readonly approvals: Signal<readonly Approval[]> = signal<readonly Approval[]>([]);
+  /** Whether the approvals have been read once. */
+  readonly approvalsRead: Signal<boolean> = signal(false);
+  /** The last approval that was settled. */
+  readonly settled: Signal<Settled | undefined> = signal<Settled | undefined>(undefined);
   readonly exits: Signal<readonly RecentExit[]> = signal<readonly RecentExit[]>([]);
   /** The time, every second while the page is seen. */
   readonly now: Signal<number> = signal(Date.now());
@@ -51,6 +57,7 @@ export class Fleet {
   #flushing: ReturnType<typeof setTimeout> | undefined;
   #loadedAt = 0;
   #numbersStale = false;
+  #globalApprovals: readonly Approval[] = [];
 
   constructor(link: ServerLink) {
     this.#link = link;
@@ -79,6 +86,29 @@ export class Fleet {
   touch(name: Name): void {
     this.#dirty.add(keyOf(name));
     this.#flushing ??= setTimeout(() => void this.#flush(), FLUSH_MS);
+  }
+
+  /** Reads the approvals again, in a cluster those of all nodes. Other nodes have no events here. */
+  async readApprovals(): Promise<void> {
+    try {
+      this.#takeApprovals(await this.#approvals(this.#run.signal, true));
+    } catch {
+      // The stream tells when the server is back, and everything is read again.
+    }
+  }
+
+  #takeApprovals(approvals: readonly Approval[]): void {
+    this.approvals.value = approvals;
+    this.approvalsRead.value = true;
+  }
+
+  /** Returns the approvals. `all`: asks each node of a cluster, which is too much work for every event. */
+  async #approvals(ends: AbortSignal, all: boolean): Promise<readonly Approval[]> {
+    const global = all && this.server.peek()?.inCluster === true;
+    const read = await this.#link.client.approvals(global ? { global } : {}, { signal: ends });
+    if (global) this.#globalApprovals = read.filter(({ session }) => isGlobalName(session));
+    const known = global ? read : [...read, ...this.#globalApprovals];
+    return known.toSorted((one, other) => one.requestedAt - other.requestedAt);
   }
 
   #seen(): void {
@@ -134,6 +164,7 @@ export class Fleet {
     const exit = exitOfEvent(event);
     if (exit !== undefined) this.exits.value = lastHour([exit, ...this.exits.peek()], Date.now());
     if (event.type === "turn:end") this.#spend(event);
+    if (event.type === "approval:settle") this.settled.value = event;
     this.#numbersStale = true;
     const name = sessionOf(event);
     if (name !== undefined) this.touch(name);
@@ -199,21 +230,24 @@ export class Fleet {
     await this.#readNumbers(ends, true);
   }
 
-  /** Reads what concerns all sessions, for users who see all. */
-  async #readNumbers(ends: AbortSignal, spending: boolean): Promise<void> {
-    if (!this.#seesAll()) return;
+  /** Reads what concerns all sessions, for users who see all, and the approvals that the user reaches. */
+  async #readNumbers(ends: AbortSignal, all: boolean): Promise<void> {
+    if (!this.#seesAll()) {
+      this.#takeApprovals(await this.#approvals(ends, all));
+      return;
+    }
     const { client } = this.#link;
     const since = new Date().toISOString().slice(0, 10);
     const global = this.server.value?.inCluster === true;
     const [capacity, reports, approvals] = await Promise.all([
       client.capacity({ signal: ends }),
       // A node without a lease cannot read the spending of global sessions: the page keeps what it has.
-      spending ? readUsage(client, { since }, global, ends).catch(unlessUnavailable) : undefined,
-      client.approvals({}, { signal: ends }),
+      all ? readUsage(client, { since }, global, ends).catch(unlessUnavailable) : undefined,
+      this.#approvals(ends, all),
     ]);
     batch(() => {
       this.capacity.value = capacity;
-      this.approvals.value = approvals;
+      this.#takeApprovals(approvals);
       if (reports !== undefined) {
         const tokens = reports.reduce((sum, { usage }) => sum + usage.inputTokens + usage.outputTokens, 0);
         this.spending.value = { costUsd: reports.reduce((sum, { costUsd }) => sum + costUsd, 0), tokens };
