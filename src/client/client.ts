@@ -13,7 +13,7 @@ import type { CreateSession, SessionInfo, SessionListQuery, SessionPage } from "
 import type { StorageReport } from "../wire/storage.ts";
 import type { CapacityStatus, DrainReport, DrainSupervisor, ServerInfo, SupervisorHealth } from "../wire/supervisor.ts";
 import type { SupervisorEvent, SupervisorEventQuery } from "../wire/supervisor-event.ts";
-import type { ChildList, Tree } from "../wire/tree.ts";
+import type { ChildList, Tree, TreeQuery } from "../wire/tree.ts";
 import type { UsageAnswer, UsageQuery, UsageReport } from "../wire/usage.ts";
 import type { Webhook, WebhookList, WebhookTest } from "../wire/webhook.ts";
 import { type ClientOptions, clientSettings, type RequestOptions } from "./client-options.ts";
@@ -88,9 +88,9 @@ export class CastellanClient {
     return (await this.#read<PoolList>(["pools"], {}, options)).pools;
   }
 
-  /** Returns the whole tree. */
-  async tree(options: RequestOptions = {}): Promise<Tree> {
-    return await this.#read(["tree"], {}, options);
+  /** Returns the whole tree, on request without the options in effect, which are most of it. */
+  async tree({ options: all }: TreeQuery = {}, options: RequestOptions = {}): Promise<Tree> {
+    return await this.#read(["tree"], { options: all }, options);
   }
 
   /** Lists and counts the children of the root supervisor. */

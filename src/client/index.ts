@@ -75,9 +75,11 @@ export type {
   ChildState,
   ChildSummary,
   EffectiveOption,
+  RestartIntensity,
   SupervisorNode,
   Tree,
   TreeNode,
+  TreeQuery,
 } from "../wire/tree.ts";
 export type {
   AcceptedTurn,

@@ -22,15 +22,32 @@ export interface ChildEnd {
   readonly message: string;
 }
 
-/** A supervisor and its children, in start order. */
+/** The number of restarts that a supervisor allows within a period, and what it does on more. */
+export interface RestartIntensity {
+  readonly maxRestarts: number;
+  readonly maxSeconds: number;
+  /** `quarantine` counts restarts per child, `escalate` those of all children together. */
+  readonly onMaxRestarts: "quarantine" | "escalate";
+}
+
+/** Which parts of the tree to return. */
+export interface TreeQuery {
+  /** Whether to return the options in effect, which are most of the tree. Default `true`. */
+  readonly options?: boolean | undefined;
+}
+
+/** A supervisor and its children, in start order. Times are in milliseconds since the epoch. */
 export interface SupervisorNode {
   readonly kind: "supervisor";
   readonly name: string;
   readonly state: ChildState;
   readonly strategy: string;
+  readonly intensity: RestartIntensity;
   readonly children: readonly TreeNode[];
   readonly restarts?: number | undefined;
   readonly lastExits?: readonly ChildEnd[] | undefined;
+  /** When its next restart is due, during back-off. */
+  readonly retryAt?: number | undefined;
 }
 
 /** A child in the tree. */
@@ -40,7 +57,10 @@ export type TreeNode =
       readonly kind: "session";
       readonly status: SessionStatus;
       readonly budget?: BudgetStatus | undefined;
-      readonly options: Readonly<Record<string, EffectiveOption>>;
+      /** Left out if they were not asked for. */
+      readonly options?: Readonly<Record<string, EffectiveOption>> | undefined;
+      /** The restarts in the current series of crashes. */
+      readonly restarts: number;
       readonly lastExits: readonly ExitRecord[];
     }
   | { readonly kind: "template"; readonly name: string; readonly sessions: number }
@@ -51,6 +71,8 @@ export type TreeNode =
       readonly state: ChildState;
       readonly restarts: number;
       readonly lastExits: readonly ChildEnd[];
+      /** When its next restart is due, during back-off. */
+      readonly retryAt?: number | undefined;
     };
 
 /** The whole tree, with the resources that it shares. */
@@ -58,7 +80,8 @@ export interface Tree extends SupervisorNode {
   readonly capacity: CapacityStatus;
   readonly journal: { readonly location?: string | undefined; readonly fault?: string | undefined };
   readonly budget?: BudgetStatus | undefined;
-  readonly options: Readonly<Record<string, EffectiveOption>>;
+  /** Left out if they were not asked for. */
+  readonly options?: Readonly<Record<string, EffectiveOption>> | undefined;
 }
 
 /** A child of the root supervisor. */
@@ -93,9 +116,13 @@ const supervisorFields = {
   name: z.string(),
   state: childStateSchema,
   strategy: z.string(),
+  intensity: z
+    .object({ maxRestarts: z.number(), maxSeconds: z.number(), onMaxRestarts: z.enum(["quarantine", "escalate"]) })
+    .describe("The restarts that are allowed within a period: per child, or with `escalate` of all children together."),
   children: z.array(z.lazy(() => treeNodeSchema)).readonly(),
   restarts: z.number().optional(),
   lastExits: childEnds.optional(),
+  retryAt: z.number().optional().describe("When the next restart is due, during back-off."),
 } as const;
 
 const treeNodeSchema: z.ZodType<TreeNode> = z
@@ -105,7 +132,8 @@ const treeNodeSchema: z.ZodType<TreeNode> = z
       kind: z.literal("session"),
       status: statusSchema,
       budget: budgetSchema.optional(),
-      options: optionsSchema,
+      options: optionsSchema.optional(),
+      restarts: z.number().describe("The restarts in the current series of crashes."),
       lastExits: z.array(exitSchema).readonly(),
     }),
     z.object({ kind: z.literal("template"), name: z.string(), sessions: z.number() }),
@@ -116,6 +144,7 @@ const treeNodeSchema: z.ZodType<TreeNode> = z
       state: childStateSchema,
       restarts: z.number(),
       lastExits: childEnds,
+      retryAt: z.number().optional().describe("When the next restart is due, during back-off."),
     }),
   ])
   .meta({ id: "TreeNode" });
@@ -126,9 +155,17 @@ export const treeSchema: z.ZodType<Tree> = z
     capacity: capacitySchema,
     journal: z.object({ location: z.string().optional(), fault: z.string().optional() }),
     budget: budgetSchema.optional(),
-    options: optionsSchema,
+    options: optionsSchema.optional(),
   })
   .meta({ id: "Tree" });
+
+export const treeQuerySchema: z.ZodType<TreeQuery> = z.strictObject({
+  options: z
+    .enum(["true", "false"])
+    .transform((text) => text === "true")
+    .optional()
+    .describe("Whether to return the options in effect, which are most of the tree. Default `true`."),
+});
 
 export const childListSchema: z.ZodType<ChildList> = z
   .object({

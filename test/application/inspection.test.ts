@@ -11,13 +11,21 @@ test("inspect(): shows the whole tree in order", async () => {
     options: { name: "application", strategy: "rest_for_one" },
     children: [
       { name: top },
-      { name: "inner", strategy: "one_for_all", children: [service.child(), { name: "empty", children: [] }] },
+      {
+        name: "inner",
+        strategy: "one_for_all",
+        maxRestarts: 7,
+        maxSeconds: 60,
+        onMaxRestarts: "escalate",
+        children: [service.child(), { name: "empty", children: [] }],
+      },
       { name: deep },
     ],
   });
   await scene.supervisor.terminateChild("inner");
   const seen = scene.supervisor.inspect();
   const { options, ...rest } = seen;
+  const usual = { maxRestarts: 3, maxSeconds: 5, onMaxRestarts: "quarantine" };
   expect(rest).toEqual({
     kind: "supervisor",
     name: "application",
@@ -25,13 +33,15 @@ test("inspect(): shows the whole tree in order", async () => {
     journal: { location: "memory" },
     state: "running",
     strategy: "rest_for_one",
+    intensity: usual,
     children: [
-      { kind: "session", status: session(top).status(), options: expect.anything(), lastExits: [] },
+      { kind: "session", status: session(top).status(), options: expect.anything(), restarts: 0, lastExits: [] },
       {
         kind: "supervisor",
         name: "inner",
         state: "terminated",
         strategy: "one_for_all",
+        intensity: { maxRestarts: 7, maxSeconds: 60, onMaxRestarts: "escalate" },
         restarts: 0,
         lastExits: [],
         children: [
@@ -41,13 +51,14 @@ test("inspect(): shows the whole tree in order", async () => {
             name: "empty",
             state: "terminated",
             strategy: "one_for_one",
+            intensity: usual,
             restarts: 0,
             lastExits: [],
             children: [],
           },
         ],
       },
-      { kind: "session", status: session(deep).status(), options: expect.anything(), lastExits: [] },
+      { kind: "session", status: session(deep).status(), options: expect.anything(), restarts: 0, lastExits: [] },
     ],
   });
   expect(options["strategy"]).toEqual({
@@ -87,6 +98,15 @@ test("inspect(): shows the last exits with their evidence, oldest first", async 
     restarts: 1,
     lastExits: [{ at: 2_000, message: "no route", cause }],
   });
+  service.crash(cause);
+  await eventually(() => scene.supervisor.whichChildren()[1]?.state === "restarting");
+  const [, waiting] = scene.supervisor.inspect().children;
+  expect(waiting).toMatchObject({ state: "restarting", restarts: 2 });
+  const retryAt = waiting?.kind === "worker" ? waiting.retryAt : undefined;
+  expect(retryAt).toBeGreaterThan(2_000);
+  await clock.advance((retryAt ?? 0) - 2_000);
+  await eventually(() => service.starts === 3);
+  expect(scene.supervisor.inspect().children[1]).not.toHaveProperty("retryAt");
 });
 
 test("inspect(): keeps ten exits, and shows a quarantined child", async () => {

@@ -304,6 +304,11 @@ test("CastellanClient: shows and changes the children, health, capacity, usage a
   ]);
   const tree = await client.tree();
   expect(tree.children.map(({ kind }) => kind)).toEqual(["session", "session", "worker", "supervisor"]);
+  expect(tree).toMatchObject({ intensity: { maxRestarts: 3, maxSeconds: 5, onMaxRestarts: "quarantine" } });
+  const short = await client.tree({ options: false });
+  expect(JSON.stringify(tree)).toContain('"options":{');
+  expect(JSON.stringify(short)).not.toContain('"options"');
+  expect(short.children.map(({ kind }) => kind)).toEqual(tree.children.map(({ kind }) => kind));
   expect((await client.children()).counts).toMatchObject({ specs: 4, supervisors: 1 });
   expect((await client.terminateChild(two)).children[1]).toMatchObject({ id: two, state: "terminated" });
   expect((await client.restartChild(two)).children[1]).toMatchObject({ id: two, state: "running" });

@@ -5,7 +5,12 @@ import type { BudgetStatus } from "../../session/options/budget.ts";
 import type { SessionServer } from "../../session/session-server.ts";
 import type { SessionStatus } from "../../session/status/session-status.ts";
 import { type ChildInfo, reasonOf } from "../../supervision/child-spec.ts";
-import type { Strategy } from "../../supervision/supervisor-spec.ts";
+import {
+  type Intensity,
+  type Strategy,
+  type SupervisorSettings,
+  supervisorSettings,
+} from "../../supervision/supervisor-spec.ts";
 import type { SessionPlan } from "../options/child-options.ts";
 import type { Branch } from "../tree/branch.ts";
 import { exitRecord } from "../tree/child-report.ts";
@@ -31,10 +36,13 @@ export interface Inspection {
   readonly name: string;
   readonly state: ChildInfo["state"];
   readonly strategy: Strategy;
+  /** The restart intensity: how many restarts are allowed within how many seconds, and what happens on more. */
+  readonly intensity: Intensity & Pick<SupervisorSettings, "onMaxRestarts">;
   readonly children: readonly ChildInspection[];
-  /** Of a nested supervisor: its restarts, and its last unexpected exits. */
+  /** Of a nested supervisor: its restarts, its last unexpected exits, and when its next restart is due. */
   readonly restarts?: number;
   readonly lastExits?: readonly ChildEnd[];
+  readonly retryAt?: number;
 }
 
 /** An unexpected exit or a failed start of a worker or a supervisor. The last ten are kept, oldest first. */
@@ -57,6 +65,7 @@ export type ChildInspection =
       readonly budget?: BudgetStatus;
       /** Its effective options, with their origins. */
       readonly options: EffectiveOptions;
+      readonly restarts: number;
       /** The last ten unexpected exits, oldest first. */
       readonly lastExits: readonly ExitRecord[];
     }
@@ -77,6 +86,8 @@ export type ChildInspection =
       readonly state: ChildInfo["state"];
       readonly restarts: number;
       readonly lastExits: readonly ChildEnd[];
+      /** When the next restart is due, in milliseconds since the epoch, during back-off. */
+      readonly retryAt?: number;
     };
 
 /** Returns the tree below `branch`, without I/O. */
@@ -101,6 +112,7 @@ export function inspect(
             status: member.server.status(),
             ...withoutUndefined({ budget: member.server.budget }),
             options: optionsOf(member.server, plan),
+            restarts: info?.restarts ?? 0,
             lastExits: exits.map(({ exit, at }) => exitRecord(exit.cause, at)),
           },
         ];
@@ -123,12 +135,13 @@ export function inspect(
       }
     }
   });
-  return { kind: "supervisor", name, state, strategy: branch.settings.strategy ?? "one_for_one", children };
+  const { strategy, intensity, onMaxRestarts } = supervisorSettings(branch.settings);
+  return { kind: "supervisor", name, state, strategy, intensity: { ...intensity, onMaxRestarts }, children };
 }
 
-function endsOf(info: ChildInfo | undefined): { restarts: number; lastExits: ChildEnd[] } {
+function endsOf(info: ChildInfo | undefined): { restarts: number; lastExits: ChildEnd[]; retryAt?: number } {
   const lastExits = (info?.lastExits ?? []).map(({ exit: { cause }, at }) => ({ at, message: reasonOf(cause), cause }));
-  return { restarts: info?.restarts ?? 0, lastExits };
+  return { restarts: info?.restarts ?? 0, lastExits, ...withoutUndefined({ retryAt: info?.retryAt }) };
 }
 
 function optionsOf(server: SessionServer, { settings, layers }: SessionPlan): EffectiveOptions {

@@ -6,37 +6,48 @@ import type {
   SupervisorInspection,
 } from "../../application/inspection/inspection.ts";
 import type { Json } from "../../wire/json.ts";
-import type { EffectiveOption, ChildEnd as ShownEnd, SupervisorNode, Tree, TreeNode } from "../../wire/tree.ts";
+import type {
+  EffectiveOption,
+  ChildEnd as ShownEnd,
+  SupervisorNode,
+  Tree,
+  TreeNode,
+  TreeQuery,
+} from "../../wire/tree.ts";
 import { shownPool } from "./pool-operations.ts";
 import type { ShowName } from "./shown-name.ts";
 import { shownStatus } from "./shown-session.ts";
 
 /** Returns a tree as the API shows it: without the causes of exits, which may be anything. */
-export function shownTree(tree: SupervisorInspection, show: ShowName): Tree {
+export function shownTree(tree: SupervisorInspection, show: ShowName, { options: all = true }: TreeQuery = {}): Tree {
   const { capacity, journal, budget, options } = tree;
   const shared = { capacity, journal, ...(budget !== undefined && { budget }) };
-  return { ...shownSupervisor(tree, show), ...shared, options: shownOptions(options) };
+  return { ...shownSupervisor(tree, show, all), ...shared, ...(all && { options: shownOptions(options) }) };
 }
 
-function shownSupervisor(supervisor: Inspection, show: ShowName): SupervisorNode {
-  const { kind, name, state, strategy, children, restarts, lastExits } = supervisor;
+function shownSupervisor(supervisor: Inspection, show: ShowName, all: boolean): SupervisorNode {
+  const { kind, name, state, strategy, intensity, children, restarts, lastExits, retryAt } = supervisor;
   return {
     kind,
     name,
     state,
     strategy,
-    children: children.map((child) => shownChild(child, show)),
+    intensity,
+    children: children.map((child) => shownChild(child, show, all)),
     ...(restarts !== undefined && { restarts }),
+    ...(retryAt !== undefined && { retryAt }),
     ...(lastExits !== undefined && { lastExits: lastExits.map(shownEnd) }),
   };
 }
 
-function shownChild(child: ChildInspection, show: ShowName): TreeNode {
+function shownChild(child: ChildInspection, show: ShowName, all: boolean): TreeNode {
   switch (child.kind) {
     case "supervisor":
-      return shownSupervisor(child, show);
-    case "session":
-      return { ...child, status: shownStatus(child.status, show), options: shownOptions(child.options) };
+      return shownSupervisor(child, show, all);
+    case "session": {
+      const { options, ...session } = child;
+      return { ...session, status: shownStatus(child.status, show), ...(all && { options: shownOptions(options) }) };
+    }
     case "pool":
       return { ...child, status: shownPool(child.status, show) };
     case "worker":

@@ -12,7 +12,7 @@ import {
   serverInfoSchema,
 } from "../../wire/supervisor.ts";
 import { supervisorEventQuerySchema, supervisorEventSchema } from "../../wire/supervisor-event.ts";
-import { type ChildList, childListSchema, treeSchema } from "../../wire/tree.ts";
+import { type ChildList, childListSchema, treeQuerySchema, treeSchema } from "../../wire/tree.ts";
 import { usageAnswerSchema, usageQuerySchema } from "../../wire/usage.ts";
 import { eventStream } from "../http/sse.ts";
 import { jsonOperation, type Operation, operation } from "./operation.ts";
@@ -53,9 +53,10 @@ const getTree = jsonOperation(
     scope: "read",
     wholeReach: true,
     summary: "Returns the whole tree: states, processes, exits, mailboxes, budgets, and the origin of each option.",
+    query: treeQuerySchema,
     answer: treeSchema,
   },
-  ({ supervisor }) => shownTree(supervisor.inspect(), shownNames(supervisor)),
+  ({ supervisor, query }) => shownTree(supervisor.inspect(), shownNames(supervisor), query),
 );
 
 const listChildren = jsonOperation(
