@@ -1,12 +1,13 @@
 import type { Signal } from "@preact/signals";
 import { h, type VNode } from "preact";
-import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useRef } from "preact/hooks";
 import { html, type View } from "../html.ts";
 import type { FleetRow } from "../store/fleet-row.ts";
 import type { FleetView } from "../store/fleet-view.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { windowRange } from "../store/window-range.ts";
 import { SessionRow, type SessionRowProps } from "./session-row.ts";
+import { useSeen } from "./use-seen.ts";
 
 /** The heights of a row, in pixels, as in the style sheet. */
 const WIDE_ROW = 56;
@@ -26,31 +27,7 @@ export function FleetList({ context, rows, selected, view, change }: FleetListPr
   const body = useRef<HTMLDivElement>(null);
   const anchor = useRef(-1);
   const rendered = useRef<readonly { readonly props: SessionRowProps; readonly node: VNode }[]>([]);
-  const [{ top, height, rowHeight }, setSeen] = useState(() => ({
-    top: 0,
-    height: innerHeight,
-    rowHeight: heightOfRow(),
-  }));
-  useLayoutEffect(() => {
-    let asked = 0;
-    const measure = (): void => {
-      asked = 0;
-      if (body.current === null) return;
-      const seen = { top: -body.current.getBoundingClientRect().top, height: innerHeight, rowHeight: heightOfRow() };
-      setSeen((before) => (isSame(before, seen) ? before : seen));
-    };
-    const ask = (): void => {
-      asked ||= requestAnimationFrame(measure);
-    };
-    measure();
-    addEventListener("scroll", ask, { passive: true });
-    addEventListener("resize", ask);
-    return () => {
-      cancelAnimationFrame(asked);
-      removeEventListener("scroll", ask);
-      removeEventListener("resize", ask);
-    };
-  }, []);
+  const { top, height, rowHeight } = useSeen(body, heightOfRow);
   const { first, end } = windowRange(rows.length, rowHeight, top, height);
   const all = rows.length > 0 && rows.every(({ key }) => selected.value.has(key));
   const latest = useRef({ rows, view, change });

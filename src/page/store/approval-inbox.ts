@@ -12,7 +12,7 @@ import {
 } from "./approval-card.ts";
 import { type ApprovalDraft, newDraft } from "./approval-draft.ts";
 import { plural } from "./format.ts";
-import type { Name } from "./name.ts";
+import { isGlobalName, type Name } from "./name.ts";
 import { notify, type PageContext } from "./page-context.ts";
 import { lastActive, type SettledApproval, withHistory } from "./past-approvals.ts";
 import { plain, shownName } from "./shown-name.ts";
@@ -108,6 +108,8 @@ export class ApprovalInbox {
       if (first) {
         this.#settle(approval, { outcome, mine: true, at: Date.now(), message: wordsOf(decision) });
         void this.#readPast(name);
+        // Another node has no event here.
+        if (isGlobalName(name)) void this.#context.fleet.readApprovals();
         return;
       }
       this.cards.value = withState(this.cards.peek(), id, { is: "gone" });
