@@ -23,6 +23,7 @@ export type {
   ChildEnd,
   ChildInspection,
   Inspection,
+  SessionInspection,
   SupervisorInspection,
 } from "./application/inspection/inspection.ts";
 export { formatInspection } from "./application/inspection/inspection-text.ts";

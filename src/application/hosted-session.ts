@@ -5,7 +5,7 @@ import type { TurnAsked } from "../cluster/protocol/frames.ts";
 import type { HostedSession } from "../cluster/session-host.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
-import { formatName, nameKey, type SessionName } from "../names.ts";
+import { formatName, type SessionName } from "../names.ts";
 import { isRemoteControl, type RemoteControl, readControlArguments } from "../session/controls.ts";
 import type { Approval } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
@@ -163,10 +163,7 @@ function labelOf({ name }: Session): string {
 
 /** A session that is about to start has only a status. */
 function inspectionOf(supervisor: LocalSupervisor, session: Session): unknown {
-  const key = nameKey(session.name);
-  const { children } = supervisor.inspect();
-  const found = children.find((child) => child.kind === "session" && nameKey(child.status.name) === key);
-  return found ?? { kind: "session", status: session.status() };
+  return supervisor.inspectSession(session.name) ?? { kind: "session", status: session.status() };
 }
 
 function pending(session: Session, id: unknown): Approval | undefined {

@@ -36,7 +36,7 @@ import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
 import { Finding, type FindOptions, type SessionInfo } from "./finding.ts";
 import type { EffectiveOptions } from "./inspection/effective-options.ts";
-import type { SupervisorInspection } from "./inspection/inspection.ts";
+import { inspectSession, type SessionInspection, type SupervisorInspection } from "./inspection/inspection.ts";
 import type { StoreReport } from "./inspection/storage.ts";
 import { optionsOfSession, type TemplateInfo, templateInfos } from "./inspection/template-info.ts";
 import { resolveRef, type SessionRef, staleHandleError, turnTarget } from "./names/reference.ts";
@@ -359,6 +359,10 @@ export class LocalSupervisor {
 
   inspect(): SupervisorInspection {
     return this.status.inspect(this.#settings);
+  }
+
+  inspectSession(name: SessionName): SessionInspection | undefined {
+    return inspectSession(this.#tree.root, this.#sessions, validate(nameSchema, name, "inspectSession"));
   }
 
   /** @throws CastellanError `SUPERVISOR_STOPPED` */

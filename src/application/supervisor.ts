@@ -27,7 +27,7 @@ import type { FindOptions, SessionInfo } from "./finding.ts";
 import type { BudgetReport } from "./inspection/budgets.ts";
 import type { EffectiveOptions } from "./inspection/effective-options.ts";
 import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
-import type { SupervisorInspection } from "./inspection/inspection.ts";
+import type { SessionInspection, SupervisorInspection } from "./inspection/inspection.ts";
 import type { StorageReport } from "./inspection/storage.ts";
 import type { TemplateInfo } from "./inspection/template-info.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
@@ -452,6 +452,16 @@ export class Supervisor implements AsyncDisposable {
    */
   inspect(): SupervisorInspection {
     return this.#local.inspect();
+  }
+
+  /**
+   * Returns what {@link Supervisor.inspect} shows of one session, at any depth; `undefined` if the supervisor does not have it in
+   * memory. {@link Supervisor.optionsOf} also knows the options of a template's session that is not in memory.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`
+   */
+  inspectSession(name: SessionName): SessionInspection | undefined {
+    return this.#local.inspectSession(name);
   }
 
   /**

@@ -51,6 +51,7 @@ export type {
   SessionListQuery,
   SessionPage,
 } from "../wire/session.ts";
+export type { SessionInspection } from "../wire/session-inspection.ts";
 export type {
   BackgroundTask,
   McpServer,

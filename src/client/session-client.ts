@@ -19,6 +19,7 @@ import type { WireName } from "../wire/name.ts";
 import type { WirePrompt } from "../wire/prompt.ts";
 import type { CreateSchedule, Schedule, ScheduleList } from "../wire/schedule.ts";
 import type { ConversationChoice, DescribeSession, ForkSession, SessionHealth, SessionInfo } from "../wire/session.ts";
+import type { SessionInspection } from "../wire/session-inspection.ts";
 import type { EnqueueTurn, Reply } from "../wire/turn.ts";
 import type { UsageAnswer, UsageQuery, UsageReport } from "../wire/usage.ts";
 import type { RequestOptions } from "./client-options.ts";
@@ -141,6 +142,21 @@ export class SessionClient extends TurnsClient {
   /** Checks whether the session works. */
   async health(options: RequestOptions = {}): Promise<SessionHealth> {
     return await this.#read(["health"], options);
+  }
+
+  /** Returns the options of the session with their origins, its budget, and its last exits. Starts no process. */
+  async inspect(options: RequestOptions = {}): Promise<SessionInspection> {
+    return await this.#read(["inspection"], options);
+  }
+
+  /** Reconnects an MCP server of the process. `status.mcpServers` tells the result. Wakes a hibernated session. */
+  async reconnectMcpServer(server: string, options: RequestOptions = {}): Promise<void> {
+    await this.#ofServer(server, "reconnect", undefined, options);
+  }
+
+  /** Enables or disables an MCP server of the process. Wakes a hibernated session. */
+  async toggleMcpServer(server: string, enabled: boolean, options: RequestOptions = {}): Promise<void> {
+    await this.#ofServer(server, "toggle", { enabled }, options);
   }
 
   /** Reports the session's spending. */
@@ -277,6 +293,12 @@ export class SessionClient extends TurnsClient {
 
   async #read<Answer>(parts: readonly string[], options: RequestOptions): Promise<Answer> {
     return await this.connection.json({ ...options, method: "GET", path: this.path(parts), idempotent: true });
+  }
+
+  async #ofServer(server: string, verb: string, body: object | undefined, options: RequestOptions): Promise<void> {
+    const path = this.path(["mcp-servers", server, verb]);
+    const request = { method: "POST", path, body, idempotent: true, defaultTimeout: LONG_MS } as const;
+    await this.connection.json({ ...options, ...request });
   }
 
   async #do<Answer>(

@@ -21,6 +21,11 @@ export const scheduleParams: z.ZodType<{ readonly name: WireName; readonly sched
   schedule: z.string().describe("The schedule's id."),
 });
 
+export const mcpServerParams: z.ZodType<{ readonly name: WireName; readonly server: string }> = z.object({
+  name: nameInPathSchema,
+  server: z.string().describe("The MCP server's name."),
+});
+
 export const contentParams: z.ZodType<{ readonly name: WireName; readonly hash: string }> = z.object({
   name: nameInPathSchema,
   hash: z

@@ -74,6 +74,11 @@ export interface ForkSession {
   readonly model?: string | undefined;
 }
 
+/** Whether an MCP server is in use. */
+export interface ToggleMcpServer {
+  readonly enabled: boolean;
+}
+
 /** The health of a session. */
 export interface SessionHealth {
   readonly status: "healthy" | "degraded" | "unhealthy";
@@ -151,6 +156,14 @@ export const forkSessionSchema: z.ZodType<ForkSession> = z
   })
   .meta({ id: "ForkSession" });
 
+export const toggleMcpServerSchema: z.ZodType<ToggleMcpServer> = z
+  .strictObject({ enabled: z.boolean() })
+  .meta({ id: "ToggleMcpServer" });
+
 export const sessionHealthSchema: z.ZodType<SessionHealth> = z
   .object({ status: z.enum(["healthy", "degraded", "unhealthy"]), reason: z.string().optional() })
   .meta({ id: "SessionHealth" });
+
+export const doneSchema: z.ZodType<object> = z
+  .object({})
+  .meta({ id: "Done", description: "Nothing besides the success." });

@@ -105,9 +105,11 @@ export interface ChildList {
 
 const childStateSchema = z.enum(["running", "starting", "restarting", "quarantined", "terminated"]);
 
-const optionsSchema = z.record(z.string(), z.object({ value: jsonSchema.optional(), origin: jsonSchema })).meta({
-  description: "The options in effect, with their origins. Objects that may hold secrets show only field names.",
-});
+export const optionsSchema: z.ZodType<Readonly<Record<string, EffectiveOption>>> = z
+  .record(z.string(), z.object({ value: jsonSchema.optional(), origin: jsonSchema }))
+  .meta({
+    description: "The options in effect, with their origins. Objects that may hold secrets show only field names.",
+  });
 
 const childEnds = z.array(z.object({ at: z.number(), message: z.string() })).readonly();
 

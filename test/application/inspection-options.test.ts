@@ -148,3 +148,27 @@ test("formatInspection(): prints the tree with states, processes, mailboxes, bud
   ]);
   expect(formatInspection(scene.supervisor.inspect(), { options: true })).toContain("mailboxLimit = 100  (built in)");
 });
+
+test("inspectSession(): shows what inspect() shows of one session, at any depth, and nothing of one that is not in memory", async () => {
+  const [own, deep, family] = [unique(), unique(), unique("family")];
+  await using scene = await Scene.open({
+    children: [
+      { name: own, maxTurns: 5, env: { TOKEN: "secret-of-env" } },
+      { name: "inner", children: [{ name: deep, timeout: "5s" }] },
+      template(family, { maxTurns: 7 }),
+    ],
+  });
+  await query([family, 1], "hi");
+  const { supervisor } = scene;
+  const { children } = supervisor.inspect();
+  for (const name of [own, deep, [family, 1]] as const) {
+    const found = supervisor.inspectSession(name);
+    expect(found).toMatchObject({ kind: "session", status: { name, state: "idle" }, lastExits: [] });
+    expect(found?.options).toEqual(optionsIn(children, name));
+  }
+  expect(supervisor.inspectSession(own)?.options["env"]).toEqual({ value: ["TOKEN"], origin: { from: "session" } });
+  expect(JSON.stringify(supervisor.inspectSession(own))).not.toContain("secret-of-env");
+  expect([supervisor.inspectSession([family, 2]), supervisor.inspectSession("nobody")]).toEqual([undefined, undefined]);
+  expect(supervisor.optionsOf([family, 2])).toMatchObject({ maxTurns: { value: 7 } });
+  expect(() => supervisor.inspectSession("")).toThrow(expect.objectContaining({ code: "INVALID_OPTIONS" }));
+});

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "vitest";
 import { type ChildExit, pool, template } from "../../src/index.ts";
 import { OPERATIONS } from "../../src/server/native/operations.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
-import { first, NativeScene } from "../server/native-scene.ts";
+import { first, NativeScene, OPERATOR } from "../server/native-scene.ts";
 import { eventually, unique } from "../session-on-fake/scene.ts";
 import { Receiver, SECRET } from "../webhooks/receiver.ts";
 
@@ -106,6 +106,60 @@ test("SessionClient: restarts, hibernates, wakes, clears, stops, deletes, erases
   expect(report.turns).toBeGreaterThan(0);
   await expect(session.get()).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
   expect(await session.erase({ memory: false })).toMatchObject({ turns: 0 });
+  await ended(scene);
+});
+
+test("SessionClient: inspects a session in memory, hibernated, stored or ended, and controls its MCP servers", async () => {
+  const [support, single] = [unique("support"), unique("single")];
+  const limited = { scopes: new Set(["read"] as const), prefix: support };
+  const mcpServers = {
+    docs: { type: "http", url: "http://127.0.0.1:9/mcp", headers: { key: "secret-of-server" } },
+  } as const;
+  const scene = await NativeScene.start({
+    children: [template(support, { maxTurns: 7, mcpServers }), { name: single, env: { TOKEN: "secret-of-env" } }],
+    callers: {
+      operator: OPERATOR,
+      user: { id: "user", ...limited },
+      staff: { id: "staff", scopes: new Set(["read"]) },
+      owner: { id: "owner", prefix: support, scopes: new Set(["read", "operate"]) },
+    },
+  });
+  const client = scene.client();
+  const session = client.session([support, 1]);
+  await expect(session.inspect()).rejects.toMatchObject({ code: "SESSION_NOT_FOUND", status: 404 });
+  await session.query("hello");
+  const options = {
+    maxTurns: { value: 7, origin: { from: "template", name: support } },
+    mcpServers: { value: ["docs"], origin: { from: "template", name: support } },
+  };
+  expect(await session.inspect()).toMatchObject({
+    status: { name: [support, 1], state: "idle" },
+    options,
+    lastExits: [],
+  });
+  await session.hibernate();
+  expect(await session.inspect()).toMatchObject({ status: { state: "hibernated", starts: 1 }, options });
+  expect((await session.get()).state).toBe("hibernated");
+  await session.wake();
+  await session.reconnectMcpServer("docs");
+  await session.toggleMcpServer("docs", false);
+  await session.stop();
+  expect(await session.inspect()).toMatchObject({ options, lastExits: [] });
+  expect((await session.get()).state).toBe("stored");
+  expect(await client.session(single).inspect()).toMatchObject({ options: { env: { value: ["TOKEN"] } } });
+  // Options tell of prompts and paths: a caller of limited reach needs more than to read.
+  const asked = (token: string) => scene.client(token).session([support, 1]).inspect();
+  await expect(asked("user")).rejects.toMatchObject({ code: "FORBIDDEN", status: 403 });
+  expect(await asked("staff")).toMatchObject({ options });
+  expect(await asked("owner")).toMatchObject({ options });
+  await expect(scene.client("owner").session(single).inspect()).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
+  await expect(scene.client("staff").session(single).toggleMcpServer("docs", true)).rejects.toMatchObject({
+    status: 403,
+  });
+  await client.session(single).query("hello");
+  await client.session(single).stop();
+  expect(await client.session(single).inspect()).toEqual({ lastExits: [] });
+  expect(JSON.stringify([await session.inspect(), await client.tree()])).not.toMatch(/secret-of/);
   await ended(scene);
 });
 

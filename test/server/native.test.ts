@@ -18,6 +18,7 @@ const VALUES: Readonly<Record<string, string>> = {
   turn: "t",
   approval: "a",
   schedule: "s",
+  server: "docs",
   hash: "0".repeat(64),
   pool: "p",
   id: "w",

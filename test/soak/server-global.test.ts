@@ -95,6 +95,11 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
   ]);
   expect(await client.usage()).toEqual([]);
   expect(await client.budgets()).toMatchObject([{ session: name, limitUsd: 5, spentUsd: 0.03 }]);
+  expect(await session.inspect()).toMatchObject({
+    status: { name, state: "hibernated" },
+    options: { approvals: { value: { timeout: 600_000 }, origin: { from: "template" } } },
+    lastExits: [],
+  });
   await expect(session.fork({ name: unique() })).rejects.toMatchObject({ code: "UNSUPPORTED", status: 400 });
   const schedule = await session.schedule("later", { every: "1h", idempotencyKey: "hourly" });
   expect(await session.schedules()).toMatchObject([{ id: schedule, prompt: "later", by: "operator" }]);

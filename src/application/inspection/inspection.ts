@@ -1,5 +1,6 @@
 import type { ExitRecord } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
+import { nameKey, type SessionName } from "../../names.ts";
 import type { PoolStatus } from "../../pool/pool-status.ts";
 import type { BudgetStatus } from "../../session/options/budget.ts";
 import type { SessionServer } from "../../session/session-server.ts";
@@ -55,20 +56,24 @@ export interface ChildEnd {
   readonly cause: unknown;
 }
 
+/** A session in memory at one moment. */
+export interface SessionInspection {
+  readonly kind: "session";
+  readonly status: SessionStatus;
+  /** Its spending against its budget, if it has one. */
+  readonly budget?: BudgetStatus;
+  /** Its effective options, with their origins. */
+  readonly options: EffectiveOptions;
+  /** The restarts in the current series of crashes. */
+  readonly restarts: number;
+  /** The last ten unexpected exits, oldest first. */
+  readonly lastExits: readonly ExitRecord[];
+}
+
 /** A child as {@link Inspection} shows it; `restarts` counts the current series of crashes. */
 export type ChildInspection =
   | Inspection
-  | {
-      readonly kind: "session";
-      readonly status: SessionStatus;
-      /** Its spending against its budget, if it has one. */
-      readonly budget?: BudgetStatus;
-      /** Its effective options, with their origins. */
-      readonly options: EffectiveOptions;
-      readonly restarts: number;
-      /** The last ten unexpected exits, oldest first. */
-      readonly lastExits: readonly ExitRecord[];
-    }
+  | SessionInspection
   | {
       readonly kind: "template";
       readonly name: string;
@@ -101,21 +106,10 @@ export function inspect(
   const children = branch.plans.flatMap((plan): ChildInspection[] => {
     const info = branch.tree?.child(plan.id);
     const childState = info?.state ?? "terminated";
-    const exits = info?.lastExits ?? [];
     switch (plan.kind) {
       case "session": {
         const member = sessions.ofChild(plan.id);
-        if (member === undefined) return [];
-        return [
-          {
-            kind: "session",
-            status: member.server.status(),
-            ...withoutUndefined({ budget: member.server.budget }),
-            options: optionsOf(member.server, plan),
-            restarts: info?.restarts ?? 0,
-            lastExits: exits.map(({ exit, at }) => exitRecord(exit.cause, at)),
-          },
-        ];
+        return member === undefined ? [] : [sessionInspection(member.server, plan, info)];
       }
       case "template": {
         const sessions = branch.plans.filter((other) => other.kind === "session" && other.template === plan.id);
@@ -137,6 +131,27 @@ export function inspect(
   });
   const { strategy, intensity, onMaxRestarts } = supervisorSettings(branch.settings);
   return { kind: "supervisor", name, state, strategy, intensity: { ...intensity, onMaxRestarts }, children };
+}
+
+/** Returns a session at any depth of the tree, without I/O; undefined if it is not in memory. */
+export function inspectSession(root: Branch, sessions: SessionTable, name: SessionName): SessionInspection | undefined {
+  const key = nameKey(name);
+  const branch = root.branchOf(key);
+  const plan = branch?.plan(key);
+  const member = sessions.ofChild(key);
+  if (plan?.kind !== "session" || member === undefined) return undefined;
+  return sessionInspection(member.server, plan, branch?.tree?.child(key));
+}
+
+function sessionInspection(server: SessionServer, plan: SessionPlan, info: ChildInfo | undefined): SessionInspection {
+  return {
+    kind: "session",
+    status: server.status(),
+    ...withoutUndefined({ budget: server.budget }),
+    options: optionsOf(server, plan),
+    restarts: info?.restarts ?? 0,
+    lastExits: (info?.lastExits ?? []).map(({ exit, at }) => exitRecord(exit.cause, at)),
+  };
 }
 
 function endsOf(info: ChildInfo | undefined): { restarts: number; lastExits: ChildEnd[]; retryAt?: number } {

@@ -1,6 +1,7 @@
 import { approvalOperations } from "./approval-operations.ts";
 import { clusterOperations } from "./cluster-operations.ts";
 import { eventOperations } from "./event-operations.ts";
+import { inspectionOperations } from "./inspection-operations.ts";
 import type { Operation } from "./operation.ts";
 import { poolOperations } from "./pool-operations.ts";
 import { scheduleOperations } from "./schedule-operations.ts";
@@ -14,6 +15,7 @@ import { webhookOperations } from "./webhook-operations.ts";
 export const OPERATIONS: readonly Operation[] = [
   ...sessionOperations,
   ...sessionControls,
+  ...inspectionOperations,
   ...turnOperations,
   ...scheduleOperations,
   ...eventOperations,

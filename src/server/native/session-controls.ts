@@ -3,15 +3,13 @@ import { withoutUndefined } from "../../fields.ts";
 import { eraseSessionSchema, erasureSchema } from "../../wire/erasure.ts";
 import { isGlobal } from "../../wire/name.ts";
 import { sessionParams } from "../../wire/params.ts";
-import { conversationChoiceSchema, sessionHealthSchema, sessionSchema } from "../../wire/session.ts";
+import { conversationChoiceSchema, doneSchema, sessionHealthSchema, sessionSchema } from "../../wire/session.ts";
 import { usageAnswerSchema, usageQuerySchema } from "../../wire/usage.ts";
 import { jsonOperation, type Operation, operation } from "./operation.ts";
 import { checkReach, reachedSession } from "./reached-session.ts";
 import { sessionOf } from "./session-operations.ts";
 import { libraryName, shownNames } from "./shown-name.ts";
 import { shownUsage, usageOptions } from "./shown-usage.ts";
-
-const done = z.object({}).meta({ id: "Done", description: "Nothing besides the success." });
 
 /** The facts that most operations on one session share. */
 function control<const Id extends string>(
@@ -97,7 +95,7 @@ const stopSession = jsonOperation(
     ...control("stopSession", "stop", "Ends the session and its turns. Its name becomes free."),
     description: "A later session of the name resumes the conversation, unless `conversation` is `clear`.",
     body: conversationChoiceSchema,
-    answer: done,
+    answer: doneSchema,
   },
   async (request) => {
     await (await reachedSession(request, request.params.name)).stop(withoutUndefined(request.body));
@@ -114,7 +112,7 @@ const deleteSession = jsonOperation(
     scope: "operate",
     summary: "Ends the session and forgets its conversations. Only the spending is kept.",
     params: sessionParams,
-    answer: done,
+    answer: doneSchema,
   },
   async (request) => {
     await (await reachedSession(request, request.params.name)).stop({ conversation: "clear" });

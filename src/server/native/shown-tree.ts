@@ -3,6 +3,7 @@ import type {
   ChildEnd,
   ChildInspection,
   Inspection,
+  SessionInspection,
   SupervisorInspection,
 } from "../../application/inspection/inspection.ts";
 import type { Json } from "../../wire/json.ts";
@@ -45,8 +46,8 @@ function shownChild(child: ChildInspection, show: ShowName, all: boolean): TreeN
     case "supervisor":
       return shownSupervisor(child, show, all);
     case "session": {
-      const { options, ...session } = child;
-      return { ...session, status: shownStatus(child.status, show), ...(all && { options: shownOptions(options) }) };
+      const { options, ...session } = shownInspection(child, show);
+      return { kind: "session", ...session, ...(all && { options }) };
     }
     case "pool":
       return { ...child, status: shownPool(child.status, show) };
@@ -57,11 +58,26 @@ function shownChild(child: ChildInspection, show: ShowName, all: boolean): TreeN
   }
 }
 
+/** Returns a session of the tree as the API shows it. */
+export function shownInspection(
+  { status, budget, options, restarts, lastExits }: SessionInspection,
+  show: ShowName,
+): Omit<Extract<TreeNode, { readonly kind: "session" }>, "kind"> {
+  return {
+    status: shownStatus(status, show),
+    ...(budget !== undefined && { budget }),
+    options: shownOptions(options),
+    restarts,
+    lastExits,
+  };
+}
+
 function shownEnd({ at, message }: ChildEnd): ShownEnd {
   return { at, message };
 }
 
-function shownOptions(options: EffectiveOptions): Readonly<Record<string, EffectiveOption>> {
+/** Returns options with their origins as the API shows them. */
+export function shownOptions(options: EffectiveOptions): Readonly<Record<string, EffectiveOption>> {
   const shown = Object.entries(options).map(([name, { value, origin }]) => [
     name,
     // The inspection has replaced functions and other values that are not JSON.
