@@ -56,6 +56,11 @@ export const page = defineConfig({
   copy: [{ from: "src/page/icon.svg", to: "dist/page" }],
   plugins: [
     {
+      // The minifier leaves templates as they are, and their indentation is a tenth of what a browser loads.
+      name: "page-templates",
+      transform: (code, id) => (id.includes("/src/page/") ? code.replace(/\n\s+/g, "\n") : undefined),
+    },
+    {
       name: "page-style",
       async generateBundle() {
         this.emitFile({ type: "asset", fileName: "page.css", source: await pageStyle() });

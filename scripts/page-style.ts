@@ -11,5 +11,6 @@ const LAST = "phones.css";
 export async function pageStyle(): Promise<string> {
   const parts = (await readdir(FOLDER)).filter((name) => name !== FIRST && name !== LAST).sort();
   const files = [FIRST, ...parts, LAST].map((name) => readFile(join(FOLDER, name), "utf8"));
-  return (await Promise.all(files)).join("\n");
+  const style = (await Promise.all(files)).join("\n");
+  return style.replace(/\/\*.*?\*\//gs, "").replace(/\s*([{};])\s*/g, "$1");
 }
