@@ -12,6 +12,7 @@ import { EmptyState } from "./parts/empty-state.ts";
 import { Icon, type IconName } from "./parts/icon.ts";
 import { LinkBanner, LinkDot } from "./parts/link-state.ts";
 import { type Address, addressOf, type PageName, pathOf } from "./store/address.ts";
+import { forgetDrafts } from "./store/drafts.ts";
 import { countText } from "./store/format.ts";
 import { keyOf } from "./store/name.ts";
 import type { PageContext } from "./store/page-context.ts";
@@ -129,6 +130,7 @@ function LogoutButton({ context: { base, link, login, fleet } }: { readonly cont
   if (login !== "token" || fleet.server.value?.caller.id.startsWith("token:") !== true) return null;
   const logout = async (): Promise<void> => {
     await fetch(`${base}/login`, { method: "DELETE" });
+    forgetDrafts();
     link.enter("login");
     location.reload();
   };

@@ -26,7 +26,7 @@ function supervisor(name: string, ...children: TreeNode[]): SupervisorNode {
 
 function tree(...children: TreeNode[]): Tree {
   const spares = { ready: 0, starting: 0, hits: 0, misses: {}, unused: {} };
-  const capacity = { processes: 0, waiting: 0, turns: { running: 0, waiting: 0 }, spares };
+  const capacity = { processes: 0, waiting: 0, turns: { running: 0, waiting: 0 }, limits: {}, spares };
   return { ...supervisor("root", ...children), capacity, journal: {} };
 }
 

@@ -16,22 +16,35 @@ export function possibleActions({ fleet }: PageContext, sessions: readonly Sessi
   });
 }
 
+/** A further item of a menu. */
+export interface MenuItem {
+  readonly label: string;
+  readonly run: () => void;
+  readonly danger?: boolean;
+}
+
 interface SessionMenuProps {
   readonly context: PageContext;
   readonly session: SessionInfo;
+  /** What stands below the actions. Default: nothing. */
+  readonly more?: readonly MenuItem[];
 }
 
 /** A button that opens the actions of a session. */
-export function SessionMenu({ context, session }: SessionMenuProps): View {
+export function SessionMenu({ context, session, more = [] }: SessionMenuProps): View {
   const dialog = useRef<HTMLDialogElement>(null);
   // A closed menu costs a row nothing.
   const [open, setOpen] = useState(false);
   const name = shownName(session.name);
   const actions = possibleActions(context, [session]);
-  if (actions.length === 0) return html`<span class="no-menu"></span>`;
+  if (actions.length + more.length === 0) return html`<span class="no-menu"></span>`;
   const choose = (action: Action) => (): void => {
     dialog.current?.close();
     void carryOut(context, action, [session]);
+  };
+  const chooseMore = (item: MenuItem) => (): void => {
+    dialog.current?.close();
+    item.run();
   };
   const show = (): void => {
     setOpen(true);
@@ -55,6 +68,17 @@ export function SessionMenu({ context, session }: SessionMenuProps): View {
             onClick=${choose(action)}
           >
             ${ACTIONS[action].label}
+          </button>`,
+        )}
+        ${actions.length > 0 && more.length > 0 && html`<hr />`}
+        ${more.map(
+          (item) => html`<button
+            key=${item.label}
+            type="button"
+            class=${item.danger === true ? "menu-item danger" : "menu-item"}
+            onClick=${chooseMore(item)}
+          >
+            ${item.label}
           </button>`,
         )}
       </dialog>`

@@ -1,0 +1,60 @@
+import type { SessionHealth } from "../../wire/session.ts";
+import { html, type View } from "../html.ts";
+import { agoText, bytesText, fullTimeText } from "../store/format.ts";
+import { valueText } from "../store/option-rows.ts";
+import { foundIn, type Read } from "../store/session-details.ts";
+import { plain } from "../store/shown-name.ts";
+import { fact, Section, type SectionProps } from "./details-section.ts";
+import { StateBadge } from "./state-badge.ts";
+
+/** State, process, conversation and health. */
+export function DetailsFacts({ context, session, details }: SectionProps): View {
+  const now = context.fleet.now.value;
+  const inspection = foundIn(details.inspection.value);
+  const status = inspection?.status ?? session?.status;
+  const option = (name: string): string | undefined => {
+    const value = inspection?.options?.[name]?.value;
+    return value === undefined ? undefined : valueText(name, value);
+  };
+  const labels = Object.entries(session?.labels ?? {});
+  const time = (at: number | undefined): string | undefined =>
+    at === undefined ? undefined : `${agoText(at, now)} ago`.replace("now ago", "now");
+  const tasks = (status?.tasks ?? []).filter(({ ambient }) => !ambient);
+  return html`<${Section} title="Session">
+    <dl class="facts">
+      ${fact("State", session === undefined ? "ended" : html`<${StateBadge} state=${session.state} />`)}
+      ${fact("Health", html`<${Health} read=${details.health.value} check=${() => void details.check()} />`)}
+      ${fact("Title", session?.title === undefined ? undefined : plain(session.title))}
+      ${fact("Labels", labels.length === 0 ? undefined : html`${labels.map(([name, value]) => html`<span class="tag" key=${name}>${plain(`${name}=${value}`)}</span>`)}`)}
+      ${fact("Model", option("model"))}
+      ${fact("Permission mode", status?.permissionMode ?? option("permissionMode"))}
+      ${fact("Working directory", html`${option("cwd") === undefined ? undefined : html`<code>${option("cwd")}</code>`}`)}
+      ${fact("Conversation", status === undefined ? undefined : html`<code>${plain(status.conversationId)}</code>`)}
+      ${fact("Process", status?.pid === undefined ? (status === undefined ? undefined : "none") : `${status.pid}, started ${time(status.startedAt) ?? ""}`, status?.startedAt === undefined ? undefined : fullTimeText(status.startedAt))}
+      ${fact("Memory", status?.memoryBytes === undefined ? undefined : bytesText(status.memoryBytes))}
+      ${fact("Processes so far", status === undefined ? undefined : String(status.starts))}
+      ${fact("Node", session?.node === undefined ? undefined : plain(session.node))}
+      ${fact("Created", time(session?.createdAt), session?.createdAt === undefined ? undefined : fullTimeText(session.createdAt))}
+      ${fact("Background tasks", tasks.length === 0 ? undefined : tasks.map(({ description }) => plain(description)).join(", "))}
+    </dl>
+  <//>`;
+}
+
+const TONES: Readonly<Record<SessionHealth["status"], string>> = {
+  healthy: "good",
+  degraded: "warn",
+  unhealthy: "bad",
+};
+
+interface HealthProps {
+  readonly read: Read<SessionHealth>;
+  readonly check: () => void;
+}
+
+function Health({ read, check }: HealthProps): View {
+  const health = foundIn(read);
+  const text = health === undefined ? (read === "reading" ? "being checked…" : "unknown") : health.status;
+  const reason = health?.reason === undefined ? "" : `: ${plain(health.reason)}`;
+  return html`<span class=${health === undefined ? "quiet" : TONES[health.status]}>${text}${reason}</span>
+    <button class="text-button" type="button" disabled=${read === "reading"} onClick=${check}>Check again</button>`;
+}

@@ -1,0 +1,56 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { html, type View } from "../html.ts";
+import { plain } from "../store/shown-name.ts";
+
+interface ModalProps {
+  readonly title: string;
+  /** Called once the dialog is closed, by a button or the Escape key. */
+  readonly close: () => void;
+  readonly children?: ComponentChildren;
+}
+
+/** A dialog that is open as long as it is rendered. */
+export function Modal({ title, close, children }: ModalProps): View {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  return html`<dialog ref=${dialog} class="dialog form" aria-labelledby="modal-title" onClose=${close}>
+    <h2 id="modal-title">${title}</h2>
+    ${children}
+  </dialog>`;
+}
+
+interface ModalFormProps extends ModalProps {
+  readonly confirm: string;
+  /** What the button says while the request runs. */
+  readonly doing: string;
+  readonly danger?: boolean;
+  /** Why it cannot be confirmed yet; an empty text if nobody needs to be told. */
+  readonly blocked?: string | undefined;
+  readonly failure: string | undefined;
+  readonly busy: boolean;
+  readonly submit: () => void;
+}
+
+/** A dialog with fields. A request that fails leaves it open, with the reason. */
+export function ModalForm(props: ModalFormProps): View {
+  const { title, close, children, confirm, doing, danger = false, blocked, failure, busy, submit } = props;
+  const submitted = (event: Event): void => {
+    event.preventDefault();
+    if (blocked === undefined && !busy) submit();
+  };
+  return html`<${Modal} title=${title} close=${close}>
+    <form onSubmit=${submitted}>
+      ${children}
+      <p class="form-failure" role="alert">${failure === undefined ? null : plain(failure)}</p>
+      <div class="dialog-buttons">
+        <button class="button" type="button" onClick=${close}>Cancel</button>
+        <button class=${danger ? "button danger" : "button primary"} type="submit" disabled=${busy || blocked !== undefined}>
+          ${busy ? doing : confirm}
+        </button>
+      </div>
+    </form>
+  <//>`;
+}
