@@ -156,6 +156,8 @@ describe.skipIf(CHROMIUM === undefined)("a session's page", () => {
     expect(await box.inputValue()).toBe(text);
     await picture(watched, "controls-refused");
     await page.unroute("**/turns");
+    // The server itself was there all the time.
+    await page.locator(".link-dot.is-live").waitFor({ timeout: WAIT });
     await page.reload();
     await expect.poll(() => page.locator(".prompt-images li").count(), { timeout: WAIT }).toBe(3);
     await page.getByRole("button", { name: "Send", exact: true }).click();
@@ -408,7 +410,7 @@ describe.skipIf(CHROMIUM === undefined)("a session's page", () => {
     await page.getByRole("button", { name: "Close" }).click();
     await page.getByRole("heading", { name: "Fleet" }).waitFor({ state: "attached" });
     await expect(client.session("copy of it").get()).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
-    expect(await page.locator("img").count()).toBe(0);
+    expect(await page.locator("main img").count()).toBe(0);
     // A server that does not connect, a name that is no label, and a session that is erased.
     expectCalm(watched, 500, 400, 404);
   }, 240_000);

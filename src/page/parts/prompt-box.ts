@@ -63,6 +63,8 @@ function Box({ context, name, session }: PromptBoxProps): View {
     sending.value = false;
     change(outcome.draft);
     problem.value = outcome.problem;
+    // One request has failed: whether the server is away, the stream of its events tells.
+    if (link.state.peek() === "lost") fleet.restart();
     fleet.touch(name);
     box.current?.focus();
   };
