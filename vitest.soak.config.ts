@@ -6,6 +6,7 @@ const ALONE = [
   "cluster-postgres",
   "cluster-rolling",
   "crowd",
+  "dashboard-record-speed",
   "dashboard-speed",
   "flood",
   "health",

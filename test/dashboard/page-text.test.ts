@@ -4,6 +4,7 @@ import {
   agoText,
   bytesText,
   dollarsText,
+  durationText,
   fullTimeText,
   partText,
   plural,
@@ -11,8 +12,6 @@ import {
   timeText,
 } from "../../src/page/store/format.ts";
 import { plain, plainLines, shownName } from "../../src/page/store/shown-name.ts";
-import { EMPTY_TIMELINE, resultsOf, withNew, withOlder } from "../../src/page/store/timeline.ts";
-import type { RecordedEvent, SessionEvent } from "../../src/wire/event-types.ts";
 
 describe("addresses", () => {
   test.each([
@@ -93,6 +92,18 @@ describe("numbers and times", () => {
     expect([plural(1, "turn"), plural(0, "turn"), plural(2_000, "turn")]).toEqual(["1 turn", "0 turns", "2,000 turns"]);
   });
 
+  test("how long something took", () => {
+    expect([-1, 440, 9_949, 9_960, 59_400, 185_000, 7_800_000].map(durationText)).toEqual([
+      "0.0 s",
+      "0.4 s",
+      "9.9 s",
+      "10 s",
+      "59 s",
+      "3 min 5 s",
+      "2 h 10 min",
+    ]);
+  });
+
   test("how long ago, also if the clocks differ", () => {
     const now = 1_000_000_000;
     expect([-5_000, 2_000, 12_400, 300_000, 7_200_000, 400_000_000].map((ago) => agoText(now - ago, now))).toEqual([
@@ -112,69 +123,5 @@ describe("numbers and times", () => {
     expect(timeText(at, now, "Europe/Berlin")).toBe("00:30");
     expect(timeText(at, now, "America/New_York")).toBe("18:30");
     expect(fullTimeText(at, "Asia/Kolkata")).toMatch(/25 Nov 2026.*05:00:00 GMT\+5:30/);
-  });
-});
-
-describe("the timeline", () => {
-  const text = (number: number, block = `b${number}`): RecordedEvent => ({
-    v: 1,
-    number,
-    at: number,
-    type: "text",
-    text: `t${number}`,
-    block,
-  });
-  const delta = (words: string, block: string): SessionEvent => ({
-    at: 1,
-    after: 1,
-    type: "text_delta",
-    text: words,
-    block,
-  });
-  const numbers = (timeline: typeof EMPTY_TIMELINE) => timeline.events.map(({ number }) => number);
-
-  test("older pages come before, new events behind, each once", () => {
-    const first = withOlder(EMPTY_TIMELINE, [text(12), text(11)], true);
-    const followed = withNew(first, [text(12), text(13), text(13)]);
-    const whole = withOlder(followed, [text(11), text(10), text(9)], false);
-    expect([numbers(whole), whole.older]).toEqual([[9, 10, 11, 12, 13], false]);
-  });
-
-  test("deltas grow until their text comes; a cut turn takes them away", () => {
-    const writing = withNew(EMPTY_TIMELINE, [delta("Hel", "x"), delta("lo", "x"), delta("?", "y")]);
-    expect([...writing.writing.values()].map(({ text: words }) => words)).toEqual(["Hello", "?"]);
-    expect([...withNew(writing, [text(1, "x")]).writing.keys()]).toEqual(["y"]);
-    const exit: RecordedEvent = {
-      v: 1,
-      number: 1,
-      at: 1,
-      type: "exit",
-      exit: { class: "crash", message: "crashed", at: 1 },
-    };
-    expect(withNew(writing, [exit]).writing.size).toBe(0);
-  });
-
-  test("a hundred thousand events leave a bounded timeline, whose older ones can be read again", () => {
-    let timeline = EMPTY_TIMELINE;
-    for (let at = 0; at < 1_000; at++) {
-      timeline = withNew(
-        timeline,
-        Array.from({ length: 100 }, (_, index) => text(at * 100 + index + 1)),
-      );
-    }
-    expect([timeline.events.length, timeline.events.at(-1)?.number, timeline.older]).toEqual([2_000, 100_000, true]);
-  });
-
-  test("finds the result of a tool", () => {
-    const result: RecordedEvent = {
-      v: 1,
-      number: 2,
-      at: 1,
-      type: "tool_result",
-      toolUseId: "t",
-      output: "ok",
-      failed: false,
-    };
-    expect(resultsOf([text(1), result]).get("t")).toBe(result);
   });
 });

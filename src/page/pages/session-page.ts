@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html, type View } from "../html.ts";
 import { DetailsPanel } from "../parts/details-panel.ts";
 import { Icon } from "../parts/icon.ts";
@@ -21,7 +21,8 @@ const BESIDE = "(min-width: 1100px)";
 export function SessionPage({ context, name }: { readonly context: PageContext; readonly name: Name }): View {
   const { fleet, link, navigation } = context;
   const feed = useMemo(() => new SessionFeed(link, name), []);
-  useEffect(() => {
+  // Before the first paint: what is read is what people come for.
+  useLayoutEffect(() => {
     void feed.start();
     // A session that its template has evicted is not in the list.
     fleet.touch(name);

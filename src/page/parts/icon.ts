@@ -23,6 +23,8 @@ const PATHS = {
   template: "M8 4h12v12H8zM16 20H4V8",
   pool: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
   back: "M15 5l-7 7 7 7",
+  pause: "M9 5v14M15 5v14",
+  play: "M8 5l11 7-11 7z",
   send: "M4 12l16-8-6 16-3-7z",
   tree: "M9 3h6v5H9zM3 16h6v5H3zM15 16h6v5h-6zM12 8v4M6 16v-4h12v4",
   shield: "M12 3l8 3v6c0 4.500-3 7.500-8 9-5-1.500-8-4.500-8-9V6zM8.500 12l2.500 2.500 4.500-5",

@@ -50,19 +50,38 @@ export function agoText(at: number, now: number): string {
   return seconds < 172_800 ? `${Math.floor(seconds / 3_600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
+/** Returns how long something took: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`. */
+export function durationText(ms: number): string {
+  const seconds = Math.max(0, ms) / 1_000;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3_600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3_600)} h ${Math.floor((whole % 3_600) / 60)} min`;
+}
+
+/** Formats of times, by their options: to make one takes longer than to use it. */
+const FORMATS = new Map<string, Intl.DateTimeFormat>();
+
+function formatOf(locale: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = `${locale} ${JSON.stringify(options)}`;
+  const known = FORMATS.get(key);
+  if (known !== undefined) return known;
+  const format = new Intl.DateTimeFormat(locale, options);
+  FORMATS.set(key, format);
+  return format;
+}
+
 /** Returns the time of day, in the time zone of the reader, with the date unless it is today. */
 export function timeText(at: number, now: number, zone?: string): string {
   const zoned = zone === undefined ? {} : { timeZone: zone };
-  const day = new Intl.DateTimeFormat("en-CA", zoned);
-  const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...zoned }).format(at);
+  const day = formatOf("en-CA", zoned);
+  const time = formatOf("en-GB", { hour: "2-digit", minute: "2-digit", ...zoned }).format(at);
   return day.format(at) === day.format(now) ? time : `${day.format(at)} ${time}`;
 }
 
 /** Returns a time in full, with its zone, for tooltips. */
 export function fullTimeText(at: number, zone?: string): string {
-  return new Intl.DateTimeFormat("en-GB", {
-    dateStyle: "medium",
-    timeStyle: "long",
-    ...(zone !== undefined && { timeZone: zone }),
-  }).format(at);
+  const zoned = zone === undefined ? {} : { timeZone: zone };
+  return formatOf("en-GB", { dateStyle: "medium", timeStyle: "long", ...zoned }).format(at);
 }

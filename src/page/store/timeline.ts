@@ -1,73 +1,86 @@
-import type { EventText, LiveEvent, RecordedEvent, SessionEvent } from "../../wire/event-types.ts";
+import type { LiveEvent, RecordedEvent, SessionEvent } from "../../wire/event-types.ts";
 
-/** Part of the record of a session, without gaps, and what is being written. */
+/** A text or a thought that is being written. */
+export interface Writing {
+  readonly kind: "text" | "thinking";
+  readonly text: string;
+  readonly parent: string | undefined;
+}
+
+/** Part of the record of a session, and what is being written. */
 export interface Timeline {
-  /** By number. */
+  /** The shown events, by number. */
   readonly events: readonly RecordedEvent[];
+  /** The number before which older events are read; undefined if there are none. */
+  readonly before: number | undefined;
+  /** The number after which newer events are read; undefined if new events are appended as they come. */
+  readonly after: number | undefined;
   /** The texts and thoughts that are being written, by block. */
-  readonly writing: ReadonlyMap<string, { readonly kind: "text" | "thinking"; readonly text: string }>;
-  /** Whether there are older events. */
-  readonly older: boolean;
+  readonly writing: ReadonlyMap<string, Writing>;
 }
 
-export const EMPTY_TIMELINE: Timeline = { events: [], writing: new Map(), older: false };
+export const EMPTY_TIMELINE: Timeline = { events: [], before: undefined, after: undefined, writing: new Map() };
 
-/** The most events that are kept while new ones come. Older ones are read again when somebody scrolls to them. */
-const MOST_EVENTS = 2_000;
+/** The most events that are kept, and so are in the document. Others are read again when somebody scrolls to them. */
+export const MOST_EVENTS = 500;
 
-/** Returns the timeline with a page of older events, the newest first as the server sends them. */
-export function withOlder(timeline: Timeline, page: readonly RecordedEvent[], more: boolean): Timeline {
-  const oldest = timeline.events[0]?.number ?? Number.POSITIVE_INFINITY;
-  const before = page.filter(({ number }) => number < oldest).toReversed();
-  return { ...timeline, events: [...before, ...timeline.events], older: more };
+/** New events are removed at the other end in steps, so that the end does not move with each of them. */
+const STEP = 100;
+
+/** Returns the timeline with a page of older events. @param next the number before which still older ones are read */
+export function withOlder(timeline: Timeline, page: readonly RecordedEvent[], next: number | null): Timeline {
+  const events = joined(page, timeline.events);
+  const kept = events.slice(0, MOST_EVENTS);
+  const cut = kept.length < events.length;
+  return { ...timeline, events: kept, before: next ?? undefined, after: cut ? lastOf(kept) : timeline.after };
 }
 
-/** Returns the timeline after new events. Ignores those that it has. */
-export function withNew(timeline: Timeline, news: readonly SessionEvent[]): Timeline {
-  const events = [...timeline.events];
-  const writing = new Map(timeline.writing);
-  let last = events.at(-1)?.number ?? 0;
+/** Returns the timeline with a page of newer events. @param next the number after which still newer ones are read */
+export function withNewer(timeline: Timeline, page: readonly RecordedEvent[], next: number | undefined): Timeline {
+  return withoutOldest({ ...timeline, events: joined(timeline.events, page), after: next }, MOST_EVENTS);
+}
+
+/** Returns the timeline after new events, if it follows them; otherwise only with what is being written. */
+export function withNew(timeline: Timeline, news: readonly RecordedEvent[]): Timeline {
+  if (timeline.after !== undefined || news.length === 0) return timeline;
+  return withoutOldest({ ...timeline, events: joined(timeline.events, news) }, MOST_EVENTS + STEP);
+}
+
+function withoutOldest(timeline: Timeline, most: number): Timeline {
+  if (timeline.events.length <= most) return timeline;
+  const events = timeline.events.slice(-MOST_EVENTS);
+  return { ...timeline, events, before: events[0]?.number };
+}
+
+/** Returns both, each event once, by number. */
+function joined(one: readonly RecordedEvent[], other: readonly RecordedEvent[]): readonly RecordedEvent[] {
+  const [last, first] = [lastOf(one), other[0]?.number];
+  if (last === undefined || first === undefined || last < first) return [...one, ...other];
+  const all = new Map([...one, ...other].map((event) => [event.number, event]));
+  return [...all.values()].sort((earlier, later) => earlier.number - later.number);
+}
+
+function lastOf(events: readonly RecordedEvent[]): number | undefined {
+  return events.at(-1)?.number;
+}
+
+/** Returns what is being written after some events: deltas grow until their event comes. */
+export function written(
+  before: ReadonlyMap<string, Writing>,
+  news: readonly SessionEvent[],
+): ReadonlyMap<string, Writing> {
+  const writing = new Map(before);
   for (const event of news) {
-    if (!("v" in event)) {
-      write(writing, event);
-      continue;
-    }
-    if (event.number <= last) continue;
-    last = event.number;
-    events.push(event);
-    settle(writing, event);
+    if (!("v" in event)) write(writing, event);
+    else if (event.type === "text" || event.type === "thinking") writing.delete(event.block);
+    else if (event.type === "turn_retried" || event.type === "turn_ended" || event.type === "exit") writing.clear();
   }
-  const dropped = events.length > MOST_EVENTS;
-  return {
-    events: dropped ? events.slice(-MOST_EVENTS) : events,
-    writing,
-    older: timeline.older || dropped,
-  };
+  return writing;
 }
 
-type Writing = Map<string, { readonly kind: "text" | "thinking"; readonly text: string }>;
-
-function write(writing: Writing, event: LiveEvent): void {
+function write(writing: Map<string, Writing>, event: LiveEvent): void {
   if (event.type !== "text_delta" && event.type !== "thinking_delta") return;
   const kind = event.type === "text_delta" ? "text" : "thinking";
   const before = writing.get(event.block)?.text ?? "";
-  writing.set(event.block, { kind, text: before + event.text });
-}
-
-/** Takes away what an event replaces. */
-function settle(writing: Writing, event: RecordedEvent): void {
-  if (event.type === "text" || event.type === "thinking") writing.delete(event.block);
-  else if (event.type === "turn_retried" || event.type === "turn_ended" || event.type === "exit") writing.clear();
-}
-
-/** The result of a tool, by the id of its use. */
-export function resultsOf(
-  events: readonly RecordedEvent[],
-): ReadonlyMap<string, Extract<RecordedEvent, { type: "tool_result" }>> {
-  return new Map(events.flatMap((event) => (event.type === "tool_result" ? [[event.toolUseId, event]] : [])));
-}
-
-/** Returns a text, or what stands for one that is too long to be in the event. */
-export function shortOf(text: EventText): string {
-  return typeof text === "string" ? text : `${Math.round(text.size / 1_000)} kB of ${text.mediaType}`;
+  writing.set(event.block, { kind, text: before + event.text, parent: event.parent });
 }
