@@ -1,20 +1,16 @@
 import { useEffect, useState } from "preact/hooks";
 import { html, type View } from "./html.ts";
-import { ApprovalsPage } from "./pages/approvals-page.ts";
-import { ClusterPage } from "./pages/cluster-page.ts";
-import { CostsPage } from "./pages/costs-page.ts";
 import { FleetPage } from "./pages/fleet-page.ts";
 import { LoginPage } from "./pages/login-page.ts";
-import { SessionPage } from "./pages/session-page.ts";
-import { TreePage } from "./pages/tree-page.ts";
 import { Dialogs } from "./parts/dialogs.ts";
 import { EmptyState } from "./parts/empty-state.ts";
 import { Icon, type IconName } from "./parts/icon.ts";
+import { type LazyPage, lazyPage } from "./parts/lazy-page.ts";
 import { LinkBanner, LinkDot } from "./parts/link-state.ts";
 import { type Address, addressOf, type PageName, pathOf } from "./store/address.ts";
 import { forgetDrafts } from "./store/drafts.ts";
 import { countText } from "./store/format.ts";
-import { keyOf } from "./store/name.ts";
+import { keyOf, type Name } from "./store/name.ts";
 import type { PageContext } from "./store/page-context.ts";
 import { plain, shownName } from "./store/shown-name.ts";
 import { applyTheme, savedTheme, type Theme } from "./store/theme.ts";
@@ -84,17 +80,32 @@ const ICONS: Readonly<Record<PageName, IconName>> = {
 /** The pages in the order of the bar. */
 const NAVIGATION = Object.keys(TITLES) as PageName[];
 
-const PAGES: Readonly<Record<PageName, (props: { readonly context: PageContext }) => View>> = {
-  fleet: FleetPage,
-  tree: TreePage,
-  approvals: ApprovalsPage,
-  costs: CostsPage,
-  cluster: ClusterPage,
+interface PageProps {
+  readonly context: PageContext;
+}
+
+/** The list is what most people open first. */
+const LAZY = {
+  tree: lazyPage<PageProps>(async () => (await import("./pages/tree-page.ts")).TreePage),
+  approvals: lazyPage<PageProps>(async () => (await import("./pages/approvals-page.ts")).ApprovalsPage),
+  costs: lazyPage<PageProps>(async () => (await import("./pages/costs-page.ts")).CostsPage),
+  cluster: lazyPage<PageProps>(async () => (await import("./pages/cluster-page.ts")).ClusterPage),
 };
+
+const LazySession: LazyPage<PageProps & { readonly name: Name }> = lazyPage(
+  async () => (await import("./pages/session-page.ts")).SessionPage,
+);
+
+const PAGES: Readonly<Record<PageName, (props: PageProps) => View>> = { fleet: FleetPage, ...LAZY };
+
+/** Loads the code of all pages, so that a click needs no further request. */
+export function preloadPages(): void {
+  for (const page of [LazySession, ...Object.values(LAZY)]) page.preload();
+}
 
 function pageOf(address: Address, context: PageContext): View {
   if (address.page === "session") {
-    return html`<${SessionPage} key=${keyOf(address.name)} context=${context} name=${address.name} />`;
+    return html`<${LazySession} key=${keyOf(address.name)} context=${context} name=${address.name} />`;
   }
   if (address.page !== "missing") return html`<${PAGES[address.page]} context=${context} />`;
   return html`

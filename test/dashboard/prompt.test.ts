@@ -66,7 +66,7 @@ describe("a prompt", () => {
     const half = { name: "half.png", data: PNG.padEnd(MOST_CHARACTERS / 2, "A") };
     const two = withFiles(EMPTY_DRAFT, [half, { ...half, name: "second.png" }, { ...half, name: "third.png" }]);
     expect(two.draft.images.map(({ name }) => name)).toEqual(["half.png", "second.png"]);
-    expect(two.problems).toEqual(["third.png does not fit: a prompt takes 15 MB of images, and with it has 23 MB."]);
+    expect(two.problems).toEqual(["third.png does not fit: a prompt takes 14 MB of images, and with it has 21 MB."]);
     expect(draftProblem(two.draft)).toBeUndefined();
     expect(draftProblem({ ...two.draft, text: "x" })).toMatch(/20,000,001 of at most 20,000,000/);
     const many = withFiles(

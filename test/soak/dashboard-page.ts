@@ -56,6 +56,15 @@ export async function watchedPage(
   return { page, complaints, hosts };
 }
 
+/** Expects that axe finds nothing wrong with what the page shows. */
+export async function expectAccessible(page: Page, what: string): Promise<void> {
+  await page.evaluate(axe.source);
+  const violations = await page.evaluate<{ id: string; nodes: { html: string }[] }[]>(
+    "axe.run(document).then(({ violations }) => violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html, failureSummary }) => ({ html, failureSummary })) })))",
+  );
+  expect(violations, what).toEqual([]);
+}
+
 const SHOTS = join(import.meta.dirname, "../../reports/dashboard");
 
 /** Keeps pictures of the page at three sizes in reports/dashboard, with `DASHBOARD_SHOTS=1`. @param options.full with what is below the fold */

@@ -16,7 +16,7 @@ import { Icon } from "./icon.ts";
 /** How often what changes without an event is read, in milliseconds. */
 const INSPECT_MS = 3_000;
 
-interface DetailsPanelProps {
+export interface DetailsPanelProps {
   readonly context: PageContext;
   readonly name: Name;
   readonly session: SessionInfo | undefined;

@@ -1,4 +1,4 @@
-import { diffLines } from "diff";
+import { diffLines } from "diff/lib/diff/line.js";
 
 /** A row of a diff: a line, or unchanged lines that are left out. */
 export type DiffRow =
