@@ -8,7 +8,7 @@ import { settle, type TurnCut } from "./conversation/settlement.ts";
 import { allMessages } from "./conversation/transcript.ts";
 import type { BudgetMeter } from "./options/budget.ts";
 import type { KnownSession } from "./persistence/supervisor-journal.ts";
-import { steersOf } from "./persistence/turn-steers.ts";
+import { NO_STEERS, steersOf } from "./persistence/turn-steers.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import { isTemporaryJournalFault } from "./process/session-exit.ts";
 import type { Intake } from "./turns/intake.ts";
@@ -136,6 +136,7 @@ export class Recovery {
    * conversation, that is cut back or continues from it.
    */
   async #takeBack(turns: readonly TurnEntry[], resumed: boolean): Promise<void> {
+    const steers = await steersOf(this.#context.journal, turns);
     for (const turn of turns) {
       let cut: TurnCut | undefined;
       if (turn.state === "running") {
@@ -147,9 +148,8 @@ export class Recovery {
         cut = end.cut;
       }
       const prompt = await this.#context.journal.promptOf(turn);
-      const given = await steersOf(this.#context.journal, turn.id);
       this.#refuseIfEnded();
-      this.#intake.restore(turn, prompt, cut, given);
+      this.#intake.restore(turn, prompt, cut, steers.get(turn.id) ?? NO_STEERS);
     }
   }
 

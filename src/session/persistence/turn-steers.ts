@@ -1,11 +1,13 @@
 import { withoutUndefined } from "../../fields.ts";
+import type { EventEntry } from "../../journal/model/event-entry.ts";
 import { isDamage } from "../../journal/model/journal-errors.ts";
+import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import { readEvent } from "../record/event-schemas.ts";
 import type { Steer } from "../streams/steers.ts";
 import type { SessionJournal } from "./session-journal.ts";
 
-/** How many events of a turn's messages to read. A turn takes a hundred messages, and has few attempts. */
-const MOST_EVENTS = 1_000;
+/** How many events to read at a time. */
+const PAGE = 1_000;
 
 /** The messages that a turn was given, and the ids of those that the model got in the turn's last attempt. */
 export interface TurnSteers {
@@ -13,26 +15,55 @@ export interface TurnSteers {
   readonly read: ReadonlySet<string>;
 }
 
-/** Returns the messages that an unfinished turn was given. @throws CastellanError `JOURNAL_UNAVAILABLE` */
-export async function steersOf(journal: SessionJournal, turn: string): Promise<TurnSteers> {
-  const steers: Steer[] = [];
-  const read = new Set<string>();
-  // A name without events has nothing to read, which matters at the start of many names.
-  if (journal.record.tail.opened === 0) return { steers, read };
-  const types = ["steered", "steer_settled", "turn_retried"];
-  const events = await journal.events({ turn, types, limit: MOST_EVENTS }).catch((error: unknown) => {
-    // The turn can do without.
+export const NO_STEERS: TurnSteers = { steers: [], read: new Set() };
+
+/**
+ * Returns the messages that unfinished turns of the session were given, by the turns' ids.
+ *
+ * @throws CastellanError `JOURNAL_UNAVAILABLE`
+ */
+export async function steersOf(
+  journal: SessionJournal,
+  turns: readonly TurnEntry[],
+): Promise<ReadonlyMap<string, TurnSteers>> {
+  const found = new Map<string, { readonly steers: Steer[]; readonly read: Set<string> }>();
+  try {
+    for await (const event of steerEvents(journal, turns)) {
+      const { turn = "" } = event;
+      const given = found.get(turn) ?? { steers: [], read: new Set() };
+      found.set(turn, given);
+      const read = readEvent(event);
+      if (read.type === "turn_retried") given.read.clear();
+      if (read.type === "steer_settled") given.read.add(read.id);
+      if (read.type !== "steered") continue;
+      const { id, by, text } = read;
+      const content = typeof text === "string" ? undefined : await journal.content(text.$content);
+      const whole = typeof text === "string" ? text : new TextDecoder().decode(content?.data);
+      given.steers.push({ id, text: whole, ...withoutUndefined({ by }) });
+    }
+  } catch (error) {
+    // The turns can do without.
     if (!isDamage(error)) throw error;
-    return [];
-  });
-  for (const event of events.map(readEvent)) {
-    if (event.type === "turn_retried") read.clear();
-    if (event.type === "steer_settled") read.add(event.id);
-    if (event.type !== "steered") continue;
-    const { id, by, text } = event;
-    const content = typeof text === "string" ? undefined : await journal.content(text.$content);
-    const whole = typeof text === "string" ? text : new TextDecoder().decode(content?.data);
-    steers.push({ id, text: whole, ...withoutUndefined({ by }) });
   }
-  return { steers, read };
+  return found;
+}
+
+/** Reads the part of the record that begins with the turn that was accepted first. */
+async function* steerEvents(
+  journal: SessionJournal,
+  turns: readonly TurnEntry[],
+): AsyncGenerator<EventEntry, void, undefined> {
+  const [oldest] = turns.toSorted((one, other) => one.acceptedAt - other.acceptedAt);
+  // A name without events has nothing to read, which matters at the start of many names.
+  if (oldest === undefined || journal.record.tail.opened === 0) return;
+  const [first] = await journal.events({ turn: oldest.id, limit: 1 });
+  const types = ["steered", "steer_settled", "turn_retried"];
+  let after = (first?.number ?? 1) - 1;
+  for (;;) {
+    const page = await journal.events({ types, after, limit: PAGE });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined) return;
+    after = last.number;
+  }
 }
