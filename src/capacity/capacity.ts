@@ -1,3 +1,5 @@
+import { WaitingLine } from "./waiting-line.ts";
+
 /** The session or spare that holds a slot, as the capacity sees it. */
 export interface SlotHolder {
   /**
@@ -5,6 +7,8 @@ export interface SlotHolder {
    * is pinned: such a holder cannot be asked for its slot.
    */
   readonly idleSince: number | undefined;
+  /** Whether it wants the slot only for work of an earlier run of the application, for which nobody waits. */
+  readonly resumes: boolean;
   /** Starts to end its process; the slot is released once the process is gone. Returns whether it does. */
   hibernate(): boolean;
 }
@@ -13,6 +17,8 @@ export interface SlotHolder {
 export interface Slot {
   /** Reports the memory of its process, in bytes. */
   measured(bytes: number): void;
+  /** Reports that its holder ends the process by itself, so that no other holder needs to. */
+  leaving(): void;
   /** Hands the slot and its process over to another holder. */
   transfer(holder: SlotHolder): void;
   /** Releases the slot once the process is proven to be gone. Idempotent. */
@@ -40,7 +46,7 @@ const FIRST_BYTES = 100 * 2 ** 20;
  * Limits the processes of a supervisor. A slot is taken before a process starts and released once it is gone, so the limit holds
  * at every moment.
  *
- * At the limit, the holder that has been idle longest hibernates. If none is idle, requests wait in order of arrival. The memory
+ * At the limit, the holder that has been idle longest hibernates. If none is idle, requests wait in a {@link WaitingLine}. The memory
  * budget works the same way, except that memory is known only after a process has started: while the total exceeds the budget, no
  * further process starts.
  */
@@ -52,7 +58,7 @@ export class Capacity {
   readonly #limit: number;
   readonly #budget: number;
   readonly #taken = new Set<TakenSlot>();
-  readonly #queue: Waiter[] = [];
+  readonly #line = new WaitingLine<Waiter>(({ holder }) => holder.resumes);
 
   /** @param budget the memory of all processes together, in bytes */
   constructor(limit?: number, budget?: number) {
@@ -85,12 +91,18 @@ export class Capacity {
 
   /** The number of waiting requests. */
   get waiting(): number {
-    return this.#queue.length;
+    return this.#line.length;
+  }
+
+  /** Whether this holder should give up its slot between two turns: more requests wait than slots are about to be released. */
+  isAskedOf({ resumes }: SlotHolder): { readonly byAny: boolean; readonly byPresent: boolean } {
+    const leaving = this.#leaving;
+    return { byAny: this.#line.length > leaving, byPresent: resumes && this.#line.present > leaving };
   }
 
   /** Returns a slot if one is free and nobody waits for it. */
   take(holder: SlotHolder): Slot | undefined {
-    return this.#queue.length === 0 && this.#hasRoom ? this.#grant(holder) : undefined;
+    return this.#line.length === 0 && this.#hasRoom ? this.#grant(holder) : undefined;
   }
 
   /** Resolves with a slot once it is this holder's turn. Rejects with the signal's reason if the signal is aborted first. */
@@ -99,10 +111,9 @@ export class Capacity {
     const free = this.take(holder);
     if (free !== undefined) return free;
     const waiter: Waiter = { holder, granted: Promise.withResolvers() };
-    this.#queue.push(waiter);
+    this.#line.join(waiter);
     const leave = (): void => {
-      const index = this.#queue.indexOf(waiter);
-      if (index !== -1) this.#queue.splice(index, 1);
+      this.#line.leave(waiter);
       waiter.granted.reject(signal.reason);
     };
     signal.addEventListener("abort", leave, { once: true });
@@ -116,8 +127,12 @@ export class Capacity {
 
   /** Asks idle holders to hibernate, one for each waiting request. Call it when a holder becomes idle. */
   rebalance(): void {
-    const leaving = [...this.#taken].filter((slot) => slot.leaving).length;
-    this.#evict(this.#queue.length - leaving);
+    this.#evict(this.#line.length - this.#leaving);
+  }
+
+  /** The number of slots that are about to be released. */
+  get #leaving(): number {
+    return [...this.#taken].filter((slot) => slot.leaving).length;
   }
 
   /** Asks idle holders to hibernate until the memory fits the budget. Call it after all processes have been measured. */
@@ -165,6 +180,9 @@ export class Capacity {
       measured: (bytes) => {
         slot.bytes = bytes;
       },
+      leaving: () => {
+        slot.leaving = true;
+      },
       transfer: (next) => {
         slot.holder = next;
         slot.leaving = false;
@@ -177,7 +195,7 @@ export class Capacity {
 
   #admit(): void {
     while (this.#hasRoom) {
-      const next = this.#queue.shift();
+      const next = this.#line.next();
       if (next === undefined) return;
       next.granted.resolve(this.#grant(next.holder));
     }

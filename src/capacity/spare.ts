@@ -28,6 +28,7 @@ export class Spare implements SlotHolder {
   readonly conversationId: string;
   /** Spares give way before any idle session. */
   readonly idleSince: number = Number.NEGATIVE_INFINITY;
+  readonly resumes = false;
   /** Resolves when the spare has been claimed or is gone. */
   readonly left: Promise<SpareEnd | "claimed">;
   readonly #left: PromiseWithResolvers<SpareEnd | "claimed"> = Promise.withResolvers();

@@ -1,3 +1,5 @@
+import { WaitingLine } from "./waiting-line.ts";
+
 /** The maximum number of concurrent turns: of all sessions, and of those that use the same API key. */
 export interface TurnLimits {
   readonly total?: number | undefined;
@@ -5,12 +7,12 @@ export interface TurnLimits {
 }
 
 /**
- * Limits how many turns run. Sessions wait in a queue, each with one permit regardless of its number of turns, and go back to its
- * end after each turn, so none starves the others. A session whose key is at its limit is skipped.
+ * Limits how many turns run. Sessions wait in a {@link WaitingLine}, each with one permit regardless of its number of turns, and go
+ * back to its end after each turn, so none starves the others. A session whose key is at its limit is skipped.
  */
 export class TurnLimiter {
   readonly limits: TurnLimits;
-  readonly #queue: TurnPermit[] = [];
+  readonly #line = new WaitingLine<TurnPermit>(({ resumes }) => resumes);
   readonly #runningOf = new Map<string, number>();
   #running = 0;
 
@@ -25,7 +27,7 @@ export class TurnLimiter {
 
   /** The number of waiting sessions. */
   get waiting(): number {
-    return this.#queue.length;
+    return this.#line.length;
   }
 
   /** Returns the limit that keeps turns with this key from running, or undefined. */
@@ -36,13 +38,12 @@ export class TurnLimiter {
   }
 
   join(permit: TurnPermit): void {
-    this.#queue.push(permit);
+    this.#line.join(permit);
     this.#admit();
   }
 
   leave(permit: TurnPermit): void {
-    const index = this.#queue.indexOf(permit);
-    if (index !== -1) this.#queue.splice(index, 1);
+    this.#line.leave(permit);
   }
 
   done(key: string): void {
@@ -52,9 +53,9 @@ export class TurnLimiter {
 
   /** Admits the waiting sessions that may run, in order. */
   #admit(): void {
-    for (const permit of [...this.#queue]) {
-      if (this.limitOf(permit.key) !== undefined) continue;
-      this.leave(permit);
+    for (;;) {
+      const permit = this.#line.next(({ key }) => this.limitOf(key) === undefined);
+      if (permit === undefined) return;
       this.#count(permit.key, 1);
       permit.admit();
     }
@@ -68,23 +69,32 @@ export class TurnLimiter {
   }
 }
 
+/** What a permit asks its session. */
+export interface PermitHolder {
+  /** The API key of the next turn. */
+  readonly key: string;
+  /** Whether only turns of an earlier run of the application wait, for which nobody waits. */
+  readonly resumes: boolean;
+  /** Takes the news that a turn that had to wait may run. */
+  admitted(): void;
+}
+
 /** A session's permit to run a turn. */
 export class TurnPermit {
   readonly #limiter: TurnLimiter;
-  readonly #keyOf: () => string;
-  readonly #admitted: () => void;
+  readonly #session: PermitHolder;
   #state: "away" | "waiting" | "running" = "away";
   #key = "";
   #asking = false;
 
-  /**
-   * @param keyOf returns the API key of the next turn
-   * @param admitted called when a turn that had to wait may run
-   */
-  constructor(limiter: TurnLimiter, keyOf: () => string, admitted: () => void) {
+  constructor(limiter: TurnLimiter, session: PermitHolder) {
     this.#limiter = limiter;
-    this.#keyOf = keyOf;
-    this.#admitted = admitted;
+    this.#session = session;
+  }
+
+  /** Whether the next turn is one of an earlier run of the application. */
+  get resumes(): boolean {
+    return this.#session.resumes;
   }
 
   /** The API key that it waits for or uses. */
@@ -105,7 +115,7 @@ export class TurnPermit {
   /** Whether a turn may run now. If not, the permit waits in the queue. */
   take(): boolean {
     if (this.#state === "away") {
-      this.#key = this.#keyOf();
+      this.#key = this.#session.key;
       this.#state = "waiting";
       this.#asking = true;
       this.#limiter.join(this);
@@ -126,6 +136,6 @@ export class TurnPermit {
   admit(): void {
     this.#state = "running";
     // Deferred, so that it does not run in the middle of another session's work.
-    if (!this.#asking) queueMicrotask(this.#admitted);
+    if (!this.#asking) queueMicrotask(() => this.#session.admitted());
   }
 }

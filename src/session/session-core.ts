@@ -243,6 +243,9 @@ export class SessionCore {
       get turnsWait() {
         return core.dispatcher.waiting > 0;
       },
+      get resumes() {
+        return core.dispatcher.resumes && core.#requests === 0;
+      },
       get wanted() {
         return core.wanted && core.#state.name === "hibernated";
       },

@@ -6,6 +6,7 @@ import { settle } from "../supervision/simulated-clock.ts";
 /** A slot holder that works, idles and leaves on demand. */
 class Holder implements SlotHolder {
   idleSince: number | undefined;
+  resumes = false;
   slot: Slot | undefined;
   /** Whether its hibernation was requested, and its process is ending. */
   leaving = false;
@@ -99,6 +100,25 @@ describe("Capacity", () => {
     expect([capacity.taken, capacity.waiting]).toEqual([0, 0]);
     await expect(capacity.wait(next, next.controller.signal)).rejects.toThrow("no longer");
     expect(capacity.taken).toBe(0);
+  });
+
+  it("asks for a slot between two turns while more requests wait than slots are leaving", async () => {
+    const capacity = new Capacity(2);
+    const [old, other, late, present] = holders(4) as [Holder, Holder, Holder, Holder];
+    for (const holder of [old, other]) holder.slot = capacity.take(holder);
+    old.resumes = late.resumes = true;
+    void enter(capacity, late);
+    expect(capacity.isAskedOf(old)).toEqual({ byAny: true, byPresent: false });
+    void enter(capacity, present);
+    expect([capacity.isAskedOf(old), capacity.isAskedOf(other)]).toEqual([
+      { byAny: true, byPresent: true },
+      { byAny: true, byPresent: false },
+    ]);
+    other.slot?.leaving();
+    expect(capacity.isAskedOf(old)).toEqual({ byAny: true, byPresent: false });
+    other.leave();
+    await settle();
+    expect([present.slot === undefined, late.waits]).toEqual([false, true]);
   });
 
   it("counts two slots of one holder as two", () => {

@@ -14,12 +14,7 @@ test("TurnLimiter: exceeds no limit, delays no turn below it, and serves all, fo
       const key = (who: number): string => `key ${who % 3}`;
       const places = Array.from(
         { length: 8 },
-        (_, who) =>
-          new TurnPermit(
-            line,
-            () => key(who),
-            () => {},
-          ),
+        (_, who) => new TurnPermit(line, { key: key(who), resumes: who % 2 === 0, admitted: () => {} }),
       );
       const wanting = new Set<number>();
       const check = (): void => {
@@ -58,12 +53,7 @@ test("TurnLimiter: puts a turn of the same session at the end of the line", () =
   const line = new TurnLimiter({ total: 1 });
   const order: string[] = [];
   const [a, b, c] = ["a", "b", "c"].map(
-    (name) =>
-      new TurnPermit(
-        line,
-        () => "",
-        () => order.push(name),
-      ),
+    (name) => new TurnPermit(line, { key: "", resumes: false, admitted: () => order.push(name) }),
   );
   expect([a?.take(), b?.take(), c?.take()]).toEqual([true, false, false]);
   a?.release();

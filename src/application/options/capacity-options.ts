@@ -7,7 +7,8 @@ import { memorySchema, validate } from "../../session/options/validation.ts";
 export interface CapacityOptions {
   /**
    * The maximum number of Claude Code processes. At the limit, the session that has been idle longest hibernates. If no session
-   * is idle, a turn waits for a process, up to its `queueTimeout`. Default: no limit.
+   * is idle, a turn waits for a process, up to its `queueTimeout`: in order of arrival, except that turns accepted by an earlier run of
+   * the application let new ones pass, one each. Default: no limit.
    */
   maxProcesses?: number;
   /**
@@ -26,7 +27,7 @@ export interface CapacityOptions {
   spares?: number;
   /**
    * The maximum number of concurrent turns: of all sessions, or `{ total, perKey }` to limit also the turns that use the same API
-   * key. Waiting sessions are served round-robin, one turn each. Waiting counts towards `queueTimeout`. A turn counts until it
+   * key. Waiting sessions are served round-robin, one turn each, as with `maxProcesses`. Waiting counts towards `queueTimeout`. A turn counts until it
    * ends, even while it waits for an approval, so a turn that queries another session needs a limit of at least two. Default: no limit.
    */
   maxConcurrentTurns?: number | { readonly total?: number; readonly perKey?: number };

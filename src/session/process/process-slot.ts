@@ -10,6 +10,8 @@ export interface SlotSession {
   /** Whether the process is up and idle at this moment, whether or not turns wait. */
   readonly between: boolean;
   readonly turnsWait: boolean;
+  /** Whether all that waits for the process are turns of an earlier run of the application. */
+  readonly resumes: boolean;
   /** Ends the idle process. */
   hibernate(): void;
 }
@@ -37,6 +39,10 @@ export class ProcessSlot implements SlotHolder {
 
   get idleSince(): number | undefined {
     return this.idle && !this.#context.settings.pinned ? this.#restingSince : undefined;
+  }
+
+  get resumes(): boolean {
+    return this.#session.resumes;
   }
 
   /** Whether the process could end without anybody noticing. */
@@ -106,11 +112,17 @@ export class ProcessSlot implements SlotHolder {
     this.#capacity.rebalance();
   }
 
-  /** Gives up the slot between two turns, if others wait and this session has had its share. */
+  /**
+   * Gives up the slot between two turns, if others wait and this session has had its share. Turns of an earlier run of the application
+   * have none as long as somebody waits for another session.
+   */
   turnEnded(): void {
+    if (this.#slot === undefined || this.#context.settings.pinned || !this.#session.between) return;
     const longEnough = this.#context.clock.monotonic() - this.#since >= SHARE_MS;
-    const { waiting } = this.#capacity;
-    if (waiting > 0 && longEnough && !this.#context.settings.pinned && this.#session.between) this.#session.hibernate();
+    const { byAny, byPresent } = this.#capacity.isAskedOf(this);
+    if (!byPresent && !(byAny && longEnough)) return;
+    this.#slot.leaving();
+    this.#session.hibernate();
   }
 
   #has(slot: Slot): void {

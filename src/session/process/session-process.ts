@@ -32,6 +32,8 @@ export interface ProcessSession {
   readonly free: boolean;
   /** Whether turns wait. */
   readonly turnsWait: boolean;
+  /** Whether all that waits are turns of an earlier run of the application. */
+  readonly resumes: boolean;
   /** Whether a hibernated session needs a process. */
   readonly wanted: boolean;
   /** What the process has to finish before it can be replaced. */
@@ -156,6 +158,11 @@ export class SessionProcess implements SlotSession {
   /** Whether turns wait. */
   get turnsWait(): boolean {
     return this.#session.turnsWait;
+  }
+
+  /** Whether all that waits are turns of an earlier run of the application. */
+  get resumes(): boolean {
+    return this.#session.resumes;
   }
 
   /** Whether the process could end without anybody noticing. */

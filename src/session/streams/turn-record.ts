@@ -97,6 +97,8 @@ export class TurnRecord {
   readonly life: string;
   /** Whether the journal has been told of it. Before that, nothing else is written about it. */
   submitted = false;
+  /** Whether an earlier run of the application has accepted it, so that nobody waits for it. */
+  isRestored = false;
   /** Whether the session's record has its `turn_accepted`. */
   isInRecord = false;
   /** The messages that it was given. */

@@ -66,7 +66,7 @@ export class Dispatcher {
       signal({ type: "next" });
     });
     const hold = this.#hold;
-    const work = new TurnsAtWork(context, process, limiter, hold, signal);
+    const work = new TurnsAtWork(context, process, limiter, hold, signal, () => this.resumes);
     this.#work = work;
     this.stopping = new TurnStopping(context, this.#mailbox, work, signal);
     this.#watches = new TurnWatches(context, hold, work, this.stopping);
@@ -83,6 +83,11 @@ export class Dispatcher {
   /** How many turns wait. */
   get waiting(): number {
     return this.#mailbox.length;
+  }
+
+  /** Whether turns wait, all of them from an earlier run of the application. */
+  get resumes(): boolean {
+    return this.#mailbox.last?.isRestored === true;
   }
 
   /** Whether a turn waits that needs a process. */

@@ -114,6 +114,7 @@ export class Intake {
     const record = this.#recordOf(entry, prompt);
     for (const steer of steers) record.steers.add(steer);
     for (const id of cut === undefined ? [] : read) record.steers.read(id);
+    record.isRestored = true;
     record.submitted = true;
     record.isInRecord = true;
     record.enqueued();

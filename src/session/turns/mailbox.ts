@@ -27,6 +27,11 @@ export class Mailbox {
     return this.#turns[0];
   }
 
+  /** The turn that all others precede. Restored ones precede those of this run. */
+  get last(): TurnRecord | undefined {
+    return this.#turns.at(-1);
+  }
+
   push(turn: TurnRecord): void {
     this.#highest += 1;
     turn.position = this.#highest;

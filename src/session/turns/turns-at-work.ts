@@ -34,15 +34,27 @@ export class TurnsAtWork {
   /** Whether the process reports when it takes up a prompt. */
   #announces = false;
 
-  constructor(context: SessionContext, process: ProcessOutlook, limiter: TurnLimiter, hold: Hold, signal: Signal) {
+  /** @param resumes whether all waiting turns are from an earlier run of the application */
+  constructor(
+    context: SessionContext,
+    process: ProcessOutlook,
+    limiter: TurnLimiter,
+    hold: Hold,
+    signal: Signal,
+    resumes: () => boolean,
+  ) {
     this.#process = process;
     this.#hold = hold;
     this.#signal = signal;
-    this.#permit = new TurnPermit(
-      limiter,
-      () => process.account,
-      () => signal({ type: "next" }),
-    );
+    this.#permit = new TurnPermit(limiter, {
+      get key() {
+        return process.account;
+      },
+      get resumes() {
+        return resumes();
+      },
+      admitted: () => signal({ type: "next" }),
+    });
     this.unprompted = new UnpromptedTurns(context, signal);
   }
 
