@@ -140,7 +140,7 @@ describe.skipIf(CHROMIUM === undefined)("a session's page", () => {
     // What a prompt cannot take is told before it is sent.
     const other = { name: "notes.png", mimeType: "image/png", buffer: Buffer.from("only text") };
     await page.locator("input[type=file]").setInputFiles([other, png("large.png", 16_000_000)]);
-    await page.getByText(/large\.png does not fit: a prompt takes 15 MB of images.*notes\.png is no PNG/).waitFor();
+    await page.getByText(/large\.png does not fit: a prompt takes 14 MB of images.*notes\.png is no PNG/).waitFor();
     await picture(watched, "controls-draft");
     await expectAccessible(page, "a draft with images");
 

@@ -70,7 +70,7 @@ describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
     const fleet = await watchedPage(chromium, `${served.url}/dashboard/`);
     const session = await watchedPage(chromium, `${served.url}/dashboard/sessions/%22stays%22`);
     await shows(fleet.page, "goes", /idle/i);
-    await session.page.getByText(/process \d+ started/).waitFor({ timeout: WAIT });
+    await session.page.getByText(/Started · process \d+/).waitFor({ timeout: WAIT });
     await freeze(fleet.page, "frozen");
     await freeze(session.page, "frozen");
     await served.client.session("stays").query("hello there");

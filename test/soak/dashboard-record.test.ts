@@ -112,7 +112,7 @@ describe.skipIf(CHROMIUM === undefined)("the record on the dashboard", () => {
     // The edit waits for an answer.
     const open = page.locator(".is-approval", { hasText: "Waits for an answer" });
     await open.waitFor({ timeout: WAIT });
-    await open.locator(".diff-line.is-added", { hasText: "good day" }).waitFor();
+    await open.locator("ins.diff-row", { hasText: "good day" }).waitFor();
     expect(await open.getByRole("link", { name: "Answer" }).getAttribute("href")).toBe("/dashboard/approvals");
     await page.locator(".is-tool .tag", { hasText: "waits for approval" }).waitFor({ timeout: WAIT });
     await picture(watched, "record-approval");
@@ -129,8 +129,8 @@ describe.skipIf(CHROMIUM === undefined)("the record on the dashboard", () => {
     const tool = (name: string, brief: string) =>
       page.locator(".is-tool details", { hasText: name }).filter({ hasText: brief }).first();
     const edit = tool("Edit", "note.ts");
-    expect(await edit.locator(".diff-line.is-removed").innerText()).toContain('"hello"');
-    expect(await edit.locator(".diff-line.is-added").innerText()).toContain('"good day"');
+    expect(await edit.locator("del.diff-row").innerText()).toContain('"hello"');
+    expect(await edit.locator("ins.diff-row").innerText()).toContain('"good day"');
     const colours = tool("Bash", "printf");
     await colours.locator("summary").click();
     await colours.locator(".result", { hasText: "red and plain" }).waitFor();

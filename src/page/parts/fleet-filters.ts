@@ -5,6 +5,9 @@ import { countText } from "../store/format.ts";
 import { plain } from "../store/shown-name.ts";
 import { Icon } from "./icon.ts";
 
+/** Always shown, so that a click does not meet another state than the one aimed at. */
+const USUAL: readonly FoundState[] = ["quarantined", "waiting", "busy", "idle", "hibernated"];
+
 const ORDER_LABELS: Readonly<Record<Order, string>> = {
   attention: "Needs attention first",
   name: "Name",
@@ -52,10 +55,10 @@ export function FleetFilters({ view, counts, total, change }: FleetFiltersProps)
       <button class="chip" type="button" aria-pressed=${String(states.length === 0)} onClick=${() => change({ states: [] })}>
         All <b>${countText(total)}</b>
       </button>
-      ${[...new Set([...counts.keys(), ...states])].map(
+      ${[...new Set([...USUAL, ...counts.keys(), ...states])].map(
         (state) => html`<button
           key=${state}
-          class=${`chip is-${state}`}
+          class=${`chip is-${state}${counts.has(state) ? "" : " none"}`}
           type="button"
           aria-pressed=${String(states.includes(state))}
           onClick=${() => toggle(state)}

@@ -32,7 +32,7 @@ export function FleetSummary({ context }: { readonly context: PageContext }): Vi
   const queued = (capacity?.waiting ?? 0) + (capacity?.turns.waiting ?? 0);
   return html`<section class="cards" aria-label="Summary">
     <${Card} icon="sessions" label="Sessions" value=${countText(rows.length)}>
-      ${plural(running, "turn")} running
+      ${`${plural(running, "turn")} running`}
     <//>
     <${WaitingCard} context=${context} rows=${rows} />
     <${Card} icon="chip" label="Processes" value=${countText(active)} used=${mostUsed(active, limits?.processes, used, limits?.memoryBytes)}>

@@ -11,7 +11,7 @@ const LABELS: Readonly<Record<EventGroup, string>> = {
   costs: "Costs",
   tasks: "Tasks",
   notes: "Notes",
-  details: "Details",
+  other: "Other",
 };
 
 interface RecordFiltersProps {

@@ -23,7 +23,7 @@ const GROUPS = {
   costs: ["turn_ended", "spent"],
   tasks: ["task_started", "task_overdue", "task_ended", "wakeup_scheduled", "wakeup_fired", "wakeup_cancelled"],
   notes: ["noted"],
-  details: ["turn_started", "steer_settled", "message_recorded", "unknown"],
+  other: ["turn_started", "steer_settled", "message_recorded", "unknown"],
 } as const satisfies Readonly<Record<string, readonly EventType[]>>;
 
 /** A kind of events. */
@@ -33,7 +33,7 @@ export type EventGroup = keyof typeof GROUPS;
 export const EVENT_GROUPS: readonly EventGroup[] = Object.keys(GROUPS) as EventGroup[];
 
 /** Events that are shown only to those who choose their kind. */
-const ON_REQUEST: ReadonlySet<EventType> = new Set<EventType>([...GROUPS.details, "spent"]);
+const ON_REQUEST: ReadonlySet<EventType> = new Set<EventType>([...GROUPS.other, "spent"]);
 
 const FAILING: ReadonlySet<EventType> = new Set<EventType>([
   "tool_use",
