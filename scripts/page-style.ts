@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 const FOLDER = join(import.meta.dirname, "../src/page/style");
 
-/** What holds for all parts comes first, what changes them on phones last. */
+/** What holds for all parts comes first, what changes them in narrow windows and on phones last. */
 const FIRST = "base.css";
 const LAST = "phones.css";
 

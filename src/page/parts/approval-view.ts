@@ -22,7 +22,7 @@ export function ApprovalView({ context, read, event, settled, state }: ApprovalV
   const view = toolViewOf(event.tool, event.input);
   const isOpen = state === "asking";
   const what = event.title === undefined ? `Asks to use ${plain(view.label)}` : plain(event.title);
-  return html`<details class="tool approval" open=${isOpen}>
+  return html`<details class="tool" open=${isOpen}>
       <summary><b>${what}</b> <span class="tool-brief">${plain(view.brief)}</span></summary>
       ${event.reason !== undefined && html`<p class="tool-part quiet">${plain(event.reason)}</p>`}
       <${ToolInput} read=${read} view=${view} />

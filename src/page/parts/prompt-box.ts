@@ -76,7 +76,7 @@ function Box({ context, name, session }: PromptBoxProps): View {
   seen.current ||= session !== undefined;
   const note = seen.current ? promptNote(session) : undefined;
   const isBlocked = session?.state === "quarantined" || session?.state === "stopped";
-  return html`<form class="prompt" onSubmit=${submit}>
+  return html`<form ref=${usePromptHeight()} class="prompt" onSubmit=${submit}>
     ${session !== undefined && html`<${WaitingTurns} context=${context} session=${session} />`}
     ${note !== undefined && html`<p class="prompt-note">${note}</p>`}
     <p class="prompt-problem" role="alert">${problem.value}</p>
@@ -132,6 +132,24 @@ function useFilesOfThePage(add: (files: readonly File[]) => Promise<void>): void
       document.removeEventListener("drop", drop);
     };
   }, []);
+}
+
+/** Tells the style sheet how high the prompt is. What floats above it needs that. Returns the reference of its element. */
+function usePromptHeight(): { readonly current: HTMLFormElement | null } {
+  const form = useRef<HTMLFormElement>(null);
+  useLayoutEffect(() => {
+    if (form.current === null) return undefined;
+    const { style } = document.documentElement;
+    const watcher = new ResizeObserver(([entry]) => {
+      style.setProperty("--prompt-height", `${entry?.borderBoxSize[0]?.blockSize ?? 0}px`);
+    });
+    watcher.observe(form.current);
+    return () => {
+      watcher.disconnect();
+      style.removeProperty("--prompt-height");
+    };
+  }, []);
+  return form;
 }
 
 /** Lets the box grow with its text where the style sheet cannot. */
