@@ -28,6 +28,7 @@ export default defineConfig({
       // ... and afterwards one at a time those whose measurements another file would disturb.
       { extends: true, test: { name: "alone", include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
+    globalSetup: "test/soak/page-build.ts",
     pool: "forks",
     env: { CASTELLAN_JOURNAL: "memory" },
     testTimeout: 60_000,

@@ -10,8 +10,14 @@ import { createInterface } from "node:readline";
 
 const PATHS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** The installed Chromium, if any. */
-export const CHROMIUM: string | undefined = process.env["CHROMIUM"] ?? PATHS.find((path) => existsSync(path));
+/** Returns the path of the installed Chromium. @throws Error if there is none */
+export function chromiumPath(): string {
+  const path = process.env["CHROMIUM"] ?? PATHS.find((one) => existsSync(one));
+  if (path !== undefined) return path;
+  throw new Error(
+    "Chromium is not installed. Install it with `apt-get install chromium`, or set CHROMIUM to its path.",
+  );
+}
 
 export interface Tab {
   goto(url: string): Promise<void>;
@@ -31,10 +37,10 @@ interface Answer {
 
 /** Starts a headless Chromium. */
 export async function browser(): Promise<Browser> {
-  if (CHROMIUM === undefined) throw new Error("Chromium is not installed");
+  const path = chromiumPath();
   const folder = await mkdtemp(join(tmpdir(), "castellan-chromium-"));
   const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"];
-  const child = spawn(CHROMIUM, [...flags, "--remote-debugging-port=0", `--user-data-dir=${folder}`, "about:blank"], {
+  const child = spawn(path, [...flags, "--remote-debugging-port=0", `--user-data-dir=${folder}`, "about:blank"], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   const exited = once(child, "exit");

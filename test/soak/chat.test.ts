@@ -9,7 +9,7 @@ import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { freePort } from "../free-port.ts";
 import { processesWith } from "../real/processes.ts";
 import { PNG } from "../session/prompt-contents.ts";
-import { type Browser, browser, CHROMIUM, type Tab } from "./browser.ts";
+import { type Browser, browser, type Tab } from "./browser.ts";
 
 /*
  * The chat of `examples/web/chat`: the real `useChat` in Chromium, its server in a process of its own, and the real
@@ -156,11 +156,7 @@ async function chat(): Promise<Chat> {
 
 const ANSWER = ["user go", `assistant ${WORDS}`];
 
-if (CHROMIUM === undefined) {
-  console.warn("Tests of the chat's page are left out. They need Chromium: apt-get install chromium");
-}
-
-describe.skipIf(CHROMIUM === undefined)("useChat", () => {
+describe("useChat", () => {
   test("a reload in mid-stream, and a second tab, show the whole answer once", async () => {
     api.reply("go", { text: WORDS, tokensPerSecond: 15 });
     await using app = await chat();

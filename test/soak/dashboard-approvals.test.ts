@@ -11,9 +11,7 @@ import {
   mockApi,
 } from "../../src/testing/index.ts";
 import { castellan } from "../cli/command-line.ts";
-import { CHROMIUM } from "./browser.ts";
 import {
-  buildPage,
   chromiumWithPages,
   expectAccessible,
   picture,
@@ -51,13 +49,10 @@ const QUESTIONS = [
 
 let chromium: Browser;
 
-if (CHROMIUM !== undefined) {
-  beforeAll(async () => {
-    await buildPage();
-    chromium = await chromiumWithPages();
-  }, 120_000);
-  afterAll(async () => await chromium.close());
-}
+beforeAll(async () => {
+  chromium = await chromiumWithPages();
+});
+afterAll(async () => await chromium.close());
 
 const cardOf = (page: Page, session: string): Locator =>
   page.locator(".approval", { has: page.getByRole("link", { name: session, exact: true }) });
@@ -94,7 +89,7 @@ async function loggedIn(served: Served, token: string): Promise<WatchedPage> {
   return watched;
 }
 
-describe.skipIf(CHROMIUM === undefined)("the page of approvals", () => {
+describe("the page of approvals", () => {
   test("the keyboard alone allows, denies with a reason, ticks a suggestion and answers questions", async () => {
     await using api = await mockApi();
     const path = join(api.cwd, "source.ts");

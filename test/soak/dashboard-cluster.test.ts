@@ -8,16 +8,7 @@ import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { RunningCommand } from "../cli/command-line.ts";
 import { freePort } from "../free-port.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
-import { CHROMIUM } from "./browser.ts";
-import {
-  buildPage,
-  chromiumWithPages,
-  expectAccessible,
-  picture,
-  Served,
-  WAIT,
-  watchedPage,
-} from "./dashboard-page.ts";
+import { chromiumWithPages, expectAccessible, picture, Served, WAIT, watchedPage } from "./dashboard-page.ts";
 
 /* The page of the cluster: three nodes of `castellan serve` with the real Claude Code, on one PostgreSQL. */
 
@@ -26,20 +17,15 @@ const LIBRARY = pathToFileURL(join(import.meta.dirname, "../../src/index.ts")).h
 let chromium: Browser;
 let server: PostgresServer;
 
-if (CHROMIUM === undefined) {
-  console.warn("Tests of the dashboard's cluster are left out. They need Chromium: apt-get install chromium");
-} else {
-  beforeAll(async () => {
-    await buildPage();
-    [chromium, server] = await Promise.all([chromiumWithPages(), PostgresServer.start()]);
-  }, 120_000);
-  afterAll(async () => {
-    await chromium.close();
-    await server?.remove();
-  });
-}
+beforeAll(async () => {
+  [chromium, server] = await Promise.all([chromiumWithPages(), PostgresServer.start()]);
+}, 120_000);
+afterAll(async () => {
+  await chromium.close();
+  await server?.remove();
+});
 
-describe.skipIf(CHROMIUM === undefined)("the dashboard's cluster", () => {
+describe("the dashboard's cluster", () => {
   test("shows nodes and owners, moves a session, and tells of a lost node, a drained one and a lost database", async () => {
     await using api = await mockApi();
     const where = server.fresh();

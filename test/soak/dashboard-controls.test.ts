@@ -8,9 +8,7 @@ import { CastellanClient } from "../../src/client/index.ts";
 import { type MessagesApi, type MessagesModel, messagesApi } from "../../src/testing/index.ts";
 import { castellan } from "../cli/command-line.ts";
 import { PNG } from "../session/prompt-contents.ts";
-import { CHROMIUM } from "./browser.ts";
 import {
-  buildPage,
   chromiumWithPages,
   expectAccessible,
   picture,
@@ -27,13 +25,10 @@ const HOSTILE = `<img src=x onerror="document.title='owned'">`;
 
 let chromium: Browser;
 
-if (CHROMIUM !== undefined) {
-  beforeAll(async () => {
-    await buildPage();
-    chromium = await chromiumWithPages();
-  }, 120_000);
-  afterAll(async () => await chromium.close());
-}
+beforeAll(async () => {
+  chromium = await chromiumWithPages();
+});
+afterAll(async () => await chromium.close());
 
 const textOf = (content: unknown): string => JSON.stringify(content);
 
@@ -97,7 +92,7 @@ function expectCalm({ complaints }: WatchedPage, ...refused: readonly number[]):
   expect(complaints.filter((text) => !refused.some((status) => text.includes(`a status of ${status}`)))).toEqual([]);
 }
 
-describe.skipIf(CHROMIUM === undefined)("a session's page", () => {
+describe("a session's page", () => {
   test("sends text and images, keeps what was not accepted, queues, steers, cancels and interrupts", async () => {
     await using api = await messagesApi(model);
     await promisify(execFile)("mkfifo", [join(api.cwd, "gate")]);

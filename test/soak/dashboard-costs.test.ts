@@ -5,16 +5,7 @@ import type { UsageReport } from "../../src/client/index.ts";
 import { dollarsText } from "../../src/page/store/format.ts";
 import { mockApi } from "../../src/testing/index.ts";
 import { castellan } from "../cli/command-line.ts";
-import { CHROMIUM } from "./browser.ts";
-import {
-  buildPage,
-  chromiumWithPages,
-  expectAccessible,
-  picture,
-  Served,
-  WAIT,
-  watchedPage,
-} from "./dashboard-page.ts";
+import { chromiumWithPages, expectAccessible, picture, Served, WAIT, watchedPage } from "./dashboard-page.ts";
 
 /* The page of costs, with turns of the real Claude Code. */
 
@@ -25,17 +16,12 @@ const FORMULA = '=HYPERLINK("http://a.example","x")';
 
 let chromium: Browser;
 
-if (CHROMIUM === undefined) {
-  console.warn("Tests of the dashboard's costs are left out. They need Chromium: apt-get install chromium");
-} else {
-  beforeAll(async () => {
-    await buildPage();
-    chromium = await chromiumWithPages();
-  }, 120_000);
-  afterAll(async () => await chromium.close());
-}
+beforeAll(async () => {
+  chromium = await chromiumWithPages();
+});
+afterAll(async () => await chromium.close());
 
-describe.skipIf(CHROMIUM === undefined)("the dashboard's costs", () => {
+describe("the dashboard's costs", () => {
   test("are those of the API, live, by day, model, label and session, as a plot, a table and CSV", async () => {
     await using api = await mockApi();
     api.reply("long", { text: "word ".repeat(400), usage: { inputTokens: 20_000, outputTokens: 9_000 } });

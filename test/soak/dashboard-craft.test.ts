@@ -2,20 +2,16 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mockApi } from "../../src/testing/index.ts";
 import { castellan } from "../cli/command-line.ts";
-import { CHROMIUM } from "./browser.ts";
-import { buildPage, chromiumWithPages, rowOf, Served, shows, WAIT, watchedPage } from "./dashboard-page.ts";
+import { chromiumWithPages, rowOf, Served, shows, WAIT, watchedPage } from "./dashboard-page.ts";
 
 /* What people notice only when it is missing: a page that keeps still, a tab that slept, a user who may see little. */
 
 let chromium: Browser;
 
-if (CHROMIUM !== undefined) {
-  beforeAll(async () => {
-    await buildPage();
-    chromium = await chromiumWithPages();
-  }, 120_000);
-  afterAll(async () => await chromium.close());
-}
+beforeAll(async () => {
+  chromium = await chromiumWithPages();
+});
+afterAll(async () => await chromium.close());
 
 /** Begins to note what moves without anybody having touched the page. */
 async function watchShifts(page: Page): Promise<void> {
@@ -36,7 +32,7 @@ async function freeze(page: Page, state: "frozen" | "active"): Promise<void> {
   await devtools.detach();
 }
 
-describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
+describe("the dashboard", () => {
   test("keeps still while turns begin, stream and end", async () => {
     await using api = await mockApi();
     api.reply("go", {

@@ -6,26 +6,22 @@ import { listen } from "../../src/server/listen.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { unique } from "../session-on-fake/scene.ts";
-import { CHROMIUM } from "./browser.ts";
-import { buildPage, chromiumWithPages, expectAccessible, picture, WAIT, watchedPage } from "./dashboard-page.ts";
+import { chromiumWithPages, expectAccessible, picture, WAIT, watchedPage } from "./dashboard-page.ts";
 
 /* The page of a session that exists once in a cluster. */
 
 let chromium: Browser;
 let server: PostgresServer;
 
-if (CHROMIUM !== undefined) {
-  beforeAll(async () => {
-    await buildPage();
-    [chromium, server] = await Promise.all([chromiumWithPages(), PostgresServer.start()]);
-  }, 120_000);
-  afterAll(async () => {
-    await chromium?.close();
-    await server?.remove();
-  });
-}
+beforeAll(async () => {
+  [chromium, server] = await Promise.all([chromiumWithPages(), PostgresServer.start()]);
+}, 120_000);
+afterAll(async () => {
+  await chromium?.close();
+  await server?.remove();
+});
 
-describe.skipIf(CHROMIUM === undefined)("a global session's page", () => {
+describe("a global session's page", () => {
   test("takes prompts, tells its node and options, and offers no fork", async () => {
     const support = unique("support");
     const gate = Promise.withResolvers<void>();

@@ -2,23 +2,16 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import axe from "axe-core";
 import { type Browser, chromium, type Locator, type Page } from "playwright-core";
-import { build } from "tsdown";
 import { expect } from "vitest";
 import { CastellanClient } from "../../src/client/index.ts";
 import type { MockApi } from "../../src/testing/index.ts";
-import { page as pageConfig } from "../../tsdown.config.ts";
 import { RunningCommand } from "../cli/command-line.ts";
 import { freePort } from "../free-port.ts";
-import { CHROMIUM } from "./browser.ts";
-
-/** Builds the page where the sources look for it. */
-export async function buildPage(): Promise<void> {
-  await build({ ...pageConfig, config: false, cwd: join(import.meta.dirname, "../.."), logLevel: "error" });
-}
+import { chromiumPath } from "./browser.ts";
 
 /** Starts a headless Chromium. */
 export async function chromiumWithPages(): Promise<Browser> {
-  return await chromium.launch({ ...(CHROMIUM !== undefined && { executablePath: CHROMIUM }), args: ["--no-sandbox"] });
+  return await chromium.launch({ executablePath: chromiumPath(), args: ["--no-sandbox"] });
 }
 
 /** A page, and whatever went wrong in it. */

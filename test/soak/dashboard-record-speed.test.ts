@@ -12,20 +12,16 @@ import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { nameKey } from "../../src/names.ts";
 import { type FakeClaude, fakeClaude } from "../../src/testing/index.ts";
 import { run } from "../session-on-fake/application.ts";
-import { CHROMIUM } from "./browser.ts";
-import { buildPage, chromiumWithPages, WAIT, watchedPage } from "./dashboard-page.ts";
+import { chromiumWithPages, WAIT, watchedPage } from "./dashboard-page.ts";
 
 /* How the page shows long records, in Chromium, whose graphics are computed by the processor here. */
 
 let chromium: Browser;
 
-if (CHROMIUM !== undefined) {
-  beforeAll(async () => {
-    await buildPage();
-    chromium = await chromiumWithPages();
-  }, 120_000);
-  afterAll(async () => await chromium.close());
-}
+beforeAll(async () => {
+  chromium = await chromiumWithPages();
+});
+afterAll(async () => await chromium.close());
 
 const EVENTS = 50_000;
 const NAME = "assistant";
@@ -162,7 +158,7 @@ const SCROLL_BACK = `(async () => {
   }
 })()`;
 
-describe.skipIf(CHROMIUM === undefined)("a long record on the dashboard", () => {
+describe("a long record on the dashboard", () => {
   test("opens within 500 ms, scrolls back through 50,000 events and on with bounded memory, and finds each by its address", async () => {
     await using record = await LongRecord.start();
     const { page, complaints } = await watchedPage(chromium, record.url);

@@ -3,29 +3,17 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type MessagesAnswer, type MessagesRequest, messagesApi } from "../../src/testing/index.ts";
-import { CHROMIUM } from "./browser.ts";
-import {
-  buildPage,
-  chromiumWithPages,
-  expectAccessible,
-  picture,
-  Served,
-  WAIT,
-  watchedPage,
-} from "./dashboard-page.ts";
+import { chromiumWithPages, expectAccessible, picture, Served, WAIT, watchedPage } from "./dashboard-page.ts";
 import { noisePicture } from "./picture.ts";
 
 /* The record of a session on the page of `castellan serve`, in Chromium, with the real Claude Code. */
 
 let chromium: Browser;
 
-if (CHROMIUM !== undefined) {
-  beforeAll(async () => {
-    await buildPage();
-    chromium = await chromiumWithPages();
-  }, 120_000);
-  afterAll(async () => await chromium.close());
-}
+beforeAll(async () => {
+  chromium = await chromiumWithPages();
+});
+afterAll(async () => await chromium.close());
 
 const HOSTILE = `<svg onload="document.title='owned'">`;
 
@@ -95,7 +83,7 @@ const addressOf = (url: string): string => `${url}/dashboard/sessions/%22assista
 const noteOf = (page: Page, text: RegExp) =>
   page.locator(".note", { hasText: text }).first().waitFor({ timeout: WAIT });
 
-describe.skipIf(CHROMIUM === undefined)("the record on the dashboard", () => {
+describe("the record on the dashboard", () => {
   test("shows tools in their way, Markdown, an image, a subagent, an approval, a failure, a crash and the return", async () => {
     await using api = await messagesApi();
     api.model = modelIn(api.cwd);

@@ -5,16 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sdkBinary } from "../../src/claude/process-run.ts";
 import { mockApi } from "../../src/testing/index.ts";
 import { castellan } from "../cli/command-line.ts";
-import { CHROMIUM } from "./browser.ts";
-import {
-  buildPage,
-  chromiumWithPages,
-  expectAccessible,
-  picture,
-  Served,
-  WAIT,
-  watchedPage,
-} from "./dashboard-page.ts";
+import { chromiumWithPages, expectAccessible, picture, Served, WAIT, watchedPage } from "./dashboard-page.ts";
 
 /* The tree of `castellan serve` in Chromium, with the real Claude Code. `DASHBOARD_SHOTS=1` keeps pictures in reports/dashboard. */
 
@@ -22,13 +13,10 @@ const HOSTILE = `<img src=x onerror="document.title='owned'">`;
 
 let chromium: Browser;
 
-if (CHROMIUM !== undefined) {
-  beforeAll(async () => {
-    await buildPage();
-    chromium = await chromiumWithPages();
-  }, 120_000);
-  afterAll(async () => await chromium.close());
-}
+beforeAll(async () => {
+  chromium = await chromiumWithPages();
+});
+afterAll(async () => await chromium.close());
 
 const rowOf = (page: Page, label: string): Locator =>
   page.getByRole("treeitem").filter({ has: page.locator(".tree-label").getByText(label, { exact: true }) });
@@ -50,7 +38,7 @@ async function brokenClaude(cwd: string, repaired: string): Promise<string> {
   return path;
 }
 
-describe.skipIf(CHROMIUM === undefined)("the tree", () => {
+describe("the tree", () => {
   test("shows strategies, restarts, quarantine with stderr, and what brings a child back", async () => {
     await using api = await mockApi();
     const repaired = join(api.cwd, "repaired");

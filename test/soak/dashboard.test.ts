@@ -2,9 +2,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mockApi } from "../../src/testing/index.ts";
 import { castellan } from "../cli/command-line.ts";
-import { CHROMIUM } from "./browser.ts";
 import {
-  buildPage,
   chromiumWithPages,
   expectAccessible,
   picture,
@@ -21,17 +19,12 @@ const HOSTILE = `<img src=x onerror="document.title='owned'">`;
 
 let chromium: Browser;
 
-if (CHROMIUM === undefined) {
-  console.warn("Tests of the dashboard's page are left out. They need Chromium: apt-get install chromium");
-} else {
-  beforeAll(async () => {
-    await buildPage();
-    chromium = await chromiumWithPages();
-  }, 120_000);
-  afterAll(async () => await chromium.close());
-}
+beforeAll(async () => {
+  chromium = await chromiumWithPages();
+});
+afterAll(async () => await chromium.close());
 
-describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
+describe("the dashboard", () => {
   test("shows a crash and the return, a stream, and a restart of the server; operates one and many", async () => {
     await using api = await mockApi();
     const words = Array.from({ length: 40 }, (_, index) => `word${index}`).join(" ");
