@@ -36,7 +36,7 @@ export function FleetSummary({ context }: { readonly context: PageContext }): Vi
     <//>
     <${WaitingCard} context=${context} rows=${rows} />
     <${Card} icon="chip" label="Processes" value=${countText(active)} used=${mostUsed(active, limits?.processes, used, limits?.memoryBytes)}>
-      ${limits?.processes !== undefined && `of ${countText(limits.processes)}, `}${memoryText(used, limits?.memoryBytes)}
+      ${processesText(limits?.processes, memoryText(used, limits?.memoryBytes))}
       ${queued > 0 && html`, <b class="warn">${countText(queued)} in line</b>`}
     <//>
     <${Card} icon="coin" label="Spent today" value=${spending === undefined ? "–" : dollarsText(spending.costUsd)}>
@@ -48,10 +48,16 @@ export function FleetSummary({ context }: { readonly context: PageContext }): Vi
   </section>`;
 }
 
+/** Returns the limit of the processes, if there is one, and their memory: `of 40, 3.1 of 8 GB`. */
+function processesText(limit: number | undefined, memory: string): string {
+  if (limit !== undefined) return `of ${countText(limit)}, ${memory}`;
+  return `${memory.charAt(0).toUpperCase()}${memory.slice(1)}`;
+}
+
 /** Returns the memory of the processes, and its limit if there is one: `3.1 of 8 GB`. */
 function memoryText(used: number, limit: number | undefined): string {
   if (limit !== undefined) return partText(used, limit);
-  return used > 0 ? bytesText(used) : "Memory is not measured";
+  return used > 0 ? bytesText(used) : "memory is not measured";
 }
 
 /** Returns how much of the limit that is reached first is used; undefined without limits. */
