@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { accepted } from "./accepted.ts";
 import { fakeCost } from "./fake-cost.ts";
 import { hibernatedMemory } from "./hibernated-memory.ts";
 import { journals } from "./journals.ts";
@@ -29,6 +30,7 @@ const LINES = [
   restart,
   wake,
   start,
+  accepted,
   hibernatedMemory,
   longPrompts,
   journals,

@@ -1,5 +1,7 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout } from "node:timers/promises";
 import { Supervisor } from "../src/application/supervisor.ts";
 import type { Change } from "../src/index.ts";
 import { sqliteJournal } from "../src/journal/sqlite/sqlite-journal.ts";
@@ -24,25 +26,36 @@ export const start: Line = {
     await fill(full, names);
     const used: number[] = [];
     const unused: number[] = [];
+    const delays: number[] = [];
     // The first round compiles the code.
     for (let round = 0; round <= rounds; round++) {
       const copy = join(directory, `start-${round}.db`);
       await copyFile(full, copy);
       const [after, fresh] = [await startOf(copy, names), await startOf(join(directory, `fresh-${round}.db`), names)];
       if (round === 0) continue;
-      used.push(after);
-      unused.push(fresh);
+      used.push(after.took);
+      unused.push(fresh.took);
+      delays.push(after.delay);
     }
     const row = { on: "no processes", unit: "ms" };
     return [
       { ...row, what: "start of 10,000 names with events", castellan: spreadOf(used), budget: { atMost: 1_000 } },
       { ...row, what: "start of 10,000 new names", castellan: spreadOf(unused) },
+      {
+        ...row,
+        what: "longest delay of the event loop while 10,000 names stop",
+        castellan: spreadOf(delays),
+        budget: { atMost: 50 },
+      },
     ];
   },
 };
 
-/** Returns how long the start takes, in milliseconds. */
-async function startOf(sqlite: string, names: readonly string[]): Promise<number> {
+/** Returns how long the start takes, and for how long the stop delays the event loop at most, in milliseconds. */
+async function startOf(
+  sqlite: string,
+  names: readonly string[],
+): Promise<{ readonly took: number; readonly delay: number }> {
   const children = names.map((name) => ({ name, activation: "lazy" }) as const);
   const since = performance.now();
   const supervisor = await Supervisor.start(children, {
@@ -50,8 +63,14 @@ async function startOf(sqlite: string, names: readonly string[]): Promise<number
     logger: { info: () => {}, warn: () => {} },
   });
   const took = performance.now() - since;
+  const delays = monitorEventLoopDelay({ resolution: 1 });
+  delays.enable();
+  // The first delay is only known once there was a tick.
+  await setTimeout(5);
   await supervisor.stop();
-  return took;
+  await setTimeout(5);
+  delays.disable();
+  return { took, delay: delays.max / 1e6 };
 }
 
 /** Writes a turn of each name to a new journal. */
