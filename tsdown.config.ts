@@ -1,6 +1,8 @@
 import { defineConfig } from "tsdown";
 import { lineMappings } from "./scripts/line-maps.ts";
+import { isFirst } from "./scripts/page-chunks.ts";
 import { pageStyle } from "./scripts/page-style.ts";
+import { withoutTemplates } from "./scripts/page-templates.ts";
 
 /** The package for Node.js. */
 const node = defineConfig({
@@ -53,12 +55,19 @@ export const page = defineConfig({
   sourcemap: false,
   minify: true,
   deps: { alwaysBundle: [/./] },
+  outputOptions: {
+    comments: { annotation: false, jsdoc: false },
+    codeSplitting: { groups: [{ name: (id, modules) => (isFirst(id, modules) ? "page" : null) }] },
+  },
   copy: [{ from: "src/page/icon.svg", to: "dist/page" }],
   plugins: [
     {
-      // The minifier leaves templates as they are, and their indentation is a tenth of what a browser loads.
       name: "page-templates",
-      transform: (code, id) => (id.includes("/src/page/") ? code.replace(/\n\s+/g, "\n") : undefined),
+      transform(code, id) {
+        if (!id.includes("/src/page/")) return undefined;
+        if (id.endsWith("/html.ts")) return `export { h as html } from "preact";`;
+        return withoutTemplates(code, (text) => this.parse(text, { lang: "ts" }));
+      },
     },
     {
       name: "page-style",
