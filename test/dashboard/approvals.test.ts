@@ -19,7 +19,6 @@ import { lastActive, withHistory } from "../../src/page/store/past-approvals.ts"
 import { type KeyPress, shortcutOf } from "../../src/page/store/shortcuts.ts";
 import { suggestionText } from "../../src/page/store/suggestion-text.ts";
 import { sinceText, timeLeft } from "../../src/page/store/time-left.ts";
-import { editableInput, inputBrief, inputParts } from "../../src/page/store/tool-input.ts";
 import type { Approval, PastApproval } from "../../src/wire/approval.ts";
 import type { PermissionUpdate } from "../../src/wire/permission-update.ts";
 
@@ -242,60 +241,6 @@ describe("what a suggestion means", () => {
     expect(suggestionText({ type: "setMode", mode: "plan", destination: "userSettings" }).where).toContain(
       "~/.claude/settings.json",
     );
-  });
-});
-
-describe("the input of a tool", () => {
-  const kinds = (tool: string, input: Approval["input"]) => inputParts(tool, input).map(({ kind }) => kind);
-
-  test("shows commands, diffs and plans as such, and every other field", () => {
-    expect(inputParts("Bash", { command: "ls", dangerouslyDisableSandbox: true, timeout: 5 })).toEqual([
-      { kind: "command", command: "ls" },
-      {
-        kind: "fields",
-        fields: [
-          { name: "dangerouslyDisableSandbox", text: "true" },
-          { name: "timeout", text: "5" },
-        ],
-      },
-    ]);
-    expect(inputParts("Edit", { file_path: "/a", old_string: "x", new_string: "y", replace_all: true })).toEqual([
-      { kind: "diff", path: "/a", before: "x", after: "y", note: "Every occurrence in the file." },
-    ]);
-    expect(inputParts("Write", { file_path: "/a", content: "y" })).toMatchObject([
-      { kind: "diff", before: "", after: "y" },
-    ]);
-    expect(kinds("ExitPlanMode", { plan: "p", planFilePath: "/p" })).toEqual(["plan", "fields"]);
-    expect(kinds("Read", {})).toEqual([]);
-  });
-
-  test.each<[string, Approval["input"]]>([
-    ["Bash", { command: ["ls"] }],
-    ["Edit", { file_path: "/a", old_string: "x" }],
-    ["Edit", { file_path: "/a", old_string: "x", new_string: "y", replace_all: "false" }],
-    ["Write", { file_path: 1, content: "x" }],
-    ["MultiEdit", { file_path: "/a", edits: [{ old_string: "x", new_string: "y" }] }],
-    ["ExitPlanMode", {}],
-  ])("unexpected input of %s is shown whole: %j", (tool, input) => {
-    const names = inputParts(tool, input).flatMap((part) =>
-      part.kind === "fields" ? part.fields.map(({ name }) => name) : [part.kind],
-    );
-    expect(names).toEqual(Object.keys(input));
-  });
-
-  test("in a line is its main text", () => {
-    expect(inputBrief("Bash", { description: "d", command: "ls\nrm" })).toBe("ls");
-    expect(inputBrief("Edit", { old_string: "x", file_path: "/a" })).toBe("/a");
-    expect(inputBrief("AskUserQuestion", { questions: [] })).toBe("questions");
-    expect(inputBrief("other", { n: 1 })).toBe('{"n":1}');
-  });
-
-  test("can be changed by its main text, or else as JSON", () => {
-    expect(editableInput("Write", { file_path: "/a", content: "x" }).changed("y")).toEqual({
-      file_path: "/a",
-      content: "y",
-    });
-    expect(editableInput("Write", { file_path: "/a" }).label).toBe("Input, as JSON");
   });
 });
 

@@ -3,7 +3,6 @@ import { contentParts } from "../../src/page/store/content-parts.ts";
 import { itemsOf } from "../../src/page/store/record-items.ts";
 import { Admission, EVENT_GROUPS, recordQuery, recordViewOf, typesOf } from "../../src/page/store/record-view.ts";
 import { EMPTY_TIMELINE, MOST_EVENTS, withNew, withNewer, withOlder, written } from "../../src/page/store/timeline.ts";
-import { toolViewOf } from "../../src/page/store/tool-view.ts";
 import { recordedTypes } from "../../src/wire/event.ts";
 import type { RecordedEvent, RecordedEventFields, SessionEvent } from "../../src/wire/event-types.ts";
 
@@ -147,59 +146,6 @@ describe("the view of a record", () => {
       event(8, "exit", { exit: { class: "crash", message: "", at: 1 } }),
     ];
     expect(shown([ends])).toEqual([6, 8]);
-  });
-});
-
-describe("the input of a tool", () => {
-  test.each([
-    [
-      "Edit",
-      { file_path: "a.ts", old_string: "x", new_string: "y" },
-      "a.ts",
-      { kind: "edits", edits: [{ before: "x", after: "y" }] },
-    ],
-    [
-      "MultiEdit",
-      { file_path: "a", edits: [{ old_string: "x", new_string: "" }] },
-      "a",
-      { kind: "edits", edits: [{ before: "x", after: "" }] },
-    ],
-    ["Write", { file_path: "a", content: "x" }, "a", { kind: "edits", edits: [{ before: "", after: "x" }] }],
-    ["Bash", { command: "ls -l\nrm x", description: "d" }, "ls -l", { kind: "command", command: "ls -l\nrm x" }],
-    [
-      "TodoWrite",
-      { todos: [{ content: "x", status: "pending" }] },
-      '[{"content":"x","status":"pending"}]',
-      { kind: "todos", todos: [{ text: "x", status: "pending" }] },
-    ],
-    [
-      "Read",
-      { file_path: "a", limit: 3 },
-      "a",
-      {
-        kind: "facts",
-        facts: [
-          ["file path", "a"],
-          ["limit", "3"],
-        ],
-      },
-    ],
-    ["Task", { description: "d", prompt: "**p**" }, "d", { kind: "task", prompt: "**p**" }],
-    ["Other", { a: 1 }, "1", { kind: "json", value: { a: 1 } }],
-    ["Edit", { old_string: 1 }, "1", { kind: "json", value: { old_string: 1 } }],
-    ["MultiEdit", { edits: [null] }, "[null]", { kind: "json", value: { edits: [null] } }],
-    ["Write", { content: { $content: "h", size: 1, mediaType: "text/plain" } }, "", { kind: "json" }],
-    ["TodoWrite", { todos: [1] }, "[1]", { kind: "json" }],
-    ["Bash", [1], "[1]", { kind: "json", value: [1] }],
-    ["Bash", null, "null", { kind: "json", value: null }],
-    ["Bash", { $content: "h", size: 1, mediaType: "application/json" }, "", { kind: "json" }],
-  ])("%s %j", (name, input, brief, body) => {
-    expect(toolViewOf(name, input)).toMatchObject({ label: name, brief, body });
-  });
-
-  test("names the server of a tool", () => {
-    expect(toolViewOf("mcp__files__read_all", {}).label).toBe("files: read_all");
-    expect(toolViewOf("constructor", {}).body.kind).toBe("json");
   });
 });
 

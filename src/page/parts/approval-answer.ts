@@ -131,7 +131,7 @@ function Field({
       <span>${label}</span>
       <textarea
         ref=${field}
-        class=${code ? "field code" : "field"}
+        class=${code ? "text-field code" : "text-field"}
         rows=${rows}
         spellcheck=${!code}
         value=${text}

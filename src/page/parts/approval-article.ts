@@ -9,11 +9,12 @@ import { fullTimeText } from "../store/format.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { exactLines, plain, shownName } from "../store/shown-name.ts";
 import { sinceText, timeLeft } from "../store/time-left.ts";
+import { toolInputOf } from "../store/tool-input.ts";
 import { ApprovalAnswer } from "./approval-answer.ts";
 import { ApprovalQuestions } from "./approval-questions.ts";
 import { ApprovalSuggestions } from "./approval-suggestions.ts";
 import { Icon } from "./icon.ts";
-import { ToolInput } from "./tool-input.ts";
+import { ToolInputView } from "./tool-input.ts";
 
 interface ApprovalArticleProps {
   readonly context: PageContext;
@@ -63,7 +64,7 @@ export function ApprovalArticle({ context, inbox, card, selected, select }: Appr
     ${reason !== undefined && html`<p class="quiet">${exactLines(reason)}</p>`}
     ${
       questions === undefined
-        ? html`<${ToolInput} tool=${tool} input=${approval.input} />
+        ? html`<${ToolInputView} input=${toolInputOf(tool, approval.input)} />
             <${ApprovalSuggestions} ...${facts} />`
         : html`<${ApprovalQuestions} ...${facts} />`
     }

@@ -5,7 +5,7 @@ import { fullTimeText, timeText } from "../store/format.ts";
 import type { PageContext } from "../store/page-context.ts";
 import type { SettledApproval } from "../store/past-approvals.ts";
 import { plain, shownName } from "../store/shown-name.ts";
-import { inputBrief } from "../store/tool-input.ts";
+import { toolInputOf } from "../store/tool-input.ts";
 
 interface ApprovalHistoryProps {
   readonly context: PageContext;
@@ -22,7 +22,7 @@ export function ApprovalHistory({ context, history }: ApprovalHistoryProps): Vie
         ({ id, session, tool, input, outcome, settledAt, by, message }) => html`<li key=${id}>
           <time title=${fullTimeText(settledAt)}>${timeText(settledAt, context.fleet.now.value)}</time>
           <a class="past-session" href=${context.navigation.href(pathOf({ page: "session", name: session }))}>${shownName(session)}</a>
-          <span class="past-input"><b>${plain(tool)}</b> <code>${plain(inputBrief(tool, input))}</code></span>
+          <span class="past-input"><b>${plain(tool)}</b> <code>${plain(toolInputOf(tool, input).brief)}</code></span>
           <span class=${`past-outcome is-${outcome}`}>
             ${plain(settlementText(tool, { outcome, mine: false, by }))}${message !== undefined && outcome === "denied" && html`: ${plain(message)}`}
           </span>

@@ -47,7 +47,7 @@ export function ApprovalQuestions({ approval, draft, disabled, change }: Approva
         <kbd aria-hidden="true">${isCurrent ? "o" : ""}</kbd>
         <span class="unseen">Another answer to ${exactLines(question)}</span>
         <input
-          class="field other"
+          class="text-field other"
           type="text"
           placeholder="In your own words"
           autocomplete="off"

@@ -4,9 +4,11 @@ import { timeText } from "../store/format.ts";
 import type { PageContext } from "../store/page-context.ts";
 import type { EventOf, ToolState } from "../store/record-items.ts";
 import { plain } from "../store/shown-name.ts";
-import { toolViewOf } from "../store/tool-view.ts";
+import { toolInputOf } from "../store/tool-input.ts";
 import type { ReadContent } from "./content-view.ts";
-import { ToolInput } from "./tool-call.ts";
+import { Facts } from "./facts.ts";
+import { shownWith } from "./tool-call.ts";
+import { ToolInputView } from "./tool-input.ts";
 
 interface ApprovalViewProps {
   readonly context: PageContext;
@@ -19,13 +21,13 @@ interface ApprovalViewProps {
 /** What was asked for, and who decided what, when. */
 export function ApprovalView({ context, read, event, settled, state }: ApprovalViewProps): View {
   if (event.type === "approval_settled") return html`<${Outcome} event=${event} isPart=${false} />`;
-  const view = toolViewOf(event.tool, event.input);
+  const input = toolInputOf(event.tool, event.input);
   const isOpen = state === "asking";
-  const what = event.title === undefined ? `Asks to use ${plain(view.label)}` : plain(event.title);
+  const what = event.title === undefined ? `Asks to use ${plain(input.label)}` : plain(event.title);
   return html`<details class="tool" open=${isOpen}>
-      <summary><b>${what}</b> <span class="tool-brief">${plain(view.brief)}</span></summary>
+      <summary><b>${what}</b> <span class="tool-brief">${plain(input.brief)}</span></summary>
       ${event.reason !== undefined && html`<p class="tool-part quiet">${plain(event.reason)}</p>`}
-      <${ToolInput} read=${read} view=${view} />
+      <${ToolInputView} input=${input} show=${shownWith(read)} />
     </details>
     ${settled !== undefined && html`<${Outcome} event=${settled} isPart=${true} />`}
     ${
@@ -63,7 +65,7 @@ function Outcome({ event, isPart }: { readonly event: EventOf<"approval_settled"
     <a href=${`#event-${number}`}>${text.filter((part) => part !== undefined).join(" ")}</a>
     ${
       answers !== undefined &&
-      html`<dl class="facts">${Object.entries(answers).map(([question, answer]) => html`<div><dt>${plain(question)}</dt><dd>${plain(answer)}</dd></div>`)}</dl>`
+      html`<${Facts} facts=${Object.entries(answers).map(([question, answer]) => [plain(question), plain(answer)])} />`
     }
   </div>`;
 }

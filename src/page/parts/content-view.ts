@@ -5,8 +5,8 @@ import type { Json } from "../../wire/json.ts";
 import { html, type View } from "../html.ts";
 import { type ContentPart, contentParts } from "../store/content-parts.ts";
 import { bytesText } from "../store/format.ts";
-import { plain, plainLines } from "../store/shown-name.ts";
-import { CopyButton } from "./copy-button.ts";
+import { plain } from "../store/shown-name.ts";
+import { LongText } from "./long-text.ts";
 import { MarkdownText } from "./markdown-text.ts";
 
 /** Reads what is stored apart from its event. @throws CastellanApiError */
@@ -14,9 +14,6 @@ export type ReadContent = (content: ContentReference) => Promise<EventContent>;
 
 /** A larger image is read only when somebody asks for it, in bytes. */
 const LARGE_IMAGE = 3_000_000;
-
-/** A longer text is cut, in characters: it could hold up the browser. The rest is in the copy. */
-const LONGEST = 400_000;
 
 /** A longer text is shown as it is: its parts would be too many for the document. In characters. */
 const LONGEST_MARKDOWN = 100_000;
@@ -50,23 +47,16 @@ interface PartViewProps {
 function PartView({ read, part, markdown }: PartViewProps): View {
   switch (part.kind) {
     case "text":
-      return markdown ? html`<${MarkdownText} text=${part.text} />` : html`<${PlainText} text=${part.text} />`;
+      return markdown
+        ? html`<${MarkdownText} text=${part.text} />`
+        : html`<${LongText} text=${part.text} label="Text" kind="output" />`;
     case "json":
-      return html`<${PlainText} text=${part.text} />`;
+      return html`<${LongText} text=${part.text} label="Text" kind="output" />`;
     case "image":
       return html`<${ImageView} read=${read} part=${part} />`;
     case "stored":
       return html`<${StoredView} read=${read} content=${part.content} markdown=${markdown} />`;
   }
-}
-
-/** A text as it is, without colours of terminals. */
-export function PlainText({ text }: { readonly text: string }): View {
-  const shown = plainLines(text.slice(0, LONGEST));
-  return html`<div class="output">
-    <${CopyButton} text=${text} />
-    <pre tabindex="0">${shown}${text.length > LONGEST && `\n… and ${bytesText(text.length - LONGEST)} more`}</pre>
-  </div>`;
 }
 
 interface StoredViewProps {

@@ -1,8 +1,9 @@
 import { html, type View } from "../html.ts";
 import { fullTimeText, timeText } from "../store/format.ts";
 import { foundIn } from "../store/session-details.ts";
-import { plain, plainLines } from "../store/shown-name.ts";
+import { plain } from "../store/shown-name.ts";
 import { Section, type SectionProps } from "./details-section.ts";
+import { LongText } from "./long-text.ts";
 
 /** How processes of the session ended unexpectedly, the last first. */
 export function DetailsExits({ context, session, details }: SectionProps): View {
@@ -21,7 +22,7 @@ export function DetailsExits({ context, session, details }: SectionProps): View 
           ${
             exit.stderr !== undefined &&
             exit.stderr !== "" &&
-            html`<details><summary>stderr</summary><pre tabindex="0">${plainLines(exit.stderr)}</pre></details>`
+            html`<details><summary>stderr</summary><${LongText} text=${exit.stderr} label="stderr" kind="output" /></details>`
           }
         </li>`,
       )}

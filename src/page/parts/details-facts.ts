@@ -4,7 +4,8 @@ import { agoText, bytesText, fullTimeText } from "../store/format.ts";
 import { valueText } from "../store/option-rows.ts";
 import { foundIn, type Read } from "../store/session-details.ts";
 import { plain } from "../store/shown-name.ts";
-import { fact, Section, type SectionProps } from "./details-section.ts";
+import { Section, type SectionProps } from "./details-section.ts";
+import { type Fact, Facts } from "./facts.ts";
 import { StateBadge } from "./state-badge.ts";
 
 /** State, process, conversation and health. */
@@ -20,24 +21,43 @@ export function DetailsFacts({ context, session, details }: SectionProps): View 
   const time = (at: number | undefined): string | undefined =>
     at === undefined ? undefined : `${agoText(at, now)} ago`.replace("now ago", "now");
   const tasks = (status?.tasks ?? []).filter(({ ambient }) => !ambient);
-  return html`<${Section} title="Session">
-    <dl class="facts">
-      ${fact("State", session === undefined ? "ended" : html`<${StateBadge} state=${session.state} />`)}
-      ${fact("Health", html`<${Health} read=${details.health.value} check=${() => void details.check()} />`)}
-      ${fact("Title", session?.title === undefined ? undefined : plain(session.title))}
-      ${fact("Labels", labels.length === 0 ? undefined : html`${labels.map(([name, value]) => html`<span class="tag" key=${name}>${plain(`${name}=${value}`)}</span>`)}`)}
-      ${fact("Model", option("model"))}
-      ${fact("Permission mode", status?.permissionMode ?? option("permissionMode"))}
-      ${fact("Working directory", html`${option("cwd") === undefined ? undefined : html`<code>${option("cwd")}</code>`}`)}
-      ${fact("Conversation", status === undefined ? undefined : html`<code>${plain(status.conversationId)}</code>`)}
-      ${fact("Process", status?.pid === undefined ? (status === undefined ? undefined : "none") : `${status.pid}, started ${time(status.startedAt) ?? ""}`, status?.startedAt === undefined ? undefined : fullTimeText(status.startedAt))}
-      ${fact("Memory", status?.memoryBytes === undefined ? undefined : bytesText(status.memoryBytes))}
-      ${fact("Processes so far", status === undefined ? undefined : String(status.starts))}
-      ${fact("Node", session?.node === undefined ? undefined : plain(session.node))}
-      ${fact("Created", time(session?.createdAt), session?.createdAt === undefined ? undefined : fullTimeText(session.createdAt))}
-      ${fact("Background tasks", tasks.length === 0 ? undefined : tasks.map(({ description }) => plain(description)).join(", "))}
-    </dl>
-  <//>`;
+  const facts: readonly Fact[] = [
+    ["State", session === undefined ? "ended" : html`<${StateBadge} state=${session.state} />`],
+    ["Health", html`<${Health} read=${details.health.value} check=${() => void details.check()} />`],
+    ["Title", session?.title === undefined ? undefined : plain(session.title)],
+    [
+      "Labels",
+      labels.length === 0
+        ? undefined
+        : html`${labels.map(([name, value]) => html`<span class="tag" key=${name}>${plain(`${name}=${value}`)}</span>`)}`,
+    ],
+    ["Model", option("model")],
+    ["Permission mode", status?.permissionMode ?? option("permissionMode")],
+    ["Working directory", option("cwd") && html`<code>${option("cwd")}</code>`],
+    ["Conversation", status === undefined ? undefined : html`<code>${plain(status.conversationId)}</code>`],
+    [
+      "Process",
+      status?.pid === undefined
+        ? status === undefined
+          ? undefined
+          : "none"
+        : `${status.pid}, started ${time(status.startedAt) ?? ""}`,
+      status?.startedAt === undefined ? undefined : fullTimeText(status.startedAt),
+    ],
+    ["Memory", status?.memoryBytes === undefined ? undefined : bytesText(status.memoryBytes)],
+    ["Processes so far", status === undefined ? undefined : String(status.starts)],
+    ["Node", session?.node === undefined ? undefined : plain(session.node)],
+    [
+      "Created",
+      time(session?.createdAt),
+      session?.createdAt === undefined ? undefined : fullTimeText(session.createdAt),
+    ],
+    [
+      "Background tasks",
+      tasks.length === 0 ? undefined : tasks.map(({ description }) => plain(description)).join(", "),
+    ],
+  ];
+  return html`<${Section} title="Session"><${Facts} facts=${facts} /><//>`;
 }
 
 const TONES: Readonly<Record<SessionHealth["status"], string>> = {

@@ -38,9 +38,3 @@ export function notRead<Value>(read: Read<Value>): View {
   const failure = typeof read === "object" && read !== null && "failure" in read ? String(read.failure) : "";
   return html`<p class="bad">It cannot be read: ${plain(failure)}</p>`;
 }
-
-/** A fact and its name; nothing without a value. */
-export function fact(name: string, value: string | View | undefined, title?: string): View {
-  if (value === undefined || value === "") return null;
-  return html`<div><dt>${name}</dt><dd title=${title}>${value}</dd></div>`;
-}

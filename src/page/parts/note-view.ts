@@ -3,8 +3,9 @@ import type { RecordedEvent } from "../../wire/event-types.ts";
 import { html, type View } from "../html.ts";
 import { countText, dollarsText, plural, timeText } from "../store/format.ts";
 import type { EventOf } from "../store/record-items.ts";
-import { plain, plainLines } from "../store/shown-name.ts";
-import { ContentView, PlainText, type ReadContent, TextView } from "./content-view.ts";
+import { plain } from "../store/shown-name.ts";
+import { ContentView, type ReadContent, TextView } from "./content-view.ts";
+import { LongText } from "./long-text.ts";
 
 interface NoteViewProps {
   readonly event: RecordedEvent;
@@ -86,7 +87,10 @@ function noteOf(event: RecordedEvent, read: ReadContent): Note {
       return {
         tone: "",
         text: `${plain(event.name)}, of another release`,
-        more: folded("JSON", html`<${PlainText} text=${JSON.stringify(event.body, null, 2)} />`),
+        more: folded(
+          "JSON",
+          html`<${LongText} text=${JSON.stringify(event.body, null, 2)} label="JSON" kind="output" />`,
+        ),
       };
     default:
       return taskNote(event, read);
@@ -132,7 +136,7 @@ function exitNote({ exit }: EventOf<"exit">): Note {
     tone: kind === "done" ? "mark" : "bad",
     text: plain(message),
     more: html`${facts.map((fact) => html`<span class="tag" key=${fact}>${fact}</span>`)}
-      ${stderr.trim() !== "" && folded("stderr", html`<pre tabindex="0">${plainLines(stderr)}</pre>`)}`,
+      ${stderr.trim() !== "" && folded("stderr", html`<${LongText} text=${stderr} label="stderr" kind="output" />`)}`,
   };
 }
 

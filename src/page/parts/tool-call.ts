@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import type { Json } from "../../wire/json.ts";
 import { html, type View } from "../html.ts";
 import { contentParts } from "../store/content-parts.ts";
@@ -6,9 +6,9 @@ import { agoText, durationText } from "../store/format.ts";
 import type { PageContext } from "../store/page-context.ts";
 import type { EventOf, ToolState } from "../store/record-items.ts";
 import { plain } from "../store/shown-name.ts";
-import { type ToolBody, type ToolView, toolViewOf } from "../store/tool-view.ts";
-import { ContentView, PlainText, type ReadContent, TextView } from "./content-view.ts";
-import { DiffView } from "./diff-view.ts";
+import { type InputPart, toolInputOf } from "../store/tool-input.ts";
+import { ContentView, type ReadContent } from "./content-view.ts";
+import { ToolInputView } from "./tool-input.ts";
 
 interface ToolCallProps {
   readonly context: PageContext;
@@ -19,54 +19,27 @@ interface ToolCallProps {
 }
 
 /** Tools whose input is what people look for. */
-const OPEN: ReadonlySet<ToolBody["kind"]> = new Set<ToolBody["kind"]>(["edits", "todos"]);
-
-/** A shorter path is whole in the line above, in characters; but not on a phone. */
-const SHORT_PATH = 80;
+const OPEN: ReadonlySet<InputPart["kind"]> = new Set<InputPart["kind"]>(["edits", "todos"]);
 
 /** The use of a tool, with its result. */
 export function ToolCall({ context, read, event, result, state }: ToolCallProps): View {
-  const view = toolViewOf(event.name, event.input);
-  const isOpen = OPEN.has(view.body.kind) || (result !== undefined && hasImage(result.output));
+  const input = useMemo(() => toolInputOf(event.name, event.input), [event]);
+  const isOpen = input.parts.some(({ kind }) => OPEN.has(kind)) || (result !== undefined && hasImage(result.output));
   const [open, setOpen] = useState<boolean | undefined>(undefined);
   const shown = open ?? isOpen;
   return html`<details class="tool" open=${shown} onToggle=${(toggled: Event) => setOpen((toggled.currentTarget as HTMLDetailsElement).open)}>
     <summary>
-      <b>${plain(view.label)}</b> <span class="tool-brief">${plain(view.brief)}</span>
+      <b>${plain(input.label)}</b> <span class="tool-brief">${plain(input.brief)}</span>
       <${ToolStateTag} context=${context} event=${event} result=${result} state=${state} />
     </summary>
-    ${shown && html`<${ToolInput} read=${read} view=${view} />`}
+    ${shown && html`<${ToolInputView} input=${input} show=${shownWith(read)} />`}
     ${shown && result !== undefined && html`<${ToolResult} read=${read} result=${result} />`}
   </details>`;
 }
 
-/** The input of a tool. */
-export function ToolInput({ read, view }: { readonly read: ReadContent; readonly view: ToolView }): View {
-  const { body, brief } = view;
-  switch (body.kind) {
-    case "edits":
-      return html`<div class="tool-part">
-        <p class=${brief.length < SHORT_PATH ? "path short" : "path"}>${plain(brief)}</p>
-        ${body.edits.map(({ before, after }, index) => html`<${DiffView} key=${index} before=${before} after=${after} label=${brief} />`)}
-      </div>`;
-    case "command":
-      return html`<div class="tool-part command"><${PlainText} text=${body.command} /></div>`;
-    case "todos":
-      return html`<ul class="tool-part todos">
-        ${body.todos.map(
-          ({ text, status }) => html`<li class=${`todo is-${status}`}>
-            <span class=${status === "completed" ? "task-box done" : "task-box"} role="img" aria-label=${plain(status.replace("_", " "))}></span>
-            <span>${plain(text)}</span>
-          </li>`,
-        )}
-      </ul>`;
-    case "facts":
-      return html`<dl class="tool-part facts">${body.facts.map(([name, value]) => html`<div><dt>${plain(name)}</dt><dd>${plain(value)}</dd></div>`)}</dl>`;
-    case "task":
-      return html`<div class="tool-part"><${TextView} read=${read} text=${body.prompt} /></div>`;
-    case "json":
-      return html`<div class="tool-part"><${ContentView} read=${read} value=${jsonShown(body.value)} /></div>`;
-  }
+/** Returns how the record shows words, and what is stored apart. */
+export function shownWith(read: ReadContent): (value: Json) => View {
+  return (value) => html`<${ContentView} read=${read} value=${value} markdown=${true} />`;
 }
 
 /** A result that has come, with or without its use. */
@@ -105,9 +78,4 @@ function ToolStateTag({ context, event, result, state }: StateProps): View {
 
 function hasImage(output: Json): boolean {
   return contentParts(output).some(({ kind }) => kind === "image");
-}
-
-/** An object's JSON, but a text or blocks as they are. */
-function jsonShown(value: Json): Json {
-  return typeof value === "object" && value !== null && "$content" in value ? value : JSON.stringify(value, null, 2);
 }

@@ -6,7 +6,7 @@ import { actOnChild, CHILD_ACTIONS, type ChildAction, childActions } from "../st
 import { bytesText, fullTimeText, plural } from "../store/format.ts";
 import { keyOf } from "../store/name.ts";
 import { confirmed, notify, type PageContext } from "../store/page-context.ts";
-import { plain, plainLines } from "../store/shown-name.ts";
+import { plain } from "../store/shown-name.ts";
 import { sinceText, timeLeft } from "../store/time-left.ts";
 import type { TreeFeed } from "../store/tree-feed.ts";
 import type { TreeItem } from "../store/tree-item.ts";
@@ -19,7 +19,9 @@ import {
   seriesOf,
   strategyText,
 } from "../store/tree-text.ts";
+import { type Fact, Facts } from "./facts.ts";
 import { Icon } from "./icon.ts";
+import { LongText } from "./long-text.ts";
 import { possibleActions } from "./session-menu.ts";
 import { States } from "./tree-view.ts";
 
@@ -49,7 +51,7 @@ export function TreeDetails({ context, feed, item, chosen, close }: TreeDetailsP
       ${name !== undefined && html`<a class="text-link" href=${context.navigation.href(pathOf({ page: "session", name }))}>Show its record</a>`}
     </p>
     ${reason !== undefined && html`<p class=${reason.bad ? "bad" : "warn"}>${plain(reason.text)}</p>`}
-    <${Facts} context=${context} item=${item} />
+    <${KnownFacts} context=${context} item=${item} />
     <${Actions} context=${context} feed=${feed} item=${item} />
     ${
       exits.length > 0 &&
@@ -79,9 +81,7 @@ function reasonOf({ node, name }: TreeItem, feed: TreeFeed): { text: string; bad
   return found && { text: found.reason, bad: found.status === "unhealthy" };
 }
 
-type Fact = readonly [term: string, value: unknown];
-
-function Facts({ context, item }: Pick<TreeDetailsProps, "context" | "item">): View {
+function KnownFacts({ context, item }: Pick<TreeDetailsProps, "context" | "item">): View {
   const now = context.fleet.now.value;
   const retryAt = retryOf(item.node);
   const facts: (Fact | undefined)[] = [
@@ -93,9 +93,7 @@ function Facts({ context, item }: Pick<TreeDetailsProps, "context" | "item">): V
       ? ["Quarantine", "It stays stopped until somebody restarts it or changes its options. The other children go on."]
       : undefined,
   ];
-  const known = facts.filter((fact) => fact !== undefined);
-  if (known.length === 0) return null;
-  return html`<dl class="tree-facts">${known.map(([term, value]) => [html`<dt key=${`${term} term`}>${term}</dt>`, html`<dd key=${term}>${value}</dd>`])}</dl>`;
+  return html`<${Facts} facts=${facts} />`;
 }
 
 function ownFacts(item: TreeItem): (Fact | undefined)[] {
@@ -149,7 +147,7 @@ function Exit({ exit, now, open }: { readonly exit: ShownExit; readonly now: num
       ${how !== undefined && html`<span class="quiet">${plain(how)}</span>`}
     </p>
     <p>${plain(message)}</p>
-    ${stderr !== undefined && html`<details open=${open}><summary>stderr</summary><pre tabindex="0">${plainLines(stderr)}</pre></details>`}
+    ${stderr !== undefined && html`<details open=${open}><summary>stderr</summary><${LongText} text=${stderr} label="stderr" kind="output" /></details>`}
   </li>`;
 }
 

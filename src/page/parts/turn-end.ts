@@ -2,7 +2,7 @@ import { html, type View } from "../html.ts";
 import { countText, dollarsText, durationText } from "../store/format.ts";
 import type { EventOf } from "../store/record-items.ts";
 import { plain } from "../store/shown-name.ts";
-import { PlainText } from "./content-view.ts";
+import { LongText } from "./long-text.ts";
 
 /** How a turn ended, and what it took. */
 export function TurnEnd({ event }: { readonly event: EventOf<"turn_ended"> }): View {
@@ -23,5 +23,5 @@ export function TurnEnd({ event }: { readonly event: EventOf<"turn_ended"> }): V
       ${facts.filter((fact) => fact !== undefined).map((fact) => html`<span key=${fact}>${fact}</span>`)}
     </div>
     ${error !== undefined && html`<p class="turn-error">${plain(error.message)}</p>`}
-    ${structured !== undefined && html`<details class="folded"><summary>Structured output</summary><${PlainText} text=${JSON.stringify(structured, null, 2)} /></details>`}`;
+    ${structured !== undefined && html`<details class="folded"><summary>Structured output</summary><${LongText} text=${JSON.stringify(structured, null, 2)} label="JSON" kind="output" /></details>`}`;
 }
