@@ -12,5 +12,9 @@ export async function pageStyle(): Promise<string> {
   const parts = (await readdir(FOLDER)).filter((name) => name !== FIRST && name !== LAST).sort();
   const files = [FIRST, ...parts, LAST].map((name) => readFile(join(FOLDER, name), "utf8"));
   const style = (await Promise.all(files)).join("\n");
-  return style.replace(/\/\*.*?\*\//gs, "").replace(/\s*([{};])\s*/g, "$1");
+  return style
+    .replace(/\/\*.*?\*\//gs, "")
+    .replace(/\s*([{};])\s*/g, "$1")
+    .replace(/([:,])\s+/g, "$1")
+    .replace(/;}/g, "}");
 }

@@ -15,10 +15,10 @@ import {
   withNumber,
   withOther,
 } from "../../src/page/store/approval-draft.ts";
+import { sinceText, timeLeft } from "../../src/page/store/format.ts";
 import { lastActive, withHistory } from "../../src/page/store/past-approvals.ts";
 import { type KeyPress, shortcutOf } from "../../src/page/store/shortcuts.ts";
 import { suggestionText } from "../../src/page/store/suggestion-text.ts";
-import { sinceText, timeLeft } from "../../src/page/store/time-left.ts";
 import type { Approval, PastApproval } from "../../src/wire/approval.ts";
 import type { PermissionUpdate } from "../../src/wire/permission-update.ts";
 

@@ -10,11 +10,11 @@ import { page } from "../../tsdown.config.ts";
 /* Sizes are compressed, in bytes. */
 
 /** What a browser loads until it shows all sessions. */
-const FIRST = 50_000;
+const FIRST = 41_500;
 /** The same with the code of any other page. */
-const WITH_ANOTHER = 70_000;
+const WITH_ANOTHER = 63_500;
 /** All files. */
-const ALL = 104_000;
+const ALL = 96_500;
 
 let folder: string;
 const files = new Map<string, string>();

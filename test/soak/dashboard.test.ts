@@ -66,7 +66,7 @@ describe("the dashboard", () => {
     await page.reload();
     await shows(page, "third", /idle/i);
     expect(await page.locator(".list-body .row").count()).toBe(1);
-    await page.locator("#search").fill("nobody has this name");
+    await page.getByLabel("Search names, titles and labels").fill("nobody has this name");
     await page.getByText("No session matches").waitFor();
     await expectAccessible(page, "the empty list");
     await page.getByRole("button", { name: "Show all sessions" }).click();

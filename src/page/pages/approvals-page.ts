@@ -6,6 +6,7 @@ import { ApprovalArticle } from "../parts/approval-article.ts";
 import { ApprovalHistory } from "../parts/approval-history.ts";
 import { EmptyState } from "../parts/empty-state.ts";
 import { Icon } from "../parts/icon.ts";
+import { NotRead } from "../parts/not-read.ts";
 import { ShortcutHelp } from "../parts/shortcut-help.ts";
 import { pathOf } from "../store/address.ts";
 import { type ApprovalCard, neighbour } from "../store/approval-card.ts";
@@ -124,7 +125,13 @@ export function ApprovalsPage({ context }: { readonly context: PageContext }): V
               }}
             />`,
           )
-        : html`<${NothingOpen} complete=${fleet.approvalsRead.value} lost=${link.state.value === "lost"} />`
+        : fleet.approvalsRead.value
+          ? html`<${EmptyState}
+              icon="shield"
+              title="Nothing waits for a decision"
+              text="When a session with approvals asks for a permission or has a question, it appears here at once."
+            />`
+          : html`<${NotRead} link=${link} what="approvals" rows=${3} />`
     }
     ${
       cards.length > most &&
@@ -141,21 +148,6 @@ export function ApprovalsPage({ context }: { readonly context: PageContext }): V
         setKeysOn(on);
       }}
     />
-  </div>`;
-}
-
-function NothingOpen({ complete, lost }: { readonly complete: boolean; readonly lost: boolean }): View {
-  if (complete) {
-    return html`<${EmptyState}
-      icon="shield"
-      title="Nothing waits for a decision"
-      text="When a session with approvals asks for a permission or has a question, it appears here at once."
-    />`;
-  }
-  if (lost)
-    return html`<${EmptyState} icon="cloud" title="The server does not answer" text="The page shows the approvals as soon as it does." />`;
-  return html`<div class="list skeleton" aria-busy="true" aria-label="The approvals are being read">
-    ${Array.from({ length: 3 }, (_, index) => html`<div class="row" key=${index}><span></span><span></span></div>`)}
   </div>`;
 }
 
@@ -179,7 +171,7 @@ function actOn(context: PageContext, inbox: ApprovalInbox, card: ApprovalCard, s
     article.focus({ preventScroll: true });
     return true;
   }
-  if (state.is !== "open" || context.fleet.server.peek()?.caller.scopes.includes("approve") !== true) return false;
+  if (state.is !== "open" || !context.fleet.may("approve")) return false;
   const draft = inbox.draftOf(approval);
   switch (shortcut.does) {
     case "allow":

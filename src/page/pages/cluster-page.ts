@@ -6,12 +6,13 @@ import { Card } from "../parts/card.ts";
 import { EmptyState } from "../parts/empty-state.ts";
 import { Icon } from "../parts/icon.ts";
 import { NodeCard, nodesNote } from "../parts/node-card.ts";
+import { NotRead } from "../parts/not-read.ts";
 import { OwnerList } from "../parts/owner-list.ts";
 import { conditionOf, isMixed, type OwnersView, ownersQueryOf, ownersViewOf } from "../store/cluster.ts";
 import { ClusterFeed } from "../store/cluster-feed.ts";
 import { agoText, countText, plural } from "../store/format.ts";
 import { confirmed, notify, type PageContext } from "../store/page-context.ts";
-import { plain } from "../store/shown-name.ts";
+import { messageOf, plain } from "../store/shown-name.ts";
 
 /** The nodes of the cluster, which sessions they own, and how journal and database are. */
 export function ClusterPage({ context }: { readonly context: PageContext }): View {
@@ -21,8 +22,7 @@ export function ClusterPage({ context }: { readonly context: PageContext }): Vie
     <h1 tabindex="-1">Cluster</h1>
     <p>A global session is on one node at a time. Another node continues it when its own is lost.</p>
   </header>`;
-  if (server === undefined)
-    return html`${head}<div class="costs-loading" aria-busy="true" aria-label="The nodes are being read"></div>`;
+  if (server === undefined) return html`${head}<${NotRead} link=${context.link} what="nodes" rows=${8} />`;
   if (!server.inCluster) {
     return html`<h1 tabindex="-1" class="unseen">Cluster</h1>
       <${EmptyState} icon="nodes" title="No cluster" text="This server is on its own: its sessions are on this machine only. The option cluster of a supervisor makes it a node.">
@@ -58,15 +58,12 @@ function Nodes({ context }: { readonly context: PageContext }): View {
     if (feed.failure.value !== undefined) {
       return html`<${EmptyState} icon="warning" title="The nodes cannot be read" text=${plain(feed.failure.value)} />`;
     }
-    if (link.state.value === "lost") {
-      return html`<${EmptyState} icon="cloud" title="The server does not answer" text="The page shows the nodes as soon as it does." />`;
-    }
-    return html`<div class="costs-loading" aria-busy="true" aria-label="The nodes are being read"></div>`;
+    return html`<${NotRead} link=${link} what="nodes" rows=${8} />`;
   }
   const owners = feed.owners.value;
   const count = ({ name }: NodeInfo): number | undefined => owners?.filter(({ info }) => info.node === name).length;
   const own = fleet.server.value?.node;
-  const mayDrain = fleet.server.value?.caller.scopes.includes("operate") === true;
+  const mayDrain = fleet.may("operate");
   return html`
     <${Problems} feed=${feed} nodes=${nodes} />
     <${Summary} context=${context} feed=${feed} nodes=${nodes} />
@@ -104,7 +101,7 @@ async function drain({ link }: PageContext, feed: ClusterFeed, node: string): Pr
     const { completed } = await link.client.drain();
     feed.leave(completed);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     if (link.state.peek() !== "lost") notify(`${plain(node)}: ${plain(why)}`, { failed: true });
   }
 }

@@ -6,6 +6,7 @@ import { CostsControls } from "../parts/costs-controls.ts";
 import { CostsTable } from "../parts/costs-table.ts";
 import { EmptyState } from "../parts/empty-state.ts";
 import { Icon } from "../parts/icon.ts";
+import { NotRead } from "../parts/not-read.ts";
 import { Legend, PlotTable, SpendPlot } from "../parts/spend-plot.ts";
 import { budgetLeft } from "../store/budgets.ts";
 import { type CostRow, changeText, orderedRows, rowsOf, seriesOf, totalOf } from "../store/costs.ts";
@@ -72,12 +73,7 @@ function Content({ context, feed, view, change }: ContentProps): View {
   if (state === "failed") {
     return html`<${EmptyState} icon="warning" title="The costs cannot be read" text=${feed.failure.value} />`;
   }
-  if (costs === undefined) {
-    if (context.link.state.value === "lost") {
-      return html`<${EmptyState} icon="cloud" title="The server does not answer" text="The page shows the costs as soon as it does." />`;
-    }
-    return html`<div class="costs-loading" aria-busy="true" aria-label="The costs are being read"></div>`;
-  }
+  if (costs === undefined) return html`<${NotRead} link=${context.link} what="costs" rows=${9} />`;
   return html`<${Spending} context=${context} feed=${feed} costs=${costs} view=${view} change=${change} />`;
 }
 

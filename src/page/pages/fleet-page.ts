@@ -5,6 +5,8 @@ import { EmptyState } from "../parts/empty-state.ts";
 import { FleetFilters } from "../parts/fleet-filters.ts";
 import { FleetList } from "../parts/fleet-list.ts";
 import { FleetSummary } from "../parts/fleet-summary.ts";
+import { NotRead } from "../parts/not-read.ts";
+import { isTyping } from "../parts/search-box.ts";
 import { SelectionBar } from "../parts/selection-bar.ts";
 import { arranged, countsOf, type FleetView, matching, queryOf, viewOf } from "../store/fleet-view.ts";
 import type { PageContext } from "../store/page-context.ts";
@@ -24,12 +26,7 @@ export function FleetPage({ context }: { readonly context: PageContext }): View 
     navigation.go("/", queryOf({ ...view, ...changes }), { replace: changes.text !== undefined });
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
-      const typing = event.target instanceof Element && event.target.matches("input, textarea, select, dialog *");
-      if (event.key === "/" && !typing) {
-        event.preventDefault();
-        document.querySelector<HTMLElement>("#search")?.focus();
-      }
-      if (event.key === "Escape" && !typing) selected.value = new Set();
+      if (event.key === "Escape" && !isTyping(event)) selected.value = new Set();
     };
     document.addEventListener("keydown", onKey);
     return () => document.removeEventListener("keydown", onKey);
@@ -55,14 +52,7 @@ interface NothingShownProps {
 }
 
 function NothingShown({ context: { fleet, link }, change }: NothingShownProps): View {
-  if (!fleet.complete.value) {
-    if (link.state.value === "lost") {
-      return html`<${EmptyState} icon="cloud" title="The server does not answer" text="The page shows the sessions as soon as it does." />`;
-    }
-    return html`<div class="list skeleton" aria-busy="true" aria-label="The sessions are being read">
-      ${Array.from({ length: 8 }, (_, index) => html`<div class="row" key=${index}><span></span><span></span></div>`)}
-    </div>`;
-  }
+  if (!fleet.complete.value) return html`<${NotRead} link=${link} what="sessions" rows=${8} />`;
   if (fleet.rows.value.size === 0) {
     return html`<${EmptyState}
       icon="sessions"

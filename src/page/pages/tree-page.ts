@@ -1,11 +1,13 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { html, type View } from "../html.ts";
 import { EmptyState } from "../parts/empty-state.ts";
-import { Icon } from "../parts/icon.ts";
+import { NotRead } from "../parts/not-read.ts";
+import { SearchBox } from "../parts/search-box.ts";
 import { TreeDetails } from "../parts/tree-details.ts";
 import { TreeView } from "../parts/tree-view.ts";
 import type { PageContext } from "../store/page-context.ts";
+import type { ServerLink } from "../store/server-link.ts";
 import { TreeFeed } from "../store/tree-feed.ts";
 import { itemOfId, treeItems } from "../store/tree-item.ts";
 import { treeRows } from "../store/tree-rows.ts";
@@ -18,7 +20,6 @@ export function TreePage({ context }: { readonly context: PageContext }): View {
   const { fleet, link, navigation } = context;
   const feed = useMemo(() => new TreeFeed(link), []);
   const chosen = useSignal<ReadonlyMap<string, boolean>>(new Map());
-  const search = useRef<HTMLInputElement>(null);
   const { query } = navigation.place.value;
   const { text, active } = useMemo(() => {
     const read = new URLSearchParams(query);
@@ -37,16 +38,6 @@ export function TreePage({ context }: { readonly context: PageContext }): View {
   useSignalEffect(() => {
     if (fleet.rows.value.size >= 0 && link.state.value !== "lost") feed.touch();
   });
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent): void => {
-      const typing = event.target instanceof Element && event.target.matches("input, textarea, select, dialog *");
-      if (event.key !== "/" || typing) return;
-      event.preventDefault();
-      search.current?.focus();
-    };
-    document.addEventListener("keydown", onKey);
-    return () => document.removeEventListener("keydown", onKey);
-  }, []);
   const { value: tree } = feed.tree;
   const { value: children } = feed.children;
   const rows = fleet.rows.value;
@@ -62,27 +53,13 @@ export function TreePage({ context }: { readonly context: PageContext }): View {
     navigation.go("/tree", next.size === 0 ? "" : `?${next}`, { replace: true });
   };
   if (root === undefined) {
-    return html`<h1 tabindex="-1" class="unseen">Tree</h1><${NoTree} failure=${feed.failure.value} lost=${link.state.value === "lost"} />`;
+    return html`<h1 tabindex="-1" class="unseen">Tree</h1><${NoTree} failure=${feed.failure.value} link=${link} />`;
   }
   const selected = itemOfId(root, active) ?? root;
   return html`
     <div class="page-head">
       <h1 tabindex="-1">Tree</h1>
-      <div class="search tree-search">
-        <${Icon} name="search" />
-        <input
-          ref=${search}
-          type="search"
-          value=${text}
-          placeholder="Search names and states"
-          aria-label="Search names, kinds and states"
-          aria-keyshortcuts="/"
-          spellcheck="false"
-          autocomplete="off"
-          onInput=${(event: Event) => change({ q: (event.currentTarget as HTMLInputElement).value })}
-        />
-        <kbd aria-hidden="true">/</kbd>
-      </div>
+      <${SearchBox} main text=${text} placeholder="Search names and states" label="Search names, kinds and states" change=${(q: string) => change({ q })} />
     </div>
     <div class="tree-page">
       ${
@@ -113,15 +90,17 @@ export function TreePage({ context }: { readonly context: PageContext }): View {
   `;
 }
 
-function NoTree({ failure, lost }: { readonly failure: "reach" | "failed" | undefined; readonly lost: boolean }): View {
+function NoTree({
+  failure,
+  link,
+}: {
+  readonly failure: "reach" | "failed" | undefined;
+  readonly link: ServerLink;
+}): View {
   if (failure === "reach") {
     return html`<${EmptyState} icon="key" title="The tree is not for this user" text="It concerns all sessions, and you may see only some of them." />`;
   }
   if (failure === "failed")
     return html`<${EmptyState} icon="warning" title="The tree cannot be read" text="The page tries again every few seconds." />`;
-  if (lost)
-    return html`<${EmptyState} icon="cloud" title="The server does not answer" text="The page shows the tree as soon as it does." />`;
-  return html`<div class="list skeleton" aria-busy="true" aria-label="The tree is being read">
-    ${Array.from({ length: 6 }, (_, index) => html`<div class="row" key=${index}><span></span><span></span></div>`)}
-  </div>`;
+  return html`<${NotRead} link=${link} what="children" rows=${6} />`;
 }

@@ -3,9 +3,9 @@ import { html, type View } from "../html.ts";
 import type { ApprovalCard } from "../store/approval-card.ts";
 import { type ApprovalDraft, allowanceOf } from "../store/approval-draft.ts";
 import type { ApprovalInbox } from "../store/approval-inbox.ts";
+import { fieldText } from "../store/field-text.ts";
 import { plural } from "../store/format.ts";
-import { notify } from "../store/page-context.ts";
-import { plain } from "../store/shown-name.ts";
+import { notifyFailure } from "../store/page-context.ts";
 import { editableInput } from "../store/tool-input.ts";
 
 interface ApprovalAnswerProps {
@@ -20,7 +20,7 @@ export function allow(inbox: ApprovalInbox, { approval }: ApprovalCard): void {
     const allowance = allowanceOf(approval, inbox.draftOf(approval));
     void inbox.decide(approval, { kind: "allow", allowance });
   } catch (error) {
-    notify(plain(error instanceof Error ? error.message : String(error)), { failed: true });
+    notifyFailure(error);
   }
 }
 
@@ -136,7 +136,7 @@ function Field({
         spellcheck=${!code}
         value=${text}
         readonly=${busy}
-        onInput=${(event: Event) => onText((event.currentTarget as HTMLTextAreaElement).value)}
+        onInput=${(event: Event) => onText(fieldText(event))}
         onKeyDown=${onKey}
       ></textarea>
     </label>

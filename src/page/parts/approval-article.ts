@@ -5,10 +5,9 @@ import { html, type View } from "../html.ts";
 import { pathOf } from "../store/address.ts";
 import { type ApprovalCard, settlementText } from "../store/approval-card.ts";
 import type { ApprovalInbox } from "../store/approval-inbox.ts";
-import { fullTimeText } from "../store/format.ts";
+import { fullTimeText, sinceText, timeLeft } from "../store/format.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { exactLines, plain, shownName } from "../store/shown-name.ts";
-import { sinceText, timeLeft } from "../store/time-left.ts";
 import { toolInputOf } from "../store/tool-input.ts";
 import { ApprovalAnswer } from "./approval-answer.ts";
 import { ApprovalQuestions } from "./approval-questions.ts";
@@ -35,7 +34,7 @@ export function ApprovalArticle({ context, inbox, card, selected, select }: Appr
   useEffect(() => {
     if (selected) article.current?.scrollIntoView({ block: "nearest" });
   }, [selected]);
-  const mayDecide = context.fleet.server.value?.caller.scopes.includes("approve") === true;
+  const mayDecide = context.fleet.may("approve");
   const disabled = state.is !== "open" || !mayDecide;
   const draft = inbox.draftOf(approval);
   const change = (next: typeof draft): void => inbox.change(approval, next);

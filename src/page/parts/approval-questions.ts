@@ -1,6 +1,7 @@
 import type { Approval } from "../../wire/approval.ts";
 import { html, type View } from "../html.ts";
 import { type ApprovalDraft, withNumber, withOther } from "../store/approval-draft.ts";
+import { fieldText } from "../store/field-text.ts";
 import { exactLines, plain } from "../store/shown-name.ts";
 
 interface ApprovalQuestionsProps {
@@ -52,7 +53,7 @@ export function ApprovalQuestions({ approval, draft, disabled, change }: Approva
           placeholder="In your own words"
           autocomplete="off"
           value=${other}
-          onInput=${(event: Event) => change(withOther(questions, at, (event.currentTarget as HTMLInputElement).value))}
+          onInput=${(event: Event) => change(withOther(questions, at, fieldText(event)))}
         />
       </label>
     </fieldset>`;

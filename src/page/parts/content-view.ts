@@ -5,7 +5,7 @@ import type { Json } from "../../wire/json.ts";
 import { html, type View } from "../html.ts";
 import { type ContentPart, contentParts } from "../store/content-parts.ts";
 import { bytesText } from "../store/format.ts";
-import { plain } from "../store/shown-name.ts";
+import { messageOf, plain } from "../store/shown-name.ts";
 import { LongText } from "./long-text.ts";
 import { MarkdownText } from "./markdown-text.ts";
 
@@ -148,5 +148,5 @@ function ImageView({
 }
 
 function problemOf(error: unknown): string {
-  return `It cannot be read: ${plain(error instanceof Error ? error.message : String(error))}`;
+  return `It cannot be read: ${messageOf(error)}`;
 }

@@ -1,5 +1,6 @@
 import { html, type View } from "../html.ts";
 import { type CostsView, GROUPINGS, type Grouping } from "../store/costs-view.ts";
+import { fieldText } from "../store/field-text.ts";
 import { isDay, LENGTHS, type Period, withEnd } from "../store/period.ts";
 import { plain } from "../store/shown-name.ts";
 
@@ -23,7 +24,7 @@ interface CostsControlsProps {
 export function CostsControls({ view, period, today, labels, change }: CostsControlsProps): View {
   const custom = typeof view.period !== "number";
   const pick = (end: keyof Period) => (event: Event) => {
-    const day = (event.currentTarget as HTMLInputElement).value;
+    const day = fieldText(event);
     if (!isDay(day)) return;
     change({ period: withEnd(period, end, day) });
   };
@@ -63,7 +64,7 @@ export function CostsControls({ view, period, today, labels, change }: CostsCont
         html`<select
           class="label-select"
           aria-label="Label"
-          onChange=${(event: Event) => change({ label: (event.currentTarget as HTMLSelectElement).value })}
+          onChange=${(event: Event) => change({ label: fieldText(event) })}
         >
           ${labels.map((label) => html`<option key=${label} value=${label} selected=${label === view.label}>${plain(label)}</option>`)}
         </select>`

@@ -1,6 +1,6 @@
 import type { SessionHealth } from "../../wire/session.ts";
 import { html, type View } from "../html.ts";
-import { agoText, bytesText, fullTimeText } from "../store/format.ts";
+import { bytesText, fullTimeText, sinceText } from "../store/format.ts";
 import { valueText } from "../store/option-rows.ts";
 import { foundIn, type Read } from "../store/session-details.ts";
 import { plain } from "../store/shown-name.ts";
@@ -18,8 +18,7 @@ export function DetailsFacts({ context, session, details }: SectionProps): View 
     return value === undefined ? undefined : valueText(name, value);
   };
   const labels = Object.entries(session?.labels ?? {});
-  const time = (at: number | undefined): string | undefined =>
-    at === undefined ? undefined : `${agoText(at, now)} ago`.replace("now ago", "now");
+  const time = (at: number | undefined): string | undefined => (at === undefined ? undefined : sinceText(at, now));
   const tasks = (status?.tasks ?? []).filter(({ ambient }) => !ambient);
   const facts: readonly Fact[] = [
     ["State", session === undefined ? "ended" : html`<${StateBadge} state=${session.state} />`],

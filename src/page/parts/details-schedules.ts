@@ -2,7 +2,7 @@ import type { Schedule } from "../../wire/schedule.ts";
 import { html, type View } from "../html.ts";
 import { fullTimeText, timeText } from "../store/format.ts";
 import { valueText } from "../store/option-rows.ts";
-import { confirmed, notify } from "../store/page-context.ts";
+import { confirmed, notifyFailure } from "../store/page-context.ts";
 import { foundIn } from "../store/session-details.ts";
 import { plain } from "../store/shown-name.ts";
 import { notRead, Section, type SectionProps } from "./details-section.ts";
@@ -13,7 +13,7 @@ export function DetailsSchedules({ context, name, session, details }: SectionPro
   const now = fleet.now.value;
   const schedules = foundIn(details.schedules.value);
   const wakeups = session?.status?.wakeups ?? [];
-  const talks = fleet.server.value?.caller.scopes.includes("talk") === true;
+  const talks = fleet.may("talk");
   const cancel = async ({ id, prompt, every }: Schedule): Promise<void> => {
     const what = every === undefined ? "The prompt does not run." : "The prompt does not run again.";
     const text = `${what} ${plain(prompt)}`;
@@ -21,7 +21,7 @@ export function DetailsSchedules({ context, name, session, details }: SectionPro
     try {
       await link.client.session(name).cancelSchedule(id);
     } catch (error) {
-      notify(plain(error instanceof Error ? error.message : String(error)), { failed: true });
+      notifyFailure(error);
     }
     await details.readSchedules();
   };

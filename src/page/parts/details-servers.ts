@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { html, type View } from "../html.ts";
 import { type ServerRow, serverRows } from "../store/option-rows.ts";
-import { notify } from "../store/page-context.ts";
+import { notifyFailure } from "../store/page-context.ts";
 import { foundIn } from "../store/session-details.ts";
 import { plain } from "../store/shown-name.ts";
 import { notRead, Section, type SectionProps } from "./details-section.ts";
@@ -40,14 +40,14 @@ export function DetailsServers(props: SectionProps): View {
 function Server({ context, name, details, row }: SectionProps & { readonly row: ServerRow }): View {
   const { link, fleet } = context;
   const [busy, setBusy] = useState(false);
-  const operates = fleet.server.value?.caller.scopes.includes("operate") === true;
+  const operates = fleet.may("operate");
   const { status, reason } = row;
   const ask = async (request: () => Promise<void>): Promise<void> => {
     setBusy(true);
     try {
       await request();
     } catch (error) {
-      notify(plain(error instanceof Error ? error.message : String(error)), { failed: true });
+      notifyFailure(error);
     }
     await details.inspect();
     setBusy(false);

@@ -1,11 +1,12 @@
 import { useState } from "preact/hooks";
 import type { ErasureReport } from "../../wire/erasure.ts";
 import { html, type View } from "../html.ts";
+import { fieldText } from "../store/field-text.ts";
 import { plural } from "../store/format.ts";
 import { notify } from "../store/page-context.ts";
 import { plain, shownName } from "../store/shown-name.ts";
 import { Modal, ModalForm } from "./modal.ts";
-import { type SessionFormProps, useRequest } from "./session-forms.ts";
+import type { SessionFormProps } from "./session-forms.ts";
 
 /** A name that has to be typed before something is lost for good. */
 function TypedAgain({
@@ -24,7 +25,7 @@ function TypedAgain({
       spellcheck="false"
       autocomplete="off"
       value=${text}
-      onInput=${(event: Event) => type((event.currentTarget as HTMLInputElement).value)}
+      onInput=${(event: Event) => type(fieldText(event))}
     />
   </label>`;
 }
@@ -32,17 +33,15 @@ function TypedAgain({
 /** Ends the session and forgets its conversations. */
 export function DeleteForm({ context, session, close }: SessionFormProps): View {
   const { link, fleet, navigation } = context;
-  const { busy, failure, run } = useRequest();
   const [text, setText] = useState("");
   const name = shownName(session.name);
-  const remove = (): void =>
-    run(async () => {
-      await link.client.session(session.name).delete();
-      fleet.touch(session.name);
-      notify(`${name} is deleted.`);
-      close();
-      navigation.go("/");
-    });
+  const remove = async (): Promise<void> => {
+    await link.client.session(session.name).delete();
+    fleet.touch(session.name);
+    notify(`${name} is deleted.`);
+    close();
+    navigation.go("/");
+  };
   return html`<${ModalForm}
     title=${`Delete ${name}?`}
     confirm="Delete"
@@ -50,8 +49,6 @@ export function DeleteForm({ context, session, close }: SessionFormProps): View 
     danger
     close=${close}
     blocked=${text.trim() === name ? undefined : ""}
-    failure=${failure}
-    busy=${busy}
     submit=${remove}
   >
     <p>
@@ -65,16 +62,14 @@ export function DeleteForm({ context, session, close }: SessionFormProps): View 
 /** Erases all data of the session, and reports what remains. */
 export function EraseForm({ context, session, close }: SessionFormProps): View {
   const { link, fleet, navigation } = context;
-  const { busy, failure, run } = useRequest();
   const [text, setText] = useState("");
   const [memory, setMemory] = useState(false);
   const [report, setReport] = useState<ErasureReport | undefined>(undefined);
   const name = shownName(session.name);
-  const erase = (): void =>
-    run(async () => {
-      setReport(await link.client.session(session.name).erase({ memory }));
-      fleet.touch(session.name);
-    });
+  const erase = async (): Promise<void> => {
+    setReport(await link.client.session(session.name).erase({ memory }));
+    fleet.touch(session.name);
+  };
   if (report !== undefined) {
     const leave = (): void => {
       close();
@@ -91,8 +86,6 @@ export function EraseForm({ context, session, close }: SessionFormProps): View {
     danger
     close=${close}
     blocked=${text.trim() === name ? undefined : ""}
-    failure=${failure}
-    busy=${busy}
     submit=${erase}
   >
     <p>

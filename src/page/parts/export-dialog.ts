@@ -3,7 +3,7 @@ import { html, type View } from "../html.ts";
 import { exportFileName, readExport } from "../store/export-file.ts";
 import { bytesText } from "../store/format.ts";
 import { notify } from "../store/page-context.ts";
-import { plain, shownName } from "../store/shown-name.ts";
+import { messageOf, shownName } from "../store/shown-name.ts";
 import { Modal } from "./modal.ts";
 import type { SessionFormProps } from "./session-forms.ts";
 
@@ -24,7 +24,7 @@ export function ExportDialog({ context: { link }, session: { name }, close }: Se
         close();
       },
       (error: unknown) => {
-        if (!leaving.signal.aborted) setFailure(error instanceof Error ? error.message : String(error));
+        if (!leaving.signal.aborted) setFailure(messageOf(error));
       },
     );
     return () => leaving.abort();
@@ -33,7 +33,7 @@ export function ExportDialog({ context: { link }, session: { name }, close }: Se
     ${
       failure === undefined
         ? html`<p role="status">Turns, events, conversations and their files are read: ${bytesText(read)} so far.</p>`
-        : html`<p class="form-failure" role="alert">There is no file, because the export is incomplete: ${plain(failure)}</p>`
+        : html`<p class="form-failure" role="alert">There is no file, because the export is incomplete: ${failure}</p>`
     }
     <div class="dialog-buttons">
       <button class="button" type="button" autofocus onClick=${close}>${failure === undefined ? "Cancel" : "Close"}</button>

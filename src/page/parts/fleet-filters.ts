@@ -1,9 +1,11 @@
 import type { FoundState } from "../../wire/session.ts";
 import { html, type View } from "../html.ts";
+import { fieldText } from "../store/field-text.ts";
 import { type FleetView, ORDERS, type Order } from "../store/fleet-view.ts";
 import { countText } from "../store/format.ts";
 import { plain } from "../store/shown-name.ts";
 import { Icon } from "./icon.ts";
+import { SearchBox } from "./search-box.ts";
 
 /** Always shown, so that a click does not meet another state than the one aimed at. */
 const USUAL: readonly FoundState[] = ["quarantined", "waiting", "busy", "idle", "hibernated"];
@@ -30,24 +32,10 @@ export function FleetFilters({ view, counts, total, change }: FleetFiltersProps)
   const toggle = (state: FoundState): void =>
     change({ states: states.includes(state) ? states.filter((other) => other !== state) : [...states, state] });
   return html`<section class="filters" aria-label="Filters">
-    <div class="search">
-      <${Icon} name="search" />
-      <input
-        id="search"
-        type="search"
-        value=${text}
-        placeholder="Search names, titles, labels"
-        aria-label="Search names, titles and labels"
-        aria-keyshortcuts="/"
-        spellcheck="false"
-        autocomplete="off"
-        onInput=${(event: Event) => change({ text: (event.currentTarget as HTMLInputElement).value })}
-      />
-      <kbd aria-hidden="true">/</kbd>
-    </div>
+    <${SearchBox} main text=${text} placeholder="Search names, titles, labels" label="Search names, titles and labels" change=${(words: string) => change({ text: words })} />
     <label class="order">
       <span class="unseen">Order</span>
-      <select onChange=${(event: Event) => change({ order: (event.currentTarget as HTMLSelectElement).value as Order })}>
+      <select onChange=${(event: Event) => change({ order: fieldText(event) as Order })}>
         ${ORDERS.map((one) => html`<option key=${one} value=${one} selected=${one === order}>${ORDER_LABELS[one]}</option>`)}
       </select>
     </label>

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { html, type View } from "../html.ts";
-import { plain } from "../store/shown-name.ts";
+import { messageOf } from "../store/shown-name.ts";
 
 interface ModalProps {
   readonly title: string;
@@ -29,22 +29,27 @@ interface ModalFormProps extends ModalProps {
   readonly danger?: boolean;
   /** Why it cannot be confirmed yet; an empty text if nobody needs to be told. */
   readonly blocked?: string | undefined;
-  readonly failure: string | undefined;
-  readonly busy: boolean;
-  readonly submit: () => void;
+  /** What it is for. @throws Error why it failed */
+  readonly submit: () => Promise<void>;
 }
 
 /** A dialog with fields. A request that fails leaves it open, with the reason. */
 export function ModalForm(props: ModalFormProps): View {
-  const { title, close, children, confirm, doing, danger = false, blocked, failure, busy, submit } = props;
-  const submitted = (event: Event): void => {
+  const { title, close, children, confirm, doing, danger = false, blocked, submit } = props;
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState("");
+  const submitted = async (event: Event): Promise<void> => {
     event.preventDefault();
-    if (blocked === undefined && !busy) submit();
+    if (blocked !== undefined || busy) return;
+    setBusy(true);
+    setFailure("");
+    await submit().catch((error: unknown) => setFailure(messageOf(error)));
+    setBusy(false);
   };
   return html`<${Modal} title=${title} close=${close}>
     <form onSubmit=${submitted}>
       ${children}
-      <p class="form-failure" role="alert">${failure === undefined ? null : plain(failure)}</p>
+      <p class="form-failure" role="alert">${failure}</p>
       <div class="dialog-buttons">
         <button class="button" type="button" onClick=${close}>Cancel</button>
         <button class=${danger ? "button danger" : "button primary"} type="submit" disabled=${busy || blocked !== undefined}>

@@ -4,10 +4,11 @@ import { html, type View } from "../html.ts";
 import { pathOf } from "../store/address.ts";
 import { matchingOwners, type OwnerRow, type OwnersView, targetsFor } from "../store/cluster.ts";
 import type { ClusterFeed } from "../store/cluster-feed.ts";
+import { fieldText } from "../store/field-text.ts";
 import { countText, plural } from "../store/format.ts";
 import { notify, type PageContext } from "../store/page-context.ts";
-import { plain } from "../store/shown-name.ts";
-import { Icon } from "./icon.ts";
+import { messageOf, plain } from "../store/shown-name.ts";
+import { SearchBox } from "./search-box.ts";
 
 /** How many rows are shown at first, and with each click on more. */
 const PAGE = 100;
@@ -30,22 +31,11 @@ export function OwnerList({ context, feed, view, change }: OwnerListProps): View
       <h2 id="owners">Global sessions</h2>
       <p>${rows !== undefined && (found.length === rows.length ? countText(rows.length) : `${countText(found.length)} of ${countText(rows.length)}`)}</p>
       <div class="owner-filters">
-        <div class="search">
-          <${Icon} name="search" />
-          <input
-            type="search"
-            value=${view.text}
-            placeholder="Search names, labels, nodes"
-            aria-label="Search names, titles, labels and nodes"
-            spellcheck="false"
-            autocomplete="off"
-            onInput=${(event: Event) => change({ text: (event.currentTarget as HTMLInputElement).value })}
-          />
-        </div>
+        <${SearchBox} text=${view.text} placeholder="Search names, labels, nodes" label="Search names, titles, labels and nodes" change=${(text: string) => change({ text })} />
         <select
           class="label-select"
           aria-label="Node"
-          onChange=${(event: Event) => change({ node: (event.currentTarget as HTMLSelectElement).value || undefined })}
+          onChange=${(event: Event) => change({ node: fieldText(event) || undefined })}
         >
           <option value="" selected=${view.node === undefined}>All nodes</option>
           ${[...new Set([...nodes.map(({ name }) => name), ...(view.node === undefined ? [] : [view.node])])].map(
@@ -77,7 +67,7 @@ function Owners({ context, feed, rows, found, nodes }: OwnersProps): View {
   if (rows === undefined) return html`<p class="panel-empty" aria-busy="true">The sessions are being read.</p>`;
   if (rows.length === 0) return html`<p class="panel-empty">No global session has had a turn yet.</p>`;
   if (found.length === 0) return html`<p class="panel-empty">No session matches.</p>`;
-  const mayMove = context.fleet.server.value?.caller.scopes.includes("operate") === true;
+  const mayMove = context.fleet.may("operate");
   return html`<div class="table-frame" tabindex="0" role="region" aria-label="Sessions and their nodes">
     <table class="costs-table owners">
       <thead><tr>
@@ -142,7 +132,7 @@ function MoveMenu({ feed, row: { key, label, info }, targets, busy }: MoveMenuPr
       await feed.move(key, info.name, node);
       notify(`${label} is on ${plain(node)}.`);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       notify(`${label} has not moved to ${plain(node)}: ${plain(why)}`, { failed: true });
     }
   };

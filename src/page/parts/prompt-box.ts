@@ -4,11 +4,13 @@ import type { SessionInfo } from "../../wire/session.ts";
 import { html, type View } from "../html.ts";
 import { keepDraft, keptDraft } from "../store/drafts.ts";
 import { type EnterKey, isSending, savedEnterKey, saveEnterKey } from "../store/enter-key.ts";
+import { fieldText } from "../store/field-text.ts";
 import { plural } from "../store/format.ts";
 import { keyOf, type Name } from "../store/name.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { Delivery, promptNote } from "../store/prompt-delivery.ts";
 import { type Draft, edited, IMAGE_LIMITS, IMAGE_TYPES, isEmpty, withFiles } from "../store/prompt-draft.ts";
+import { messageOf } from "../store/shown-name.ts";
 import { Icon } from "./icon.ts";
 import { PromptImages, readFiles } from "./prompt-images.ts";
 import { WaitingTurns } from "./waiting-turns.ts";
@@ -27,7 +29,7 @@ interface PromptBoxProps {
 
 /** Gives the session prompts, and messages to its running turn. What is refused stays in the box, with the reason. */
 export function PromptBox(props: PromptBoxProps): View {
-  if (props.context.fleet.server.value?.caller.scopes.includes("talk") !== true) return null;
+  if (!props.context.fleet.may("talk")) return null;
   return html`<${Box} ...${props} />`;
 }
 
@@ -193,7 +195,7 @@ function PromptText({ box, draft, change, send, add, readonly, wakes }: PromptTe
     placeholder=${wakes ? "Message this session, which wakes for it" : "Message this session"}
     readonly=${readonly}
     value=${draft.text}
-    onInput=${(event: Event) => change(edited(draft, { text: (event.currentTarget as HTMLTextAreaElement).value }))}
+    onInput=${(event: Event) => change(edited(draft, { text: fieldText(event) }))}
     onKeyDown=${onKey}
     onPaste=${onPaste}
   ></textarea>`;
@@ -250,7 +252,7 @@ function Interrupt({ context: { link, fleet }, name, turn, problem }: InterruptP
       // This turn only: the next one may have begun by now.
       await link.client.session(name).interruptTurn(turn);
     } catch (error) {
-      problem.value = error instanceof Error ? error.message : String(error);
+      problem.value = messageOf(error);
     }
     stopping.value = false;
     fleet.touch(name);

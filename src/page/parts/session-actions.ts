@@ -1,21 +1,15 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { SessionInfo } from "../../wire/session.ts";
 import { html, type View } from "../html.ts";
 import { isGlobalName } from "../store/name.ts";
-import { confirmed, notify, type PageContext } from "../store/page-context.ts";
-import { plain, shownName } from "../store/shown-name.ts";
-import { DeleteForm, EraseForm } from "./erase-forms.ts";
-import { ExportDialog } from "./export-dialog.ts";
-import { DescribeForm, ForkForm } from "./session-forms.ts";
+import { confirmed, notify, notifyFailure, type PageContext } from "../store/page-context.ts";
+import { shownName } from "../store/shown-name.ts";
+import { lazyPage } from "./lazy-page.ts";
+import type { DialogName, SessionDialogProps } from "./session-dialog.ts";
 import { type MenuItem, SessionMenu } from "./session-menu.ts";
 
-const FORMS = {
-  fork: ForkForm,
-  describe: DescribeForm,
-  export: ExportDialog,
-  delete: DeleteForm,
-  erase: EraseForm,
-} as const;
+/** Few visits need one. */
+const Dialog = lazyPage<SessionDialogProps>(async () => (await import("./session-dialog.ts")).SessionDialog);
 
 interface SessionActionsProps {
   readonly context: PageContext;
@@ -24,22 +18,19 @@ interface SessionActionsProps {
 
 /** All that can be done with a session, on its page. */
 export function SessionActions({ context, session }: SessionActionsProps): View {
-  const [form, setForm] = useState<keyof typeof FORMS | undefined>(undefined);
-  const opens = (name: keyof typeof FORMS) => (): void => setForm(name);
-  const operates = context.fleet.server.value?.caller.scopes.includes("operate") === true;
+  const [form, setForm] = useState<DialogName | undefined>(undefined);
+  useEffect(() => Dialog.preload(), []);
+  const opens = (name: DialogName) => (): void => setForm(name);
+  const operates = context.fleet.may("operate");
   const more = operates ? itemsFor(context, session, opens) : [];
   return html`<${SessionMenu} context=${context} session=${session} more=${more} />
     ${
       form !== undefined &&
-      html`<${FORMS[form]} context=${context} session=${session} close=${() => setForm(undefined)} />`
+      html`<${Dialog} key=${form} dialog=${form} context=${context} session=${session} close=${() => setForm(undefined)} />`
     }`;
 }
 
-function itemsFor(
-  context: PageContext,
-  session: SessionInfo,
-  opens: (name: keyof typeof FORMS) => () => void,
-): MenuItem[] {
+function itemsFor(context: PageContext, session: SessionInfo, opens: (name: DialogName) => () => void): MenuItem[] {
   const exported: MenuItem = { label: "Export…", run: opens("export") };
   const erased: MenuItem = { label: "Erase all data…", run: opens("erase"), danger: true };
   // Of a session that has ended, only the data is left.
@@ -79,6 +70,6 @@ async function reporting(done: string, request: () => Promise<void>): Promise<vo
     await request();
     notify(done);
   } catch (error) {
-    notify(plain(error instanceof Error ? error.message : String(error)), { failed: true });
+    notifyFailure(error);
   }
 }

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import type { SessionInfo } from "../../wire/session.ts";
 import { html, type View } from "../html.ts";
 import { pathOf } from "../store/address.ts";
+import { fieldText } from "../store/field-text.ts";
 import { keyOf } from "../store/name.ts";
 import { notify, type PageContext } from "../store/page-context.ts";
 import { descriptionChanges } from "../store/session-description.ts";
@@ -16,34 +17,9 @@ export interface SessionFormProps {
   readonly close: () => void;
 }
 
-/** A request of a form: whether it runs, and why it failed. */
-export function useRequest(): {
-  readonly busy: boolean;
-  readonly failure: string | undefined;
-  readonly run: (request: () => Promise<void>) => void;
-} {
-  const [{ busy, failure }, set] = useState<{ busy: boolean; failure: string | undefined }>({
-    busy: false,
-    failure: undefined,
-  });
-  const run = async (request: () => Promise<void>): Promise<void> => {
-    set({ busy: true, failure: undefined });
-    try {
-      await request();
-      set({ busy: false, failure: undefined });
-    } catch (error) {
-      set({ busy: false, failure: error instanceof Error ? error.message : String(error) });
-    }
-  };
-  return { busy, failure, run: (request) => void run(request) };
-}
-
-const textOf = (event: Event): string => (event.currentTarget as HTMLInputElement).value;
-
 /** Asks for the name of a fork, makes it, and opens it. */
 export function ForkForm({ context, session, close }: SessionFormProps): View {
   const { link, fleet, navigation } = context;
-  const { busy, failure, run } = useRequest();
   const [text, setText] = useState("");
   const { name, problem } = typedName(text);
   const isTaken = name !== undefined && fleet.rows.value.has(keyOf(name));
@@ -52,23 +28,20 @@ export function ForkForm({ context, session, close }: SessionFormProps): View {
     : name === undefined
       ? problem
       : `Opens as ${shownName(name)}.`;
-  const fork = (): void =>
-    run(async () => {
-      if (name === undefined) return;
-      await link.client.session(session.name).fork({ name });
-      fleet.touch(name);
-      notify(`${shownName(name)} continues this conversation.`);
-      close();
-      navigation.go(pathOf({ page: "session", name }));
-    });
+  const fork = async (): Promise<void> => {
+    if (name === undefined) return;
+    await link.client.session(session.name).fork({ name });
+    fleet.touch(name);
+    notify(`${shownName(name)} continues this conversation.`);
+    close();
+    navigation.go(pathOf({ page: "session", name }));
+  };
   return html`<${ModalForm}
     title=${`Fork ${shownName(session.name)}`}
     confirm="Fork"
     doing="Forking…"
     close=${close}
     blocked=${name === undefined || isTaken ? hint : undefined}
-    failure=${failure}
-    busy=${busy}
     submit=${fork}
   >
     <p>Another session begins with a copy of this conversation and the same options. The two then continue independently.</p>
@@ -81,7 +54,7 @@ export function ForkForm({ context, session, close }: SessionFormProps): View {
         maxlength="512"
         value=${text}
         aria-describedby="fork-hint"
-        onInput=${(event: Event) => setText(textOf(event))}
+        onInput=${(event: Event) => setText(fieldText(event))}
       />
     </label>
     <p class=${isTaken || (name === undefined && text.trim() !== "") ? "hint bad" : "hint"} id="fork-hint" aria-live="polite">${hint}</p>
@@ -91,7 +64,6 @@ export function ForkForm({ context, session, close }: SessionFormProps): View {
 /** Changes the title and labels. */
 export function DescribeForm({ context, session, close }: SessionFormProps): View {
   const { link, fleet } = context;
-  const { busy, failure, run } = useRequest();
   const [before] = useState(session);
   const [title, setTitle] = useState(session.title ?? "");
   const [labels, setLabels] = useState<readonly (readonly [string, string])[]>(() =>
@@ -100,25 +72,22 @@ export function DescribeForm({ context, session, close }: SessionFormProps): Vie
   const changes = descriptionChanges(before, { title, labels });
   const change = (at: number, label: readonly [string, string]): void =>
     setLabels(labels.map((one, index) => (index === at ? label : one)));
-  const save = (): void =>
-    run(async () => {
-      await link.client.session(session.name).describe(changes);
-      fleet.touch(session.name);
-      close();
-    });
+  const save = async (): Promise<void> => {
+    await link.client.session(session.name).describe(changes);
+    fleet.touch(session.name);
+    close();
+  };
   return html`<${ModalForm}
     title=${`Describe ${shownName(session.name)}`}
     confirm="Save"
     doing="Saving…"
     close=${close}
     blocked=${Object.keys(changes).length === 0 ? "" : undefined}
-    failure=${failure}
-    busy=${busy}
     submit=${save}
   >
     <label class="field">
       <span class="field-name">Title</span>
-      <input autofocus maxlength="200" value=${title} onInput=${(event: Event) => setTitle(textOf(event))} />
+      <input autofocus maxlength="200" value=${title} onInput=${(event: Event) => setTitle(fieldText(event))} />
     </label>
     <fieldset class="labels">
       <legend>Labels</legend>
@@ -130,14 +99,14 @@ export function DescribeForm({ context, session, close }: SessionFormProps): Vie
             maxlength="63"
             spellcheck="false"
             value=${name}
-            onInput=${(event: Event) => change(at, [textOf(event), value])}
+            onInput=${(event: Event) => change(at, [fieldText(event), value])}
           />
           <input
             aria-label=${`Value of label ${at + 1}`}
             placeholder="value"
             maxlength="200"
             value=${value}
-            onInput=${(event: Event) => change(at, [name, textOf(event)])}
+            onInput=${(event: Event) => change(at, [name, fieldText(event)])}
           />
           <button
             class="icon-button"

@@ -9,10 +9,9 @@ import { Icon } from "./icon.ts";
 
 /** Returns the actions that the user may carry out and that apply to one of the sessions. */
 export function possibleActions({ fleet }: PageContext, sessions: readonly SessionInfo[]): Action[] {
-  const scopes = fleet.server.value?.caller.scopes ?? [];
   return ACTION_NAMES.filter((action) => {
     const { scope, applies } = ACTIONS[action];
-    return scopes.includes(scope) && sessions.some(applies);
+    return fleet.may(scope) && sessions.some(applies);
   });
 }
 

@@ -3,11 +3,10 @@ import { ACTIONS } from "../store/actions.ts";
 import { pathOf } from "../store/address.ts";
 import { carryOut } from "../store/carry-out.ts";
 import { actOnChild, CHILD_ACTIONS, type ChildAction, childActions } from "../store/child-actions.ts";
-import { bytesText, fullTimeText, plural } from "../store/format.ts";
+import { bytesText, fullTimeText, plural, sinceText, timeLeft } from "../store/format.ts";
 import { keyOf } from "../store/name.ts";
-import { confirmed, notify, type PageContext } from "../store/page-context.ts";
+import { confirmed, notify, notifyFailure, type PageContext } from "../store/page-context.ts";
 import { plain } from "../store/shown-name.ts";
-import { sinceText, timeLeft } from "../store/time-left.ts";
 import type { TreeFeed } from "../store/tree-feed.ts";
 import type { TreeItem } from "../store/tree-item.ts";
 import {
@@ -23,6 +22,7 @@ import { type Fact, Facts } from "./facts.ts";
 import { Icon } from "./icon.ts";
 import { LongText } from "./long-text.ts";
 import { possibleActions } from "./session-menu.ts";
+import { StateBadge } from "./state-badge.ts";
 import { States } from "./tree-view.ts";
 
 interface TreeDetailsProps {
@@ -47,7 +47,7 @@ export function TreeDetails({ context, feed, item, chosen, close }: TreeDetailsP
     </div>
     <p class="tree-kind">
       <span class="quiet">${kind}</span>
-      ${hasState && html`<span class=${`state is-${state}`}><i></i>${state}</span>`}
+      ${hasState && html`<${StateBadge} state=${state} />`}
       ${name !== undefined && html`<a class="text-link" href=${context.navigation.href(pathOf({ page: "session", name }))}>Show its record</a>`}
     </p>
     ${reason !== undefined && html`<p class=${reason.bad ? "bad" : "warn"}>${plain(reason.text)}</p>`}
@@ -200,7 +200,7 @@ async function carryOutOnChild(
     await actOnChild(link.client, action, child);
     notify(`${label} is ${done}.`);
   } catch (error) {
-    notify(`${label}: ${plain(error instanceof Error ? error.message : String(error))}`, { failed: true });
+    notifyFailure(error, `${label}: `);
   }
   if (name !== undefined) fleet.touch(name);
   await feed.read();

@@ -1,14 +1,14 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { html, type View } from "../html.ts";
-import { countText, plural } from "../store/format.ts";
+import { countText, plural, timeLeft } from "../store/format.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { plain } from "../store/shown-name.ts";
-import { timeLeft } from "../store/time-left.ts";
 import { statesBelow, type TreeItem } from "../store/tree-item.ts";
 import { type TreeRow, treeMove } from "../store/tree-rows.ts";
 import { intensityBrief, retryOf } from "../store/tree-text.ts";
 import { windowRange } from "../store/window-range.ts";
 import { Icon, type IconName } from "./icon.ts";
+import { StateBadge } from "./state-badge.ts";
 import { useSeen } from "./use-seen.ts";
 
 /** The height of a row, in pixels, as in the style sheet. */
@@ -117,7 +117,7 @@ function Row({ context, row, index, active, reached, go, fold }: RowProps): View
     <span class="tree-label">${label}</span>
     <span class="unseen">${kind}</span>
     <span class="tree-note"><${Note} context=${context} item=${item} /></span>
-    ${hasState && html`<span class=${`state is-${state}`}><i></i>${state}</span>`}
+    ${hasState && html`<${StateBadge} state=${state} />`}
   </div>`;
 }
 

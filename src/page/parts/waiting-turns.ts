@@ -3,7 +3,7 @@ import type { SessionInfo } from "../../wire/session.ts";
 import type { TurnSummary } from "../../wire/turn.ts";
 import { html, type View } from "../html.ts";
 import { agoText, plural } from "../store/format.ts";
-import { notify, type PageContext } from "../store/page-context.ts";
+import { notifyFailure, type PageContext } from "../store/page-context.ts";
 import { plain } from "../store/shown-name.ts";
 
 interface WaitingTurnsProps {
@@ -36,7 +36,7 @@ export function WaitingTurns({ context, session }: WaitingTurnsProps): View {
     try {
       await link.client.session(name).interruptTurn(id);
     } catch (error) {
-      notify(plain(error instanceof Error ? error.message : String(error)), { failed: true });
+      notifyFailure(error);
     }
     fleet.touch(name);
   };

@@ -1,5 +1,6 @@
 import type { CastellanClient } from "../../client/index.ts";
 import type { SessionInfo } from "../../wire/session.ts";
+import { messageOf } from "./shown-name.ts";
 
 /** What a person can do with sessions of the list. */
 export type Action = "wake" | "hibernate" | "interrupt" | "restart" | "stop";
@@ -90,7 +91,7 @@ export async function actOnAll(
       try {
         await one(session);
       } catch (error) {
-        failed.push({ session, message: error instanceof Error ? error.message : String(error) });
+        failed.push({ session, message: messageOf(error) });
       }
     }
   };

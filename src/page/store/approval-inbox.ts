@@ -15,7 +15,7 @@ import { plural } from "./format.ts";
 import { isGlobalName, type Name } from "./name.ts";
 import { notify, type PageContext } from "./page-context.ts";
 import { lastActive, type SettledApproval, withHistory } from "./past-approvals.ts";
-import { plain, shownName } from "./shown-name.ts";
+import { messageOf, plain, shownName } from "./shown-name.ts";
 
 /** An operator's answer to an approval. */
 export type Decision =
@@ -119,7 +119,7 @@ export class ApprovalInbox {
       if (error instanceof CastellanApiError && error.status === 404) return await this.#resolve(approval);
       this.cards.value = withState(this.cards.peek(), id, { is: "open" });
       if (error instanceof CastellanApiError && error.status === 401) return;
-      notify(`The answer was not accepted: ${plain(error instanceof Error ? error.message : String(error))}`, {
+      notify(`The answer was not accepted: ${messageOf(error)}`, {
         failed: true,
       });
     }

@@ -150,6 +150,11 @@ export class Fleet {
     this.#reload();
   }
 
+  /** Whether the user has a scope, such as `operate`. */
+  may(scope: string): boolean {
+    return this.server.value?.caller.scopes.includes(scope) === true;
+  }
+
   /** Whether the user sees all sessions, and so what concerns them together. */
   #seesAll(): boolean {
     const caller = this.server.peek()?.caller;

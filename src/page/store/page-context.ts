@@ -2,6 +2,7 @@ import { type Signal, signal } from "@preact/signals";
 import type { Fleet } from "./fleet.ts";
 import type { Navigation } from "./navigation.ts";
 import type { ServerLink } from "./server-link.ts";
+import { messageOf } from "./shown-name.ts";
 
 /** A short message about what somebody did. */
 export interface Notice {
@@ -44,6 +45,11 @@ export function notify(text: string, { failed = false }: { readonly failed?: boo
   const notice = { id: ++ids, text, failed };
   notices.value = [...notices.peek().slice(-3), notice];
   setTimeout(() => dismiss(notice.id), failed ? 2 * NOTICE_MS : NOTICE_MS);
+}
+
+/** Shows why something failed. @param what before it, such as the name of a session */
+export function notifyFailure(error: unknown, what = ""): void {
+  notify(`${what}${messageOf(error)}`, { failed: true });
 }
 
 /** Takes a message away. */

@@ -1,7 +1,7 @@
 import { CastellanApiError, type SessionClient } from "../../client/index.ts";
 import type { SessionInfo } from "../../wire/session.ts";
 import { type Draft, draftProblem, EMPTY_DRAFT, promptOf } from "./prompt-draft.ts";
-import { plain } from "./shown-name.ts";
+import { messageOf } from "./shown-name.ts";
 
 /** What became of a prompt: an empty draft if it was accepted. */
 export interface DeliveryOutcome {
@@ -61,10 +61,6 @@ export class Delivery {
       return { draft, problem: `${what}: ${messageOf(error)}` };
     }
   }
-}
-
-function messageOf(error: unknown): string {
-  return plain(error instanceof Error ? error.message : String(error));
 }
 
 function randomKey(): string {

@@ -6,6 +6,7 @@ import type { SessionInspection } from "../../wire/session-inspection.ts";
 import type { UsageReport } from "../../wire/usage.ts";
 import type { Name } from "./name.ts";
 import type { ServerLink } from "./server-link.ts";
+import { messageOf } from "./shown-name.ts";
 
 /** What was read: `refused` if the user may not see it, `gone` if the session has ended. */
 export type Read<Value> = Value | "reading" | "refused" | "gone" | { readonly failure: string };
@@ -82,6 +83,6 @@ async function outcome<Value>(request: Promise<Value>): Promise<Read<Value>> {
   } catch (error) {
     if (error instanceof CastellanApiError && error.status === 403) return "refused";
     if (error instanceof CastellanApiError && error.status === 404) return "gone";
-    return { failure: error instanceof Error ? error.message : String(error) };
+    return { failure: messageOf(error) };
   }
 }

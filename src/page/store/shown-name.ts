@@ -8,6 +8,11 @@ export function plain(text: string): string {
   return text.replace(MISLEADING, (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`);
 }
 
+/** Returns why something failed, for people. */
+export function messageOf(error: unknown): string {
+  return plain(error instanceof Error ? error.message : String(error));
+}
+
 /** Returns a name for people: `assistant`, `support / 42`, and with `global` before it one of a cluster. */
 export function shownName(name: Name): string {
   if (isGlobalName(name)) return `global ${shownName(name.global)}`;
