@@ -3,6 +3,7 @@ import { contentParts } from "../../src/page/store/content-parts.ts";
 import { itemsOf } from "../../src/page/store/record-items.ts";
 import { Admission, EVENT_GROUPS, recordQuery, recordViewOf, typesOf } from "../../src/page/store/record-view.ts";
 import { EMPTY_TIMELINE, MOST_EVENTS, withNew, withNewer, withOlder, written } from "../../src/page/store/timeline.ts";
+import { toolInputOf } from "../../src/page/store/tool-input.ts";
 import { recordedTypes } from "../../src/wire/event.ts";
 import type { RecordedEvent, RecordedEventFields, SessionEvent } from "../../src/wire/event-types.ts";
 
@@ -165,6 +166,19 @@ describe("parts of contents", () => {
     expect(contentParts(stored("text/plain"))).toEqual([{ kind: "stored", content: stored("text/plain") }]);
     expect(contentParts([1, "x"])).toMatchObject([{ kind: "json" }]);
     expect([contentParts(""), contentParts([])]).toMatchObject([[], [{ kind: "json" }]]);
+  });
+
+  test.each([
+    { $content: "h" },
+    { $content: "h", size: "3", mediaType: "text/plain" },
+    { $content: "h", size: 3, mediaType: null },
+    { $content: null, size: 3, mediaType: "text/plain" },
+  ])("%j, which Claude may write, names no content", (value) => {
+    const json = { kind: "json", text: JSON.stringify(value, null, 2) };
+    expect(contentParts(value)).toEqual([json]);
+    const { parts } = toolInputOf("Task", { prompt: value });
+    expect(parts.map(({ kind }) => kind)).toEqual(["fields"]);
+    expect(contentParts([{ type: "text", text: value }])).toMatchObject([{ kind: "json" }]);
   });
 
   test.each(["image/svg+xml", "image/png; x", "text/html", "IMAGE/PNG", ""])("%s is not shown as an image", (type) => {

@@ -14,9 +14,11 @@ const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"] as const;
 /** The media type of an image that is shown. */
 export type ImageType = (typeof IMAGES)[number];
 
-/** Whether a value is stored apart from its event. */
+/** Whether a value is stored apart from its event. The input of a tool is whatever Claude makes of it, and may look like it. */
 export function isStored(value: Json | undefined): value is ContentReference & { readonly [name: string]: Json } {
-  return typeof value === "object" && value !== null && "$content" in value && typeof value["$content"] === "string";
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const { $content, size, mediaType } = value as { readonly [name: string]: Json };
+  return typeof $content === "string" && typeof size === "number" && typeof mediaType === "string";
 }
 
 /** Returns the parts of a value: a text, blocks as in the Messages API, or any JSON. */
