@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Block, GrowingMarkdown, markdownOf } from "../../src/page/store/markdown.ts";
-import { type Inline, inlineOf, safeAddress } from "../../src/page/store/markdown-inline.ts";
+import { type Inline, inlineOf, safeAddress, unsaidTarget } from "../../src/page/store/markdown-inline.ts";
 
 const paragraph = (...content: Inline[]): Block => ({ kind: "paragraph", content });
 const line = (...content: Inline[]): Block => ({ kind: "line", content });
@@ -227,6 +227,52 @@ describe("a hostile text", () => {
       }),
       { numRuns: 1_000 },
     );
+  });
+});
+
+describe("where a link leads", () => {
+  test("an address may be the text of a link", () => {
+    for (const address of ["https://a.b/c", "https://a.b/c?d#e", "www.a.b/(c)"]) {
+      const href = address.replace("www.", "http://www.");
+      expect(inlineOf(`([${address}](${href}))`)).toEqual(["(", link(href, address), ")"]);
+      expect(inlineOf(`[${address}] c`)).toEqual(["[", link(href, address), "] c"]);
+    }
+  });
+
+  const targetOf = (text: string): string | undefined => {
+    const [found] = inlineOf(text);
+    if (found === undefined || typeof found === "string" || found.kind !== "link") throw new Error(`no link: ${text}`);
+    return unsaidTarget(found);
+  };
+
+  test.each([
+    "https://evil.com/a?b#c",
+    "<https://evil.com>",
+    "[evil.com](https://evil.com/a)",
+    "[evil.com/a](https://evil.com/b)",
+    "[evil.com?a](https://evil.com)",
+    "www.evil.com",
+    "[a@evil.com](mailto:a@evil.com)",
+    "<mailto:a@evil.com>",
+  ])("%s says it", (text) => {
+    expect(targetOf(text)).toBeUndefined();
+  });
+
+  test.each([
+    ["[bank](https://evil.com)", "evil.com"],
+    ["[https://bank.com](https://evil.com)", "evil.com"],
+    ["[evil.com.bank.com](https://evil.com)", "evil.com"],
+    ["[bank.com/evil.com](https://evil.com)", "evil.com"],
+    ["[https://bank.com/?to=evil.com](https://evil.com)", "evil.com"],
+    ["https://bank.com@evil.com/", "evil.com"],
+    ["[evil.com](https://evil.com:8443)", "evil.com:8443"],
+    ["[evil.com@bank.com](https://evil.com)", "evil.com"],
+    ["[**evil.com**](https://evil.com)", "evil.com"],
+    ["[https://b\u00e4nk.com](https://b\u00e4nk.com)", "xn--bnk-qla.com"],
+    ["[a@bank.com](mailto:a@evil.com)", "a@evil.com"],
+    ["[http://evil.com](https://evil.com)", "evil.com"],
+  ])("%s does not", (text, target) => {
+    expect(targetOf(text)).toBe(target);
   });
 });
 

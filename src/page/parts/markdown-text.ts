@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import { html, type View } from "../html.ts";
 import { type Block, GrowingMarkdown, type ListItem, markdownOf } from "../store/markdown.ts";
-import type { Inline } from "../store/markdown-inline.ts";
+import { type Inline, unsaidTarget } from "../store/markdown-inline.ts";
 import { CopyButton } from "./copy-button.ts";
 
 /** A Markdown text that anybody may have written. */
@@ -85,9 +85,8 @@ function inlineView(content: readonly Inline[]): ComponentChildren {
 }
 
 /** A link says where it leads. The page loads no images of other hosts. */
-function linkView({ href, image, content }: Extract<Inline, { kind: "link" }>): View {
-  const { host, protocol } = new URL(href);
-  const target = protocol === "mailto:" ? href.slice("mailto:".length) : host;
-  const says = content.length === 1 && typeof content[0] === "string" && content[0].includes(target);
-  return html`<span><a class="link" href=${href} title=${href} target="_blank" rel="noopener noreferrer">${image && "image: "}${inlineView(content)}</a>${!says && html` <span class="target">(${target})</span>`}</span>`;
+function linkView(link: Extract<Inline, { kind: "link" }>): View {
+  const { href, image, content } = link;
+  const target = unsaidTarget(link);
+  return html`<span><a class="link" href=${href} title=${href} target="_blank" rel="noopener noreferrer">${image && "image: "}${inlineView(content)}</a>${target !== undefined && html` <span class="target">(${target})</span>`}</span>`;
 }

@@ -176,11 +176,16 @@ class InlineParser {
       this.#literal(1);
       return;
     }
-    this.#take(/(?:https?:\/\/|www\.)[^\s<]{1,2000}/y, (found) => {
-      const address = withoutEnd(found[0]);
-      found[0] = address;
-      return this.#link(address, address);
-    });
+    // In the text of a link it ends where that ends.
+    const isInLink = this.#open["["] + this.#open["!["] > 0;
+    this.#take(
+      isInLink ? /(?:https?:\/\/|www\.)[^\s<\]]{1,2000}/y : /(?:https?:\/\/|www\.)[^\s<]{1,2000}/y,
+      (found) => {
+        const address = withoutEnd(found[0]);
+        found[0] = address;
+        return this.#link(address, address);
+      },
+    );
   }
 
   #link(address: string, text: string): boolean {
@@ -343,6 +348,17 @@ export function safeAddress(address: string): string | undefined {
   if (!URL.canParse(whole)) return undefined;
   const { protocol, href } = new URL(whole);
   return SAFE.has(protocol) ? href : undefined;
+}
+
+/** Returns where a link leads, if its text does not say so: the host, or the address of a mail. */
+export function unsaidTarget({ href, content }: Extract<Inline, { kind: "link" }>): string | undefined {
+  const { host, protocol } = new URL(href);
+  const [scheme, target] = protocol === "mailto:" ? [protocol, href.slice(protocol.length)] : [`${protocol}//`, host];
+  const [text] = content;
+  if (content.length !== 1 || typeof text !== "string") return target;
+  const said = text.startsWith(scheme) ? text.slice(scheme.length) : text;
+  // `https://bank.com@evil.com` and `evil.com.bank.com` name the host, but read as another one.
+  return said.startsWith(target) && /^(?:[/?#]|$)/.test(said.slice(target.length)) ? undefined : target;
 }
 
 /** The few character references that people write. Others stay: they could hide what is written. */
