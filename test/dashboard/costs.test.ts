@@ -1,7 +1,9 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import type { RequestOptions } from "../../src/client/index.ts";
 import { budgetLeft, untilText } from "../../src/page/store/budgets.ts";
 import { changeText, orderedRows, rowsOf, seriesOf, shareText, totalOf } from "../../src/page/store/costs.ts";
+import { CostsFeed } from "../../src/page/store/costs-feed.ts";
 import {
   COLUMNS,
   type CostsView,
@@ -279,3 +281,58 @@ function parsed(csv: string): string[][] {
   }
   return rows;
 }
+
+describe("the feed", () => {
+  /** A feed of a server that takes so long for an answer. */
+  function feedOf(answerMs: number): { readonly feed: CostsFeed; readonly answered: () => number } {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    let answered = 0;
+    const answer = async <Value>(value: Value, { signal }: RequestOptions = {}): Promise<Value> => {
+      await new Promise((resolve) => setTimeout(resolve, answerMs));
+      signal?.throwIfAborted();
+      answered += 1;
+      return value;
+    };
+    const client: ConstructorParameters<typeof CostsFeed>[0]["client"] = {
+      usage: (_, options) => answer([report(1, { day: "2026-11-24" })], options),
+      budgets: (options) => answer([], options),
+    };
+    return { feed: new CostsFeed({ client }), answered: () => answered };
+  }
+
+  test.each([10, 900, 3_000])(
+    "shows the costs although turns end all the time and an answer takes %i ms",
+    async (ms) => {
+      const { feed, answered } = feedOf(ms);
+      feed.show(VIEW, false);
+      for (let at = 0; at < 60_000; at += 250) {
+        feed.showSoon(VIEW, false);
+        await vi.advanceTimersByTimeAsync(250);
+      }
+      expect(feed.state.value).toBe("ready");
+      // Three questions at once.
+      const reads = answered() / 3;
+      expect(reads).toBeGreaterThan(3);
+      expect(reads * ms).toBeLessThan(60_000 * 0.35);
+      feed.stop();
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(answered() / 3 - reads).toBeLessThanOrEqual(1);
+    },
+  );
+
+  test("shows what was spent while an answer was awaited, and nothing after it is left", async () => {
+    const { feed, answered } = feedOf(500);
+    feed.show(VIEW, false);
+    await vi.advanceTimersByTimeAsync(100);
+    feed.showSoon(VIEW, false);
+    await vi.advanceTimersByTimeAsync(30_000);
+    const twice = answered();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(answered()).toBe(twice);
+    feed.showSoon(VIEW, false);
+    feed.stop();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(answered()).toBe(twice);
+  });
+});

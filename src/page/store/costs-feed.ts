@@ -1,10 +1,9 @@
 import { batch, type Signal, signal } from "@preact/signals";
-import { CastellanApiError } from "../../client/index.ts";
+import { CastellanApiError, type CastellanClient } from "../../client/index.ts";
 import type { BudgetReport } from "../../wire/budget.ts";
 import type { UsageQuery, UsageReport } from "../../wire/usage.ts";
 import type { CostsView } from "./costs-view.ts";
 import { daysOf, lengthOf, type Period, periodBefore, periodOf } from "./period.ts";
-import type { ServerLink } from "./server-link.ts";
 import { readUsage } from "./usage.ts";
 
 /** The costs of a period. */
@@ -21,11 +20,18 @@ export interface Costs {
   readonly before: readonly UsageReport[];
 }
 
+/** Where costs are read. */
+interface CostsSource {
+  readonly client: Pick<CastellanClient, "usage" | "budgets">;
+}
+
 /** The most reports of one answer. */
 const MOST_REPORTS = 20_000;
 
 /** Turns that end close to each other are read together. */
 const PAUSE_MS = 1_000;
+/** Costs that take long to read are read less often: reading takes at most this part of the time. */
+const SHARE = 0.25;
 /** The pause after an error of the server. */
 const RETRY_MS = 5_000;
 
@@ -37,11 +43,15 @@ export class CostsFeed {
     "loading" | "ready" | "refused" | "failed"
   >("loading");
   readonly failure: Signal<string> = signal("");
-  readonly #link: ServerLink;
+  readonly #link: CostsSource;
   #run = new AbortController();
   #pause: ReturnType<typeof setTimeout> | undefined;
+  /** What to read after the answer that is awaited. */
+  #next: (() => void) | undefined;
+  #isReading = false;
+  #tookMs = 0;
 
-  constructor(link: ServerLink) {
+  constructor(link: CostsSource) {
     this.#link = link;
   }
 
@@ -50,11 +60,20 @@ export class CostsFeed {
     this.stop();
     const run = new AbortController();
     this.#run = run;
-    this.#read(view, global, run.signal).catch((error: unknown) => {
-      if (!run.signal.aborted && this.#isTransient(error)) {
-        this.#pause = setTimeout(() => this.show(view, global), RETRY_MS);
-      }
-    });
+    this.#isReading = true;
+    const since = performance.now();
+    this.#read(view, global, run.signal)
+      .catch((error: unknown) => {
+        if (!run.signal.aborted && this.#isTransient(error)) {
+          this.#pause = setTimeout(() => this.show(view, global), RETRY_MS);
+        }
+      })
+      .finally(() => {
+        if (run.signal.aborted) return;
+        this.#isReading = false;
+        this.#tookMs = performance.now() - since;
+        if (this.#next !== undefined) this.#schedule(this.#next);
+      });
   }
 
   /** Shows that the server would refuse to tell. */
@@ -62,15 +81,23 @@ export class CostsFeed {
     this.state.value = "refused";
   }
 
-  /** Reads a view soon, unless that is due anyway. */
+  /** Reads a view soon, unless that is due anyway; after the answer that is awaited, which would otherwise never come on a busy server. */
   showSoon(view: CostsView, global: boolean): void {
-    this.#pause ??= setTimeout(() => this.show(view, global), PAUSE_MS);
+    const next = (): void => this.show(view, global);
+    if (this.#isReading) this.#next = next;
+    else this.#schedule(next);
+  }
+
+  #schedule(next: () => void): void {
+    this.#pause ??= setTimeout(next, Math.max(PAUSE_MS, this.#tookMs / SHARE));
   }
 
   /** Drops what is being read. */
   stop(): void {
     clearTimeout(this.#pause);
     this.#pause = undefined;
+    this.#next = undefined;
+    this.#isReading = false;
     this.#run.abort();
   }
 

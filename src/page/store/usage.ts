@@ -3,7 +3,7 @@ import type { UsageQuery, UsageReport } from "../../wire/usage.ts";
 
 /** Reads what was spent: by the supervisor's own sessions, and with `global` also by those of its cluster. */
 export async function readUsage(
-  client: CastellanClient,
+  client: Pick<CastellanClient, "usage">,
   query: UsageQuery,
   global: boolean,
   signal: AbortSignal,
