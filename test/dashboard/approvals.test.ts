@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   type ApprovalCard,
+  activeCard,
   neighbour,
   settlementOf,
   settlementText,
@@ -58,6 +59,19 @@ describe("the cards of a page", () => {
     const settled = withState(sent, "1", { is: "settled", settlement });
     expect(states(withPending(settled, [one]))).toEqual(["1 settled"]);
     expect(states(withState(settled, "1", { is: "open" }))).toEqual(["1 settled"]);
+  });
+
+  test("are answered by keys where the selection was: not an older one that comes later, nor the next one after an end", () => {
+    const cards = withPending([], [two]);
+    expect(activeCard(cards, undefined)?.approval.id).toBe("2");
+    const older = withPending(cards, [one, two, three]);
+    expect(states(older)).toEqual(["1 open", "2 open", "3 open"]);
+    expect(activeCard(older, "2")?.approval.id).toBe("2");
+    const gone = withPending(older, [one, three]);
+    expect(activeCard(gone, "2")).toMatchObject({ approval: { id: "2" }, state: { is: "gone" } });
+    // Taken away, or of a session that the page does not show.
+    expect(activeCard(gone.slice(2), "2")?.approval.id).toBe("3");
+    expect(activeCard([], "2")).toBeUndefined();
   });
 
   test("are left out by the keys once they are not open", () => {

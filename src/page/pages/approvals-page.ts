@@ -1,5 +1,5 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html, type View } from "../html.ts";
 import { allow } from "../parts/approval-answer.ts";
 import { ApprovalArticle } from "../parts/approval-article.ts";
@@ -9,7 +9,7 @@ import { Icon } from "../parts/icon.ts";
 import { NotRead } from "../parts/not-read.ts";
 import { ShortcutHelp } from "../parts/shortcut-help.ts";
 import { pathOf } from "../store/address.ts";
-import { type ApprovalCard, neighbour } from "../store/approval-card.ts";
+import { type ApprovalCard, activeCard, neighbour } from "../store/approval-card.ts";
 import { withNumber } from "../store/approval-draft.ts";
 import { ApprovalInbox } from "../store/approval-inbox.ts";
 import { countText, plural } from "../store/format.ts";
@@ -62,12 +62,11 @@ export function ApprovalsPage({ context }: { readonly context: PageContext }): V
     void fleet.readApprovals();
     return () => inbox.stop();
   }, []);
-  const current = (): ApprovalCard | undefined => {
-    const { current: shown } = latest;
-    return (
-      shown.find(({ approval }) => approval.id === selected.peek()) ?? shown.find(({ state }) => state.is === "open")
-    );
-  };
+  const active = activeCard(cards, selected.value)?.approval.id;
+  // A key answers what stood out when it was pressed: neither an older approval that has come before it, nor the next one after its end.
+  useLayoutEffect(() => {
+    selected.value = active;
+  }, [active]);
   useEffect(() => {
     if (!keysOn) return;
     const onKey = (event: KeyboardEvent): void => {
@@ -80,7 +79,7 @@ export function ApprovalsPage({ context }: { readonly context: PageContext }): V
         selected.value = id;
         document.getElementById(`approval-${id}`)?.focus({ preventScroll: true });
       } else {
-        const card = current();
+        const card = activeCard(latest.current, selected.peek());
         if (card === undefined || !actOn(context, inbox, card, shortcut)) return;
         selected.value = card.approval.id;
       }
@@ -92,7 +91,6 @@ export function ApprovalsPage({ context }: { readonly context: PageContext }): V
   const open = cards.filter(({ state }) => state.is === "open").length;
   const settled = cards.filter(({ state }) => state.is === "settled").length;
   const shown = cards.slice(0, most);
-  const active = selected.value ?? cards.find(({ state }) => state.is === "open")?.approval.id;
   return html`<div class="approvals">
     <div class="page-head">
       <h1 tabindex="-1">Approvals</h1>

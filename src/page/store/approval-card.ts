@@ -56,6 +56,11 @@ export function settlementOf(id: string, past: readonly PastApproval[]): Settlem
   return { outcome, mine: false, by, at, message };
 }
 
+/** Returns the card that keys act on: the selected one, as long as it is there, and otherwise the first open one. */
+export function activeCard(cards: readonly ApprovalCard[], selected: string | undefined): ApprovalCard | undefined {
+  return cards.find(({ approval }) => approval.id === selected) ?? cards.find(({ state }) => state.is === "open");
+}
+
 /** Returns the open card after, or before, the one of this id; the nearest one if there is none in this direction. */
 export function neighbour(cards: readonly ApprovalCard[], id: string | undefined, step: 1 | -1): string | undefined {
   const at = cards.findIndex(({ approval }) => approval.id === id);

@@ -116,7 +116,11 @@ export class ApprovalInbox {
       await this.#resolve(approval);
       this.#tellOther(approval, decision);
     } catch (error) {
-      if (error instanceof CastellanApiError && error.status === 404) return await this.#resolve(approval);
+      if (error instanceof CastellanApiError && error.status === 404) {
+        // If its end cannot be read now, the next list asks again.
+        this.cards.value = withState(this.cards.peek(), id, { is: "gone" });
+        return await this.#resolve(approval);
+      }
       this.cards.value = withState(this.cards.peek(), id, { is: "open" });
       if (error instanceof CastellanApiError && error.status === 401) return;
       notify(`The answer was not accepted: ${messageOf(error)}`, {
