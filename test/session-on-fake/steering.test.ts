@@ -3,12 +3,14 @@ import { expect, test } from "vitest";
 import { stream } from "../../src/castellan.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { pool } from "../../src/index.ts";
+import type { EventQuery } from "../../src/journal/model/event-entry.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { SessionEvent } from "../../src/session/record/session-event-types.ts";
 import type { Turn } from "../../src/session/streams/turn.ts";
 import { type FakeScript, type FakeTurn, fakeClaude } from "../../src/testing/index.ts";
 import { image } from "../session/prompt-contents.ts";
+import { SetClock } from "../set-clock.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
 import { CrashingJournal } from "./crashing-journal.ts";
@@ -279,6 +281,62 @@ test("turn.steer(): a turn of content blocks has its message after a kill of the
   expect(sent).toEqual(["first", whole, whole]);
 });
 
+test.each([0, -3_600_000])(
+  "turn.steer(): waiting turns have their messages after a kill of the application, if the time of day moved by %i ms",
+  async (movedMs) => {
+    const [clock, crashing, name] = [new SetClock(), new CrashingJournal(), unique()];
+    const stuck = fakeClaude((turn) => turn.hang());
+    const first = await run({ fake: stuck, journal: crashing.journal, clock }, [{ name }]);
+    await first.session(name).enqueue("first");
+    await stuck.prompted(1);
+    const ids: string[] = [];
+    for (const prompt of ["a", "b", "c"]) {
+      const id = await first.session(name).enqueue(prompt);
+      await (await first.session(name).turn(id))?.steer(`more of ${prompt}`);
+      ids.push(id);
+      clock.set(movedMs);
+    }
+    crashing.crash();
+    await within(clock, first.stop({ kill: true }));
+    await using second = await run({ fake: fakeClaude(), journal: await crashing.left(), clock }, [{ name }]);
+    const replies = await Promise.all(ids.map(async (id) => (await second.session(name).turn(id))?.result()));
+    const said = ["a", "b", "c"].map((prompt) => `You said: ${prompt}\n\nmore of ${prompt}`);
+    expect(replies.map((reply) => reply?.text)).toEqual(said);
+  },
+);
+
+test("turn.steer(): a damaged message to one turn takes none from the others", async () => {
+  const [clock, crashing, name] = [new SimulatedClock(), new CrashingJournal(), unique()];
+  const stuck = fakeClaude((turn) => turn.hang());
+  const first = await run({ fake: stuck, journal: crashing.journal, clock }, [{ name }]);
+  await first.session(name).enqueue("first");
+  await stuck.prompted(1);
+  const [damaged, whole] = [await first.session(name).enqueue("a"), await first.session(name).enqueue("b")];
+  for (const id of [damaged, whole]) await (await first.session(name).turn(id))?.steer("more");
+  crashing.crash();
+  await within(clock, first.stop({ kill: true }));
+  const journal = damagedIn(await crashing.left(), ({ turn }) => turn === undefined || turn === damaged);
+  await using second = await run({ fake: fakeClaude(), journal, clock }, [{ name }]);
+  expect((await (await second.session(name).turn(damaged))?.result())?.text).toBe("You said: a");
+  expect((await (await second.session(name).turn(whole))?.result())?.text).toBe("You said: b\n\nmore");
+});
+
+/** Returns the journal, in which those questions for messages to turns meet a damaged event. */
+function damagedIn(left: Journal, meets: (query: EventQuery) => boolean): Journal {
+  return new Proxy(left, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property, target);
+      if (property !== "events") return typeof value === "function" ? value.bind(target) : value;
+      const events: Journal["events"] = async (query) => {
+        const isDamaged = query.types?.includes("steered") === true && meets(query);
+        if (isDamaged) throw new CastellanError("JOURNAL_UNAVAILABLE", "damaged", { details: { reason: "damaged" } });
+        return await target.events(query);
+      };
+      return events;
+    },
+  });
+}
+
 test("turn.steer(): a damaged message in the record keeps no session from starting", async () => {
   const [clock, crashing, name] = [new SimulatedClock(), new CrashingJournal(), unique()];
   const stuck = fakeClaude((turn) => turn.hang());
@@ -289,19 +347,7 @@ test("turn.steer(): a damaged message in the record keeps no session from starti
   crashing.crash();
   await within(clock, first.stop({ kill: true }));
 
-  const left = await crashing.left();
-  const journal: Journal = new Proxy(left, {
-    get: (target, property) => {
-      const value: unknown = Reflect.get(target, property, target);
-      if (property !== "events") return typeof value === "function" ? value.bind(target) : value;
-      const events: Journal["events"] = async (query) => {
-        const isDamaged = query.types?.includes("steered") === true;
-        if (isDamaged) throw new CastellanError("JOURNAL_UNAVAILABLE", "damaged", { details: { reason: "damaged" } });
-        return await target.events(query);
-      };
-      return events;
-    },
-  });
+  const journal = damagedIn(await crashing.left(), () => true);
   await using second = await run({ fake: fakeClaude(), journal, clock }, [{ name }]);
   expect((await (await second.session(name).turn(id))?.result())?.text).toBe("You said: first");
 });
