@@ -14,6 +14,7 @@ import {
   MOST_CHARACTERS,
   MOST_IMAGES,
   promptOf,
+  withAdded,
   withFiles,
 } from "../../src/page/store/prompt-draft.ts";
 import { checkBlocks, LONGEST_PROMPT } from "../../src/session/options/prompt-blocks.ts";
@@ -47,6 +48,21 @@ describe("a prompt", () => {
       true,
       false,
     ]);
+  });
+
+  test("keeps images that are added while it is sent, for the next prompt or the next try", () => {
+    const image = (name: string) => ({ name, data: base64(HEADS["image/png"]) });
+    const sent = withFiles({ text: "a", images: [], key: "k" }, [image("sent")]).draft;
+    const tried = { ...sent, key: "tried" };
+    expect(withAdded(EMPTY_DRAFT, sent, sent)).toBe(EMPTY_DRAFT);
+    expect(withAdded(tried, sent, sent)).toBe(tried);
+    const now = withFiles(sent, [image("added")]).draft;
+    const accepted = withAdded(EMPTY_DRAFT, sent, now);
+    expect(accepted).toMatchObject({ text: "", images: [{ name: "added" }] });
+    // Another prompt than the one that was tried.
+    const refused = withAdded(tried, sent, now);
+    expect(refused).toMatchObject({ text: "a", images: [{ name: "sent" }, { name: "added" }] });
+    expect([accepted.key, refused.key]).toEqual([undefined, undefined]);
   });
 
   test("takes an image by its bytes, whatever its name says, and tells of any other file", () => {

@@ -9,7 +9,7 @@ import { plural } from "../store/format.ts";
 import { keyOf, type Name } from "../store/name.ts";
 import type { PageContext } from "../store/page-context.ts";
 import { Delivery, promptNote } from "../store/prompt-delivery.ts";
-import { type Draft, edited, IMAGE_LIMITS, IMAGE_TYPES, isEmpty, withFiles } from "../store/prompt-draft.ts";
+import { type Draft, edited, IMAGE_LIMITS, IMAGE_TYPES, isEmpty, withAdded, withFiles } from "../store/prompt-draft.ts";
 import { messageOf } from "../store/shown-name.ts";
 import { Icon } from "./icon.ts";
 import { PromptImages, readFiles } from "./prompt-images.ts";
@@ -61,9 +61,10 @@ function Box({ context, name, session }: PromptBoxProps): View {
     if (sending.peek() || isEmpty(draft.peek())) return;
     sending.value = true;
     const delivery = new Delivery(link.client.session(name), (tried) => keepDraft(id, tried));
-    const outcome = await delivery.send(draft.peek(), isSteer ? turn : undefined);
+    const sent = draft.peek();
+    const outcome = await delivery.send(sent, isSteer ? turn : undefined);
     sending.value = false;
-    change(outcome.draft);
+    change(withAdded(outcome.draft, sent, draft.peek()));
     problem.value = outcome.problem;
     // One request has failed: whether the server is away, the stream of its events tells.
     if (link.state.peek() === "lost") fleet.restart();

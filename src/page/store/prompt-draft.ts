@@ -37,6 +37,12 @@ export function edited(draft: Draft, changes: Partial<Pick<Draft, "text" | "imag
   return { ...draft, ...changes, key: undefined };
 }
 
+/** Returns what a sent draft leaves behind, with the images that were added while it was on its way. */
+export function withAdded(left: Draft, sent: Draft, now: Draft): Draft {
+  const added = now.images.filter((image) => !sent.images.includes(image));
+  return added.length === 0 ? left : edited(left, { images: [...left.images, ...added] });
+}
+
 /** Whether there is nothing to send. */
 export function isEmpty({ text, images }: Draft): boolean {
   return images.length === 0 && text.trim() === "";
