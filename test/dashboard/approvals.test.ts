@@ -46,6 +46,19 @@ describe("the cards of a page", () => {
     expect(withPending(second, [two, three])).toBe(second);
   });
 
+  test("leave room for open ones when many have been settled", () => {
+    const settlement = { outcome: "approved", mine: false } as const;
+    let cards = withPending([], [one]);
+    for (let at = 2; at <= 200; at++) {
+      const next = approval(`${at}`, { requestedAt: at });
+      cards = withPending(cards, [one, next]);
+      if (at < 200) cards = withState(cards, next.id, { is: "settled", settlement });
+    }
+    const ids = cards.map(({ approval: { id } }) => id);
+    expect(ids).toHaveLength(22);
+    expect([ids[0], ids[1], ids.at(-1)]).toEqual(["1", "180", "200"]);
+  });
+
   test("open again when an older list lacked them", () => {
     const gone = withPending(withPending([], [one]), []);
     expect(states(gone)).toEqual(["1 gone"]);

@@ -27,7 +27,10 @@ export interface ApprovalCard {
   readonly state: CardState;
 }
 
-/** Returns the cards after the pending approvals have been read: the oldest first, none removed. */
+/** The settled approvals that stay when others come. Earlier ones would keep those that are open off the page; they are in the history. */
+const MOST_SETTLED = 20;
+
+/** Returns the cards after the pending approvals have been read: the oldest first, and no open one removed. */
 export function withPending(cards: readonly ApprovalCard[], pending: readonly Approval[]): readonly ApprovalCard[] {
   const listed = new Map(pending.map((approval) => [approval.id, approval]));
   const known = cards.map((card) => {
@@ -38,7 +41,14 @@ export function withPending(cards: readonly ApprovalCard[], pending: readonly Ap
   });
   if (listed.size === 0) return known.every((card, index) => card === cards[index]) ? cards : known;
   const added = [...listed.values()].map((approval): ApprovalCard => ({ approval, state: { is: "open" } }));
-  return [...known, ...added].sort((one, other) => one.approval.requestedAt - other.approval.requestedAt);
+  const all = [...known, ...added].sort((one, other) => one.approval.requestedAt - other.approval.requestedAt);
+  return withoutEarliestSettled(all);
+}
+
+function withoutEarliestSettled(cards: readonly ApprovalCard[]): readonly ApprovalCard[] {
+  const settled = cards.filter(({ state }) => state.is === "settled");
+  const surplus = new Set(settled.slice(0, Math.max(0, settled.length - MOST_SETTLED)));
+  return cards.filter((card) => !surplus.has(card));
 }
 
 /** Returns the cards with another state of one. What is settled stays settled. */

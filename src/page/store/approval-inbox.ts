@@ -72,6 +72,7 @@ export class ApprovalInbox {
       this.news.value = `New: ${plain(first.approval.tool)} of ${shownName(first.approval.session)}${more}`;
     }
     this.#opened = true;
+    this.#forgetOthers();
     for (const { approval, state } of cards) {
       if (state.is === "gone") void this.#resolve(approval);
       void this.#readTurn(approval);
@@ -134,13 +135,24 @@ export class ApprovalInbox {
     const isLeft = ({ approval, state }: ApprovalCard): boolean =>
       state.is !== "settled" || (id !== undefined && approval.id !== id);
     this.cards.value = this.cards.peek().filter(isLeft);
-    const left = new Set(this.cards.peek().map(({ approval }) => approval.id));
-    this.drafts.value = new Map([...this.drafts.peek()].filter(([draft]) => left.has(draft)));
+    this.#forgetOthers();
   }
 
   /** Leaves the page. */
   stop(): void {
     this.#ends.abort();
+  }
+
+  /** Forgets the drafts and turns of cards that have gone. */
+  #forgetOthers(): void {
+    const [ids, turns] = [new Set<string>(), new Set<string | undefined>()];
+    for (const { approval } of this.cards.peek()) {
+      ids.add(approval.id);
+      turns.add(approval.turnId);
+    }
+    this.drafts.value = only(this.drafts.peek(), ids);
+    this.turns.value = only(this.turns.peek(), turns);
+    for (const turn of this.#asked) if (!turns.has(turn)) this.#asked.delete(turn);
   }
 
   #settle({ id, tool, session }: Approval, settlement: Settlement): void {
@@ -198,6 +210,15 @@ export class ApprovalInbox {
   #session(name: Name): SessionClient {
     return this.#context.link.client.session(name);
   }
+}
+
+/** Returns the entries with these keys: the same map if that is all. */
+function only<Value>(
+  map: ReadonlyMap<string, Value>,
+  keys: ReadonlySet<string | undefined>,
+): ReadonlyMap<string, Value> {
+  const left = [...map].filter(([key]) => keys.has(key));
+  return left.length === map.size ? map : new Map(left);
 }
 
 /** What a card tells of the operator's own answer. */
