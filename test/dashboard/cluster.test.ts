@@ -1,5 +1,7 @@
+import { signal } from "@preact/signals";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { CastellanApiError } from "../../src/client/index.ts";
 import {
   conditionOf,
   isMixed,
@@ -9,6 +11,7 @@ import {
   ownersViewOf,
   targetsFor,
 } from "../../src/page/store/cluster.ts";
+import { ClusterFeed } from "../../src/page/store/cluster-feed.ts";
 import type { NodeInfo } from "../../src/wire/cluster.ts";
 
 function node(name: string, of: Partial<NodeInfo> = {}): NodeInfo {
@@ -83,5 +86,60 @@ describe("owners", () => {
       }),
     );
     expect(ownersQueryOf({ text: "", node: undefined })).toBe("");
+  });
+});
+
+describe("the feed", () => {
+  /** Follows a cluster whose number of sessions changes all the time, for a minute. */
+  async function minuteOf(ownersMs: number, nodesOf?: () => Promise<never>): Promise<Readonly<Record<string, number>>> {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const asked = { nodes: 0, owners: 0 };
+    const memory = { usedBytes: 1, totalBytes: 2 };
+    const report = { processes: 0, waiting: 0, turns: 0, memory, nodeRelease: "24.1.0" };
+    const feed = new ClusterFeed(
+      {
+        state: signal("live"),
+        client: {
+          nodes: async () => {
+            asked.nodes += 1;
+            await nodesOf?.();
+            return [node("a", { report: { ...report, sessions: asked.nodes } })];
+          },
+          storage: async () => ({ journal: { kind: "memory", location: "memory" } }),
+          async *globalSessions() {
+            asked.owners += 1;
+            await new Promise((resolve) => setTimeout(resolve, ownersMs));
+            yield* [];
+          },
+          session: () => {
+            throw new Error("not asked");
+          },
+        },
+      },
+      () => true,
+    );
+    feed.start();
+    await vi.advanceTimersByTimeAsync(60_000);
+    feed.stop();
+    const { refused } = feed;
+    const before = { ...asked, refused: Number(refused.value) };
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(asked).toEqual({ nodes: before.nodes, owners: before.owners });
+    return before;
+  }
+
+  test("reads the owners as often as it can afford while they change", async () => {
+    expect((await minuteOf(5))["owners"]).toBeGreaterThan(25);
+    const slow = await minuteOf(1_500);
+    expect(slow["owners"]).toBeGreaterThan(2);
+    expect(slow["owners"]).toBeLessThan(6);
+  });
+
+  test("asks once if the server refuses", async () => {
+    const refuse = async (): Promise<never> => {
+      throw new CastellanApiError("FORBIDDEN", "no", { status: 403 });
+    };
+    expect(await minuteOf(5, refuse)).toEqual({ nodes: 1, owners: 0, refused: 1 });
   });
 });

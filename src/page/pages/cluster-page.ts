@@ -34,7 +34,7 @@ export function ClusterPage({ context }: { readonly context: PageContext }): Vie
 
 function Nodes({ context }: { readonly context: PageContext }): View {
   const { fleet, link, navigation } = context;
-  const feed = useMemo(() => new ClusterFeed(link), []);
+  const feed = useMemo(() => new ClusterFeed(link, () => document.visibilityState === "visible"), []);
   const { query } = navigation.place.value;
   const view = useMemo(() => ownersViewOf(new URLSearchParams(query)), [query]);
   useEffect(() => {
