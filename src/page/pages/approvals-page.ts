@@ -38,8 +38,10 @@ export function ApprovalsPage({ context }: { readonly context: PageContext }): V
     if (only === undefined) return all;
     return all.filter(({ approval }) => keyOf(approval.session) === keyOf(only));
   }, [all, only]);
-  const latest = useRef(cards);
-  latest.current = cards;
+  // Keys reach only what is on the page.
+  const shown = useMemo(() => cards.slice(0, most), [cards, most]);
+  const latest = useRef(shown);
+  latest.current = shown;
   useSignalEffect(() => {
     if (fleet.approvalsRead.value) inbox.take(fleet.approvals.value);
   });
@@ -62,7 +64,7 @@ export function ApprovalsPage({ context }: { readonly context: PageContext }): V
     void fleet.readApprovals();
     return () => inbox.stop();
   }, []);
-  const active = activeCard(cards, selected.value)?.approval.id;
+  const active = activeCard(shown, selected.value)?.approval.id;
   // A key answers what stood out when it was pressed: neither an older approval that has come before it, nor the next one after its end.
   useLayoutEffect(() => {
     selected.value = active;
@@ -90,7 +92,6 @@ export function ApprovalsPage({ context }: { readonly context: PageContext }): V
   }, [keysOn]);
   const open = cards.filter(({ state }) => state.is === "open").length;
   const settled = cards.filter(({ state }) => state.is === "settled").length;
-  const shown = cards.slice(0, most);
   return html`<div class="approvals">
     <div class="page-head">
       <h1 tabindex="-1">Approvals</h1>

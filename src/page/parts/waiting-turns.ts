@@ -41,7 +41,7 @@ export function WaitingTurns({ context, session }: WaitingTurnsProps): View {
     fleet.touch(name);
   };
   return html`<details class="waiting" open>
-    <summary>${plural(turns.length, "turn")} waiting</summary>
+    <summary>${plural(Math.max(count, turns.length), "turn")} waiting${turns.length < count && `; the last ${turns.length} of them`}</summary>
     <ol>
       ${turns.map(
         ({ id, prompt, by, acceptedAt }) => html`<li key=${id}>
