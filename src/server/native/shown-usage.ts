@@ -8,11 +8,15 @@ export function usageOptions(query: UsageQuery): UsageOptions {
   return withoutUndefined(query);
 }
 
+/** A report, possibly of a node of an earlier release, which does not count turns. */
+type AnyReport = Omit<UsageReport, "turns"> & Partial<Pick<UsageReport, "turns">>;
+
 /** Returns reports as the API shows them. */
-export function shownUsage(reports: readonly UsageReport[], show: ShowName): UsageAnswer {
+export function shownUsage(reports: readonly AnyReport[], show: ShowName): UsageAnswer {
   return {
-    reports: reports.map(({ session, ...rest }) => ({
+    reports: reports.map(({ session, turns = 0, ...rest }) => ({
       ...rest,
+      turns,
       ...(session !== undefined && { session: show(session) }),
     })),
   };
