@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { describeOrigin, type OptionOrigin } from "../../src/application/inspection/effective-options.ts";
+import { CastellanApiError } from "../../src/client/index.ts";
 import { exportFileName } from "../../src/page/store/export-file.ts";
 import type { Name } from "../../src/page/store/name.ts";
 import { durationText, optionRows, originText, serverRows, valueText } from "../../src/page/store/option-rows.ts";
 import { descriptionChanges } from "../../src/page/store/session-description.ts";
+import { SessionDetails } from "../../src/page/store/session-details.ts";
 import { typedName } from "../../src/page/store/typed-name.ts";
 import type { Json } from "../../src/wire/json.ts";
 
@@ -159,4 +161,56 @@ test.each<[Name, string]>([
   ["x".repeat(300), "x".repeat(80)],
 ])("the export of %j has a name that every system accepts", (name, safe) => {
   expect(exportFileName(name, "2026-11-30")).toBe(`${safe}-2026-11-30.jsonl`);
+});
+
+describe("the details of a session", () => {
+  /** Details whose inspections are answered by hand, in order. */
+  function detailsOf(): {
+    readonly details: SessionDetails;
+    readonly asked: PromiseWithResolvers<{ readonly restarts: number; readonly lastExits: [] }>[];
+  } {
+    const asked: PromiseWithResolvers<{ readonly restarts: number; readonly lastExits: [] }>[] = [];
+    const others = () => Promise.reject(new Error("not asked"));
+    const inspect = () => {
+      const answer = Promise.withResolvers<{ readonly restarts: number; readonly lastExits: [] }>();
+      asked.push(answer);
+      return answer.promise;
+    };
+    const session = { inspect, usage: others, schedules: others, health: others };
+    return { details: new SessionDetails({ client: { session: () => session } }, "a"), asked };
+  }
+
+  test("are shown although an answer takes longer than the pause between two questions", async () => {
+    const { details, asked } = detailsOf();
+    const first = details.inspect();
+    for (let tick = 0; tick < 5; tick++) await details.inspectAgain();
+    expect(asked).toHaveLength(1);
+    asked[0]?.resolve({ restarts: 1, lastExits: [] });
+    await first;
+    expect(details.inspection.value).toMatchObject({ restarts: 1 });
+    const second = details.inspectAgain();
+    expect(asked).toHaveLength(2);
+    asked[1]?.resolve({ restarts: 2, lastExits: [] });
+    await second;
+    expect(details.inspection.value).toMatchObject({ restarts: 2 });
+  });
+
+  test("are those after somebody's action, whichever answer comes last", async () => {
+    const { details, asked } = detailsOf();
+    const both = [details.inspectAgain(), details.inspect()];
+    asked[1]?.resolve({ restarts: 2, lastExits: [] });
+    asked[0]?.resolve({ restarts: 1, lastExits: [] });
+    await Promise.all(both);
+    expect(details.inspection.value).toMatchObject({ restarts: 2 });
+  });
+
+  test("are not asked for again by themselves once the server has refused", async () => {
+    const { details, asked } = detailsOf();
+    const first = details.inspect();
+    asked[0]?.reject(new CastellanApiError("FORBIDDEN", "no", { status: 403 }));
+    await first;
+    await details.inspectAgain();
+    expect(details.inspection.value).toBe("refused");
+    expect(asked).toHaveLength(1);
+  });
 });

@@ -31,7 +31,7 @@ export function DetailsPanel({ context, name, session, beside, close }: DetailsP
   const details = useMemo(() => new SessionDetails(link, name), []);
   useEffect(() => {
     const timer = setInterval(() => {
-      if (document.visibilityState === "visible" && link.state.peek() !== "lost") void details.inspect();
+      if (document.visibilityState === "visible" && link.state.peek() !== "lost") void details.inspectAgain();
     }, INSPECT_MS);
     return () => {
       clearInterval(timer);

@@ -5,7 +5,6 @@ import type { SessionHealth } from "../../wire/session.ts";
 import type { SessionInspection } from "../../wire/session-inspection.ts";
 import type { UsageReport } from "../../wire/usage.ts";
 import type { Name } from "./name.ts";
-import type { ServerLink } from "./server-link.ts";
 import { messageOf } from "./shown-name.ts";
 
 /** What was read: `refused` if the user may not see it, `gone` if the session has ended. */
@@ -16,19 +15,28 @@ export function foundIn<Value extends object>(read: Read<Value>): Value | undefi
   return typeof read === "string" || "failure" in read ? undefined : read;
 }
 
+type DetailsClient = Pick<SessionClient, "inspect" | "usage" | "schedules" | "health">;
+
+/** Where the details are read. */
+interface DetailsSource {
+  readonly client: { session(name: Name): DetailsClient };
+}
+
 /** What is known of a session besides its record. Reading it starts no process. */
 export class SessionDetails {
   readonly inspection: Signal<Read<SessionInspection>> = signal<Read<SessionInspection>>("reading");
   readonly spending: Signal<Read<readonly UsageReport[]>> = signal<Read<readonly UsageReport[]>>("reading");
   readonly schedules: Signal<Read<readonly Schedule[]>> = signal<Read<readonly Schedule[]>>("reading");
   readonly health: Signal<Read<SessionHealth>> = signal<Read<SessionHealth>>("reading");
-  readonly #link: ServerLink;
+  readonly #link: DetailsSource;
   readonly #name: Name;
   readonly #ends = new AbortController();
   /** The latest request for each part: the answer of an earlier one is out of date. */
   readonly #latest = new Map<object, symbol>();
+  /** How many requests for what changes without an event are under way. */
+  #inspecting = 0;
 
-  constructor(link: ServerLink, name: Name) {
+  constructor(link: DetailsSource, name: Name) {
     this.#link = link;
     this.#name = name;
   }
@@ -46,7 +54,14 @@ export class SessionDetails {
 
   /** Reads what changes without an event, such as the state of MCP servers. */
   async inspect(): Promise<void> {
+    this.#inspecting += 1;
     await this.#load(this.inspection, this.#session.inspect({ signal: this.#ends.signal }));
+    this.#inspecting -= 1;
+  }
+
+  /** Reads the same, unless that is under way or refused: a slow answer would otherwise never be the latest. */
+  async inspectAgain(): Promise<void> {
+    if (this.#inspecting === 0 && this.inspection.peek() !== "refused") await this.inspect();
   }
 
   /** Reads the schedules. */
@@ -65,7 +80,7 @@ export class SessionDetails {
     this.#ends.abort();
   }
 
-  get #session(): SessionClient {
+  get #session(): DetailsClient {
     return this.#link.client.session(this.#name);
   }
 
