@@ -244,6 +244,16 @@ describe("what a suggestion means", () => {
     [rules("mcp__mail__send"), "Do not ask again for any use of send of the MCP server mail", true],
     [rules("WebFetch", "domain:a.example"), "Do not ask again for pages of a.example", false],
     [rules("Read", "//etc/**"), "Do not ask again for reading files that match //etc/**", false],
+    [rules("Bash", "*"), "Do not ask again for commands that match *", true],
+    [rules("Bash", ":*"), "Do not ask again for commands that match :*", true],
+    [rules("Edit", "//**"), "Do not ask again for changing files that match //**", true],
+    [{ type: "addDirectories", directories: ["/a", "/"], destination: "session" }, "Work in /a, /", true],
+    [{ type: "addDirectories", directories: ["~"], destination: "session" }, "Work in ~", true],
+    [
+      { type: "removeDirectories", directories: ["/"], destination: "session" } as PermissionUpdate,
+      "No longer work in /",
+      false,
+    ],
     [rules("Skill", "x"), "Do not ask again for Skill with x", false],
     [
       { ...rules("Bash", "rm:*"), behavior: "deny" } as PermissionUpdate,

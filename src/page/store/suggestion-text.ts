@@ -18,7 +18,11 @@ export function suggestionText(update: PermissionUpdate): SuggestionText {
     case "addDirectories":
     case "removeDirectories": {
       const what = update.type === "addDirectories" ? "Work in" : "No longer work in";
-      return { what: `${what} ${update.directories.join(", ")}`, where: PROCESS_WIDE[update.destination], wide: false };
+      return {
+        what: `${what} ${update.directories.join(", ")}`,
+        where: PROCESS_WIDE[update.destination],
+        wide: update.type === "addDirectories" && update.directories.some(isEverything),
+      };
     }
     default: {
       const { type, rules, behavior, destination } = update;
@@ -28,10 +32,15 @@ export function suggestionText(update: PermissionUpdate): SuggestionText {
         what: `${verb} ${rules.map(ruleText).join(" and ")}${rest}`,
         where: KEPT[destination],
         wide:
-          behavior === "allow" && type !== "removeRules" && rules.some(({ ruleContent }) => ruleContent === undefined),
+          behavior === "allow" && type !== "removeRules" && rules.some(({ ruleContent }) => isEverything(ruleContent)),
       };
     }
   }
+}
+
+/** Whether a rule with this content, or a directory, leaves out nothing: `*`, `:*`, `//**`, `/`. */
+function isEverything(content: string | undefined): boolean {
+  return content === undefined || /^[\s:/*~]*$/.test(content);
 }
 
 const VERB = { allow: "Do not ask again for", deny: "Always deny", ask: "Always ask for" } as const;
