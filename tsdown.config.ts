@@ -1,6 +1,6 @@
 import { defineConfig } from "tsdown";
 import { lineMappings } from "./scripts/line-maps.ts";
-import { pageFiles } from "./scripts/page-chunks.ts";
+import { firstFile } from "./scripts/page-chunks.ts";
 import { pageStyle } from "./scripts/page-style.ts";
 import { withoutTemplates } from "./scripts/page-templates.ts";
 
@@ -57,7 +57,7 @@ export const page = defineConfig({
   deps: { alwaysBundle: [/./] },
   outputOptions: {
     comments: { annotation: false, jsdoc: false },
-    codeSplitting: { groups: pageFiles() },
+    codeSplitting: { groups: [firstFile] },
   },
   copy: [{ from: "src/page/icon.svg", to: "dist/page" }],
   plugins: [

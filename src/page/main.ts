@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { html } from "./html.ts";
-import { preloadPages, Shell } from "./shell.ts";
+import { Shell } from "./shell.ts";
 import { Fleet } from "./store/fleet.ts";
 import { Navigation } from "./store/navigation.ts";
 import type { LoginWay, PageContext } from "./store/page-context.ts";
@@ -22,8 +22,3 @@ const context: PageContext = {
 context.fleet.start();
 document.body.replaceChildren();
 render(html`<${Shell} context=${context} />`, document.body);
-const stop = context.fleet.complete.subscribe((complete) => {
-  if (!complete) return;
-  preloadPages();
-  queueMicrotask(() => stop());
-});

@@ -5,7 +5,7 @@ import { LoginPage } from "./pages/login-page.ts";
 import { Dialogs } from "./parts/dialogs.ts";
 import { EmptyState } from "./parts/empty-state.ts";
 import { Icon, type IconName } from "./parts/icon.ts";
-import { type LazyPage, lazyPage } from "./parts/lazy-page.ts";
+import { lazyPage } from "./parts/lazy-page.ts";
 import { LinkBanner, LinkDot } from "./parts/link-state.ts";
 import { type Address, addressOf, type PageName, pathOf } from "./store/address.ts";
 import { forgetDrafts } from "./store/drafts.ts";
@@ -92,16 +92,11 @@ const LAZY = {
   cluster: lazyPage<PageProps>(async () => (await import("./pages/cluster-page.ts")).ClusterPage),
 };
 
-const LazySession: LazyPage<PageProps & { readonly name: Name }> = lazyPage(
+const LazySession = lazyPage<PageProps & { readonly name: Name }>(
   async () => (await import("./pages/session-page.ts")).SessionPage,
 );
 
 const PAGES: Readonly<Record<PageName, (props: PageProps) => View>> = { fleet: FleetPage, ...LAZY };
-
-/** Loads the code of all pages, so that a click needs no further request. */
-export function preloadPages(): void {
-  for (const page of [LazySession, ...Object.values(LAZY)]) page.preload();
-}
 
 function pageOf(address: Address, context: PageContext): View {
   if (address.page === "session") {

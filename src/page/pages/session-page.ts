@@ -1,8 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html, type View } from "../html.ts";
-import type { DetailsPanelProps } from "../parts/details-panel.ts";
+import { DetailsPanel } from "../parts/details-panel.ts";
 import { Icon } from "../parts/icon.ts";
-import { lazyPage } from "../parts/lazy-page.ts";
 import { PromptBox } from "../parts/prompt-box.ts";
 import { SessionActions } from "../parts/session-actions.ts";
 import { SessionRecord } from "../parts/session-record.ts";
@@ -18,8 +17,6 @@ import { plain, shownName } from "../store/shown-name.ts";
 /** From which width on the details stand beside the record, as in the style sheet. */
 const BESIDE = "(min-width: 1100px)";
 
-const Details = lazyPage<DetailsPanelProps>(async () => (await import("../parts/details-panel.ts")).DetailsPanel);
-
 /** What a session saw and did, live. */
 export function SessionPage({ context, name }: { readonly context: PageContext; readonly name: Name }): View {
   const { fleet, link, navigation } = context;
@@ -27,7 +24,6 @@ export function SessionPage({ context, name }: { readonly context: PageContext; 
   // Before the first paint: what is read is what people come for.
   useLayoutEffect(() => {
     void feed.start();
-    Details.preload();
     // A session that its template has evicted is not in the list.
     fleet.touch(name);
     return () => feed.stop();
@@ -95,7 +91,7 @@ export function SessionPage({ context, name }: { readonly context: PageContext; 
     </div>
     ${
       isOpen &&
-      html`<${Details}
+      html`<${DetailsPanel}
         key=${String(beside)}
         context=${context}
         name=${name}

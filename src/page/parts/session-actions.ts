@@ -1,15 +1,11 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { SessionInfo } from "../../wire/session.ts";
 import { html, type View } from "../html.ts";
 import { isGlobalName } from "../store/name.ts";
 import { confirmed, notify, notifyFailure, type PageContext } from "../store/page-context.ts";
 import { shownName } from "../store/shown-name.ts";
-import { lazyPage } from "./lazy-page.ts";
-import type { DialogName, SessionDialogProps } from "./session-dialog.ts";
+import { type DialogName, SessionDialog } from "./session-dialog.ts";
 import { type MenuItem, SessionMenu } from "./session-menu.ts";
-
-/** Few visits need one. */
-const Dialog = lazyPage<SessionDialogProps>(async () => (await import("./session-dialog.ts")).SessionDialog);
 
 interface SessionActionsProps {
   readonly context: PageContext;
@@ -19,14 +15,13 @@ interface SessionActionsProps {
 /** All that can be done with a session, on its page. */
 export function SessionActions({ context, session }: SessionActionsProps): View {
   const [form, setForm] = useState<DialogName | undefined>(undefined);
-  useEffect(() => Dialog.preload(), []);
   const opens = (name: DialogName) => (): void => setForm(name);
   const operates = context.fleet.may("operate");
   const more = operates ? itemsFor(context, session, opens) : [];
   return html`<${SessionMenu} context=${context} session=${session} more=${more} />
     ${
       form !== undefined &&
-      html`<${Dialog} key=${form} dialog=${form} context=${context} session=${session} close=${() => setForm(undefined)} />`
+      html`<${SessionDialog} key=${form} dialog=${form} context=${context} session=${session} close=${() => setForm(undefined)} />`
     }`;
 }
 
