@@ -23,6 +23,7 @@ export type {
   ChildEnd,
   ChildInspection,
   Inspection,
+  RestartIntensity,
   SessionInspection,
   SupervisorInspection,
 } from "./application/inspection/inspection.ts";

@@ -16,7 +16,13 @@ export type {
   SettledApproval,
 } from "../wire/approval.ts";
 export type { BudgetReport, BudgetStatus } from "../wire/budget.ts";
-export type { GlobalSessionInfo, GlobalSessionListQuery, GlobalSessionPage, NodeInfo } from "../wire/cluster.ts";
+export type {
+  GlobalSessionInfo,
+  GlobalSessionListQuery,
+  GlobalSessionPage,
+  NodeInfo,
+  NodeReport,
+} from "../wire/cluster.ts";
 export type { WireDuration } from "../wire/duration.ts";
 export type { EraseSession, ErasureReport, LeftBehind } from "../wire/erasure.ts";
 export type { WireError } from "../wire/error.ts";

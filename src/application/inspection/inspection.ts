@@ -6,12 +6,7 @@ import type { BudgetStatus } from "../../session/options/budget.ts";
 import type { SessionServer } from "../../session/session-server.ts";
 import type { SessionStatus } from "../../session/status/session-status.ts";
 import { type ChildInfo, reasonOf } from "../../supervision/child-spec.ts";
-import {
-  type Intensity,
-  type Strategy,
-  type SupervisorSettings,
-  supervisorSettings,
-} from "../../supervision/supervisor-spec.ts";
+import { type Strategy, supervisorSettings } from "../../supervision/supervisor-spec.ts";
 import type { SessionPlan } from "../options/child-options.ts";
 import type { Branch } from "../tree/branch.ts";
 import { exitRecord } from "../tree/child-report.ts";
@@ -37,13 +32,20 @@ export interface Inspection {
   readonly name: string;
   readonly state: ChildInfo["state"];
   readonly strategy: Strategy;
-  /** The restart intensity: how many restarts are allowed within how many seconds, and what happens on more. */
-  readonly intensity: Intensity & Pick<SupervisorSettings, "onMaxRestarts">;
+  readonly intensity: RestartIntensity;
   readonly children: readonly ChildInspection[];
   /** Of a nested supervisor: its restarts, its last unexpected exits, and when its next restart is due. */
   readonly restarts?: number;
   readonly lastExits?: readonly ChildEnd[];
   readonly retryAt?: number;
+}
+
+/** The restarts that a supervisor allows, as its options say. */
+export interface RestartIntensity {
+  readonly maxRestarts: number;
+  readonly maxSeconds: number;
+  /** What happens on more. */
+  readonly onMaxRestarts: "quarantine" | "escalate";
 }
 
 /** An unexpected exit or a failed start of a worker or a supervisor. The last ten are kept, oldest first. */
