@@ -16,6 +16,7 @@ import type { SharedResources } from "./context/shared-resources.ts";
 import { rememberedMessages, type TranscriptOptions } from "./conversation/transcript.ts";
 import { BudgetMeter } from "./options/budget.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
+import { PendingRequests } from "./pending-requests.ts";
 import type { BelongingsSource } from "./persistence/belongings.ts";
 import { FormerConversations } from "./persistence/former-conversations.ts";
 import { LiveDescription } from "./persistence/live-description.ts";
@@ -65,8 +66,7 @@ export class SessionCore {
   #starting: "start" | "restart" | "wake" | "replace" = "start";
   /** The exit that was recorded last. */
   #lastExit: ExitRecord | undefined;
-  /** How many control requests need a process at this moment. */
-  #requests = 0;
+  readonly requests: PendingRequests = new PendingRequests();
   /** Resolves when a turn or a background task has ended. */
   #workSettled: PromiseWithResolvers<void> | undefined;
 
@@ -119,11 +119,6 @@ export class SessionCore {
 
   get state(): SessionState {
     return this.#state;
-  }
-
-  /** Whether a control request needs a process at this moment. */
-  get requested(): boolean {
-    return this.#requests > 0;
   }
 
   /** Applies changed settings. */
@@ -226,12 +221,17 @@ export class SessionCore {
 
   /** Whether there is work for a process. */
   get wanted(): boolean {
-    return this.dispatcher.wanting || this.#requests > 0;
+    return this.dispatcher.wanting || this.requests.any;
   }
 
-  /** Whether the process is idle at this moment and no control request is pending, whether or not turns wait. */
+  /** Whether the process works on nothing at this moment, whether or not turns wait and control requests are pending. */
+  get workless(): boolean {
+    return this.view.state === "idle" && this.dispatcher.free;
+  }
+
+  /** The same, and no control request is pending. */
   get between(): boolean {
-    return this.view.state === "idle" && this.dispatcher.free && this.#requests === 0;
+    return this.workless && !this.requests.any;
   }
 
   #needs(): ProcessSession {
@@ -244,7 +244,7 @@ export class SessionCore {
         return core.dispatcher.waiting > 0;
       },
       get resumes() {
-        return core.dispatcher.resumes && core.#requests === 0;
+        return core.dispatcher.resumes && !core.requests.any;
       },
       get wanted() {
         return core.wanted && core.#state.name === "hibernated";
@@ -445,7 +445,7 @@ export class SessionCore {
     limitMs: number,
     work: (activation: Activation) => Promise<Answer>,
   ): Promise<Answer> {
-    this.#requests++;
+    this.requests.begin();
     try {
       this.process.startIfNeeded();
       await this.#upWithin(what, limitMs);
@@ -456,7 +456,7 @@ export class SessionCore {
         throw new CastellanError("CONTROL_FAILED", `${this.#context.who}: "${what}" failed: the process is gone.`);
       return await work(activation);
     } finally {
-      this.#requests--;
+      this.requests.end();
       if (!this.wanted) this.process.leaveLine();
       this.process.checkIdle(false);
     }

@@ -128,12 +128,15 @@ export class SessionServer {
   }
 
   /**
-   * Ends the process of an idle session; resolves once it is gone.
+   * Ends the process of an idle session; resolves once it is gone. Waits for pending control requests, for twenty seconds at most.
    *
    * @throws CastellanError `SESSION_BUSY` if it is busy, or why it has no process
    */
   async hibernate(): Promise<void> {
     if (!this.#core.process.idle) await this.settled();
+    const { workless, requests, context } = this.#core;
+    // One waits for a process, and then for its answer.
+    if (workless && requests.any) await withDeadline(context.clock, 2 * REQUEST_MS, requests.over());
     const refusal = this.refusal();
     if (refusal !== undefined) throw refusal;
     if (this.#core.process.idle) this.#core.process.hibernate();
@@ -470,9 +473,9 @@ export class SessionServer {
    * has no event readers and no schedule due soon, and its options and the journal describe it completely. Otherwise `undefined`.
    */
   get hibernatedSince(): number | undefined {
-    const { dispatcher, requested, state, process, journal } = this.#core;
+    const { dispatcher, requests, state, process, journal } = this.#core;
     const isRead = this.reading.readers > 0 || journal.record.hasEarly;
-    const isUsed = dispatcher.waiting > 0 || requested || isRead || this.schedules.isSoon;
+    const isUsed = dispatcher.waiting > 0 || requests.any || isRead || this.schedules.isSoon;
     const isChanged = this.settings !== this.#configured;
     return state.name === "hibernated" && !isUsed && !isChanged ? process.hibernatedSince : undefined;
   }

@@ -87,6 +87,50 @@ test("session.wake() and session.hibernate(): are idempotent, start one process 
   expect(scene.fake.processes[0]).toMatchObject({ exit: { code: 0 }, signals: [] });
 });
 
+test("session.hibernate(): waits for a control request of somebody else, and both calls of it end the one process", async () => {
+  await using scene = await Scene.open({ script: count });
+  scene.fake.processes[0]?.freeze();
+  const asked = scene.session.mcpStatus();
+  const hibernating = [scene.session.hibernate(), scene.session.hibernate()];
+  await ticks(50);
+  expect([scene.session.status().state, scene.fake.running.length]).toEqual(["idle", 1]);
+  scene.fake.processes[0]?.thaw();
+  expect(await asked).toEqual([]);
+  await Promise.all(hibernating);
+  expect([scene.session.status().state, scene.fake.processes.length]).toEqual(["hibernated", 1]);
+});
+
+test("session.hibernate(): is refused when a turn begins while it waits for a control request", async () => {
+  const gate = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await gate.promise;
+      await turn.text("done");
+    },
+  });
+  scene.fake.processes[0]?.freeze();
+  const asked = scene.session.mcpStatus();
+  const hibernating = failure(scene.session.hibernate(), "SESSION_BUSY");
+  const reply = scene.session.query("hello");
+  await eventually(() => scene.session.status().state === "busy");
+  scene.fake.processes[0]?.thaw();
+  await asked;
+  await hibernating;
+  gate.resolve();
+  expect((await reply).text).toBe("done");
+});
+
+test("session.hibernate(): ends a process that answers no control request", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({ clock, script: count });
+  scene.fake.processes[0]?.freeze();
+  const asked = failure(scene.session.mcpStatus(), "CONTROL_TIMEOUT");
+  const hibernated = scene.session.hibernate();
+  await within(clock, hibernated);
+  await asked;
+  expect([scene.session.status().state, scene.fake.running]).toEqual(["hibernated", []]);
+});
+
 test("Hibernation: does not happen during a turn, a pending approval or a background task", async () => {
   const begun = Promise.withResolvers<void>();
   const task = { task_id: "t1", task_type: "local_bash", description: "sleep" };
