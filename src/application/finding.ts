@@ -15,6 +15,7 @@ import { beginsWith, nameKey, nameOfKey, type SessionName } from "../names.ts";
 import { invalidOptions, nameSchema, validate } from "../session/options/validation.ts";
 import { metadataIn } from "../session/persistence/live-description.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
+import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 import type { SessionTable } from "./tree/session-table.ts";
 
@@ -69,6 +70,8 @@ const LIVE_STATES = [
   "stopped",
 ] as const satisfies readonly SessionStatus["state"][];
 
+const listSchema = z.strictObject({ prefix: nameSchema.optional() });
+
 const schema = z.strictObject({
   labels: z.record(z.string(), z.string()).optional(),
   state: z.enum([...LIVE_STATES, "stored", "archived", "any"]).optional(),
@@ -83,14 +86,24 @@ const schema = z.strictObject({
 export class Finding {
   readonly #sessions: SessionTable;
   readonly #journal: SupervisorJournal;
+  readonly #ready: () => Promise<void>;
 
-  constructor(sessions: SessionTable, journal: SupervisorJournal) {
+  /** @param ready resolves once the sessions are known; rejects if the supervisor has stopped */
+  constructor(sessions: SessionTable, journal: SupervisorJournal, ready: () => Promise<void>) {
     this.#sessions = sessions;
     this.#journal = journal;
+    this.#ready = ready;
+  }
+
+  /** Returns the status of each session in memory. @throws CastellanError `INVALID_OPTIONS` */
+  list(options: { readonly prefix?: SessionName } = {}): SessionStatus[] {
+    const { prefix } = validate(listSchema, options, "listSessions");
+    return this.#withPrefix(prefix).map((server) => server.status());
   }
 
   /** Returns a page of sessions. @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE` */
   async find(options: FindOptions): Promise<SessionInfo[]> {
+    await this.#ready();
     const { labels = {}, state, prefix, limit, ...place } = validate(schema, options, "findSessions");
     const order = orderOf(place);
     const isWanted = (info: SessionInfo): boolean =>
@@ -116,7 +129,8 @@ export class Finding {
 
   /** Returns the session of this name, archived or not. Brings nothing into memory. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async one(name: SessionName): Promise<SessionInfo | undefined> {
-    const key = nameKey(name);
+    const key = nameKey(validate(nameSchema, name, "findSession", "name"));
+    await this.#ready();
     const present = this.#sessions.ofChild(key);
     if (present !== undefined) return infoOf(present.server.status());
     const query = { range: [key, key], limit: 1 } as const;
@@ -133,10 +147,12 @@ export class Finding {
 
   /** The sessions in memory. */
   #live(prefix: SessionName | undefined): SessionInfo[] {
-    const some = [...this.#sessions].filter(
-      ({ server }) => prefix === undefined || beginsWith(server.settings.name, prefix),
-    );
-    return some.map(({ server }) => infoOf(server.status()));
+    return this.#withPrefix(prefix).map((server) => infoOf(server.status()));
+  }
+
+  #withPrefix(prefix: SessionName | undefined): SessionServer[] {
+    const all = [...this.#sessions].map(({ server }) => server);
+    return prefix === undefined ? all : all.filter(({ settings }) => beginsWith(settings.name, prefix));
   }
 
   /** Yields the sessions that only the journal knows, in order. */

@@ -20,10 +20,11 @@ import type { HostedPools } from "./hosted-pools.ts";
 import { SupervisedSession } from "./hosted-session.ts";
 import type { BudgetReport } from "./inspection/budgets.ts";
 import type { StoreReport } from "./inspection/storage.ts";
-import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
+import { LocalSupervisor } from "./local-supervisor.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorSettings, supervisorSettings } from "./options/supervisor-options.ts";
 import { template } from "./options/template.ts";
+import type { SupervisorDeps } from "./supervisor-deps.ts";
 import type { CredentialsReport } from "./tree/supervisor-reports.ts";
 
 /** The maximum number of global sessions in a node's memory. The node evicts hibernated sessions long before. */

@@ -115,7 +115,7 @@ export class HostedJobs {
   #revive(): void {
     const { name, supervisor } = this.#deps;
     const quarantined = (): { readonly name: readonly [string, ...(string | number)[]] | string } | undefined =>
-      supervisor.listSessions({ prefix: [GLOBAL, name] }).find(({ state }) => state === "quarantined");
+      supervisor.finding.list({ prefix: [GLOBAL, name] }).find(({ state }) => state === "quarantined");
     if (quarantined() === undefined) return;
     this.#revival.schedule(() => {
       const session = quarantined()?.name;

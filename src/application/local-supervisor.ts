@@ -1,22 +1,14 @@
 import { z } from "zod";
-import { Capacity } from "../capacity/capacity.ts";
-import { MemoryWatch } from "../capacity/memory-watch.ts";
-import { Spares } from "../capacity/spares.ts";
-import { TurnLimiter } from "../capacity/turn-limiter.ts";
-import type { StartActivation } from "../claude/activation.ts";
-import { ClaudeActivation } from "../claude/claude-activation.ts";
-import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import type { Clock } from "../clock.ts";
 import { withDeadline } from "../deadline.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { SharedJournal } from "../journal/shared-journal.ts";
-import { beginsWith, nameKey, type SessionName } from "../names.ts";
+import { nameKey, type SessionName } from "../names.ts";
 import { paced } from "../paced.ts";
 import { LoanedSession } from "../pool/loan.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { PoolTurnOptions } from "../pool/pool-turn.ts";
-import type { SessionDeps } from "../session/context/session-context.ts";
 import type { SharedResources } from "../session/context/shared-resources.ts";
 import type { ConversationOptions } from "../session/controls.ts";
 import type { SessionOptions } from "../session/options/options.ts";
@@ -28,13 +20,10 @@ import type { ExportOptions } from "../session/persistence/session-export.ts";
 import { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Turn } from "../session/streams/turn.ts";
-import type { WebhookDeliveries } from "../webhooks/webhook-deliveries.ts";
-import type { Webhooks } from "../webhooks/webhooks.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
-import { Finding, type FindOptions, type SessionInfo } from "./finding.ts";
+import { Finding } from "./finding.ts";
 import type { EffectiveOptions } from "./inspection/effective-options.ts";
 import { inspectSession, type SessionInspection, type SupervisorInspection } from "./inspection/inspection.ts";
 import type { StoreReport } from "./inspection/storage.ts";
@@ -44,6 +33,9 @@ import { registry } from "./names/registry.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
 import { openJournal } from "./options/journal-options.ts";
 import type { SupervisorSettings } from "./options/supervisor-options.ts";
+import { processResources } from "./process-resources.ts";
+import { SupervisorDeliveries } from "./supervisor-deliveries.ts";
+import type { SupervisorDeps } from "./supervisor-deps.ts";
 import { type JoinedCluster, SupervisorStatus } from "./supervisor-status.ts";
 import { bootFailure } from "./tree/child-report.ts";
 import type { Pools } from "./tree/pools.ts";
@@ -59,25 +51,12 @@ import type {
   SupervisorEnd,
 } from "./tree/supervisor-reports.ts";
 import { Tree } from "./tree/tree.ts";
-import { advisor, warnIfExposed, warnWithoutInit } from "./warnings.ts";
-
-export interface SupervisorDeps extends SessionDeps {
-  /** Returns a number from 0 (inclusive) to 1 (exclusive), for jitter. */
-  readonly random: () => number;
-  /** Default: the kernel's figures. */
-  readonly readMemory?: MemoryReader;
-  /** Default: starts Claude Code. */
-  readonly startActivation?: StartActivation;
-  /** The endpoints that get the sessions' events; left out if there are none. */
-  readonly webhooks?: Promise<Webhooks>;
-}
+import { warnIfExposed, warnWithoutInit } from "./warnings.ts";
 
 /** The name under which the journal keeps the spending of unnamed supervisors. */
 const UNNAMED = "supervisor";
 
 const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
-
-const listSchema = z.strictObject({ prefix: nameSchema.optional() });
 
 const deadlineSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
 
@@ -90,6 +69,7 @@ export class LocalSupervisor {
   readonly closed: Promise<SupervisorEnd>;
   readonly children: RootChildren;
   readonly status: SupervisorStatus;
+  readonly finding: Finding;
   #settings: SupervisorSettings;
   readonly #clock: Clock;
   readonly #sessions: SessionTable;
@@ -98,8 +78,7 @@ export class LocalSupervisor {
   readonly #resources: SharedResources;
   readonly #erasing: Erasing;
   readonly #cluster: JoinedCluster | undefined;
-  readonly #webhooks: Promise<Webhooks> | undefined;
-  #deliveries: WebhookDeliveries | undefined;
+  readonly #deliveries: SupervisorDeliveries;
   #claudeRelease: string | undefined;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
   #notStarted: readonly NotStarted[] = [];
@@ -118,34 +97,19 @@ export class LocalSupervisor {
   ) {
     this.#settings = settings;
     this.#cluster = cluster;
-    this.#webhooks = deps.webhooks;
+    this.#deliveries = new SupervisorDeliveries(deps.webhooks);
     this.#clock = deps.clock;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
     this.#phase = new SupervisorPhase(this.name);
     this.#journal = new SupervisorJournal(settings.name ?? UNNAMED, settings.budget, deps.clock);
-    const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
-    const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
-    const turns = new TurnLimiter(settings.capacity.maxConcurrentTurns);
-    const start = deps.startActivation ?? ClaudeActivation.start;
-    const startActivation: StartActivation = async (request, clock) => {
-      const activation = await start({ ...request, mirrored: this.#journal.transcripts !== undefined }, clock);
-      this.#claudeRelease = activation.release ?? this.#claudeRelease;
-      return activation;
-    };
-    const spares = new Spares(settings.capacity.spares, capacity, memory, { ...deps, startActivation });
-    this.#resources = {
-      capacity,
-      memory,
-      spares,
-      turns,
-      startActivation,
-      advise: advisor(settings.logger),
-      keyRefused: (credentials) => {
-        for (const { server } of this.#sessions) server.keyRefused(credentials);
-        spares.renew();
+    this.#resources = processResources(settings, deps, {
+      mirrors: () => this.#journal.transcripts !== undefined,
+      sessions: () => this.#sessions,
+      started: (release) => {
+        this.#claudeRelease = release;
       },
-    };
+    });
     this.#sessions = new SessionTable(this.name, this.#journal, this.#resources, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
@@ -174,7 +138,7 @@ export class LocalSupervisor {
       random,
       newId,
       sessions: this.#sessions,
-      spares,
+      spares: this.#resources.spares,
       supervisor: this.name,
       refuseIfEnding: () => this.#phase.refuseIfEnding(),
     });
@@ -187,6 +151,11 @@ export class LocalSupervisor {
       defaults: () => this.#settings.defaults,
     });
     this.children = new RootChildren(this.name, this.#tree, this.#sessions, this.#phase);
+    this.finding = new Finding(this.#sessions, this.#journal, async () => {
+      this.#phase.refuseIfStopped();
+      await this.#tree.opened();
+      this.#phase.refuseIfStopped();
+    });
     this.status = new SupervisorStatus({
       name: this.name,
       tree: this.#tree,
@@ -259,29 +228,6 @@ export class LocalSupervisor {
     const pool = this.#tree.pools.find(name);
     if (pool === undefined) throw registry.poolNotFound(name, this.name);
     return pool;
-  }
-
-  listSessions(options: { readonly prefix?: SessionName } = {}): SessionStatus[] {
-    const { prefix } = validate(listSchema, options, "listSessions");
-    const all = [...this.#sessions].map(({ server }) => server);
-    const some = prefix === undefined ? all : all.filter(({ settings }) => beginsWith(settings.name, prefix));
-    return some.map((server) => server.status());
-  }
-
-  async findSessions(options: FindOptions): Promise<SessionInfo[]> {
-    return await (await this.#finding()).find(options);
-  }
-
-  async findSession(name: SessionName): Promise<SessionInfo | undefined> {
-    const checked = validate(nameSchema, name, "findSession", "name");
-    return await (await this.#finding()).one(checked);
-  }
-
-  async #finding(): Promise<Finding> {
-    this.#phase.refuseIfStopped();
-    await this.#tree.opened();
-    this.#phase.refuseIfStopped();
-    return new Finding(this.#sessions, this.#journal);
   }
 
   templates(): TemplateInfo[] {
@@ -430,9 +376,7 @@ export class LocalSupervisor {
     const opened = this.#tree.open(async () => {
       const shared = await openJournal();
       await this.#journal.open(shared);
-      this.#deliveries = (await this.#webhooks)?.deliveriesOf(shared.journal, shared.writer, this.#journal.supervisor);
-      this.#journal.delivery = this.#deliveries;
-      this.#deliveries?.start();
+      await this.#deliveries.open(shared, this.#journal);
       void this.#journal.writer?.lost.then((cause) => this.#lost(cause));
     });
     void this.#tree.opened().then(
@@ -462,7 +406,7 @@ export class LocalSupervisor {
     await server?.handOver(deadlineMs);
     if (server !== undefined) await this.#tree.terminate(server, () => {}, "supervisor");
     await this.#tree.templates.evicted(nameKey(name));
-    this.#deliveries?.leave(nameKey(name));
+    this.#deliveries.leave(name);
     await this.#journal.writer?.settled();
   }
 
@@ -490,7 +434,7 @@ export class LocalSupervisor {
   /** Another application has taken over the sessions: kills their processes here. */
   async #lost(cause: CastellanError): Promise<void> {
     this.#end ??= { reason: "journal_lost", cause };
-    this.#deliveries?.stop();
+    this.#deliveries.stop();
     for (const { server } of this.#sessions) server.dismiss(cause);
     await this.stop({ kill: true });
   }
@@ -515,7 +459,7 @@ export class LocalSupervisor {
   }
 
   async #closeJournal(): Promise<void> {
-    if (this.#deliveries !== undefined) await (await this.#webhooks)?.closeDeliveries(this.#deliveries);
+    await this.#deliveries.close();
     await this.#journal.close();
   }
 

@@ -1,8 +1,8 @@
 import { unknownWebhook } from "../webhooks/unknown-webhook.ts";
 import type { EndpointStatus, WebhookTest } from "../webhooks/webhook-status.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
-import type { SupervisorDeps } from "./local-supervisor.ts";
 import { logWarning, type SupervisorSettings } from "./options/supervisor-options.ts";
+import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 /** The endpoints of a supervisor's option `webhooks`. On a node, as this node sees them. */
 export class SupervisorWebhooks {

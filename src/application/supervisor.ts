@@ -30,11 +30,12 @@ import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
 import type { SessionInspection, SupervisorInspection } from "./inspection/inspection.ts";
 import type { StorageReport } from "./inspection/storage.ts";
 import type { TemplateInfo } from "./inspection/template-info.ts";
-import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
+import { LocalSupervisor } from "./local-supervisor.ts";
 import { answerFrom, resolveRef, type SessionRef } from "./names/reference.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorOptions, supervisorSettings, withDefaults } from "./options/supervisor-options.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
+import type { SupervisorDeps } from "./supervisor-deps.ts";
 import { openWebhooks, SupervisorWebhooks } from "./supervisor-webhooks.ts";
 import type {
   CapacityStatus,
@@ -190,7 +191,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `INVALID_OPTIONS` if the prefix is no name
    */
   listSessions(options: { readonly prefix?: SessionName } = {}): SessionStatus[] {
-    return this.#local.listSessions(options);
+    return this.#local.finding.list(options);
   }
 
   /**
@@ -204,7 +205,7 @@ export class Supervisor implements AsyncDisposable {
    * const own = await supervisor.findSessions({ prefix: "support", labels: { user: "ann" } });
    */
   async findSessions(options: FindOptions = {}): Promise<SessionInfo[]> {
-    return await this.#local.findSessions(options);
+    return await this.#local.finding.find(options);
   }
 
   /**
@@ -214,7 +215,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    */
   async findSession(name: SessionName): Promise<SessionInfo | undefined> {
-    return await this.#local.findSession(name);
+    return await this.#local.finding.one(name);
   }
 
   /** Returns the status of each pool of the tree, in the order in which they were added. */

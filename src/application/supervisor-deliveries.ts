@@ -1,0 +1,36 @@
+import type { SharedJournal } from "../journal/shared-journal.ts";
+import { nameKey, type SessionName } from "../names.ts";
+import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
+import type { WebhookDeliveries } from "../webhooks/webhook-deliveries.ts";
+import type { Webhooks } from "../webhooks/webhooks.ts";
+
+/** The deliveries of a supervisor's sessions to the endpoints of its application, if that has any. */
+export class SupervisorDeliveries {
+  readonly #webhooks: Promise<Webhooks> | undefined;
+  #deliveries: WebhookDeliveries | undefined;
+
+  constructor(webhooks: Promise<Webhooks> | undefined) {
+    this.#webhooks = webhooks;
+  }
+
+  /** Continues what is left in the journal, which has just been opened. */
+  async open({ journal, writer }: SharedJournal, own: SupervisorJournal): Promise<void> {
+    this.#deliveries = (await this.#webhooks)?.deliveriesOf(journal, writer, own.supervisor);
+    own.delivery = this.#deliveries;
+    this.#deliveries?.start();
+  }
+
+  /** Delivers nothing more about a session, because another application does. */
+  leave(name: SessionName): void {
+    this.#deliveries?.leave(nameKey(name));
+  }
+
+  /** Delivers nothing more, at once. */
+  stop(): void {
+    this.#deliveries?.stop();
+  }
+
+  async close(): Promise<void> {
+    if (this.#deliveries !== undefined) await (await this.#webhooks)?.closeDeliveries(this.#deliveries);
+  }
+}

@@ -1,0 +1,16 @@
+import type { StartActivation } from "../claude/activation.ts";
+import type { MemoryReader } from "../claude/memory.ts";
+import type { SessionDeps } from "../session/context/session-context.ts";
+import type { Webhooks } from "../webhooks/webhooks.ts";
+
+/** What a supervisor gets from outside, so that tests can replace it. */
+export interface SupervisorDeps extends SessionDeps {
+  /** Returns a number from 0 (inclusive) to 1 (exclusive), for jitter. */
+  readonly random: () => number;
+  /** Default: the kernel's figures. */
+  readonly readMemory?: MemoryReader;
+  /** Default: starts Claude Code. */
+  readonly startActivation?: StartActivation;
+  /** The endpoints that get the sessions' events; left out if there are none. */
+  readonly webhooks?: Promise<Webhooks>;
+}
