@@ -94,10 +94,14 @@ export class Capacity {
     return this.#line.length;
   }
 
-  /** Whether this holder should give up its slot between two turns: more requests wait than slots are about to be released. */
-  isAskedOf({ resumes }: SlotHolder): { readonly byAny: boolean; readonly byPresent: boolean } {
+  /**
+   * Says when this holder should give up its slot between two turns: if more requests wait than slots are about to be released, after
+   * its share of time, or at once if it only resumes earlier work and others do not.
+   */
+  turnover({ resumes }: SlotHolder): "none" | "after share" | "at once" {
     const leaving = this.#leaving;
-    return { byAny: this.#line.length > leaving, byPresent: resumes && this.#line.present > leaving };
+    if (this.#line.length <= leaving) return "none";
+    return resumes && this.#line.present > leaving ? "at once" : "after share";
   }
 
   /** Returns a slot if one is free and nobody waits for it. */

@@ -108,14 +108,11 @@ describe("Capacity", () => {
     for (const holder of [old, other]) holder.slot = capacity.take(holder);
     old.resumes = late.resumes = true;
     void enter(capacity, late);
-    expect(capacity.isAskedOf(old)).toEqual({ byAny: true, byPresent: false });
+    expect(capacity.turnover(old)).toBe("after share");
     void enter(capacity, present);
-    expect([capacity.isAskedOf(old), capacity.isAskedOf(other)]).toEqual([
-      { byAny: true, byPresent: true },
-      { byAny: true, byPresent: false },
-    ]);
+    expect([capacity.turnover(old), capacity.turnover(other)]).toEqual(["at once", "after share"]);
     other.slot?.leaving();
-    expect(capacity.isAskedOf(old)).toEqual({ byAny: true, byPresent: false });
+    expect(capacity.turnover(old)).toBe("after share");
     other.leave();
     await settle();
     expect([present.slot === undefined, late.waits]).toEqual([false, true]);

@@ -118,9 +118,9 @@ export class ProcessSlot implements SlotHolder {
    */
   turnEnded(): void {
     if (this.#slot === undefined || this.#context.settings.pinned || !this.#session.between) return;
-    const longEnough = this.#context.clock.monotonic() - this.#since >= SHARE_MS;
-    const { byAny, byPresent } = this.#capacity.isAskedOf(this);
-    if (!byPresent && !(byAny && longEnough)) return;
+    const due = this.#capacity.turnover(this);
+    if (due === "none") return;
+    if (due === "after share" && this.#context.clock.monotonic() - this.#since < SHARE_MS) return;
     this.#slot.leaving();
     this.#session.hibernate();
   }
