@@ -66,8 +66,6 @@ function Box({ context, name, session }: PromptBoxProps): View {
     sending.value = false;
     change(withAdded(outcome.draft, sent, draft.peek()));
     problem.value = outcome.problem;
-    // One request has failed: whether the server is away, the stream of its events tells.
-    if (link.state.peek() === "lost") fleet.restart();
     fleet.touch(name);
     box.current?.focus();
   };

@@ -29,6 +29,8 @@ const PARALLEL = 4;
 const REFRESH_MS = 30_000;
 const REFRESH_MANY_MS = 120_000;
 const POLL_MS = 5_000;
+/** How often to ask for a server that is away. */
+const RETRY_MS = 1_000;
 /** A tab that has heard nothing for so long connects again as soon as it is seen. */
 const STALE_MS = 30_000;
 
@@ -72,6 +74,10 @@ export class Fleet {
     };
     document.addEventListener("visibilitychange", seen);
     globalThis.addEventListener("online", () => this.restart());
+    // Any request may have failed: whether the server is away, the first answer to this tells.
+    this.#link.state.subscribe((state) => {
+      if (state === "lost") queueMicrotask(() => this.restart());
+    });
     globalThis.addEventListener("pageshow", seen);
   }
 
@@ -121,16 +127,14 @@ export class Fleet {
     this.now.value = Date.now();
     const { value: state } = this.#link.state;
     const usual = this.rows.peek().size > 1_000 ? REFRESH_MANY_MS : REFRESH_MS;
-    // Without a stream nothing else tells what has changed, or that the server is back.
-    const polls = state === "polling" || (state === "lost" && !this.#seesAll());
-    const due = polls ? Math.max(POLL_MS, usual / 6) : usual;
-    if ((state === "live" || polls) && Date.now() - this.#loadedAt > due) this.#reload();
+    const due = state === "polling" ? Math.max(POLL_MS, usual / 6) : usual;
+    if ((state === "live" || state === "polling") && Date.now() - this.#loadedAt > due) this.#reload();
   }
 
   /** Follows the events of the server until it is aborted. */
   async #follow(ends: AbortSignal): Promise<void> {
     try {
-      this.server.value = await this.#link.client.server({ signal: ends });
+      this.server.value = await this.#serverWhenThere(ends);
       if (!this.#seesAll()) {
         this.#link.enter("polling");
         this.#reload();
@@ -142,6 +146,19 @@ export class Fleet {
       }
     } catch (error) {
       if (!ends.aborted) this.#refused(error);
+    }
+  }
+
+  /** Asks until the server answers: the client tries a request only three times. */
+  async #serverWhenThere(ends: AbortSignal): Promise<ServerInfo> {
+    for (;;) {
+      try {
+        return await this.#link.client.server({ signal: ends });
+      } catch (error) {
+        if (ends.aborted || !(error instanceof CastellanApiError) || !error.retryable) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        ends.throwIfAborted();
+      }
     }
   }
 
@@ -187,7 +204,6 @@ export class Fleet {
     this.#loading ??= this.#load(this.#run.signal)
       .then(() => {
         this.failure.value = undefined;
-        if (!this.#seesAll()) this.#link.enter("polling");
       })
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
