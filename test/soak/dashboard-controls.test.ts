@@ -399,7 +399,18 @@ describe("a session's page", () => {
     await page.getByLabel(/^Type/).fill("copy of it");
     await picture(watched, "controls-erase");
     await expectAccessible(page, "the form of an erasure");
+    // The report of an erasure is not lost to somebody who leaves too early.
+    const erasing = Promise.withResolvers<void>();
+    await page.route("**/erase", async (route) => {
+      await erasing.promise;
+      await route.continue();
+    });
     await page.getByRole("button", { name: "Erase for good" }).click();
+    await page.getByRole("button", { name: "Erasing…" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+    expect(await page.getByRole("button", { name: "Cancel" }).isDisabled()).toBe(true);
+    erasing.resolve();
     await page.getByRole("heading", { name: "copy of it is erased" }).waitFor({ timeout: WAIT });
     await page.getByText(/^Removed: 2 turns/).waitFor();
     await page.getByRole("button", { name: "Close" }).click();

@@ -7,16 +7,23 @@ interface ModalProps {
   readonly title: string;
   /** Called once the dialog is closed, by a button or the Escape key. */
   readonly close: () => void;
+  /** Whether it must stay open, because a request runs whose answer it shows. */
+  readonly held?: boolean;
   readonly children?: ComponentChildren;
 }
 
 /** A dialog that is open as long as it is rendered. */
-export function Modal({ title, close, children }: ModalProps): View {
+export function Modal({ title, close, held = false, children }: ModalProps): View {
   const dialog = useRef<HTMLDialogElement>(null);
+  const closed = (): void => {
+    // A browser closes a dialog at the second Escape, whatever the page says.
+    if (held) dialog.current?.showModal();
+    else close();
+  };
   useEffect(() => {
     dialog.current?.showModal();
   }, []);
-  return html`<dialog ref=${dialog} class="dialog form" aria-labelledby="modal-title" onClose=${close}>
+  return html`<dialog ref=${dialog} class="dialog form" aria-labelledby="modal-title" onCancel=${(event: Event) => held && event.preventDefault()} onClose=${closed}>
     <h2 id="modal-title">${title}</h2>
     ${children}
   </dialog>`;
@@ -46,12 +53,12 @@ export function ModalForm(props: ModalFormProps): View {
     await submit().catch((error: unknown) => setFailure(messageOf(error)));
     setBusy(false);
   };
-  return html`<${Modal} title=${title} close=${close}>
+  return html`<${Modal} title=${title} close=${close} held=${busy}>
     <form onSubmit=${submitted}>
       ${children}
       <p class="form-failure" role="alert">${failure}</p>
       <div class="dialog-buttons">
-        <button class="button" type="button" onClick=${close}>Cancel</button>
+        <button class="button" type="button" disabled=${busy} onClick=${close}>Cancel</button>
         <button class=${danger ? "button danger" : "button primary"} type="submit" disabled=${busy || blocked !== undefined}>
           ${busy ? doing : confirm}
         </button>
