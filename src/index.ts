@@ -226,7 +226,7 @@ export type { TurnOptions } from "./session/options/turn-options.ts";
 export type { EraseOptions, ErasureReport, LeftBehind } from "./session/persistence/erasure.ts";
 export type { DescribeOptions } from "./session/persistence/live-description.ts";
 export type { ExportedLine, ExportOptions, FileContent } from "./session/persistence/session-export.ts";
-export type { UsageOptions, UsageReport } from "./session/persistence/usage.ts";
+export type { SessionUsageOptions, UsageOptions, UsageReport } from "./session/persistence/usage.ts";
 export type { ApprovalQuestion, QuestionAnswers, QuestionOption } from "./session/record/approval-questions.ts";
 export type { ContentReference, EventContent } from "./session/record/content.ts";
 export type { EventOptions, EventPageOptions } from "./session/record/event-readers.ts";

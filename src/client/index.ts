@@ -99,7 +99,7 @@ export type {
   TurnState,
   TurnSummary,
 } from "../wire/turn.ts";
-export type { ModelSpending, Usage, UsageQuery, UsageReport } from "../wire/usage.ts";
+export type { ModelSpending, SessionUsageQuery, Usage, UsageQuery, UsageReport } from "../wire/usage.ts";
 export type { Webhook, WebhookFailure, WebhookTest } from "../wire/webhook.ts";
 export { CastellanApiError } from "./api-error.ts";
 export { CastellanClient } from "./client.ts";

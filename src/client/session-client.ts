@@ -21,7 +21,7 @@ import type { CreateSchedule, Schedule, ScheduleList } from "../wire/schedule.ts
 import type { ConversationChoice, DescribeSession, ForkSession, SessionHealth, SessionInfo } from "../wire/session.ts";
 import type { SessionInspection } from "../wire/session-inspection.ts";
 import type { EnqueueTurn, Reply } from "../wire/turn.ts";
-import type { UsageAnswer, UsageQuery, UsageReport } from "../wire/usage.ts";
+import type { SessionUsageQuery, UsageAnswer, UsageReport } from "../wire/usage.ts";
 import type { RequestOptions } from "./client-options.ts";
 import type { Connection } from "./connection.ts";
 import { eventStream } from "./event-stream.ts";
@@ -161,7 +161,7 @@ export class SessionClient extends TurnsClient {
 
   /** Reports the session's spending. */
   async usage(
-    { since, until, by, label }: UsageQuery = {},
+    { since, until, by, label }: SessionUsageQuery = {},
     options: RequestOptions = {},
   ): Promise<readonly UsageReport[]> {
     const path = this.path(["usage"], { since, until, by, label });

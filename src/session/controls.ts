@@ -20,7 +20,7 @@ import { nameMcpServers } from "./named-mcp-servers.ts";
 import { checkNote, type NoteOptions } from "./options/note.ts";
 import { validate } from "./options/validation.ts";
 import { checkDescribeOptions, type DescribeOptions } from "./persistence/live-description.ts";
-import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./persistence/usage.ts";
+import { type SessionUsageOptions, sessionUsageQuery, type UsageReport, usageReports } from "./persistence/usage.ts";
 import { checkEventPageOptions, checkHistoryOptions } from "./record/event-options.ts";
 import type { EventPageOptions } from "./record/event-readers.ts";
 import type { HistoryOptions, HistoryPage } from "./record/history-entry.ts";
@@ -133,7 +133,7 @@ export interface RemoteControls {
    * @example
    * const [{ costUsd } = { costUsd: 0 }] = await session.usage({ since: "2026-11-01" });
    */
-  usage(options?: UsageOptions): Promise<UsageReport[]>;
+  usage(options?: SessionUsageOptions): Promise<UsageReport[]>;
 
   /**
    * Returns the latest permission requests and their answers, newest first, across restarts of the application.
@@ -317,7 +317,7 @@ export const CONTROLS: ControlTable = {
     arguments: [options()],
     once: false,
     run: async ({ server }, options = {}) => {
-      const query = usageQuery(options);
+      const query = sessionUsageQuery(options);
       return usageReports(await server.fromJournal((journal) => journal.usageWritten(query)));
     },
   },

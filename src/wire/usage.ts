@@ -17,8 +17,8 @@ export interface ModelSpending {
   readonly usage: Usage;
 }
 
-/** Selects spending. */
-export interface UsageQuery {
+/** Selects spending of a session. */
+export interface SessionUsageQuery {
   /** The first and the last day, inclusive, in UTC, such as `"2026-11-24"`. Default: all days. */
   readonly since?: string | undefined;
   readonly until?: string | undefined;
@@ -26,7 +26,11 @@ export interface UsageQuery {
   readonly by?: readonly ("session" | "model" | "day")[] | undefined;
   /** Reports also by the value of this label. */
   readonly label?: string | undefined;
-  /** For all sessions: whether to report the spending of the cluster's global sessions instead. Default `false`. */
+}
+
+/** Selects spending of all sessions. */
+export interface UsageQuery extends SessionUsageQuery {
+  /** Whether to report the spending of the cluster's global sessions instead. Default `false`. */
   readonly global?: boolean | undefined;
 }
 
@@ -67,7 +71,7 @@ export const modelSpendingSchema: z.ZodType<ModelSpending> = z
   .object({ model: z.string(), ...spending })
   .meta({ id: "ModelSpending" });
 
-export const usageQuerySchema: z.ZodType<UsageQuery> = z.strictObject({
+const sessionQuery = {
   since: z.string().optional().describe("The first day, inclusive, in UTC: `2026-11-24`."),
   until: z.string().optional().describe("The last day, inclusive, in UTC."),
   by: z
@@ -76,11 +80,17 @@ export const usageQuerySchema: z.ZodType<UsageQuery> = z.strictObject({
     .optional()
     .describe("The dimensions to report by. Default: a single total."),
   label: z.string().optional().describe("Reports also by the value of this label."),
+};
+
+export const sessionUsageQuerySchema: z.ZodType<SessionUsageQuery> = z.strictObject(sessionQuery);
+
+export const usageQuerySchema: z.ZodType<UsageQuery> = z.strictObject({
+  ...sessionQuery,
   global: z
     .enum(["true", "false"])
     .transform((text) => text === "true")
     .optional()
-    .describe("For all sessions: whether to report the spending of the cluster's global sessions instead."),
+    .describe("Whether to report the spending of the cluster's global sessions instead."),
 });
 
 export const usageAnswerSchema: z.ZodType<UsageAnswer> = z

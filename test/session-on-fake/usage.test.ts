@@ -45,7 +45,13 @@ test("usage(): groups costs by session, model and day, over crashes and restarts
   // "die" counts once: only its second try has spent.
   expect((await second.usage({ by: ["day"] })).map(({ turns }) => turns)).toEqual([4, 1]);
   expect((await second.session(name).usage())[0]?.usage.outputTokens).toBe(8);
-  await failure(second.usage({ since: "yesterday" }), "INVALID_OPTIONS");
+  for (const since of ["yesterday", "2026-13-01", "2026-02-30", "2026-2-3"]) {
+    await failure(second.usage({ since }), "INVALID_OPTIONS");
+    await failure(second.session(name).usage({ until: since }), "INVALID_OPTIONS");
+  }
+  // What concerns all sessions is no option of one.
+  const global = { global: true } as object;
+  await failure(second.session(name).usage(global), "INVALID_OPTIONS");
   await within(clock, second.stop());
 });
 

@@ -4,12 +4,12 @@ import { eraseSessionSchema, erasureSchema } from "../../wire/erasure.ts";
 import { isGlobal } from "../../wire/name.ts";
 import { sessionParams } from "../../wire/params.ts";
 import { conversationChoiceSchema, doneSchema, sessionHealthSchema, sessionSchema } from "../../wire/session.ts";
-import { usageAnswerSchema, usageQuerySchema } from "../../wire/usage.ts";
+import { sessionUsageQuerySchema, usageAnswerSchema } from "../../wire/usage.ts";
 import { jsonOperation, type Operation, operation } from "./operation.ts";
 import { checkReach, reachedSession } from "./reached-session.ts";
 import { sessionOf } from "./session-operations.ts";
 import { libraryName, shownNames } from "./shown-name.ts";
-import { shownUsage, usageOptions } from "./shown-usage.ts";
+import { shownUsage } from "./shown-usage.ts";
 
 /** The facts that most operations on one session share. */
 function control<const Id extends string>(
@@ -192,12 +192,12 @@ const getSessionUsage = jsonOperation(
     scope: "read",
     summary: "Reports the session's spending since its first start.",
     params: sessionParams,
-    query: usageQuerySchema,
+    query: sessionUsageQuerySchema,
     answer: usageAnswerSchema,
   },
   async (request) => {
     const session = await reachedSession(request, request.params.name);
-    return shownUsage(await session.usage(usageOptions(request.query)), shownNames(request.supervisor));
+    return shownUsage(await session.usage(withoutUndefined(request.query)), shownNames(request.supervisor));
   },
 );
 

@@ -1,12 +1,6 @@
-import { withoutUndefined } from "../../fields.ts";
-import type { UsageOptions, UsageReport } from "../../session/persistence/usage.ts";
-import type { UsageAnswer, UsageQuery } from "../../wire/usage.ts";
+import type { UsageReport } from "../../session/persistence/usage.ts";
+import type { UsageAnswer } from "../../wire/usage.ts";
 import type { ShowName } from "./shown-name.ts";
-
-/** Returns a query as the library takes it. */
-export function usageOptions(query: UsageQuery): UsageOptions {
-  return withoutUndefined(query);
-}
 
 /** A report, possibly of a node of an earlier release, which does not count turns. */
 type AnyReport = Omit<UsageReport, "turns"> & Partial<Pick<UsageReport, "turns">>;

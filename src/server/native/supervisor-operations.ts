@@ -18,7 +18,7 @@ import { eventStream } from "../http/sse.ts";
 import { jsonOperation, type Operation, operation } from "./operation.ts";
 import { shownNames } from "./shown-name.ts";
 import { shownTree } from "./shown-tree.ts";
-import { shownUsage, usageOptions } from "./shown-usage.ts";
+import { shownUsage } from "./shown-usage.ts";
 import { RECONNECT, supervisorFrames } from "./supervisor-frames.ts";
 
 const getServer = jsonOperation(
@@ -173,7 +173,7 @@ const getUsage = jsonOperation(
     query: usageQuerySchema,
     answer: usageAnswerSchema,
   },
-  async ({ supervisor, query }) => shownUsage(await supervisor.usage(usageOptions(query)), shownNames(supervisor)),
+  async ({ supervisor, query }) => shownUsage(await supervisor.usage(withoutUndefined(query)), shownNames(supervisor)),
 );
 
 const listBudgets = jsonOperation(

@@ -5,10 +5,8 @@ import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts"
 import { nameKey, nameOfKey, type SessionName } from "../../names.ts";
 import { nameSchema, validate } from "../options/validation.ts";
 
-/** Selects spending. */
-export interface UsageOptions {
-  /** Only what this session has spent, for `Supervisor.usage`. Default: all sessions. */
-  readonly session?: SessionName;
+/** Selects spending of a session. */
+export interface SessionUsageOptions {
   /** The first and the last day, inclusive, in UTC, such as `"2026-11-24"`. Default: all days. */
   readonly since?: string;
   readonly until?: string;
@@ -16,8 +14,14 @@ export interface UsageOptions {
   readonly by?: readonly ("session" | "model" | "day")[];
   /** Reports also by the value of this label, as the sessions have it now; see the option `labels`. */
   readonly label?: string;
+}
+
+/** Selects spending of a supervisor's sessions. */
+export interface UsageOptions extends SessionUsageOptions {
+  /** Only what this session has spent. Default: all sessions. */
+  readonly session?: SessionName;
   /**
-   * For `Supervisor.usage` on a node: reports the spending of the cluster's global sessions under supervisors of this name, on
+   * On a node: reports the spending of the cluster's global sessions under supervisors of this name, on
    * all nodes, in place of the supervisor's own. Default `false`.
    */
   readonly global?: boolean;
@@ -38,21 +42,27 @@ export interface UsageReport extends Spending {
   readonly turns: number;
 }
 
-const day = z.string().regex(/^\d{4}-\d\d-\d\d$/, 'expected a day such as "2026-11-24"');
+const day = z.iso.date('expected a day such as "2026-11-24"');
 
-const schema = z.strictObject({
-  session: nameSchema.optional(),
+const sessionSchema = z.strictObject({
   since: day.optional(),
   until: day.optional(),
   by: z.array(z.enum(["session", "model", "day"])).optional(),
   label: z.string().optional(),
-  global: z.boolean().optional(),
 });
+
+const schema = sessionSchema.extend({ session: nameSchema.optional(), global: z.boolean().optional() });
 
 /** Checks the options. @throws CastellanError `INVALID_OPTIONS` */
 export function usageQuery(options: UsageOptions): UsageQuery {
-  const { session, since, until, by = [], label } = validate(schema, options, "usage");
-  return withoutUndefined({ session: session && nameKey(session), by, since, until, label });
+  const { session, global: _, by = [], ...period } = validate(schema, options, "usage");
+  return withoutUndefined({ session: session && nameKey(session), by, ...period });
+}
+
+/** Checks the options of one session. @throws CastellanError `INVALID_OPTIONS` */
+export function sessionUsageQuery(options: SessionUsageOptions): UsageQuery {
+  const { by = [], ...period } = validate(sessionSchema, options, "usage");
+  return withoutUndefined({ by, ...period });
 }
 
 /** Converts the entries to reports, by day, then by descending cost. */
