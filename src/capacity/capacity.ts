@@ -99,6 +99,8 @@ export class Capacity {
    * its share of time, or at once if it only resumes earlier work and others do not.
    */
   turnover({ resumes }: SlotHolder): "none" | "after share" | "at once" {
+    // Every turn ends here, and most without a line.
+    if (this.#line.length === 0) return "none";
     const leaving = this.#leaving;
     if (this.#line.length <= leaving) return "none";
     return resumes && this.#line.present > leaving ? "at once" : "after share";
@@ -131,12 +133,14 @@ export class Capacity {
 
   /** Asks idle holders to hibernate, one for each waiting request. Call it when a holder becomes idle. */
   rebalance(): void {
-    this.#evict(this.#line.length - this.#leaving);
+    if (this.#line.length > 0) this.#evict(this.#line.length - this.#leaving);
   }
 
   /** The number of slots that are about to be released. */
   get #leaving(): number {
-    return [...this.#taken].filter((slot) => slot.leaving).length;
+    let count = 0;
+    for (const { leaving } of this.#taken) if (leaving) count += 1;
+    return count;
   }
 
   /** Asks idle holders to hibernate until the memory fits the budget. Call it after all processes have been measured. */
