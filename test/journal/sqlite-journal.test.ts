@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
@@ -79,6 +79,27 @@ describe("the file of a SQLite journal", () => {
     expect({ ...count.get() }).toEqual({ turns: 2 });
     tool.exec("COMMIT");
     expect({ ...count.get() }).toEqual({ turns: 3 });
+  });
+
+  it("gets the contents of a long log while nobody writes, and in a commit if somebody always does", async () => {
+    const path = join(newFolder(), "castellan.db");
+    await using journal = await opened(path);
+    const megabytes = (file: string): number => statSync(file).size / 1024 ** 2;
+    const prompt = "x".repeat(1024 ** 2);
+    let number = 0;
+    const write = (): Promise<void> => journal.write(accepting(++number, turn(`t${number}`, { prompt })));
+    // A thousand frames have 4 MB.
+    while (megabytes(`${path}-wal`) < 3) await write();
+    await write();
+    await write();
+    await vi.waitFor(() => expect(megabytes(path)).toBeGreaterThan(4));
+    const length = megabytes(`${path}-wal`);
+    await write();
+    expect(megabytes(`${path}-wal`)).toBe(length);
+    for (let more = 0; more < 40; more += 1) await write();
+    expect(megabytes(`${path}-wal`)).toBeLessThan(14);
+    expect((await journal.turn("t1"))?.prompt).toBe(prompt);
+    expect((await journal.turn(`t${number}`))?.prompt).toBe(prompt);
   });
 
   it("rejects a write with reason busy while another program has it locked, and takes it afterwards", async () => {

@@ -248,7 +248,7 @@ describe("sqliteJournal on a full disk", () => {
     await application.order({ do: "open" });
     const write = (number: number) => application.order({ do: "write", batch: big(number) });
     const turns: string[] = [];
-    // The log grows to just below the size at which SQLite checkpoints it; the main file has no room to grow.
+    // The log grows to just below the size at which it is copied into the main file, which then has no room to grow.
     for (let number = 1; number <= 160; number += 1) {
       expect(await write(number)).toEqual({});
       turns.push(`t${number}`);

@@ -6,12 +6,16 @@ import type { SqliteWatch } from "./sqlite-watch.ts";
 /**
  * Answers the questions to the thread of a SQLite file, one at a time. The worker receives the source of this function,
  * so that a bundle needs no file for it; it may use only its parameters.
+ *
+ * @param checkpointFrames the length of the log from which it is copied into the database: in a moment without questions,
+ * and in any commit
  */
 export function serve(
   port: MessagePort,
   Database: typeof DatabaseSync,
   watch: (path: string) => SqliteWatch,
   checksumOf: (...values: readonly SQLOutputValue[]) => number,
+  checkpointFrames: { readonly whenIdle: number; readonly always: number },
 ): void {
   interface Connection {
     readonly database: DatabaseSync;
@@ -23,10 +27,16 @@ export function serve(
 
   const SQLITE_BUSY = 5;
 
+  /** How long the thread has had no question when it is idle, in milliseconds. */
+  const IDLE_MS = 10;
+
   const connections = new Map<number, Connection>();
   /** The texts of the statements, by number. */
   const texts: string[] = [];
   let committing = false;
+  /** The connection whose log is to be copied in the next moment without questions. */
+  let due: Connection | undefined;
+  let idling: NodeJS.Timeout | undefined;
 
   function statementOf({ database, statements }: Connection, number: number): StatementSync {
     statements[number] ??= database.prepare(texts[number] ?? "");
@@ -103,8 +113,22 @@ export function serve(
       if (mark !== undefined && done.stopped !== true) connection.watch?.mark(mark);
       return done;
     } finally {
-      if (writes) connection.watch?.written();
+      const frames = writes ? connection.watch?.written() : undefined;
+      if (frames !== undefined) due = frames < checkpointFrames.whenIdle ? undefined : connection;
     }
+  }
+
+  /** Copies the log into the database, so that no commit has to. If that fails, a commit tries again. */
+  function checkpoint({ database, watch }: Connection): void {
+    due = undefined;
+    // The next write examines what has happened to the files.
+    if (database.isTransaction || watch === undefined || watch.check() !== undefined) return;
+    try {
+      database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    } catch {
+      // Such as a full disk.
+    }
+    watch.settle();
   }
 
   /** Runs while nobody else writes. */
@@ -138,6 +162,7 @@ export function serve(
     if (question.ask === "open") {
       const { connection, location, readOnly, busyMs } = question;
       const database = new Database(location, { readOnly, timeout: busyMs, enableForeignKeyConstraints: false });
+      database.exec(`PRAGMA wal_autocheckpoint = ${checkpointFrames.always}`);
       database.function("row_checksum", { deterministic: true, varargs: true }, checksumOf);
       connections.set(connection, { database, statements: [] });
       return undefined;
@@ -149,6 +174,7 @@ export function serve(
         return run(connection, question);
       case "close":
         connections.delete(question.connection);
+        if (due === connection) due = undefined;
         close(connection);
         break;
       case "watch":
@@ -177,6 +203,7 @@ export function serve(
 
   port.on("message", ({ id, question }: { id: number; question: Question }) => {
     committing = false;
+    clearTimeout(idling);
     let told: Answer;
     try {
       told = { id, value: answer(question) };
@@ -184,5 +211,7 @@ export function serve(
       told = { id, failure: failureOf(error) };
     }
     port.postMessage(told);
+    const waiting = due;
+    if (waiting !== undefined) idling = setTimeout(() => checkpoint(waiting), IDLE_MS);
   });
 }

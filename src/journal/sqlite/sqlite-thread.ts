@@ -12,14 +12,21 @@ import { watching } from "./sqlite-watch.ts";
  */
 const BUSY_MS = 100;
 
+/**
+ * From this number of frames of a page on, the thread copies the log into the database once it has nothing to do; from
+ * the second on, SQLite does so in a commit, which takes as long as the disk. A block of the log's index has 4,062 frames.
+ */
+const CHECKPOINT_FRAMES = { whenIdle: 1_000, always: 3_000 };
+
 /** Bundlers that keep names insert calls of `__name` into the source of functions. */
 const WORK = `
   globalThis.__name ??= (named) => named;
   (${serve})(
     require("node:worker_threads").parentPort,
     require("node:sqlite").DatabaseSync,
-    (${watching})(require("node:fs")),
+    (${watching})(require("node:fs"), ${CHECKPOINT_FRAMES.always}),
     (${checksumming})(require("node:zlib").crc32),
+    ${JSON.stringify(CHECKPOINT_FRAMES)},
   );
 `;
 

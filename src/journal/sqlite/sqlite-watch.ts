@@ -8,8 +8,8 @@ export interface SqliteWatch {
   examine(): Examined;
   /** Declares the files correct as they are. */
   settle(): void;
-  /** The connection has just written. */
-  written(): void;
+  /** The connection has just written. Returns how many frames of the log the database does not have yet. */
+  written(): number;
   /** Writes a text of fixed length to a file beside the database, which outlives the process. */
   mark(text: string): void;
   /** Keeps SQLite from reading the index beyond its end, which would kill the process. */
@@ -28,19 +28,17 @@ export interface SqliteWatch {
  *
  * It compares the index, which connections share as memory, byte by byte, because no timestamp tells when it was
  * written. It ignores the part that readers write.
+ *
+ * @param checkpointFrames from this number of frames on, SQLite copies the log into the database after each commit. On a
+ * full disk it stops midway
  */
-export function watching(fs: typeof import("node:fs")): (path: string) => SqliteWatch {
+export function watching(fs: typeof import("node:fs"), checkpointFrames: number): (path: string) => SqliteWatch {
   /** Positions in the index: how many frames the database already has, and what readers write after that. */
   const BACKFILLED = 96;
   const READERS = { from: 100, to: 136 };
   const HEADERS = 96;
   const FRAMES = { from: 16, to: 20 };
   const SALTS = { from: 32, to: 40 };
-  /**
-   * From this number of frames on, SQLite copies the log into the database after each commit. On a full disk it stops
-   * midway.
-   */
-  const CHECKPOINT_FRAMES = 1_000;
 
   interface Stamp {
     readonly size: number;
@@ -131,14 +129,19 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
       return differ(FRAMES.from, FRAMES.to) ? "appended" : "other";
     }
 
+    /** Returns a number of the index, which has the machine's byte order. */
+    function numberAt(index: Buffer, at: number): number {
+      return new Uint32Array(new Uint8Array(index.subarray(at, at + 4)).buffer)[0] ?? 0;
+    }
+
     function framesIn(index: Buffer): number {
-      return new Uint32Array(new Uint8Array(index.subarray(FRAMES.from, FRAMES.to)).buffer)[0] ?? 0;
+      return numberAt(index, FRAMES.from);
     }
 
     /** Whether the connection's write included a checkpoint, which alone writes to the database itself. */
     function isCheckpointed(before: Buffer, after: Buffer): boolean {
       const change = changeOf(before, after);
-      return change === "appended" ? framesIn(after) >= CHECKPOINT_FRAMES : change !== "other";
+      return change === "appended" ? framesIn(after) >= checkpointFrames : change !== "other";
     }
 
     function spoil(): void {
@@ -169,6 +172,7 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
         const shm = readIndex();
         const database = isCheckpointed(known.shm, shm) ? fs.fstatSync(databaseFd) : stampOf("");
         learn(shm, [database, fs.fstatSync(logFd)]);
+        return Math.max(0, framesIn(shm) - numberAt(shm, BACKFILLED));
       },
       mark(text) {
         try {
