@@ -1,6 +1,6 @@
 import { CastellanError } from "../errors.ts";
 import { fromText, toText } from "../journal/model/stored-text.ts";
-import type { Query } from "../journal/postgres/postgres-database.ts";
+import { type Query, requirement, type Statement } from "../journal/postgres/postgres-database.ts";
 
 /** How long a suspended node may keep its sessions' rows locked, in milliseconds. */
 const IDLE_MS = 1_000;
@@ -43,6 +43,22 @@ export async function fenceEpochs(query: Query, run: OwningRun, epochs: Epochs):
 }
 
 /**
+ * Returns what {@link fenceEpochs} ensures as a condition of a transaction that is sent at once. It fails also if the
+ * database has lost the run's claims.
+ *
+ * @returns undefined if the run does not own a session
+ */
+export function epochCondition({ boot }: OwningRun, epochs: Epochs): Statement | undefined {
+  const [keys, numbers]: [string[], number[]] = [[], []];
+  for (const [key, epoch] of epochs) {
+    if (epoch === undefined) return;
+    keys.push(toText(key));
+    numbers.push(epoch);
+  }
+  return { text: REQUIRE, values: [keys, numbers, toText(boot)] };
+}
+
+/**
  * Records again, in a database that has lost them, the epochs under which the run owned sessions whose changes follow.
  * Nobody can claim these sessions until the transaction ends.
  *
@@ -82,6 +98,15 @@ interface NodeNameRow {
 const LOCK = `
   select key, owner, epoch::double precision from globals where key = any($1) order by key for share`;
 
+const IDLE = `set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true)`;
+
+const REQUIRE = `
+  with wanted as (select key, epoch from unnest($1::text[], $2::double precision[]) as row (key, epoch)),
+    held as (select key, owner, epoch from globals where key = any($1) order by key for share)
+  select ${IDLE}, ${requirement(`
+    (select count(*) from held join wanted using (key) where owner = $3 and held.epoch = wanted.epoch) = cardinality($1)
+    and exists (select from nodes where boot = $3 and ended_at is null)`)}`;
+
 const LOCK_OR_MAKE = `
   insert into globals as known (key, epoch) select key, 0 from unnest($1::text[]) as key order by key
   on conflict (key) do update set owner = known.owner
@@ -92,7 +117,7 @@ const OWN = `
   where globals.key = row.key`;
 
 const NODE = `
-  select ended_at is null as living, set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true)
+  select ended_at is null as living, ${IDLE}
   from nodes where boot = $1`;
 
 function notOwned(key: string, epoch: number | undefined): string {

@@ -1,10 +1,15 @@
 import { CastellanError } from "../errors.ts";
 import type { Batch } from "../journal/model/change.ts";
 import { toText } from "../journal/model/stored-text.ts";
-import type { PostgresDatabase, Query, Statement } from "../journal/postgres/postgres-database.ts";
+import {
+  type PostgresDatabase,
+  type Query,
+  requirement,
+  type Statement,
+} from "../journal/postgres/postgres-database.ts";
 import type { RecentBatch } from "../journal/postgres/recent-batches.ts";
-import type { WriteFence } from "../journal/postgres/write-fence.ts";
-import { fenceEpochs, type OwningRun, restoreClaims } from "./epoch-fence.ts";
+import type { FenceConditions, WriteFence } from "../journal/postgres/write-fence.ts";
+import { type Epochs, epochCondition, fenceEpochs, type OwningRun, restoreClaims } from "./epoch-fence.ts";
 import type { OwnedEpochs } from "./owned-epochs.ts";
 
 /**
@@ -47,6 +52,13 @@ export class NodeWriteFence implements WriteFence {
     return { text: MARK, values: this.#batches };
   }
 
+  conditions({ number, sessions = [] }: Pick<Batch, "number" | "sessions">, last: number): FenceConditions | undefined {
+    const epochs = this.#ownedAmong(sessions);
+    const after = epochCondition(this.#run, epochs);
+    if (this.#error !== undefined || after === undefined) return;
+    return { before: { text: COUNT_NEXT, values: [...this.#batches, number, last] }, after };
+  }
+
   /** A batch that was written before counts as written, whoever owns the sessions since. */
   async count(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
     if (this.#error !== undefined) throw this.#error;
@@ -83,13 +95,16 @@ export class NodeWriteFence implements WriteFence {
   }
 
   async confirm(query: Query, { sessions = [] }: Pick<Batch, "sessions">): Promise<void> {
-    const owned = sessions.filter((key) => !this.#owned.isPool(key));
-    const epochs = new Map(owned.map((key) => [key, this.#owned.epochOf(key)]));
     try {
-      await fenceEpochs(query, this.#run, epochs);
+      await fenceEpochs(query, this.#run, this.#ownedAmong(sessions));
     } catch (error) {
       throw this.#lose(error);
     }
+  }
+
+  #ownedAmong(sessions: readonly string[]): Epochs {
+    const own = sessions.filter((key) => !this.#owned.isPool(key));
+    return new Map(own.map((key) => [key, this.#owned.epochOf(key)]));
   }
 
   /** The engine ends ownership; the journal has nothing to release. */
@@ -121,6 +136,15 @@ const COUNT = `
     update batches set number = greatest(batches.number, $3) from before where boot = $1
   )
   select number::double precision from before`;
+
+/** As `COUNT`, but fails unless the last batch is one from `$4` to before `$3`. */
+const COUNT_NEXT = `
+  with before as (
+    select from batches where boot = $1 and term = $2 and number < $3 and number >= $4 for update
+  ), counted as (
+    update batches set number = $3 from before where boot = $1
+  )
+  select ${requirement("count(*) = 1")} from before`;
 
 const COUNT_AGAIN = `
   insert into batches (boot, term, number) values ($1, $2, $3)

@@ -15,7 +15,15 @@ import { journalConformance } from "../../src/testing/conformance/journal-confor
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
-import { type OwningNode, openTransaction, own, owningNode, type Place, waitForLocks } from "./postgres-scene.ts";
+import {
+  type OwningNode,
+  openTransaction,
+  own,
+  owningNode,
+  type Place,
+  waitForClient,
+  waitForLocks,
+} from "./postgres-scene.ts";
 
 let server: PostgresServer;
 
@@ -292,6 +300,7 @@ describe("ClusterJournal of a node that lost a session", () => {
     const commit = proxy.holdCommit();
     const write = journal.write(spend(2));
     await commit.reached;
+    await waitForClient(server, "for share");
     await aged(where, "one");
     // The node loses its ownership at once. Only the claim of the session being written has to wait.
     await own(other, B);
@@ -325,6 +334,22 @@ describe("ClusterJournal of a node that lost a session", () => {
 });
 
 describe("a batch of ClusterJournal", () => {
+  it("takes one round trip", async () => {
+    const proxy = await PostgresProxy.start(server.port);
+    onTestFinished(() => proxy.stop());
+    const where = server.fresh();
+    const journal = await journalOf(await owningNode(where, "one", A, B), {
+      ...where,
+      postgres: server.url({ port: proxy.port }),
+    });
+    const before = proxy.roundTrips;
+    const { changes } = spend(1, B);
+    await journal.write({ ...spend(1), changes: [...spend(1).changes, ...changes], sessions: [A, B] });
+    for (const number of [2, 3, 4]) await journal.write(spend(number));
+    expect(proxy.roundTrips - before).toBe(4);
+    expect(await written(journal)).toBe(1111);
+  });
+
   it("is applied once if its commit was not confirmed, and counts as written although the session is lost since", async () => {
     const proxy = await PostgresProxy.start(server.port);
     onTestFinished(() => proxy.stop());

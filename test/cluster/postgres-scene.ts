@@ -119,3 +119,9 @@ export async function waitForLocks(server: PostgresServer, words: string, count 
   const waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query ~ $1";
   await expect.poll(async () => (await server.sql(waiting, [words])).length, { interval: 20 }).toBe(count);
 }
+
+/** Resolves once a transaction has executed a statement with these words, and waits for its client. */
+export async function waitForClient(server: PostgresServer, words: string): Promise<void> {
+  const waiting = "select from pg_stat_activity where state = 'idle in transaction' and query ~ $1";
+  await expect.poll(async () => (await server.sql(waiting, [words])).length, { interval: 20 }).toBe(1);
+}

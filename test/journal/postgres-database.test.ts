@@ -6,7 +6,7 @@ import { inspect } from "node:util";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
+import { PostgresDatabase, requirement } from "../../src/journal/postgres/postgres-database.ts";
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
 import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { openSharedJournal } from "../../src/journal/shared-journal.ts";
@@ -115,6 +115,51 @@ describe("PostgresDatabase", () => {
     });
     await expect(work).rejects.toBe(mistake);
     expect(await database.read("select from pg_namespace where nspname = $1", [database.schema])).toEqual([]);
+    await database.close();
+  });
+
+  it("commits statements that are sent at once, or executes none if a condition is not met", async () => {
+    const database = await PostgresDatabase.load(postgresLocation(server.fresh(proxy.port)), "journal", {
+      timeoutMs: 5_000,
+    });
+    await server.sql("create table public.numbers (number integer primary key)");
+    const add = (number: number) => ({ text: "insert into public.numbers values ($1)", values: [number] });
+    const unless = (number: number) => ({
+      text: `select ${requirement("count(*) = 0")} from public.numbers where number = $1`,
+      values: [number],
+      isCondition: true,
+    });
+    const numbers = (): Promise<unknown[]> => database.read("select number from public.numbers order by number");
+    expect(await database.pipeline([unless(1), add(1)])).toBe(true);
+    expect(await database.pipeline([unless(2), add(2), unless(3)], { durable: false })).toBe(true);
+    expect(await database.pipeline([unless(1), add(3)])).toBe(false);
+    expect(await database.pipeline([add(3), unless(3)])).toBe(false);
+    expect(proxy.roundTrips).toBe(4);
+    const refused = { details: { reason: "refused", applied: false } };
+    await expect(database.pipeline([unless(3), add(3), add(1), unless(3)])).rejects.toMatchObject(refused);
+    await expect(database.pipeline([{ text: "select 1 / 0", values: [] }, add(3)])).rejects.toMatchObject(refused);
+    expect(await numbers()).toEqual([{ number: 1 }, { number: 2 }]);
+    await database.close();
+  });
+
+  it("does not know the outcome of statements that are sent at once if the connection breaks", async () => {
+    const database = await PostgresDatabase.load(postgresLocation(server.fresh(proxy.port)), "journal", {
+      timeoutMs: 5_000,
+    });
+    for (const when of ["before", "after"] as const) {
+      proxy.cutAtCommit(when);
+      const error = await database.pipeline([{ text: "select 1", values: [] }]).catch((error: unknown) => error);
+      expect(error).toMatchObject({ code: "JOURNAL_UNAVAILABLE", details: { reason: "unreachable" } });
+      expect(error).not.toHaveProperty("details.applied");
+    }
+    expect(await database.pipeline([{ text: "select 1", values: [] }])).toBe(true);
+    // The server ends the connection during a statement, so it has not committed.
+    const sleeping = expect(database.pipeline([{ text: "select pg_sleep(60)", values: [] }])).rejects.toMatchObject({
+      details: { reason: "unreachable", applied: false },
+    });
+    const asleep = "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)'";
+    await expect.poll(() => server.sql(asleep)).not.toEqual([]);
+    await sleeping;
     await database.close();
   });
 

@@ -1,10 +1,11 @@
 import { inspect } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal, JournalOwner } from "../../src/journal/model/journal.ts";
 import type { Json } from "../../src/journal/model/session-entry.ts";
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
+import { appending, appendingWith, content, event, session, turn } from "../../src/testing/conformance/journal-case.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { PostgresProxy } from "./postgres-proxy.ts";
@@ -138,6 +139,38 @@ describe("ownership of a PostgreSQL journal", () => {
 });
 
 describe("a batch in a PostgreSQL journal", () => {
+  it("takes one round trip, whatever it has", async () => {
+    const proxy = await PostgresProxy.start(server.port);
+    onTestFinished(() => proxy.stop());
+    const journal = postgresJournal({ ...server.fresh(proxy.port), clock: new SimulatedClock() });
+    await journal.open(FIRST);
+    onTestFinished(() => journal.close());
+    const image = content("image", "image/png");
+    const part = { conversationId: "c", session: '"a"', lines: "{}" };
+    const outcome = { text: "done" };
+    const batches: Change[][] = [
+      [{ type: "turn_accepted", turn: turn("t"), contents: [image], begun: { promptId: "p", attempt: 1 } }],
+      [{ type: "turn_touched", turn: "t" }],
+      [
+        { type: "transcript_appended", part },
+        { type: "transcript_appended", part },
+        appendingWith(event(1), image),
+        ...appending(event(2), event(3)),
+        ...spend(1).changes,
+        { type: "session_saved", session: session('"a"') },
+        { type: "turn_ended", turn: "t", state: "completed", at: 1, outcome },
+      ],
+      [{ type: "session_forgotten", session: '"a"' }],
+    ];
+    const before = proxy.roundTrips;
+    for (const [index, changes] of batches.entries()) {
+      await journal.write({ number: index + 1, changes, durable: index % 2 === 0 });
+      expect(proxy.roundTrips - before).toBe(index + 1);
+    }
+    expect(await journal.turn("t")).toBeUndefined();
+    expect(await written(journal)).toBe(1);
+  });
+
   it("is not applied if the connection was lost before the commit, and the next write applies it", async () => {
     await withProxy(async (proxy, journal) => {
       proxy.cutAtCommit("before");

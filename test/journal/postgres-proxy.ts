@@ -1,12 +1,16 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** A proxy between an application and PostgreSQL that fails on request. */
+/** The message that commits. */
+const COMMIT = Buffer.from("Q\0\0\0\x0bcommit\0");
+
+/** A proxy between an application and PostgreSQL that counts round trips, and fails on request. */
 export class PostgresProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #cut: "before" | "after" | undefined;
   #held = false;
+  #roundTrips = 0;
   #delay: { readonly reached: () => void; readonly released: Promise<void> } | undefined;
 
   private constructor(upstreamPort: number) {
@@ -24,6 +28,14 @@ export class PostgresProxy {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /**
+   * How often a client has sent something after an answer, for which it had waited, without logins, reads and
+   * heartbeats.
+   */
+  get roundTrips(): number {
+    return this.#roundTrips;
   }
 
   /**
@@ -69,30 +81,38 @@ export class PostgresProxy {
       socket.on("close", cut);
       socket.on("close", () => this.#sockets.delete(socket));
     }
-    let isLast = false;
+    let [isLast, isAnswered] = [false, true];
     // Heartbeats of the owner and reads, such as that of the durability settings, are transactions that may come at any moment.
     let isAside = false;
     client.on("data", (data) => {
       if (this.#held) return;
       if (data.includes("update owner set heartbeat") || data.includes(", read only;")) isAside = true;
-      const commits = data.includes("commit\0") && !isAside;
-      if (data.includes("commit\0")) isAside = false;
-      if (this.#cut !== undefined && commits) {
-        const when = this.#cut;
-        this.#cut = undefined;
-        if (when === "before") return cut();
-        isLast = true;
-      }
-      const delay = commits ? this.#delay : undefined;
-      if (delay === undefined) return upstream.write(data);
+      // A login has no queries (`Q`) and no statements to parse (`P`).
+      if (isAnswered && !isAside && /^[QP]/.test(data.toString("latin1", 0, 1))) this.#roundTrips += 1;
+      isAnswered = false;
+      const commits = data.includes(COMMIT) && !isAside;
+      if (data.includes(COMMIT)) isAside = false;
+      if (!commits || (this.#cut === undefined && this.#delay === undefined)) return upstream.write(data);
+      // The statements before the commit may be in the same packet.
+      const start = data.lastIndexOf(COMMIT);
+      upstream.write(data.subarray(0, start));
+      const commit = data.subarray(start);
+      const when = this.#cut;
+      this.#cut = undefined;
+      if (when === "before") return cut();
+      isLast = when === "after";
+      const delay = this.#delay;
       this.#delay = undefined;
-      delay.reached();
-      void delay.released.then(() => upstream.write(data));
+      delay?.reached();
+      if (delay === undefined) upstream.write(commit);
+      else void delay.released.then(() => upstream.write(commit));
     });
     upstream.on("data", (data) => {
+      isAnswered = true;
       if (this.#held) return;
-      if (isLast) return cut();
-      client.write(data);
+      if (!isLast) client.write(data);
+      // The answers of the statements before the commit may come first.
+      else if (data.includes("COMMIT\0")) cut();
     });
   }
 }

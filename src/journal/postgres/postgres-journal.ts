@@ -187,7 +187,7 @@ export class PostgresJournal implements Journal {
     const { number, durable, sessions = [] } = batch;
     try {
       const statements = statementsOf(batch.changes, reserved.subject);
-      await this.#put(batch, statements);
+      if (!(await this.#putNext(batch, statements))) await this.#put(batch, statements);
       recent.add({ number, durable, statements, epochs: fence.epochsOf?.(sessions) ?? new Map() });
     } catch (error) {
       throw this.#withDoubt(error, number);
@@ -380,6 +380,20 @@ export class PostgresJournal implements Journal {
       if (last === 0 || (mark !== undefined && mark.number >= last)) return rows;
       await this.catchUp();
     }
+  }
+
+  /** Writes a batch in one round trip. Returns whether it did: `#put` tells why not, or handles it. */
+  async #putNext({ number, durable, sessions = [] }: Batch, own: readonly ChangeStatement[]): Promise<boolean> {
+    const { reserved, fence, recent } = this.#opened();
+    const conditions = fence.conditions({ number, sessions }, recent.last);
+    if (conditions === undefined) return false;
+    const { before, after } = conditions;
+    const statements = [
+      { ...before, isCondition: true },
+      ...own.map((statement) => ({ text: statement.text, values: parametersOf(statement) })),
+      ...(after === undefined ? [] : [{ ...after, isCondition: true }]),
+    ];
+    return await reserved.pipeline(statements, { durable });
   }
 
   /** Writes a batch, after the confirmed batches that the database lacks. */

@@ -4,8 +4,8 @@ import type { Batch } from "../model/change.ts";
 import type { JournalOwner } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import { fromText, toText } from "../model/stored-text.ts";
-import type { PostgresDatabase, Query, Statement } from "./postgres-database.ts";
-import type { WriteFence } from "./write-fence.ts";
+import { type PostgresDatabase, type Query, requirement, type Statement } from "./postgres-database.ts";
+import type { FenceConditions, WriteFence } from "./write-fence.ts";
 
 const BEAT_MS = 1_000;
 
@@ -65,6 +65,10 @@ export class PostgresOwnership implements WriteFence {
 
   get mark(): Statement {
     return { text: MARK, values: [this.#id, this.#term] };
+  }
+
+  conditions({ number }: Pick<Batch, "number">, last: number): FenceConditions {
+    return { before: { text: COUNT_NEXT, values: [this.#id, this.#term, number, last] } };
   }
 
   async count(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
@@ -146,6 +150,15 @@ const FENCE = `
     update owner set batch = greatest(owner.batch, $3), heartbeat = clock_timestamp() from before
   )
   select batch::double precision as number from before`;
+
+/** As `FENCE`, but fails unless the last batch is one from `$4` to before `$3`. */
+const COUNT_NEXT = `
+  with before as (
+    select from owner where id = $1 and term = $2 and batch < $3 and batch >= $4 for update
+  ), counted as (
+    update owner set batch = $3, heartbeat = clock_timestamp() from before
+  )
+  select ${requirement("count(*) = 1")} from before`;
 
 const MARK = "select batch::double precision as number from owner where id = $1 and term = $2";
 

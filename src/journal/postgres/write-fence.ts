@@ -7,6 +7,14 @@ import type { PostgresDatabase, Query, Statement } from "./postgres-database.ts"
 import type { PostgresTables } from "./postgres-schema.ts";
 import type { RecentBatch, RecentBatches } from "./recent-batches.ts";
 
+/** Statements that fail if a batch may not be written, see `requirement`. */
+export interface FenceConditions {
+  /** Comes before the changes. Records the batch as the last one. */
+  readonly before: Statement;
+  /** Comes after the changes. */
+  readonly after?: Statement;
+}
+
 /** Permission to write a journal in PostgreSQL, checked by the database in each transaction. */
 export interface WriteFence {
   /** Resolves, to `NOT_OWNER`, when the permission turns out to be gone. */
@@ -16,6 +24,15 @@ export interface WriteFence {
    * opening.
    */
   readonly mark: Statement;
+  /**
+   * Returns what {@link count} and {@link confirm} do as conditions of a transaction that is sent at once, for the
+   * usual case: the database knows all confirmed batches, this one is not written yet, and the permission to write is
+   * there. If they are not met, `count` and `confirm` tell why.
+   *
+   * @param last the number of the last confirmed batch
+   * @returns undefined if it is known that they would not be met
+   */
+  conditions(batch: Pick<Batch, "number" | "sessions">, last: number): FenceConditions | undefined;
   /**
    * Records a batch as the last one, at the beginning of its transaction. Unless `confirm` does, it also ensures that
    * the batch may be written until the transaction commits.
