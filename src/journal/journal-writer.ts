@@ -29,9 +29,11 @@ const RETRY_BUSY = { ...RETRY, max: 200 };
 /** Faults of the journal as a whole, for which no single item is to blame. */
 const WAITED_FOR: ReadonlySet<string> = new Set(["unreachable", "busy"] satisfies JournalFault[]);
 
-/** Changes that must come after the lazy ones of their session: later events, and deletions of what the lazy ones add. */
+/** Changes that must come after the lazy ones of their session: later events and progress, and deletions of what the lazy ones add. */
 const AFTER_HELD: ReadonlySet<Change["type"]> = new Set([
   "event_appended",
+  "turn_requeued",
+  "turn_ended",
   "session_forgotten",
   "session_erased",
   "conversation_erased",

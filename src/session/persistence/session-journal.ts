@@ -187,9 +187,11 @@ export class SessionJournal {
     await this.#writer?.record([turnBegun(record, promptId)], { durable: record.durable, session: this.#session });
   }
 
-  /** Writes that Claude began to answer or act. */
-  touched({ id, durable }: TurnRecord): void {
-    this.#writer?.note([{ type: "turn_touched", turn: id }], { durable, session: this.#session });
+  /** Writes that Claude began to answer or act. While nobody has seen the answer, this waits like events that nobody reads. */
+  touched({ id, durable, log }: TurnRecord): void {
+    const lazy = log.readers === 0 && this.record.readers === 0;
+    this.#writer?.note([{ type: "turn_touched", turn: id }], { durable, session: this.#session, lazy });
+    log.onReader = () => this.#writer?.release(this.#session);
   }
 
   /**

@@ -37,6 +37,8 @@ export class EventLog<Event extends object> {
   #end: { readonly error?: Error } | undefined;
   #more: PromiseWithResolvers<void> | undefined;
   #readers = 0;
+  /** Called for each new reader. */
+  onReader: (() => void) | undefined;
 
   /** `who` names the owner of the events in messages; `limit` is how many to keep. */
   constructor(who: string, limit: number = KEPT) {
@@ -106,6 +108,7 @@ export class EventLog<Event extends object> {
   /** Like {@link EventLog.read}, in batches of several events, which costs less per event. */
   async *batches(from = 0): AsyncGenerator<readonly Event[], void, undefined> {
     this.#readers++;
+    this.onReader?.();
     try {
       for (let number = from; ; ) {
         while (number >= this.length) {
