@@ -10,6 +10,7 @@ import Table from "cli-table3";
 import type { JournalOptions } from "../src/index.ts";
 import { PostgresServer } from "../test/journal/postgres-server.ts";
 import type { RoundAsked, RoundTaken } from "./compared.ts";
+import { delayedServer } from "./delayed-server.ts";
 import { ratioTo } from "./rounds.ts";
 import { figureOf, type Spread } from "./spread.ts";
 
@@ -18,6 +19,8 @@ import { figureOf, type Spread } from "./spread.ts";
 const USAGE = `npm run bench:compare -- --with <folder of another checkout> [options]
   --journal <kind>  memory, sqlite or postgres; repeatable (all)
   --sessions <n>    the number of concurrent sessions; repeatable (1 and 50)
+  --latency <ms>    how much longer PostgreSQL takes for an answer (0)
+  --turns <n>       the turns of all sessions in a round (200 of one session, 500 of more)
   --rounds <n>      how many rounds each side has (15)
   --help            this text`;
 
@@ -26,6 +29,8 @@ const { values: options } = parseArgs({
     with: { type: "string" },
     journal: { type: "string", multiple: true, default: ["memory", "sqlite", "postgres"] },
     sessions: { type: "string", multiple: true, default: ["1", "50"] },
+    turns: { type: "string" },
+    latency: { type: "string", default: "0" },
     rounds: { type: "string", default: "15" },
     help: { type: "boolean", default: false },
   },
@@ -61,6 +66,8 @@ class Side {
 async function run(folder: string): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "castellan-compare-"));
   const server = options.journal.includes("postgres") ? await PostgresServer.start() : undefined;
+  const latency = Number(options.latency);
+  const delayed = server !== undefined && latency > 0 ? await delayedServer(server.port, latency) : undefined;
   const sides = [new Side(folder), new Side(HERE)];
   const head = [
     "journal",
@@ -75,11 +82,12 @@ async function run(folder: string): Promise<void> {
   try {
     for (const kind of options.journal) {
       for (const sessions of options.sessions.map(Number)) {
-        const turns = sessions === 1 ? TURNS.one : Math.ceil(TURNS.many / sessions);
+        const all = Number(options.turns ?? (sessions === 1 ? TURNS.one : TURNS.many));
+        const turns = Math.ceil(all / sessions);
         const journal = (): JournalOptions => {
           if (kind === "memory") return "memory";
           return server !== undefined && kind === "postgres"
-            ? server.fresh()
+            ? server.fresh(delayed?.port)
             : { sqlite: join(directory, `${randomUUID()}.db`) };
         };
         const taken: RoundTaken[][] = [[], []];
@@ -109,6 +117,7 @@ async function run(folder: string): Promise<void> {
     }
   } finally {
     for (const side of sides) side.end();
+    delayed?.stop();
     await server?.remove();
     await rm(directory, { recursive: true });
   }
