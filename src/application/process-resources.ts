@@ -22,7 +22,7 @@ interface ResourcesOwner {
 
 /** Makes what the sessions of a supervisor share. */
 export function processResources(
-  { capacity: limits, logger }: SupervisorSettings,
+  { capacity: limits, given, logger }: SupervisorSettings,
   deps: SupervisorDeps,
   { mirrors, sessions, started }: ResourcesOwner,
 ): SharedResources {
@@ -34,7 +34,8 @@ export function processResources(
     if (activation.release !== undefined) started(activation.release);
     return activation;
   };
-  const spares = new Spares(limits.spares, capacity, memory, { ...deps, startActivation });
+  const allowed = { limit: limits.spares, byDefault: given.capacity?.spares === undefined };
+  const spares = new Spares(allowed, capacity, memory, { ...deps, startActivation });
   return {
     capacity,
     memory,

@@ -1,5 +1,6 @@
 import { differencesOf, type Fingerprint, fingerprintOf, type Shape, spareMismatch } from "../claude/fingerprint.ts";
 import type { Timer } from "../clock.ts";
+import { type Backoff, backoffDelay } from "../supervision/backoff.ts";
 import type { Capacity, SlotHolder } from "./capacity.ts";
 import type { MemoryWatch } from "./memory-watch.ts";
 import { type ClaimedSpare, Spare, type SpareDeps, type SpareEnd } from "./spare.ts";
@@ -8,8 +9,14 @@ import { SpareDemand, type Wanted } from "./spare-demand.ts";
 /** The delay before another spare starts, so that it does not slow down the process that was just requested. */
 const START_DELAY_MS = 500;
 
-/** How long no spare starts after one gave way to a session. */
-const BACKOFF_MS = 30_000;
+/** How long to wait before another try if no slot is free. */
+const RETRY_MS = 30_000;
+
+/** How long no spare starts after one gave way to a session or to the memory budget: longer each time, until a spare is used. */
+const EVICTED: Backoff = { base: RETRY_MS, factor: 2, max: 10 * 60_000, jitter: 0 };
+
+/** How long no spare of a kind starts after one of them failed or died: longer each time, until one is used. */
+const FAILED: Backoff = { base: 1_000, factor: 2, max: 10 * 60_000, jitter: 0 };
 
 /** What became of the spares, and of the requests for them. */
 export interface SparesStatus {
@@ -29,28 +36,44 @@ export interface SparesStatus {
   readonly unused: Readonly<Record<string, number>>;
 }
 
+/** How many spares there may be. */
+export interface SparesLimit {
+  readonly limit: number;
+  /** Whether that is the default: then only templates have spares, and only of processes that Castellan itself spawns. */
+  readonly byDefault: boolean;
+}
+
 /**
  * Keeps unused processes ready, so that a new conversation need not wait for one to start. A session gets a spare only if its own
  * process would have exactly the same options, directories and environment. A spare is used once and has never had another
- * conversation. The number of spares follows the recent demand, up to the limit; spares give way to sessions.
+ * conversation. Each template whose sessions share their options keeps one. Beyond that, the number of spares follows the recent
+ * demand. All of them stay within the limit, and give way to sessions.
  */
 export class Spares {
   readonly #limit: number;
+  readonly #byDefault: boolean;
   readonly #capacity: Capacity;
   readonly #memory: MemoryWatch | undefined;
   readonly #deps: SpareDeps;
   readonly #demand = new SpareDemand();
   readonly #spares = new Set<Spare>();
+  /** The shapes of which there is always to be a spare, by template. */
+  readonly #kept = new Map<string, Shape>();
+  /** The kinds of `#kept`. */
+  #keptKinds = new Map<string, Shape>();
+  /** The spares of each kind that failed in a row, and when the next one may start. */
+  readonly #failures = new Map<string, { readonly count: number; readonly notBefore: number }>();
   readonly #misses = new Map<string, number>();
   readonly #unused = new Map<SpareEnd, number>();
   #hits = 0;
   #starting: Promise<void> | undefined;
   #timer: Timer | undefined;
+  #evictions = 0;
   #notBefore = 0;
   #closed = false;
 
-  /** @param limit the maximum number of spares */
-  constructor(limit: number, capacity: Capacity, memory: MemoryWatch, deps: SpareDeps) {
+  constructor({ limit, byDefault }: SparesLimit, capacity: Capacity, memory: MemoryWatch, deps: SpareDeps) {
+    this.#byDefault = byDefault;
     this.#limit = limit;
     this.#capacity = capacity;
     this.#memory = capacity.measures ? memory : undefined;
@@ -64,9 +87,19 @@ export class Spares {
     return { ready, starting, hits: this.#hits, misses: misses ?? {}, unused: unused ?? {} };
   }
 
+  /** Keeps a spare of this shape at all times, in place of the template's earlier one; `undefined` keeps none. */
+  keep(template: string, shape: Shape | undefined): void {
+    const served = shape !== undefined && spareMismatch(shape) === undefined && !this.#isNotAskedFor(shape);
+    const had = this.#kept.delete(template);
+    if (served) this.#kept.set(template, shape);
+    if (this.#disabled || !(served || had)) return;
+    this.#findKeptKinds();
+    this.#fillSoon(START_DELAY_MS);
+  }
+
   /** Announces that processes of this shape will be requested more than once. */
   expect(shape: Shape): void {
-    if (this.#disabled || spareMismatch(shape) !== undefined) return;
+    if (this.#disabled || this.#byDefault || spareMismatch(shape) !== undefined) return;
     this.#demand.expect(fingerprintOf(shape).id, shape, this.#now);
     this.#fillSoon(START_DELAY_MS);
   }
@@ -79,6 +112,8 @@ export class Spares {
       const claimed = spare.fingerprint.id === id ? spare.claim(holder) : undefined;
       if (claimed === undefined) continue;
       this.#hits++;
+      this.#evictions = 0;
+      this.#failures.delete(id);
       this.#recordDemand(id, shape);
       return claimed;
     }
@@ -87,7 +122,7 @@ export class Spares {
 
   /** Records that a process is started because there was no spare. @param begins whether the conversation is new */
   missed(shape: Shape, begins: boolean): void {
-    if (this.#disabled) return;
+    if (this.#disabled || (this.#byDefault && !this.#keptKinds.has(fingerprintOf(shape).id))) return;
     const mismatch = begins ? spareMismatch(shape) : "conversation";
     const fingerprint = mismatch === undefined ? fingerprintOf(shape) : undefined;
     const reason = fingerprint === undefined ? mismatch : this.#missReason(fingerprint);
@@ -99,6 +134,7 @@ export class Spares {
   renew(): void {
     if (this.#disabled) return;
     this.#demand.rekey((shape) => fingerprintOf(shape).id);
+    this.#findKeptKinds();
     this.#fillSoon(0);
   }
 
@@ -107,6 +143,15 @@ export class Spares {
     this.#closed = true;
     this.#timer?.cancel();
     await Promise.all([...this.#spares].map((spare) => spare.discard("closed")));
+  }
+
+  /** Whether an application that spawns its processes itself would be surprised by one. */
+  #isNotAskedFor({ options }: Shape): boolean {
+    return this.#byDefault && options.spawnClaudeCodeProcess !== undefined;
+  }
+
+  #findKeptKinds(): void {
+    this.#keptKinds = new Map([...this.#kept.values()].map((shape) => [fingerprintOf(shape).id, shape]));
   }
 
   get #disabled(): boolean {
@@ -146,12 +191,25 @@ export class Spares {
       this.#fillSoon(this.#notBefore - now);
       return;
     }
-    const wanted = this.#demand.wanted(now);
+    const wanted = this.#wanted(now);
     for (const spare of this.#spares) {
       if (!wanted.some(({ id }) => id === spare.fingerprint.id)) void spare.discard("expired");
     }
-    const missing = wanted.find(({ id, count }) => this.#countOf(id) < count);
-    if (missing !== undefined && this.#spares.size < this.#limit) this.#start(missing);
+    if (this.#spares.size >= this.#limit) return;
+    const missing = wanted.filter(({ id, count }) => this.#countOf(id) < count);
+    const waits = missing.map(({ id }) => (this.#failures.get(id)?.notBefore ?? 0) - now);
+    const next = missing[waits.findIndex((ms) => ms <= 0)];
+    if (next !== undefined) this.#start(next);
+    else if (missing.length > 0) this.#fillSoon(Math.min(...waits));
+  }
+
+  /** The kinds to have spares of: those in demand, the latest first, and then those of templates. */
+  #wanted(now: number): Wanted[] {
+    const demanded = this.#demand.wanted(now);
+    const kept = [...this.#keptKinds].filter(([kind]) => !demanded.some(({ id }) => id === kind));
+    const wanted = [...demanded, ...kept.map(([id, shape]) => ({ id, shape, count: 1 }))];
+    for (const id of this.#failures.keys()) if (!wanted.some((one) => one.id === id)) this.#failures.delete(id);
+    return wanted;
   }
 
   #countOf(id: string): number {
@@ -163,13 +221,14 @@ export class Spares {
     // The environment or a directory has changed since the request; the next request will have the new fingerprint.
     if (fingerprint.id !== id) {
       this.#demand.forget(id);
+      this.#findKeptKinds();
       this.#fillSoon(START_DELAY_MS);
       return;
     }
     const spare = new Spare(fingerprint, this.#memory, this.#deps);
     const slot = this.#capacity.take(spare);
     if (slot === undefined) {
-      this.#fillSoon(BACKOFF_MS);
+      this.#fillSoon(RETRY_MS);
       return;
     }
     this.#spares.add(spare);
@@ -184,9 +243,17 @@ export class Spares {
     this.#spares.delete(spare);
     if (as === "claimed") return;
     this.#unused.set(as, (this.#unused.get(as) ?? 0) + 1);
-    if (as === "evicted") this.#notBefore = this.#now + BACKOFF_MS;
-    // A kind that failed to start is not retried until it is requested again.
-    if (as === "failed") this.#demand.forget(spare.fingerprint.id);
+    const { id } = spare.fingerprint;
+    if (as === "evicted") this.#notBefore = this.#now + delayOf(++this.#evictions, EVICTED);
+    if (as === "failed") {
+      const count = (this.#failures.get(id)?.count ?? 0) + 1;
+      this.#failures.set(id, { count, notBefore: this.#now + delayOf(count, FAILED) });
+    }
     this.#fillSoon(START_DELAY_MS);
   }
+}
+
+/** The delay after the `count`-th failure in a row, in milliseconds. */
+function delayOf(count: number, backoff: Backoff): number {
+  return backoffDelay(count + 1, backoff, () => 0);
 }

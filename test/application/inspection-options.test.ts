@@ -108,7 +108,7 @@ test("inspect(): shows the supervisor's options with their origin", async () => 
     strategy: { value: "one_for_one", origin: { from: "built_in" } },
     maxRestarts: { value: 9, origin: { from: "supervisor", name: "main" } },
     "capacity.maxProcesses": { value: 4, origin: { from: "supervisor", name: "main" } },
-    "capacity.spares": { value: 0, origin: { from: "built_in" } },
+    "capacity.spares": { value: 1, origin: { from: "built_in" } },
   });
   expect(budget).toEqual({ limitUsd: 5, per: "day", spentUsd: 0, resetsAt: expect.any(Number) });
   expect(capacity.processes).toBe(1);

@@ -20,9 +20,11 @@ export interface CapacityOptions {
   /**
    * The maximum number of unused processes to keep ready, so that a new conversation need not wait for a process to start. A
    * session takes a spare only if its own process would have the same options, directories and environment. Castellan keeps
-   * spares of each kind that was needed twice in the last ten minutes, and of each template whose options are the same for all
-   * sessions: as many as were needed at a time. Spares make room for sessions. Resuming a conversation always takes a process of
-   * its own. Default 0. {@link Supervisor.capacity} reports hits and misses.
+   * one spare of each template whose options are the same for all sessions, and spares of each kind that was needed twice in
+   * the last ten minutes: as many as were needed at a time. Spares count as processes, and make room for sessions. Resuming a
+   * conversation always takes a process of its own. {@link Supervisor.capacity} reports hits and misses.
+   *
+   * Default: 1, only for templates, unless `maxProcesses` is below 4 or `spawnClaudeCodeProcess` is set. 0: none.
    */
   spares?: number;
   /**
@@ -45,7 +47,7 @@ export interface CapacitySettings {
 const schema = z.strictObject({
   maxProcesses: z.int().positive().optional(),
   memoryBudget: memorySchema.optional(),
-  spares: z.int().nonnegative().default(0),
+  spares: z.int().nonnegative().optional(),
   maxConcurrentTurns: z
     .union([
       z.int().positive(),
@@ -53,6 +55,9 @@ const schema = z.strictObject({
     ])
     .default({}),
 });
+
+/** The fewest processes with which there are spares by default. With fewer, a spare would soon be in the way of a session. */
+const SPARING_LIMIT = 4;
 
 /** Validates the capacity options and applies their defaults. @throws CastellanError `INVALID_OPTIONS` */
 export function capacitySettings(options: CapacityOptions | undefined): CapacitySettings {
@@ -63,5 +68,6 @@ export function capacitySettings(options: CapacityOptions | undefined): Capacity
     "capacity",
   );
   const limits = typeof maxConcurrentTurns === "number" ? { total: maxConcurrentTurns } : maxConcurrentTurns;
-  return { maxProcesses, memoryBudget, spares, maxConcurrentTurns: limits };
+  const defaultSpares = (maxProcesses ?? SPARING_LIMIT) < SPARING_LIMIT ? 0 : 1;
+  return { maxProcesses, memoryBudget, spares: spares ?? defaultSpares, maxConcurrentTurns: limits };
 }

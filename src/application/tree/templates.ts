@@ -68,8 +68,7 @@ export class Templates {
     const find = (name: SessionName): Member["session"] | undefined => this.find(name)?.session;
     const unregister = registry.registerTemplate(plan.id, { supervisor: this.#deps.supervisor, find });
     this.#entries.set(plan.id, { branch, plan, sessions: new Map(), unregister, added: 0 });
-    // Even the first session gets a spare.
-    if (plan.common !== undefined) this.#deps.spares.expect(shapeOf(plan.common));
+    this.#keepSpare(plan);
   }
 
   /**
@@ -108,6 +107,12 @@ export class Templates {
     if (entry === undefined) return;
     entry.plan = plan;
     this.#watch(entry);
+    this.#keepSpare(plan);
+  }
+
+  /** Keeps a spare for the next new session, if it is known what options that will have. */
+  #keepSpare({ id, common }: TemplatePlan): void {
+    this.#deps.spares.keep(id, common === undefined ? undefined : shapeOf(common));
   }
 
   /** Releases a template's names. Its sessions stay until they are terminated. */
@@ -117,6 +122,7 @@ export class Templates {
     entry?.timer?.cancel();
     entry?.schedules?.cancel();
     this.#entries.delete(id);
+    this.#deps.spares.keep(id, undefined);
     this.#deps.sessions.abandon(keyPrefix(id));
   }
 
