@@ -20,6 +20,7 @@ import type { TurnOptions } from "./session/options/turn-options.ts";
 import { type Session, serverOf } from "./session/session.ts";
 import type { Reply } from "./session/streams/reply.ts";
 import type { Turn } from "./session/streams/turn.ts";
+import type { Touched } from "./session/touching.ts";
 
 /**
  * Queries a session of this process by name, in any supervisor, and waits for the reply. With the name of a pool, same as
@@ -64,6 +65,18 @@ export function session(name: GlobalName): GlobalSession;
 export function session(name: SessionRef): Session;
 export function session(name: SessionRef | GlobalName): Session | GlobalSession {
   return isGlobalName(name) ? clusterOf(name).session(name) : find(name);
+}
+
+/**
+ * Begins to start the process of a session ahead of its next turn, for example when a user opens the page of a conversation; see
+ * {@link Session.touch}. A global session starts on the node that owns it.
+ *
+ * @throws CastellanError `SESSION_NOT_FOUND`; otherwise as {@link Session.touch}
+ * @example
+ * await touch(["support", userId]); // the first token of the next answer comes sooner
+ */
+export async function touch(name: SessionRef | GlobalName): Promise<Touched> {
+  return await (isGlobalName(name) ? session(name) : session(name)).touch();
 }
 
 /**

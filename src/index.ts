@@ -73,6 +73,7 @@ export {
   query,
   session,
   stream,
+  touch,
   use,
 } from "./castellan.ts";
 export type { McpServer } from "./claude/mcp-servers.ts";
@@ -282,6 +283,7 @@ export {
   type UITool,
   uiMessages,
 } from "./session/streams/ui-messages.ts";
+export type { Touched } from "./session/touching.ts";
 export type { EnqueueOptions, Schedule, ScheduleOptions } from "./session/turns/schedule.ts";
 export type { TurnListOptions, TurnSummary } from "./session/turns/turn-summary.ts";
 export type {

@@ -9,6 +9,8 @@ export interface SlotHolder {
   readonly idleSince: number | undefined;
   /** Whether it wants the slot only for work of an earlier run of the application, for which nobody waits. */
   readonly resumes: boolean;
+  /** Whether it wants the slot only ahead of work that may never come. It lets all others pass. */
+  readonly ahead: boolean;
   /** Starts to end its process; the slot is released once the process is gone. Returns whether it does. */
   hibernate(): boolean;
 }
@@ -102,8 +104,15 @@ export class Capacity {
     // Every turn ends here, and most without a line.
     if (this.#line.length === 0) return "none";
     const leaving = this.#leaving;
-    if (this.#line.length <= leaving) return "none";
-    return resumes && this.#line.present > leaving ? "at once" : "after share";
+    const present = this.#line.count(({ holder }) => !holder.ahead && !holder.resumes);
+    if (resumes && present > leaving) return "at once";
+    return this.#line.count(({ holder }) => !holder.ahead) > leaving ? "after share" : "none";
+  }
+
+  /** Whether a request that joined the line now would get a slot without waiting for a busy holder. */
+  get offers(): boolean {
+    if (this.#line.length === 0 && this.#hasRoom) return true;
+    return this.#line.length < this.#leaving + this.#idle().length;
   }
 
   /** Returns a slot if one is free and nobody waits for it. */
@@ -203,7 +212,7 @@ export class Capacity {
 
   #admit(): void {
     while (this.#hasRoom) {
-      const next = this.#line.next();
+      const next = this.#line.next(({ holder }) => !holder.ahead) ?? this.#line.next();
       if (next === undefined) return;
       next.granted.resolve(this.#grant(next.holder));
     }

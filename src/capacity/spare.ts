@@ -29,6 +29,7 @@ export class Spare implements SlotHolder {
   /** Spares give way before any idle session. */
   readonly idleSince: number = Number.NEGATIVE_INFINITY;
   readonly resumes = false;
+  readonly ahead = true;
   /** Resolves when the spare has been claimed or is gone. */
   readonly left: Promise<SpareEnd | "claimed">;
   readonly #left: PromiseWithResolvers<SpareEnd | "claimed"> = Promise.withResolvers();

@@ -17,9 +17,9 @@ export class WaitingLine<Waiter> {
     return this.#waiting.length;
   }
 
-  /** The number of those that do not only resume earlier work. */
-  get present(): number {
-    return this.#waiting.filter((waiter) => !this.#resumes(waiter)).length;
+  /** Returns the number of those of a kind. */
+  count(isOne: (waiter: Waiter) => boolean): number {
+    return this.#waiting.filter(isOne).length;
   }
 
   join(waiter: Waiter): void {

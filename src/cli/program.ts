@@ -25,6 +25,7 @@ import { serveCommand } from "./commands/serve.ts";
 import { stopCommand } from "./commands/stop.ts";
 import { tokenCommand } from "./commands/token.ts";
 import { topCommand } from "./commands/top.ts";
+import { touchCommand } from "./commands/touch.ts";
 import { treeCommand } from "./commands/tree.ts";
 import { usageCommand } from "./commands/usage.ts";
 import { wakeCommand } from "./commands/wake.ts";
@@ -67,7 +68,7 @@ const GROUPS = [
   },
   {
     title: "Control:",
-    commands: [interruptCommand, restartCommand, hibernateCommand, wakeCommand, stopCommand, rmCommand],
+    commands: [interruptCommand, restartCommand, hibernateCommand, wakeCommand, touchCommand, stopCommand, rmCommand],
   },
   { title: "Permission requests:", commands: [approvalsCommand, approveCommand, denyCommand] },
   {

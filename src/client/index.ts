@@ -56,6 +56,7 @@ export type {
   SessionInfo,
   SessionListQuery,
   SessionPage,
+  TouchAnswer,
 } from "../wire/session.ts";
 export type { SessionInspection } from "../wire/session-inspection.ts";
 export type {

@@ -18,7 +18,14 @@ import type {
 import type { WireName } from "../wire/name.ts";
 import type { WirePrompt } from "../wire/prompt.ts";
 import type { CreateSchedule, Schedule, ScheduleList } from "../wire/schedule.ts";
-import type { ConversationChoice, DescribeSession, ForkSession, SessionHealth, SessionInfo } from "../wire/session.ts";
+import type {
+  ConversationChoice,
+  DescribeSession,
+  ForkSession,
+  SessionHealth,
+  SessionInfo,
+  TouchAnswer,
+} from "../wire/session.ts";
 import type { SessionInspection } from "../wire/session-inspection.ts";
 import type { EnqueueTurn, Reply } from "../wire/turn.ts";
 import type { SessionUsageQuery, UsageAnswer, UsageReport } from "../wire/usage.ts";
@@ -92,6 +99,14 @@ export class SessionClient extends TurnsClient {
   /** Starts a process for a hibernated session. */
   async wake(options: RequestOptions = {}): Promise<SessionInfo> {
     return await this.#do("wake", undefined, options, true);
+  }
+
+  /**
+   * Begins to start the session's process ahead of its next turn, for example when a user opens its page. Does not wait for the
+   * process.
+   */
+  async touch(options: RequestOptions = {}): Promise<TouchAnswer> {
+    return await this.#do("touch", undefined, options, true);
   }
 
   /** Stops the running turn, if any. Waiting turns continue. */

@@ -27,6 +27,7 @@ import type { HistoryOptions, HistoryPage } from "./record/history-entry.ts";
 import type { RecordedEvent } from "./record/session-event-types.ts";
 import { healthOfSession, type SessionHealth } from "./session-health.ts";
 import type { SessionServer } from "./session-server.ts";
+import type { Touched } from "./touching.ts";
 import { type TurnListOptions, type TurnSummary, turnListQuery } from "./turns/turn-summary.ts";
 
 /** A permission request and its answer, if it was answered. */
@@ -74,6 +75,20 @@ export interface RemoteControls {
    * `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   wake(): Promise<void>;
+
+  /**
+   * Begins to start the session's process ahead of its next turn, for example when a user opens the page of a conversation.
+   * Resolves without waiting for the process, with what was found or done: `ready`, `starting`, `full`, `archived`.
+   *
+   * A touch takes a free slot, a spare, or the slot of the session that has been idle longest. It never takes that of a busy
+   * session, lets all turns pass that wait for a slot, and gives up after five seconds without one. If the process is up, its idle
+   * time begins anew. A touched session that gets no turn hibernates as any other. Calls may repeat.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
+   * @example
+   * await session(["support", userId]).touch(); // the first token of the next answer comes sooner
+   */
+  touch(): Promise<Touched>;
 
   /** Ends the process and starts another one; see `Supervisor.restartSession`. */
   restart(options?: ConversationOptions): Promise<void>;
@@ -284,6 +299,7 @@ export const CONTROLS: ControlTable = {
   interrupt: { arguments: [], once: false, run: ({ server }) => server.interruptCurrent() },
   hibernate: { arguments: [], once: false, run: ({ server }) => server.hibernate() },
   wake: { arguments: [], once: false, run: ({ server }) => server.wake() },
+  touch: { arguments: [], once: false, run: ({ server }) => server.touch() },
   restart: { arguments: [options()], once: true, run: ({ owner }, options = {}) => owner.restart(options) },
   clear: { arguments: [], once: true, run: ({ owner }) => owner.restart({ conversation: "clear" }) },
   stop: { arguments: [options()], once: true, run: ({ owner }, options = {}) => owner.terminate(options) },

@@ -3,6 +3,11 @@ export class PendingRequests {
   #count = 0;
   #over: PromiseWithResolvers<void> | undefined;
 
+  /** How many there are at this moment. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Whether there is one at this moment. */
   get any(): boolean {
     return this.#count > 0;

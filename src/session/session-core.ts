@@ -36,6 +36,7 @@ import {
   StateMilestone,
   type Stopped,
 } from "./status/session-state.ts";
+import { Touching } from "./touching.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 import { SessionSchedules } from "./turns/session-schedules.ts";
 
@@ -67,6 +68,7 @@ export class SessionCore {
   /** The exit that was recorded last. */
   #lastExit: ExitRecord | undefined;
   readonly requests: PendingRequests = new PendingRequests();
+  readonly touching: Touching;
   /** Resolves when a turn or a background task has ended. */
   #workSettled: PromiseWithResolvers<void> | undefined;
 
@@ -80,6 +82,7 @@ export class SessionCore {
     this.#context = { ...deps, who, settings, journal: this.journal };
     this.context = this.#context;
     this.#capacity = resources.capacity;
+    this.touching = new Touching(this, resources.capacity);
     this.meter = new BudgetMeter(deps.clock);
     const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.process.launch.environment });
     this.#former = new FormerConversations(settings.key, journal, source, deps.newId);
@@ -245,6 +248,9 @@ export class SessionCore {
       },
       get resumes() {
         return core.dispatcher.resumes && !core.requests.any;
+      },
+      get ahead() {
+        return core.touching.isAlone;
       },
       get wanted() {
         return core.wanted && core.#state.name === "hibernated";

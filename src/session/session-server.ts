@@ -26,6 +26,7 @@ import type { SessionState, Stopped } from "./status/session-state.ts";
 import type { SessionStatus } from "./status/session-status.ts";
 import { statusOf } from "./status-of.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
+import type { Touched } from "./touching.ts";
 import { TurnList } from "./turn-list.ts";
 import type { Dispatcher } from "./turns/dispatcher.ts";
 import type { SessionSchedules } from "./turns/session-schedules.ts";
@@ -157,6 +158,20 @@ export class SessionServer {
    */
   async wake(): Promise<void> {
     await this.#core.withProcess("wake", this.settings.queueTimeout, async () => {});
+  }
+
+  /**
+   * Starts a process if there is none and there can be one soon. Does not wait for it.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, or why none may start
+   */
+  async touch(): Promise<Touched> {
+    return await this.fromJournal(async () => {
+      if (this.#admission === "draining") throw this.#drains;
+      const refusal = this.refusal();
+      if (refusal !== undefined) throw refusal;
+      return this.#core.touching.touch();
+    });
   }
 
   /** Sends no more turns to the process, which is about to be replaced. Resolves once it works on no turn. */
@@ -354,10 +369,7 @@ export class SessionServer {
     const asked = promptText(prompt, settings.verbatimPrompts, this.#core.context.who);
     const refusal = this.refusal();
     if (refusal !== undefined && this.#core.state.name === "stopped") throw refusal;
-    if (this.#admission === "draining") {
-      const message = `${this.#core.context.who} accepts no more turns; its supervisor is draining.`;
-      throw new CastellanError("SUPERVISOR_STOPPED", message);
-    }
+    if (this.#admission === "draining") throw this.#drains;
     const blocker = refusal ?? this.#core.overBudget();
     const record = this.#core.dispatcher.intake.accept(asked, settings, durable, blocker, id);
     this.#errors.watch(record.result);
@@ -369,6 +381,11 @@ export class SessionServer {
     const record = this.#core.dispatcher.intake.take(...taken);
     this.#errors.watch(record.result);
     return record;
+  }
+
+  get #drains(): CastellanError {
+    const message = `${this.#core.context.who} accepts no more turns; its supervisor is draining.`;
+    return new CastellanError("SUPERVISOR_STOPPED", message);
   }
 
   /** Whether no turn runs or waits. */

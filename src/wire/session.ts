@@ -85,6 +85,15 @@ export interface SessionHealth {
   readonly reason?: string | undefined;
 }
 
+/** What a touch of a session found or did. */
+export interface TouchAnswer {
+  /**
+   * `ready`: the session has its process. `starting`: a process is about to start, or starts. `full`: none starts, because all that
+   * may run are busy. `archived`: none starts, because that would end the archiving.
+   */
+  readonly touched: "ready" | "starting" | "full" | "archived";
+}
+
 const labels = z.record(z.string(), z.string());
 
 const foundStateSchema = z.enum([...SESSION_STATES, "stored", "archived"]);
@@ -163,6 +172,16 @@ export const toggleMcpServerSchema: z.ZodType<ToggleMcpServer> = z
 export const sessionHealthSchema: z.ZodType<SessionHealth> = z
   .object({ status: z.enum(["healthy", "degraded", "unhealthy"]), reason: z.string().optional() })
   .meta({ id: "SessionHealth" });
+
+export const touchSchema: z.ZodType<TouchAnswer> = z
+  .object({
+    touched: z
+      .enum(["ready", "starting", "full", "archived"])
+      .describe(
+        "`full`: no process starts, because all that may run are busy. `archived`: none starts, because that would end the archiving.",
+      ),
+  })
+  .meta({ id: "TouchAnswer" });
 
 export const doneSchema: z.ZodType<object> = z
   .object({})

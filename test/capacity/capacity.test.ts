@@ -7,6 +7,7 @@ import { settle } from "../supervision/simulated-clock.ts";
 class Holder implements SlotHolder {
   idleSince: number | undefined;
   resumes = false;
+  ahead = false;
   slot: Slot | undefined;
   /** Whether its hibernation was requested, and its process is ending. */
   leaving = false;
@@ -116,6 +117,42 @@ describe("Capacity", () => {
     other.leave();
     await settle();
     expect([present.slot === undefined, late.waits]).toEqual([false, true]);
+  });
+
+  it("lets all others pass a holder that wants a slot only ahead of work, and asks nobody between two turns for it", async () => {
+    const capacity = new Capacity(1);
+    const [has, early, late, later] = holders(4) as [Holder, Holder, Holder, Holder];
+    has.slot = capacity.take(has);
+    early.ahead = true;
+    const served: number[] = [];
+    const entered = [enter(capacity, early, 0, served)];
+    expect(capacity.turnover(has)).toBe("none");
+    entered.push(enter(capacity, late, 1, served), enter(capacity, later, 2, served));
+    expect(capacity.turnover(has)).toBe("after share");
+    for (const holder of [has, late, later]) {
+      holder.leave();
+      await settle();
+    }
+    await Promise.all(entered);
+    expect(served).toEqual([1, 2, 0]);
+  });
+
+  it("offers a slot while one is free, idle or leaving that nobody waits for", async () => {
+    const capacity = new Capacity(1);
+    const [has, next] = holders(2) as [Holder, Holder];
+    expect(capacity.offers).toBe(true);
+    has.slot = capacity.take(has);
+    expect(capacity.offers).toBe(false);
+    has.idleSince = 1;
+    expect(capacity.offers).toBe(true);
+    const entered = enter(capacity, next);
+    expect(has.leaving).toBe(true);
+    expect(capacity.offers).toBe(false);
+    next.controller.abort(new Error("no longer"));
+    await entered;
+    expect(capacity.offers).toBe(true);
+    has.leave();
+    expect(capacity.offers).toBe(true);
   });
 
   it("counts two slots of one holder as two", () => {

@@ -33,7 +33,7 @@ test("WaitingLine: passes those that may not go, and keeps their places", () => 
   const line = lineOf(true, false, true, false);
   expect(line.next(({ number }) => number > 1)?.number).toBe(3);
   expect(line.next(() => false)).toBeUndefined();
-  expect([line.length, line.present]).toEqual([3, 1]);
+  expect([line.length, line.count(({ resumes }) => !resumes)]).toEqual([3, 1]);
   expect(served(line)).toEqual([0, 1, 2]);
 });
 

@@ -73,10 +73,12 @@ test("castellan: controls sessions, and asks before it forgets a conversation", 
   const unconfirmed = await run("rm", "c");
   expect([hibernated.stdout, restarted.stdout]).toEqual(["a is hibernated\n", "b is idle\n"]);
   expect(unconfirmed).toMatchObject({ code: 2, stderr: expect.stringContaining("--yes") });
+  const touched = await run("touch", "a");
   const woken = await run("wake", "a");
   const stopped = await run("stop", "b", "--json");
   const removed = await run("rm", "c", "--yes");
-  expect([woken.stdout, stopped.stdout, removed.stdout]).toEqual([
+  expect([touched.stdout, woken.stdout, stopped.stdout, removed.stdout]).toEqual([
+    "a is starting its process\n",
     "a is idle\n",
     '{"stopped":"b"}\n',
     "c is deleted\n",

@@ -83,6 +83,7 @@ test("SessionClient: restarts, hibernates, wakes, clears, stops, deletes, erases
   await session.query("hello");
   const { status } = await session.get();
   expect(await session.hibernate()).toMatchObject({ state: "hibernated" });
+  expect(await session.touch()).toEqual({ touched: "starting" });
   expect(await session.wake()).toMatchObject({ state: "idle", status: { conversationId: status?.conversationId } });
   expect((await session.restart()).status).toMatchObject({ starts: 2, conversationId: status?.conversationId });
   expect((await session.restart({ conversation: "clear" })).status?.conversationId).not.toBe(status?.conversationId);

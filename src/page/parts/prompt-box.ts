@@ -69,6 +69,14 @@ function Box({ context, name, session }: PromptBoxProps): View {
     fleet.touch(name);
     box.current?.focus();
   };
+  const touch = (): void => {
+    // A hint: what prevents it is told with the prompt.
+    if (session?.state === "hibernated")
+      void link.client
+        .session(name)
+        .touch()
+        .catch(() => {});
+  };
   const submit = (event: Event): void => {
     event.preventDefault();
     void send();
@@ -83,7 +91,7 @@ function Box({ context, name, session }: PromptBoxProps): View {
     <p class="prompt-problem" role="alert">${problem.value}</p>
     <div class="prompt-box">
       <${PromptImages} draft=${draft.value} change=${change} />
-      <${PromptText} box=${box} draft=${draft.value} change=${change} send=${send} add=${add} readonly=${sending.value} wakes=${session?.state === "hibernated"} />
+      <${PromptText} box=${box} draft=${draft.value} change=${change} send=${send} add=${add} focused=${touch} readonly=${sending.value} wakes=${session?.state === "hibernated"} />
       <div class="prompt-tools">
         <${FileButton} add=${add} />
         ${turn !== undefined && html`<${Ways} steers=${steers} canSteer=${draft.value.images.length === 0} />`}
@@ -169,11 +177,12 @@ interface PromptTextProps {
   readonly change: (draft: Draft) => void;
   readonly send: () => Promise<void>;
   readonly add: (files: readonly File[]) => Promise<void>;
+  readonly focused: () => void;
   readonly readonly: boolean;
   readonly wakes: boolean;
 }
 
-function PromptText({ box, draft, change, send, add, readonly, wakes }: PromptTextProps): View {
+function PromptText({ box, draft, change, send, add, focused, readonly, wakes }: PromptTextProps): View {
   const onKey = (event: KeyboardEvent): void => {
     if (!isSending(enterKey.peek(), event)) return;
     event.preventDefault();
@@ -197,6 +206,7 @@ function PromptText({ box, draft, change, send, add, readonly, wakes }: PromptTe
     onInput=${(event: Event) => change(edited(draft, { text: fieldText(event) }))}
     onKeyDown=${onKey}
     onPaste=${onPaste}
+    onFocus=${focused}
   ></textarea>`;
 }
 

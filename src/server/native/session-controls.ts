@@ -3,7 +3,13 @@ import { withoutUndefined } from "../../fields.ts";
 import { eraseSessionSchema, erasureSchema } from "../../wire/erasure.ts";
 import { isGlobal } from "../../wire/name.ts";
 import { sessionParams } from "../../wire/params.ts";
-import { conversationChoiceSchema, doneSchema, sessionHealthSchema, sessionSchema } from "../../wire/session.ts";
+import {
+  conversationChoiceSchema,
+  doneSchema,
+  sessionHealthSchema,
+  sessionSchema,
+  touchSchema,
+} from "../../wire/session.ts";
 import { sessionUsageQuerySchema, usageAnswerSchema } from "../../wire/usage.ts";
 import { jsonOperation, type Operation, operation } from "./operation.ts";
 import { checkReach, reachedSession } from "./reached-session.ts";
@@ -64,6 +70,21 @@ const wakeSession = jsonOperation(
     await (await reachedSession(request, request.params.name)).wake();
     return await sessionOf(request, request.params.name);
   },
+);
+
+const touchSession = jsonOperation(
+  {
+    ...control(
+      "touchSession",
+      "touch",
+      "Begins to start the session's process ahead of its next turn. Does not wait for it.",
+    ),
+    scope: "talk",
+    idempotent: true,
+    description: "Does nothing if every process that may run is busy, and for an archived session.",
+    answer: touchSchema,
+  },
+  async (request) => ({ touched: await (await reachedSession(request, request.params.name)).touch() }),
 );
 
 const interruptSession = jsonOperation(
@@ -206,6 +227,7 @@ export const sessionControls: readonly Operation[] = [
   restartSession,
   hibernateSession,
   wakeSession,
+  touchSession,
   interruptSession,
   clearSession,
   stopSession,

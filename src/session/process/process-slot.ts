@@ -12,6 +12,8 @@ export interface SlotSession {
   readonly turnsWait: boolean;
   /** Whether all that waits for the process are turns of an earlier run of the application. */
   readonly resumes: boolean;
+  /** Whether the process is only wanted ahead of a turn that may never come. */
+  readonly ahead: boolean;
   /** Ends the idle process. */
   hibernate(): void;
 }
@@ -43,6 +45,10 @@ export class ProcessSlot implements SlotHolder {
 
   get resumes(): boolean {
     return this.#session.resumes;
+  }
+
+  get ahead(): boolean {
+    return this.#session.ahead;
   }
 
   /** Whether the process could end without anybody noticing. */

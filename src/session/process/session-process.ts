@@ -34,6 +34,8 @@ export interface ProcessSession {
   readonly turnsWait: boolean;
   /** Whether all that waits are turns of an earlier run of the application. */
   readonly resumes: boolean;
+  /** Whether a process is only wanted ahead of a turn that may never come. */
+  readonly ahead: boolean;
   /** Whether a hibernated session needs a process. */
   readonly wanted: boolean;
   /** What the process has to finish before it can be replaced. */
@@ -163,6 +165,11 @@ export class SessionProcess implements SlotSession {
   /** Whether all that waits are turns of an earlier run of the application. */
   get resumes(): boolean {
     return this.#session.resumes;
+  }
+
+  /** Whether a process is only wanted ahead of a turn that may never come. */
+  get ahead(): boolean {
+    return this.#session.ahead;
   }
 
   /** Whether the process could end without anybody noticing. */
