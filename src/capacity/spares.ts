@@ -106,7 +106,7 @@ export class Spares {
 
   /** Returns a spare with its slot, in place of a new process, or undefined. @param begins whether the conversation is new */
   claim(shape: Shape, begins: boolean, holder: SlotHolder): ClaimedSpare | undefined {
-    if (this.#disabled || !begins || spareMismatch(shape) !== undefined) return undefined;
+    if (this.#spares.size === 0 || this.#disabled || !begins || spareMismatch(shape) !== undefined) return undefined;
     const { id } = fingerprintOf(shape);
     for (const spare of this.#spares) {
       const claimed = spare.fingerprint.id === id ? spare.claim(holder) : undefined;
@@ -122,7 +122,7 @@ export class Spares {
 
   /** Records that a process is started because there was no spare. @param begins whether the conversation is new */
   missed(shape: Shape, begins: boolean): void {
-    if (this.#disabled || (this.#byDefault && !this.#keptKinds.has(fingerprintOf(shape).id))) return;
+    if (this.#disabled || (this.#byDefault && !this.#isKept(shape))) return;
     const mismatch = begins ? spareMismatch(shape) : "conversation";
     const fingerprint = mismatch === undefined ? fingerprintOf(shape) : undefined;
     const reason = fingerprint === undefined ? mismatch : this.#missReason(fingerprint);
@@ -143,6 +143,11 @@ export class Spares {
     this.#closed = true;
     this.#timer?.cancel();
     await Promise.all([...this.#spares].map((spare) => spare.discard("closed")));
+  }
+
+  /** Whether some template has a spare of this kind, or is to have one. */
+  #isKept(shape: Shape): boolean {
+    return this.#keptKinds.size > 0 && this.#keptKinds.has(fingerprintOf(shape).id);
   }
 
   /** Whether an application that spawns its processes itself would be surprised by one. */
