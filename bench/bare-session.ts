@@ -16,6 +16,7 @@ export class BareSession {
   readonly #input = new Readable({ objectMode: true, read() {} });
   readonly #ended: Promise<void>;
   #answered: PromiseWithResolvers<number> = Promise.withResolvers();
+  #begun: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(backend: Backend, resume?: string) {
     const messages = query({
@@ -43,6 +44,17 @@ export class BareSession {
     return await this.#answered.promise;
   }
 
+  /** Sends a prompt. Resolves with the milliseconds until the first piece of the answer's text, after the end of the answer. */
+  async firstToken(prompt: string): Promise<number> {
+    this.#begun = Promise.withResolvers();
+    const since = performance.now();
+    const answered = this.ask(prompt);
+    await this.#begun.promise;
+    const ms = performance.now() - since;
+    await answered;
+    return ms;
+  }
+
   /** Ends the process. Resolves once it is gone. */
   async end(): Promise<void> {
     this.#input.push(null);
@@ -53,6 +65,7 @@ export class BareSession {
     let count = 0;
     for await (const message of messages) {
       count += 1;
+      if (message.type === "stream_event" && message.event.type === "content_block_delta") this.#begun.resolve();
       if (message.type !== "result") continue;
       this.id = message.session_id;
       this.#answered.resolve(count);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { accepted } from "./accepted.ts";
 import { fakeCost } from "./fake-cost.ts";
+import { firstToken } from "./first-token.ts";
 import { hibernatedMemory } from "./hibernated-memory.ts";
 import { journals } from "./journals.ts";
 import { isMet, type Row } from "./line.ts";
@@ -29,6 +30,7 @@ const LINES = [
   warmTurn,
   restart,
   wake,
+  firstToken,
   start,
   accepted,
   hibernatedMemory,

@@ -25,6 +25,8 @@ export interface Row {
   /** The figure of the bare SDK, if the row compares. */
   readonly bare?: Spread;
   readonly castellan?: Spread;
+  /** The 99th percentile of Castellan's figures, or of the bare SDK's in a row without. */
+  readonly p99?: number;
   /** The ratio of Castellan's figure to the bare SDK's in the same round. */
   readonly ratio?: Spread;
   /** The limit of the ratio, or of Castellan's figure in a row without a ratio. */
