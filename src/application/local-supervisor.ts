@@ -11,7 +11,7 @@ import type { Pool } from "../pool/pool.ts";
 import type { PoolTurnOptions } from "../pool/pool-turn.ts";
 import type { SharedResources } from "../session/context/shared-resources.ts";
 import type { ConversationOptions } from "../session/controls.ts";
-import type { SessionOptions } from "../session/options/options.ts";
+import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import { likeOptions } from "../session/options/session-settings.ts";
 import { durationSchema, nameSchema, validate } from "../session/options/validation.ts";
@@ -110,28 +110,7 @@ export class LocalSupervisor {
         this.#claudeRelease = release;
       },
     });
-    this.#sessions = new SessionTable(this.name, this.#journal, this.#resources, deps, ({ server }) => ({
-      restart: async (options) => {
-        this.#refuseIfGone(server);
-        await this.restartSession(server.settings.name, options);
-      },
-      terminate: async (options) => {
-        this.#refuseIfGone(server);
-        await this.#terminate(server, options);
-      },
-      fork: async (name, options) => {
-        this.#refuseIfGone(server);
-        const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
-        return await this.startSession(forked, server);
-      },
-      closed: () => this.#sessions.closed(server, () => this.#tree.templates.covers(server.settings.name)),
-      find: () => {
-        const { name } = server.settings;
-        return this.#phase.now !== "running"
-          ? undefined
-          : (this.#sessions.find(name) ?? this.#tree.templates.find(name));
-      },
-    }));
+    this.#sessions = new SessionTable(this.name, this.#journal, this.#resources, deps, this);
     const { clock, random, newId } = deps;
     this.#tree = new Tree(settings, plans, {
       clock,
@@ -473,6 +452,36 @@ export class LocalSupervisor {
     if (member === undefined) throw registry.notFound(name, this.name);
     if (isSession(session) && server !== member.server) throw staleHandleError(session);
     return member;
+  }
+
+  /** Restarts a session on the call of a handle. See `Session.restart`. */
+  async restartOwn(server: SessionServer, options: ConversationOptions): Promise<void> {
+    this.#refuseIfGone(server);
+    await this.restartSession(server.settings.name, options);
+  }
+
+  /** Ends a session on the call of a handle. See `Session.stop`. */
+  async terminateOwn(server: SessionServer, options: ConversationOptions): Promise<void> {
+    this.#refuseIfGone(server);
+    await this.#terminate(server, options);
+  }
+
+  /** Forks a session on the call of a handle. See `Session.fork`. */
+  async forkOwn(server: SessionServer, name: SessionName, options: Partial<SessionDefaults>): Promise<Session> {
+    this.#refuseIfGone(server);
+    const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
+    return await this.startSession(forked, server);
+  }
+
+  /** Resolves once a session has ended for good. */
+  closedOwn(server: SessionServer): Promise<void> {
+    return this.#sessions.closed(server, () => this.#tree.templates.covers(server.settings.name));
+  }
+
+  /** Returns the session of this name, created if a template covers it. */
+  findOwn(name: SessionName): Member | undefined {
+    if (this.#phase.now !== "running") return undefined;
+    return this.#sessions.find(name) ?? this.#tree.templates.find(name);
   }
 
   /** A handle may outlive its session, and another session may have the name by now. */

@@ -1,5 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { withoutUndefined } from "../fields.ts";
+import { SparseMap } from "../sparse-map.ts";
 import {
   type BackgroundTask,
   backgroundTasksOf,
@@ -25,6 +26,8 @@ export type ProcessChange =
 /** How many reports of ended tasks to keep until the list of tasks lacks the task. */
 const MOST_REPORTS = 64;
 
+const NO_TASKS: ReadonlyMap<string, BackgroundTask> = new Map();
+
 /**
  * Reads what the messages of a session's processes show besides blocks: model, permission mode, compactions and background
  * tasks.
@@ -33,9 +36,9 @@ export class ProcessReader {
   #model: string | undefined;
   #mode: string | undefined;
   /** By run: a resumed task counts as another one. */
-  #tasks: ReadonlyMap<string, BackgroundTask> = new Map();
+  #tasks: ReadonlyMap<string, BackgroundTask> = NO_TASKS;
   /** How tasks ended, by task id. Claude Code reports it right before it lists the other tasks. */
-  readonly #reports = new Map<string, { readonly status: string; readonly summary: string }>();
+  readonly #reports = new SparseMap<string, { readonly status: string; readonly summary: string }>();
 
   read(message: SDKMessage): ProcessChange[] {
     if (message.type !== "system") return [];
@@ -84,7 +87,7 @@ export class ProcessReader {
 
   #listed(tasks: readonly BackgroundTask[]): ProcessChange[] {
     const before = this.#tasks;
-    this.#tasks = new Map(tasks.map((task) => [runKeyOf(task), task]));
+    this.#tasks = tasks.length === 0 ? NO_TASKS : new Map(tasks.map((task) => [runKeyOf(task), task]));
     const ended = [...before].flatMap(([run, { task_id: taskId }]): ProcessChange[] => {
       if (this.#tasks.has(run)) return [];
       const report = this.#reports.get(taskId);

@@ -75,6 +75,6 @@ export function readsOf(session: string, host: RecordHost): TurnReads {
 }
 
 function sessionJournal(session: string, { clock, journal }: RecordHost): SessionJournal {
-  const description = new LiveDescription(() => ({ title: undefined, labels: {} }), clock.now());
+  const description = new LiveDescription({ settings: { sdk: {}, labels: {} } }, clock.now());
   return new SessionJournal(session, journal, clock, description);
 }

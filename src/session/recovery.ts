@@ -23,13 +23,13 @@ export class Recovery {
   readonly #output: { wakeupsLost(): void };
   readonly #process: { readonly launch: ProcessLaunch };
   readonly #schedules: SessionSchedules;
-  readonly #refuseIfEnded: () => void;
+  readonly #session: { refuseIfEnded(): void };
   /** Why the session could not be restored, or undefined. */
   #blocker: CastellanError | undefined;
   /** Whether some of its turns wait only in the journal, after a quarantine. */
   #paused = false;
 
-  /** `refuseIfEnded` throws if the session has ended for good, which may happen during a read. */
+  /** `session.refuseIfEnded` throws if the session has ended for good, which may happen during a read. */
   constructor(
     context: SessionContext,
     conversation: SessionConversation,
@@ -38,7 +38,7 @@ export class Recovery {
     output: { wakeupsLost(): void },
     process: { readonly launch: ProcessLaunch },
     schedules: SessionSchedules,
-    refuseIfEnded: () => void,
+    session: { refuseIfEnded(): void },
   ) {
     this.#context = context;
     this.#conversation = conversation;
@@ -47,7 +47,7 @@ export class Recovery {
     this.#output = output;
     this.#process = process;
     this.#schedules = schedules;
-    this.#refuseIfEnded = refuseIfEnded;
+    this.#session = session;
   }
 
   /**
@@ -59,7 +59,7 @@ export class Recovery {
    */
   async restore(known: KnownSession, source?: SessionConversation): Promise<void> {
     try {
-      this.#refuseIfEnded();
+      this.#session.refuseIfEnded();
       this.#context.journal.description.restore(known.entry);
       const resumed = this.#conversation.restore(known.entry, source);
       // The options may describe the session otherwise than before.
@@ -68,7 +68,7 @@ export class Recovery {
       if (source !== undefined) await this.#conversation.written();
       this.#output.wakeupsLost();
       await this.#openRecord(known.turns);
-      this.#refuseIfEnded();
+      this.#session.refuseIfEnded();
       await this.loadSpending();
       await this.#takeBack(known.turns, resumed);
       this.#schedules.restore(known.jobs ?? []);
@@ -128,7 +128,7 @@ export class Recovery {
   async loadSpending(): Promise<void> {
     if (this.#context.settings.budget === undefined) return;
     this.#meter.load(await this.#context.journal.usage({ by: ["day"] }));
-    this.#refuseIfEnded();
+    this.#session.refuseIfEnded();
   }
 
   /**
@@ -141,14 +141,14 @@ export class Recovery {
       let cut: TurnCut | undefined;
       if (turn.state === "running") {
         const evidence = resumed ? await this.#evidenceOf(turn) : evidenceIn([], turn.promptId);
-        this.#refuseIfEnded();
+        this.#session.refuseIfEnded();
         const { onInterruptedTurn } = this.#context.settings;
         const end = settle(this.#context.who, turn, evidence, onInterruptedTurn, this.#context.newId());
         if (resumed) this.#conversation.take(end.conversation);
         cut = end.cut;
       }
       const prompt = await this.#context.journal.promptOf(turn);
-      this.#refuseIfEnded();
+      this.#session.refuseIfEnded();
       this.#intake.restore(turn, prompt, cut, steers.get(turn.id) ?? NO_STEERS);
     }
   }

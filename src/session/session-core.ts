@@ -1,7 +1,5 @@
-import type { PermissionUpdate, SDKMessage, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
-import type { Capacity } from "../capacity/capacity.ts";
+import type { SDKMessage, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Activation } from "../claude/activation.ts";
-import type { MirrorTranscript } from "../claude/transcript-mirror.ts";
 import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
@@ -23,8 +21,10 @@ import { LiveDescription } from "./persistence/live-description.ts";
 import { SessionJournal } from "./persistence/session-journal.ts";
 import type { SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import { ProcessOutput } from "./process/process-output.ts";
-import { type ProcessSession, SessionProcess } from "./process/session-process.ts";
+import { SessionProcess } from "./process/session-process.ts";
 import { Recovery } from "./recovery.ts";
+import { SessionProcessHost } from "./session-process-host.ts";
+import { SessionWork } from "./session-work.ts";
 import { conversationBehind, conversationCutBack } from "./status/session-fault.ts";
 import {
   isRefusing,
@@ -36,6 +36,7 @@ import {
   StateMilestone,
   type Stopped,
 } from "./status/session-state.ts";
+import type { CurrentTurn } from "./streams/current-turn.ts";
 import { Touching } from "./touching.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 import { SessionSchedules } from "./turns/session-schedules.ts";
@@ -57,53 +58,42 @@ export class SessionCore {
   readonly schedules: SessionSchedules;
   readonly recovery: Recovery;
   readonly meter: BudgetMeter;
-  readonly #former: FormerConversations;
-  readonly #capacity: Capacity;
+  readonly #resources: SharedResources;
+  readonly #supervisorJournal: SupervisorJournal;
+  /** Once the session has left a conversation. */
+  #former: FormerConversations | undefined;
   #state: SessionState = { name: "starting" };
   readonly #settled = new StateMilestone(this.#state, isSettled);
   /** Reached once the process is up, or none will start. */
-  readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
+  readonly #risen = new StateMilestone(this.#state, isRisen);
   /** Why the next process starts. */
   #starting: "start" | "restart" | "wake" | "replace" = "start";
   /** The exit that was recorded last. */
   #lastExit: ExitRecord | undefined;
   readonly requests: PendingRequests = new PendingRequests();
-  readonly touching: Touching;
+  /** Once the session has been touched. */
+  #touching: Touching | undefined;
   /** Resolves when a turn or a background task has ended. */
   #workSettled: PromiseWithResolvers<void> | undefined;
 
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     const who = `session ${formatName(settings.name)}`;
-    const description = new LiveDescription(
-      () => ({ title: this.settings.sdk.title, labels: this.settings.labels }),
-      deps.clock.now(),
-    );
-    this.journal = new SessionJournal(settings.key, journal, deps.clock, description);
-    this.#context = { ...deps, who, settings, journal: this.journal };
+    this.journal = new SessionJournal(settings.key, journal, deps.clock, new LiveDescription(this, deps.clock.now()));
+    const { clock, newId, random } = deps;
+    this.#context = { clock, newId, random, who, settings, journal: this.journal };
     this.context = this.#context;
-    this.#capacity = resources.capacity;
-    this.touching = new Touching(this, resources.capacity);
+    this.#resources = resources;
+    this.#supervisorJournal = journal;
     this.meter = new BudgetMeter(deps.clock);
-    const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.process.launch.environment });
-    this.#former = new FormerConversations(settings.key, journal, source, deps.newId);
     const signal: Signal = (told) => this.#heed(told);
     this.conversation = new SessionConversation(this.#context, signal);
-    this.view = new SessionView(this.#context, signal, () => this.dispatcher.running);
+    this.view = new SessionView(this.#context, signal, this);
     this.output = new ProcessOutput(this.#context, this.conversation, this.view);
-    const host = {
-      who,
-      message: (message: SDKMessage) => this.#receive(message),
-      advise: (advice: string) => resources.advise(who, advice),
-      mirrored: (...written: Parameters<MirrorTranscript>) => this.journal.transcripts.append(...written),
-      toolBegins: () => this.dispatcher.toolBegins(),
-      canUseTool: this.view.approvals.canUseTool,
-      granted: (updates: readonly PermissionUpdate[]) => this.output.granted(updates),
-    };
-    this.process = new SessionProcess(this.#context, resources, this.conversation, host, this.#needs(), signal);
+    const host = new SessionProcessHost(this, resources);
+    this.process = new SessionProcess(this.#context, resources, this.conversation, host, new SessionWork(this), signal);
     this.dispatcher = new Dispatcher(this.#context, this.conversation, this.process, resources.turns, signal);
     const { intake } = this.dispatcher;
-    this.schedules = new SessionSchedules(this.#context, intake, () => this.overBudget());
-    const refuseIfEnded = (): void => this.#refuseIfEnded();
+    this.schedules = new SessionSchedules(this.#context, intake, this);
     this.recovery = new Recovery(
       this.#context,
       this.conversation,
@@ -112,12 +102,27 @@ export class SessionCore {
       this.output,
       this.process,
       this.schedules,
-      refuseIfEnded,
+      this,
     );
+  }
+
+  get touching(): Touching {
+    this.#touching ??= new Touching(this, this.#resources.capacity);
+    return this.#touching;
+  }
+
+  /** Whether nothing but a touch wants a process. */
+  get isOnlyTouched(): boolean {
+    return this.#touching?.isAlone === true;
   }
 
   get settings(): SessionSettings {
     return this.context.settings;
+  }
+
+  /** The running turn, if any. */
+  get running(): CurrentTurn | undefined {
+    return this.dispatcher.running;
   }
 
   get state(): SessionState {
@@ -237,37 +242,6 @@ export class SessionCore {
     return this.workless && !this.requests.any;
   }
 
-  #needs(): ProcessSession {
-    const core = this;
-    return {
-      get free() {
-        return core.between && core.output.wakeups.length === 0;
-      },
-      get turnsWait() {
-        return core.dispatcher.waiting > 0;
-      },
-      get resumes() {
-        return core.dispatcher.resumes && !core.requests.any;
-      },
-      get ahead() {
-        return core.touching.isAlone;
-      },
-      get wanted() {
-        return core.wanted && core.#state.name === "hibernated";
-      },
-      get at() {
-        return core.dispatcher.busy ? "turn" : core.view.hasBackgroundWork ? "background task" : undefined;
-      },
-      get work() {
-        return core.dispatcher.work;
-      },
-      get hasEnded() {
-        return core.hasEnded;
-      },
-      resume: () => core.recovery.resume(),
-    };
-  }
-
   #heed(signal: SessionSignal): void {
     switch (signal.type) {
       case "process_starting":
@@ -325,7 +299,8 @@ export class SessionCore {
         this.dispatcher.unpromptedDone(signal.left);
         break;
       case "spent":
-        this.meter.add(signal.models);
+        // What was spent before a budget is loaded once there is one.
+        if (this.settings.budget !== undefined) this.meter.add(signal.models);
         break;
       case "held":
         this.#held();
@@ -354,7 +329,7 @@ export class SessionCore {
         this.view.moved(signal.id, signal.change);
         break;
       case "conversation_left":
-        this.#former.left();
+        this.#left();
         break;
       case "conversation_behind":
         this.view.fault(conversationBehind(signal.broken, this.#context.clock.now()));
@@ -389,6 +364,14 @@ export class SessionCore {
     this.journal.append({ type: "conversation", conversationId: this.conversation.now.id, change: "cut_back" });
   }
 
+  /** Trims the conversations that the session has left. */
+  #left(): void {
+    const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.process.launch.environment });
+    const { settings, newId } = this.#context;
+    this.#former ??= new FormerConversations(settings.key, this.#supervisorJournal, source, newId);
+    this.#former.left();
+  }
+
   /** Publishes the state that callers see. */
   #shown(state: SessionState["name"]): void {
     publish("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
@@ -415,7 +398,8 @@ export class SessionCore {
     this.journal.append({ type: "exit", exit });
   }
 
-  #receive(message: SDKMessage): void {
+  /** Takes a message of the process. */
+  receive(message: SDKMessage): void {
     this.process.spoke(message);
     const isReport = this.output.receive(message);
     this.view.receive(message);
@@ -432,7 +416,8 @@ export class SessionCore {
     return this.#state.name === "stopped" && this.#state.as !== "child";
   }
 
-  #refuseIfEnded(): void {
+  /** @throws CastellanError why the session has ended, if it has ended for good */
+  refuseIfEnded(): void {
     const refusal = this.hasEnded ? this.refusal() : undefined;
     if (refusal !== undefined) throw refusal;
   }
@@ -472,7 +457,7 @@ export class SessionCore {
     await withDeadline(this.#context.clock, limitMs, this.#risen.wait(), () => {
       const waited = `${this.#context.who}: "${what}" waited ${formatDuration(limitMs)} for a process`;
       if (this.process.state !== "queued") throw new CastellanError("CONTROL_TIMEOUT", `${waited}.`);
-      const details = this.#capacity.shortage;
+      const details = this.#resources.capacity.shortage;
       const message = `${waited}: all processes that the supervisor may run are busy (${details.busy}).`;
       throw new CastellanError("CAPACITY_EXHAUSTED", message, { details });
     });
@@ -505,4 +490,8 @@ export class SessionCore {
 
 function isSettled({ name }: SessionState): boolean {
   return name !== "starting" && name !== "restarting";
+}
+
+function isRisen(state: SessionState): boolean {
+  return isSettled(state) && state.name !== "hibernated";
 }

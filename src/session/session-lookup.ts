@@ -3,28 +3,33 @@ import type { SessionServer } from "./session-server.ts";
 
 /** Finds the session of a handle. An evicted session is looked up again by its name. */
 export class SessionLookup implements SessionSource {
-  #found: FoundSession;
+  #server: SessionServer;
+  #owner: SessionOwner;
 
-  constructor(found: FoundSession) {
-    this.#found = found;
+  constructor({ server, owner }: FoundSession) {
+    this.#server = server;
+    this.#owner = owner;
   }
 
   get server(): SessionServer {
-    return this.#now.server;
+    this.#lookUp();
+    return this.#server;
   }
 
   get owner(): SessionOwner {
-    return this.#now.owner;
+    this.#lookUp();
+    return this.#owner;
   }
 
   /** Resolves once the session has ended for good. Does not bring an evicted session back. */
   get closed(): Promise<void> {
-    return this.#found.owner.closed();
+    return this.#owner.closed();
   }
 
-  get #now(): FoundSession {
-    const { server, owner } = this.#found;
-    if (server.isEvicted) this.#found = owner.find() ?? this.#found;
-    return this.#found;
+  #lookUp(): void {
+    const found = this.#server.isEvicted ? this.#owner.find() : undefined;
+    if (found === undefined) return;
+    this.#server = found.server;
+    this.#owner = found.owner;
   }
 }

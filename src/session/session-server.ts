@@ -33,13 +33,6 @@ import type { SessionSchedules } from "./turns/session-schedules.ts";
 
 /** A session as supervisors, handles and pools see it. The parts of its core do the work. */
 export class SessionServer {
-  /** Reads what the session saw and did. Fails as {@link SessionServer.fromJournal}. */
-  readonly reading: RecordReading;
-  /** Gives messages to turns. */
-  readonly steering: Dispatcher["steering"];
-  readonly turns: TurnList;
-  readonly describing: Describing;
-  readonly schedules: SessionSchedules;
   readonly #core: SessionCore;
   readonly #errors: RecentErrors;
   /** The settings as last configured, without later changes by calls. */
@@ -52,17 +45,34 @@ export class SessionServer {
 
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     this.#core = new SessionCore(settings, journal, resources, deps);
-    this.reading = new RecordReading(this.#core.journal, () => this.fromJournal((own) => own.whenReadable()));
-    this.schedules = this.#core.schedules;
-    this.turns = new TurnList(this.#core.context.who, this.#core.journal, this.#core.dispatcher);
-    this.steering = this.#core.dispatcher.steering;
-    this.describing = new Describing(this.#core, () => this.hibernate());
     this.#errors = new RecentErrors(deps.clock);
     this.#configured = settings;
   }
 
   get settings(): SessionSettings {
     return this.#core.settings;
+  }
+
+  /** Reads what the session saw and did. Fails as {@link SessionServer.fromJournal}. */
+  get reading(): RecordReading {
+    return new RecordReading(this.#core.journal, () => this.fromJournal((own) => own.whenReadable()));
+  }
+
+  /** Gives messages to turns. */
+  get steering(): Dispatcher["steering"] {
+    return this.#core.dispatcher.steering;
+  }
+
+  get turns(): TurnList {
+    return new TurnList(this.#core.context.who, this.#core.journal, this.#core.dispatcher);
+  }
+
+  get describing(): Describing {
+    return new Describing(this.#core, () => this.hibernate());
+  }
+
+  get schedules(): SessionSchedules {
+    return this.#core.schedules;
   }
 
   get state(): SessionState {
@@ -491,7 +501,7 @@ export class SessionServer {
    */
   get hibernatedSince(): number | undefined {
     const { dispatcher, requests, state, process, journal } = this.#core;
-    const isRead = this.reading.readers > 0 || journal.record.hasEarly;
+    const isRead = journal.record.readers > 0 || journal.record.hasEarly;
     const isUsed = dispatcher.waiting > 0 || requests.any || isRead || this.schedules.isSoon;
     const isChanged = this.settings !== this.#configured;
     return state.name === "hibernated" && !isUsed && !isChanged ? process.hibernatedSince : undefined;

@@ -29,15 +29,41 @@ export interface SlotOwner {
 /** The result of a start. */
 type StartResult = { readonly child: Child } | { readonly thrown: unknown };
 
-/** One run of a child, from the call of its start until it is gone. */
-interface ChildRun {
+/** A start of a child that has not ended. */
+interface ChildStart {
   readonly controller: AbortController;
   readonly result: Promise<StartResult>;
   /** Resolves once the start has ended: the child runs, its start failed, or the start was cancelled and the child is gone. */
-  readonly startOver: PromiseWithResolvers<void>;
-  readonly gone: PromiseWithResolvers<void>;
-  child?: Child;
-  termination?: ChildTermination;
+  readonly over: PromiseWithResolvers<void>;
+}
+
+/** One run of a child, from the call of its start until it is gone. */
+class ChildRun {
+  start: ChildStart | undefined;
+  child: Child | undefined;
+  termination: ChildTermination | undefined;
+  #gone: PromiseWithResolvers<void> | undefined;
+
+  constructor(start: ChildStart) {
+    this.start = start;
+  }
+
+  /** Resolves once the child is gone. Ask before that. */
+  get gone(): Promise<void> {
+    this.#gone ??= Promise.withResolvers();
+    return this.#gone.promise;
+  }
+
+  /** Records that the start has ended. A running child keeps nothing of it. */
+  started(): void {
+    this.start?.over.resolve();
+    this.start = undefined;
+  }
+
+  /** Records that the child is gone. */
+  ended(): void {
+    this.#gone?.resolve();
+  }
 }
 
 const visibleStates = {
@@ -119,9 +145,9 @@ export class ChildSlot {
    * which is never in the middle of a step then.
    */
   notify(event: ChildEvent): void {
-    const { onEvent } = this.settings;
-    if (onEvent === undefined) return;
-    const told = Promise.resolve().then(() => onEvent(event));
+    const { spec } = this.settings;
+    if (spec.onEvent === undefined) return;
+    const told = Promise.resolve().then(() => spec.onEvent?.(event));
     told.catch(() => {});
   }
 
@@ -144,17 +170,14 @@ export class ChildSlot {
   start(): Promise<void> {
     this.#apply({ type: "start" });
     const result = Promise.withResolvers<StartResult>();
-    const run: ChildRun = {
-      controller: new AbortController(),
-      result: result.promise,
-      startOver: Promise.withResolvers<void>(),
-      gone: Promise.withResolvers<void>(),
-    };
+    const controller = new AbortController();
+    const over = Promise.withResolvers<void>();
+    const run = new ChildRun({ controller, result: result.promise, over });
     this.#run = run;
     void result.promise.then((outcome) => this.#startEnded(run, outcome));
-    const context = { attempt: this.history.restarts, signal: run.controller.signal };
+    const context = { attempt: this.history.restarts, signal: controller.signal };
     void startChild(this.settings, context).then(result.resolve);
-    return run.startOver.promise;
+    return over.promise;
   }
 
   /** Sets the state of a child that exited by itself, or whose start failed. */
@@ -171,7 +194,7 @@ export class ChildSlot {
     const before = this.#state;
     this.history = this.#currentHistory();
     this.#apply({ type: "terminate", next });
-    if (before.name === "starting") this.#run?.controller.abort();
+    if (before.name === "starting") this.#run?.start?.controller.abort();
     else if (before.name === "due" && next.name !== "due") this.#owner.terminated(this, undefined);
   }
 
@@ -180,16 +203,16 @@ export class ChildSlot {
     const run = this.#run;
     if (run === undefined || this.#state.name !== "terminating") return Promise.resolve();
     if (run.termination === undefined) {
-      const child = run.child ?? run.result.then((outcome) => childIn(outcome));
+      const child = run.child ?? run.start?.result.then((outcome) => childIn(outcome)) ?? Promise.resolve(undefined);
       run.termination = new ChildTermination(this.settings.id, child, how, this.#clock);
       void run.termination.done.then((result) => this.#terminated(run, result));
     }
-    return run.gone.promise;
+    return run.gone;
   }
 
   /** Resolves once the current run, if any, is gone. */
   whenGone(): Promise<void> {
-    return this.#run?.gone.promise ?? Promise.resolve();
+    return this.#run?.gone ?? Promise.resolve();
   }
 
   /** Kills a child that is terminating. */
@@ -214,9 +237,9 @@ export class ChildSlot {
       this.#started(run, outcome.child);
     } else {
       this.#owner.startFailed(this, exitFromThrown(outcome.thrown));
-      run.gone.resolve();
+      run.ended();
     }
-    run.startOver.resolve();
+    run.started();
   }
 
   #started(run: ChildRun, child: Child): void {
@@ -235,7 +258,7 @@ export class ChildSlot {
     if (this.#state.name === "running") {
       this.history = this.#currentHistory();
       this.#owner.exited(this, exit);
-      run.gone.resolve();
+      run.ended();
     } else if (run.termination === undefined) {
       // It exited before the supervisor came to stop it.
       this.#terminated(run, { isGone: true });
@@ -248,14 +271,14 @@ export class ChildSlot {
     if (!isGone && !this.isLeaving) this.#apply({ type: "terminate", next: { name: "quarantined" } });
     this.#apply({ type: "terminated" });
     this.#owner.terminated(this, error);
-    run.startOver.resolve();
-    run.gone.resolve();
+    run.started();
+    run.ended();
   }
 }
 
 async function startChild(settings: ChildSettings, context: StartContext): Promise<StartResult> {
   try {
-    const child = await settings.start(context);
+    const child = await settings.spec.start(context);
     if (typeof child?.exited?.then !== "function" || typeof child.stop !== "function") {
       throw new TypeError(
         `the start of ${settings.id} returned no child: it lacks the promise "exited" or the method "stop"`,

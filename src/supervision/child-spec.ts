@@ -102,12 +102,12 @@ export interface ChildSpec {
 /** A child spec with its defaults filled in. */
 export interface ChildSettings {
   readonly id: string;
-  readonly start: ChildSpec["start"];
+  /** Its start and its listener may be methods. */
+  readonly spec: Pick<ChildSpec, "start" | "onEvent">;
   readonly restart: Restart;
   readonly shutdown: Shutdown;
   readonly type: ChildType;
   readonly significant: boolean;
-  readonly onEvent: ((event: ChildEvent) => void) | undefined;
 }
 
 const WORKER_SHUTDOWN = 5_000;
@@ -116,9 +116,7 @@ const WORKER_SHUTDOWN = 5_000;
 export function childSettings(spec: ChildSpec): ChildSettings {
   const { id, restart = "permanent", type = "worker", significant = false } = spec;
   const shutdown = spec.shutdown ?? (type === "supervisor" ? "infinity" : WORKER_SHUTDOWN);
-  const start: ChildSpec["start"] = (context) => spec.start(context);
-  const onEvent = spec.onEvent === undefined ? undefined : (event: ChildEvent) => spec.onEvent?.(event);
-  return { id, start, restart, shutdown, type, significant, onEvent };
+  return { id, spec, restart, shutdown, type, significant };
 }
 
 /** An exit, and when the supervisor noticed it, in milliseconds since the epoch. */

@@ -97,7 +97,7 @@ export class RestartEngine implements SlotOwner {
 
   started(slot: ChildSlot): void {
     this.#leaveSequence(slot);
-    slot.history = { ...slot.history, failedStarts: 0 };
+    if (slot.history.failedStarts > 0) slot.history = { ...slot.history, failedStarts: 0 };
     slot.notify({ type: "started", restarts: slot.restarts });
     this.#firstStartOver(slot);
   }

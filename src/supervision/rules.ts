@@ -166,7 +166,7 @@ export function withExit(history: RestartHistory, exit: ChildExit, at: number): 
 
 /** History: a manual start resets the series and the counted restarts. The exits stay. */
 export function afterManualStart(history: RestartHistory): RestartHistory {
-  return { ...noHistory, exits: history.exits };
+  return history.exits.length === 0 ? noHistory : { ...noHistory, exits: history.exits };
 }
 
 /**

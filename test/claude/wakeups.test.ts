@@ -72,11 +72,4 @@ describe("Wakeups", () => {
     expect(wakeups.receive(fired as object as SDKMessage)).toBe(true);
     expect(wakeups.armed).toEqual([]);
   });
-
-  test("are lost with their process", () => {
-    const wakeups = new Wakeups(clock);
-    called(wakeups, "ScheduleWakeup", { scheduledFor: NOW + 5 });
-    expect(wakeups.lost()).toHaveLength(1);
-    expect(wakeups.armed).toEqual([]);
-  });
 });

@@ -44,7 +44,7 @@ async function onNode({ boot, owned }: OwningNode, where: Place): Promise<Node> 
   await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
   const writer = new JournalWriter(journal, { clock: systemClock, random: () => 0.5 });
   onTestFinished(() => journal.close());
-  const transcripts = new SessionTranscripts(A, { transcripts: journal.transcripts, isShared: true }, () => writer);
+  const transcripts = new SessionTranscripts(A, { transcripts: journal.transcripts, isShared: true }, { writer });
   return { journal, writer, transcripts };
 }
 

@@ -1,12 +1,20 @@
 import { describe, expect, it, vi } from "vitest";
+import type { Signal } from "../../src/session/context/session-signal.ts";
 import { Hold } from "../../src/session/turns/hold.ts";
 import { SetClock } from "../set-clock.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
+/** The signal of a session that calls `released` when the next turn may begin. */
+function telling(released: () => void): Signal {
+  return ({ type }) => {
+    if (type === "next") released();
+  };
+}
+
 function setUp(): { clock: SimulatedClock; released: () => void; hold: Hold } {
   const clock = new SimulatedClock();
   const released = vi.fn<() => void>();
-  return { clock, released, hold: new Hold(clock, () => 0.5, released) };
+  return { clock, released, hold: new Hold(clock, () => 0.5, telling(released)) };
 }
 
 describe("Hold", () => {
@@ -130,7 +138,7 @@ describe("Hold", () => {
   ])("releases within 30 seconds when the clock %s", async (_, ms) => {
     const clock = new SetClock();
     const released = vi.fn<() => void>();
-    const hold = new Hold(clock, () => 0.5, released);
+    const hold = new Hold(clock, () => 0.5, telling(released));
     hold.forQuota(7_200_000);
     await clock.advance(1_000);
     clock.set(ms);
@@ -144,7 +152,7 @@ describe("Hold", () => {
   it("is no longer when the clock is set back", async () => {
     const clock = new SetClock();
     const released = vi.fn<() => void>();
-    const hold = new Hold(clock, () => 0.5, released);
+    const hold = new Hold(clock, () => 0.5, telling(released));
     hold.forQuota(60_000);
     clock.set(-86_400_000);
     await clock.advance(59_999);

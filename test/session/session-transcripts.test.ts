@@ -53,7 +53,7 @@ async function scene(session = '"a"', isShared = false): Promise<Scene> {
     await write(batch);
   };
   const writer = new JournalWriter(journal, { clock: systemClock, random: () => 0.5 });
-  const transcripts = new SessionTranscripts(session, { transcripts: journal.transcripts, isShared }, () => writer);
+  const transcripts = new SessionTranscripts(session, { transcripts: journal.transcripts, isShared }, { writer });
   return Object.assign(it, { journal, writer, transcripts, batches });
 }
 
@@ -194,7 +194,7 @@ it("SessionTranscripts.settle(): does not wait for a journal that accepts nothin
 
 it("SessionTranscripts: keeps nothing in a journal without transcripts", async () => {
   const [one, home] = [await scene(), place("home")];
-  const without = new SessionTranscripts('"a"', { transcripts: undefined, isShared: false }, () => one.writer);
+  const without = new SessionTranscripts('"a"', { transcripts: undefined, isShared: false }, one);
   without.append(KEY, [entry(1)]);
   await put(home, line(1));
   await without.settle(ID, { to: home, adopts: true });

@@ -254,10 +254,12 @@ export const registry: SessionRegistry = new SessionRegistry();
  *
  * An in-process MCP server serves one process at a time: a second process would find no tools there, without an error.
  */
-export function exclusiveOf(options: SdkOptions): Map<unknown, string> {
+export function exclusiveOf(options: SdkOptions): ReadonlyMap<unknown, string> {
   const exclusive = new Map<unknown, string>();
   for (const [name, server] of Object.entries(options.mcpServers ?? {})) {
     if ("instance" in server) exclusive.set(server.instance, `mcpServers.${name}`);
   }
-  return exclusive;
+  return exclusive.size === 0 ? NOTHING : exclusive;
 }
+
+const NOTHING: ReadonlyMap<unknown, string> = new Map();

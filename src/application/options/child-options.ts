@@ -278,10 +278,14 @@ function templatePlan(child: TemplateOptions, parent: Parent, at: string): Templ
   const { name: id, maxSessions, maxHibernated, retentionMs, alike, optionsOf } = templateSettings(child, at);
   // Any number of sessions may be named, so none gets a process before its first turn.
   const { activation = "lazy" } = parent.defaults;
+  const owner = { kind: "template", name: id } as const;
+  // Sessions with the same options share them.
+  let layers: readonly OptionLayer[] | undefined;
   const session = (name: SessionName): SessionPlan => {
     const options = optionsOf(name);
-    const own = { owner: { kind: "template", name: id }, options } as const;
-    return { ...sessionPlan({ activation, ...options, name }, parent, "", own), template: id };
+    if (layers?.at(-1)?.options !== options) layers = [...parent.layers, { owner, options }];
+    const { kind, id: key, settings } = sessionPlan({ activation, ...options, name }, parent);
+    return { kind, id: key, settings, layers, template: id };
   };
   // Options that all sessions share are checked at once, before any session is named.
   const common = alike ? session([id, "key"]).settings : undefined;

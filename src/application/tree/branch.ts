@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { SessionServer } from "../../session/session-server.ts";
-import type { Child, ChildEvent, ChildExit, ChildSpec } from "../../supervision/child-spec.ts";
+import type { Child, ChildEvent, ChildExit, ChildSpec, Restart, Shutdown } from "../../supervision/child-spec.ts";
 import { ChildSupervisor } from "../../supervision/supervisor.ts";
 import type { SupervisorSpec } from "../../supervision/supervisor-spec.ts";
 import {
@@ -15,12 +15,17 @@ import {
 } from "../options/child-options.ts";
 import type { SessionTable } from "./session-table.ts";
 
+/** Receives the events of a child. */
+export interface BranchListener {
+  handle(event: ChildEvent): void;
+}
+
 export interface BranchDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly sessions: SessionTable;
   /** Makes the listener of a child. `server` is the child's session, if the child is one. */
-  listener(plan: TreePlan, branch: Branch, server: SessionServer | undefined): (event: ChildEvent) => void;
+  listener(plan: TreePlan, branch: Branch, server: SessionServer | undefined): BranchListener;
 }
 
 /**
@@ -182,12 +187,11 @@ export class Branch {
   #spec(plan: TreePlan): ChildSpec {
     const { id } = plan;
     const server = plan.kind === "session" ? this.#deps.sessions.ofChild(id)?.server : undefined;
-    const onEvent = this.#deps.listener(plan, this, server);
+    const listener = this.#deps.listener(plan, this, server);
+    const onEvent = (event: ChildEvent): void => listener.handle(event);
     switch (plan.kind) {
-      case "session": {
-        const { restart, shutdown, significant } = plan.settings;
-        return { id, restart, shutdown, significant, start: () => this.#begin(server), onEvent };
-      }
+      case "session":
+        return new SessionChild(plan, server, listener, this.#deps.sessions);
       case "worker":
         return { id, ...plan.supervision, start: plan.start, onEvent };
       case "supervisor":
@@ -203,10 +207,41 @@ export class Branch {
     };
     return { id, type: "supervisor", ...supervision, start };
   }
+}
 
-  #begin(server: SessionServer | undefined): Child {
-    const isCurrent = server !== undefined && this.#deps.sessions.holds(server) && !server.hasEnded;
+/** The spec of a session as a child: its start begins a life of the session. */
+class SessionChild implements ChildSpec {
+  readonly id: string;
+  readonly restart: Restart;
+  readonly shutdown: Shutdown;
+  readonly significant: boolean;
+  readonly #server: SessionServer | undefined;
+  readonly #listener: BranchListener;
+  readonly #sessions: SessionTable;
+
+  constructor(
+    { id, settings }: SessionPlan,
+    server: SessionServer | undefined,
+    listener: BranchListener,
+    sessions: SessionTable,
+  ) {
+    this.id = id;
+    this.restart = settings.restart;
+    this.shutdown = settings.shutdown;
+    this.significant = settings.significant;
+    this.#server = server;
+    this.#listener = listener;
+    this.#sessions = sessions;
+  }
+
+  start(): Child {
+    const server = this.#server;
+    const isCurrent = server !== undefined && this.#sessions.holds(server) && !server.hasEnded;
     return isCurrent ? server.begin() : placeholder();
+  }
+
+  onEvent(event: ChildEvent): void {
+    this.#listener.handle(event);
   }
 }
 

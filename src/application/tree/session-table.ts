@@ -9,6 +9,7 @@ import { Session, type SessionOwner } from "../../session/session.ts";
 import { SessionLookup } from "../../session/session-lookup.ts";
 import { SessionServer } from "../../session/session-server.ts";
 import { exclusiveOf, type Registration, registry } from "../names/registry.ts";
+import { type SessionKeeper, SessionOwnership } from "./session-ownership.ts";
 
 /** A session of a supervisor's tree. */
 export interface Member {
@@ -20,14 +21,11 @@ export interface Member {
 
 interface Entry extends Member {
   readonly registration: Registration;
-  /** Removes the listeners on the signals that terminate the session; the signals may outlive it. */
-  readonly unlisten: () => void;
+  /** Removes the listeners on the signals that terminate the session, if there are any; the signals may outlive it. */
+  unlisten?: () => void;
   /** Unregisters the session from the registry that its name comes from, if any. */
   unregister?: () => void;
 }
-
-/** Makes the owner of a session, which carries out the calls of its handles. */
-export type Ownership = (member: { readonly server: SessionServer }) => SessionOwner;
 
 /**
  * The sessions of a supervisor and of all supervisors below it, in the order of their addition. A session in the table holds its
@@ -38,7 +36,7 @@ export class SessionTable {
   readonly journal: SupervisorJournal;
   readonly #resources: SharedResources;
   readonly #deps: SessionDeps;
-  readonly #ownership: Ownership;
+  readonly #keeper: SessionKeeper;
   readonly #entries = new Map<string, Entry>();
   /** Callers that wait for a session to end for good, by its key. */
   readonly #ends = new Map<string, PromiseWithResolvers<void>>();
@@ -48,13 +46,13 @@ export class SessionTable {
     journal: SupervisorJournal,
     resources: SharedResources,
     deps: SessionDeps,
-    ownership: Ownership,
+    keeper: SessionKeeper,
   ) {
     this.#supervisor = supervisor;
     this.journal = journal;
     this.#resources = resources;
     this.#deps = deps;
-    this.#ownership = ownership;
+    this.#keeper = keeper;
   }
 
   get size(): number {
@@ -88,7 +86,7 @@ export class SessionTable {
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
     const server = new SessionServer(settings, this.journal, this.#resources, this.#deps);
-    const owner = this.#ownership({ server });
+    const owner = new SessionOwnership(this.#keeper, server);
     const session = new Session(new SessionLookup({ server, owner }));
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
     registry.register(registration);
@@ -98,13 +96,9 @@ export class SessionTable {
       registry.unregister(registration);
       throw error;
     }
-    const abort = (): void => void owner.terminate({}).catch(() => {});
-    const scopes = [sdk.abortController?.signal, settings.signal];
-    for (const scope of scopes) scope?.addEventListener("abort", abort, { once: true });
-    const unlisten = (): void => {
-      for (const scope of scopes) scope?.removeEventListener("abort", abort);
-    };
-    const entry: Entry = { key, server, session, owner, registration, unlisten };
+    const entry: Entry = { key, server, session, owner, registration };
+    const scopes = [sdk.abortController?.signal, settings.signal].flatMap((scope) => scope ?? []);
+    if (scopes.length > 0) entry.unlisten = terminateWith(scopes, owner);
     this.#entries.set(key, entry);
     try {
       if (settings.registered !== undefined) entry.unregister = settings.registered.enter(session);
@@ -194,7 +188,7 @@ export class SessionTable {
     this.#entries.delete(entry.key);
     registry.unregister(entry.registration);
     server.unclaim();
-    entry.unlisten();
+    entry.unlisten?.();
     entry.unregister?.();
     if (!server.isEvicted) this.#resolveEnd(entry.key);
     return true;
@@ -225,6 +219,15 @@ export class SessionTable {
     this.#ends.get(key)?.resolve();
     this.#ends.delete(key);
   }
+}
+
+/** Terminates a session when one of these signals aborts. Returns a function that removes the listeners. */
+function terminateWith(scopes: readonly AbortSignal[], owner: SessionOwner): () => void {
+  const abort = (): void => void owner.terminate({}).catch(() => {});
+  for (const scope of scopes) scope.addEventListener("abort", abort, { once: true });
+  return () => {
+    for (const scope of scopes) scope.removeEventListener("abort", abort);
+  };
 }
 
 /** Whether the journal's content is damaged, possibly in a single row. */

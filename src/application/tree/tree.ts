@@ -58,10 +58,7 @@ export class Tree {
     this.#settings = settings;
     this.#clock = clock;
     this.#sessions = sessions;
-    const listener: BranchDeps["listener"] = (...child) => {
-      const one = new ChildListener(...child, this.#listenerDeps);
-      return (event) => one.handle(event);
-    };
+    const listener: BranchDeps["listener"] = (...child) => new ChildListener(...child, this.#listenerDeps);
     this.root = new Branch(settings.tree, plans, { clock, random, sessions, listener });
     this.#starts = new ChildStarts(this.root, clock);
     this.templates = new Templates({

@@ -1,6 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../../clock.ts";
 import { withoutUndefined } from "../../fields.ts";
+import { SparseMap } from "../../sparse-map.ts";
 import { beginsSchedule } from "./lifecycle.ts";
 import { toolResultsOf, toolUsesOf } from "./tools.ts";
 
@@ -29,9 +30,9 @@ interface Armed extends Wakeup {
 /** The turns that Claude has scheduled for itself, as the results of its tools report them. */
 export class Wakeups {
   readonly #clock: Pick<Clock, "now" | "monotonic">;
-  readonly #armed = new Map<string, Armed>();
+  readonly #armed = new SparseMap<string, Armed>();
   /** The open calls of scheduling tools: the tool by the id of the call. */
-  readonly #calls = new Map<string, string>();
+  readonly #calls = new SparseMap<string, string>();
 
   constructor(clock: Pick<Clock, "now" | "monotonic">) {
     this.#clock = clock;
@@ -57,14 +58,6 @@ export class Wakeups {
       if (tool !== undefined && !failed) changed = this.#apply(tool, data) || changed;
     }
     return changed;
-  }
-
-  /** Forgets and returns the wakeups of a process that is gone. */
-  lost(): readonly Wakeup[] {
-    const lost = [...this.#armed.values()].map(shown);
-    this.#armed.clear();
-    this.#calls.clear();
-    return lost;
   }
 
   #fired(): boolean {

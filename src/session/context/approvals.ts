@@ -2,6 +2,7 @@ import type { CanUseTool, PermissionResult } from "@anthropic-ai/claude-agent-sd
 import type { Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
+import { SparseMap } from "../../sparse-map.ts";
 import { type Approval, type ApprovalOutcome, type ApprovalSettlement, answererOf } from "../conversation/approval.ts";
 import { withdrawnBy } from "../persistence/approval-events.ts";
 import { questionsIn, readAnswers } from "../record/approval-questions.ts";
@@ -12,8 +13,8 @@ import type { SessionContext } from "./session-context.ts";
 export interface ApprovalEvents {
   requested(approval: Approval): void;
   settled(approval: Approval, settlement: ApprovalSettlement): void;
-  /** Returns the running turn, if any. */
-  turn(): CurrentTurn | undefined;
+  /** The running turn, if any. */
+  readonly running: CurrentTurn | undefined;
 }
 
 interface Pending {
@@ -23,18 +24,20 @@ interface Pending {
   readonly withdraw: (cause: ApprovalWithdrawal) => void;
 }
 
+const NONE: readonly never[] = [];
+
 /**
  * The pending permission requests of a session's process. Each is answered once, by any caller, or expires as denied.
  */
 export class Approvals {
   readonly #context: SessionContext;
   readonly #events: ApprovalEvents;
-  readonly #pending = new Map<string, Pending>();
+  readonly #pending = new SparseMap<string, Pending>();
   /**
    * Ends requests that the SDK has aborted. It does so when Claude Code takes one back, and also when the process ends,
    * before that is known here.
    */
-  readonly #aborted: ((cause: ApprovalWithdrawal) => void)[] = [];
+  #aborted: readonly ((cause: ApprovalWithdrawal) => void)[] = NONE;
 
   constructor(context: SessionContext, events: ApprovalEvents) {
     this.#context = context;
@@ -47,7 +50,8 @@ export class Approvals {
   }
 
   /** Creates an approval and waits for its answer. */
-  readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [], ...rest }) => {
+  canUseTool(...[tool, input, asked]: Parameters<CanUseTool>): ReturnType<CanUseTool> {
+    const { signal, title, decisionReason, suggestions = [], ...rest } = asked;
     const { clock, newId, settings, who } = this.#context;
     const timeoutMs = settings.approvals === false ? 0 : settings.approvals.timeout;
     const id = newId();
@@ -66,7 +70,7 @@ export class Approvals {
     const deny = (outcome: ApprovalOutcome, message: string, by?: string): boolean =>
       answer({ outcome, message, ...withoutUndefined({ by }) }, { behavior: "deny", message });
     const requestedAt = clock.now();
-    const turnId = this.#events.turn()?.record.id;
+    const turnId = this.#events.running?.record.id;
     const what = `approval of ${who}`;
     const questions = questionsIn(tool, input);
     const approval: Approval = {
@@ -110,7 +114,7 @@ export class Approvals {
     const abort = (): void => {
       resolve({ behavior: "deny", message: "The request was withdrawn." });
       if (this.#isTurnStopped) withdraw("turn_stopped");
-      else if (take()) this.#aborted.push(withdrawn);
+      else if (take()) this.#aborted = [...this.#aborted, withdrawn];
     };
     this.#pending.set(id, { approval, isSubagents: rest.agentID !== undefined, withdraw });
     signal.addEventListener("abort", abort, { once: true });
@@ -119,12 +123,11 @@ export class Approvals {
     this.#events.requested(approval);
     if (signal.aborted) abort();
     return promise;
-  };
+  }
 
   /** Takes note of a sign of life of the process: it has taken back the aborted requests. */
   spoke(): void {
-    if (this.#aborted.length === 0) return;
-    for (const withdrawn of this.#aborted.splice(0)) withdrawn("taken_back");
+    if (this.#aborted.length > 0) this.#withdrawAborted("taken_back");
   }
 
   /** Withdraws the requests of a turn that is stopped, except those of its subagents. */
@@ -137,12 +140,18 @@ export class Approvals {
 
   /** Withdraws all requests. */
   withdrawAll(cause: ApprovalWithdrawal): void {
-    for (const withdrawn of this.#aborted.splice(0)) withdrawn(cause);
+    this.#withdrawAborted(cause);
     for (const { withdraw } of this.#pending.values()) withdraw(cause);
   }
 
+  #withdrawAborted(cause: ApprovalWithdrawal): void {
+    const aborted = this.#aborted;
+    this.#aborted = NONE;
+    for (const withdrawn of aborted) withdrawn(cause);
+  }
+
   get #isTurnStopped(): boolean {
-    const turn = this.#events.turn();
+    const turn = this.#events.running;
     return turn !== undefined && (turn.stopping !== undefined || turn.record.ended);
   }
 }

@@ -31,6 +31,8 @@ import { invalidOptions } from "../options/validation.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { Signal } from "./session-signal.ts";
 
+const NO_WAKEUPS: readonly Wakeup[] = [];
+
 /**
  * The conversation of a session. No other session of this process uses it. The journal records every change, so the
  * session resumes it after a restart of the application.
@@ -42,7 +44,7 @@ export class SessionConversation {
   /** The running totals of the last result; a resumed process continues from them. */
   totals: Totals = {};
   /** The turns that Claude has scheduled for itself; they live in the process. */
-  wakeups: readonly Wakeup[] = [];
+  wakeups: readonly Wakeup[] = NO_WAKEUPS;
   #location: TranscriptLocation | undefined;
   #projectKey: string | undefined;
   #granted: Granted = NOTHING_GRANTED;
@@ -102,7 +104,7 @@ export class SessionConversation {
       this.unclaim();
       this.#now = memory.conversation;
       this.totals = memory.totals;
-      this.wakeups = memory.wakeups ?? [];
+      this.wakeups = memory.wakeups ?? NO_WAKEUPS;
       this.#location = memory.place;
       this.#projectKey = memory.projectKey;
       this.#granted = memory.granted ?? NOTHING_GRANTED;

@@ -5,17 +5,22 @@
  */
 export type RefusedKey = "changed" | "again" | "same";
 
+/** What a key asks the process of its session. */
+export interface KeyedProcess {
+  /** A digest of the key that a new process would have, or undefined if there is none. */
+  readonly credentials: string | undefined;
+}
+
 /** The API key of a session's process, as a digest, and whether a new process would have a different one. */
 export class SessionKey {
-  readonly #now: () => string | undefined;
+  readonly #process: KeyedProcess;
   #used: string | undefined;
   /** Whether the API refused the last key and a process with another one is to follow. */
   #refused = false;
   #replaced = false;
 
-  /** `now` returns a digest of the key that a new process would have, or undefined if there is none. */
-  constructor(now: () => string | undefined) {
-    this.#now = now;
+  constructor(process: KeyedProcess) {
+    this.#process = process;
   }
 
   /** The key of the current or last process, or of the last start that failed. */
@@ -27,13 +32,13 @@ export class SessionKey {
    * Whether a new process would have a different key. False if there would be none: a start without a key is useless.
    */
   get changed(): boolean {
-    const now = this.#now();
+    const now = this.#process.credentials;
     return now !== undefined && now !== this.#used;
   }
 
   /** Whether the variable that supplies the key is unset. */
   get missing(): boolean {
-    return this.#now() === undefined;
+    return this.#process.credentials === undefined;
   }
 
   get refusal(): RefusedKey {
@@ -43,7 +48,7 @@ export class SessionKey {
 
   /** Records the key that a new process should have; `started` corrects it once the process is up. */
   starting(): void {
-    this.#used = this.#now();
+    this.#used = this.#process.credentials;
     this.#replaced = this.#refused;
     this.#refused = false;
   }

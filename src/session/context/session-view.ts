@@ -7,59 +7,74 @@ import { writeLossOf } from "../../claude/messages/write-loss.ts";
 import { type ProcessChange, ProcessReader } from "../../claude/process-reader.ts";
 import { publish } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
+import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
-import { type SessionFault, serverFaults } from "../status/session-fault.ts";
+import { NO_SERVER_FAULTS, type SessionFault, serverFaults } from "../status/session-fault.ts";
 import type { SessionState } from "../status/session-state.ts";
 import { visibleState } from "../status/session-status.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
-import { Approvals } from "./approvals.ts";
+import { type ApprovalEvents, Approvals } from "./approvals.ts";
 import { factsOf, type SessionContext } from "./session-context.ts";
 import type { Signal } from "./session-signal.ts";
 
 /** How many faults to remember. */
 const KEPT_FAULTS = 8;
 
+const NONE: readonly never[] = [];
+
+/** What the view asks its session. */
+interface RunningSession {
+  /** The running turn, if any. */
+  readonly running: CurrentTurn | undefined;
+}
+
 /**
  * What callers see of a session besides its turns: its events, its permission requests, its background tasks, and the
  * state that follows from these.
  */
-export class SessionView {
+export class SessionView implements ApprovalEvents {
   readonly approvals: Approvals;
   #state: SessionState = { name: "starting" };
-  #tasks: readonly BackgroundTask[] = [];
-  #faults: readonly SessionFault[] = [];
-  #servers: readonly McpServer[] = [];
+  #tasks: readonly BackgroundTask[] = NONE;
+  #faults: readonly SessionFault[] = NONE;
+  #servers: readonly McpServer[] = NONE;
   /** The faults of MCP servers, by server name. */
-  #serverFaults: ReadonlyMap<string, SessionFault> = new Map();
+  #serverFaults: ReadonlyMap<string, SessionFault> = NO_SERVER_FAULTS;
   readonly #context: SessionContext;
   readonly #signal: Signal;
-  readonly #turn: () => CurrentTurn | undefined;
+  readonly #session: RunningSession;
   readonly #process = new ProcessReader();
   /** Reads the process's blocks outside turns, such as those of a subagent in the background, if there are any. */
   #blocks: BlockReader | undefined;
   /** The state that callers saw last. */
   #shown: SessionState["name"] = "starting";
 
-  /** `turn` returns the running turn, if any. */
-  constructor(context: SessionContext, signal: Signal, turn: () => CurrentTurn | undefined) {
+  constructor(context: SessionContext, signal: Signal, session: RunningSession) {
     this.#context = context;
     this.#signal = signal;
-    this.#turn = turn;
-    const { journal } = context;
-    this.approvals = new Approvals(context, {
-      turn,
-      requested: (approval) => {
-        journal.approvalRequested(approval);
-        this.#refresh();
-        publish("castellan:approval:request", () => ({ ...factsOf(context), id: approval.id, tool: approval.tool }));
-      },
-      settled: (approval, settlement) => {
-        journal.approvalSettled(approval, settlement);
-        this.#refresh();
-        const { id } = approval;
-        publish("castellan:approval:settle", () => ({ ...factsOf(context), id, outcome: settlement.outcome }));
-      },
-    });
+    this.#session = session;
+    this.approvals = new Approvals(context, this);
+  }
+
+  /** The running turn, if any. */
+  get running(): CurrentTurn | undefined {
+    return this.#session.running;
+  }
+
+  /** Takes note of a new permission request. */
+  requested(approval: Approval): void {
+    this.#context.journal.approvalRequested(approval);
+    this.#refresh();
+    const { id, tool } = approval;
+    publish("castellan:approval:request", () => ({ ...factsOf(this.#context), id, tool }));
+  }
+
+  /** Takes note of how a permission request has ended. */
+  settled(approval: Approval, settlement: ApprovalSettlement): void {
+    this.#context.journal.approvalSettled(approval, settlement);
+    this.#refresh();
+    const { id } = approval;
+    publish("castellan:approval:settle", () => ({ ...factsOf(this.#context), id, outcome: settlement.outcome }));
   }
 
   get state(): SessionState["name"] {
@@ -105,7 +120,7 @@ export class SessionView {
    * Records a switch to another conversation. It begins without faults, unless it is a copy of the previous one.
    */
   moved(conversationId: string, change: "cleared" | "copied"): void {
-    if (change !== "copied") this.#faults = [];
+    if (change !== "copied") this.#faults = NONE;
     this.#context.journal.append({ type: "conversation", conversationId, change, ...this.#subject });
   }
 
@@ -115,7 +130,7 @@ export class SessionView {
   }
 
   get #subject(): { readonly turnId?: string } {
-    return withoutUndefined({ turnId: this.#turn()?.record.id });
+    return withoutUndefined({ turnId: this.running?.record.id });
   }
 
   /** Records the current state. */
@@ -128,7 +143,7 @@ export class SessionView {
   receive(message: SDKMessage): void {
     this.approvals.spoke();
     const tasks = backgroundTasksOf(message);
-    if (tasks !== undefined) this.#tasks = tasks;
+    if (tasks !== undefined) this.#tasks = tasks.length === 0 ? NONE : tasks;
     const changes = this.#process.read(message);
     // Most messages change nothing.
     if (changes.length > 0) this.#context.journal.append(...changes.map((change) => this.#inTurn(change)));
@@ -154,12 +169,12 @@ export class SessionView {
 
   /** Drops the background tasks and permission requests of the process, which is gone. */
   processGone(): void {
-    this.#tasks = [];
+    this.#tasks = NONE;
     this.#blocks = undefined;
     this.#context.journal.append(...this.#process.gone());
     this.#refresh();
     // The servers' faults stay until another process has reported on them.
-    this.#servers = [];
+    this.#servers = NONE;
     this.approvals.withdrawAll("process_ended");
   }
 

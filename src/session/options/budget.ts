@@ -2,6 +2,7 @@ import type { Clock } from "../../clock.ts";
 import { CastellanError, type ErrorDetails } from "../../errors.ts";
 import type { Spending } from "../../journal/model/spending.ts";
 import { dayOf, nextDayAt, type UsageEntry } from "../../journal/model/usage-entry.ts";
+import { SparseMap } from "../../sparse-map.ts";
 
 /** A spending limit. Once it is reached, accepted turns finish and new turns are refused. */
 export interface Budget {
@@ -29,7 +30,7 @@ export class BudgetMeter {
   readonly #clock: Clock;
   #ever = 0;
   /** Spending by day. */
-  readonly #days = new Map<string, number>();
+  readonly #days = new SparseMap<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -37,10 +37,11 @@ const memorySchema = z.object({
 
 type Described = z.output<typeof memorySchema>;
 
-/** The options that describe a session. */
-interface DescribingOptions {
-  readonly title: string | undefined;
-  readonly labels: Labels;
+const UNDESCRIBED: Described = { labels: {} };
+
+/** A session with the options that describe it. */
+interface DescribedSession {
+  readonly settings: { readonly sdk: { readonly title?: string | undefined }; readonly labels: Labels };
 }
 
 /** Checks what to change. @throws CastellanError `INVALID_OPTIONS` */
@@ -53,25 +54,28 @@ export function checkDescribeOptions(options: DescribeOptions): DescribeOptions 
  * conversation, so a session that was never used is in no list of the journal.
  */
 export class LiveDescription {
-  readonly #options: () => DescribingOptions;
-  #described: Described = { labels: {} };
+  readonly #session: DescribedSession;
+  #described: Described = UNDESCRIBED;
   readonly #madeAt: number;
   /** Unknown until the journal has been read. */
   #createdAt: number | undefined;
   #archivedAt: number | undefined;
   /** What the journal has, as JSON; undefined if it has nothing of the session. */
   #written: string | undefined;
-  /** The last JSON of it, and what that was made of: it is compared after every turn, and seldom changes. */
-  #made: { readonly of: readonly unknown[]; readonly json: string } | undefined;
+  /** The JSON of the description, and the options that it was made of: it is compared after every turn, and seldom changes. */
+  #made: string | undefined;
+  #madeTitle: string | undefined;
+  #madeLabels: Labels | undefined;
 
   /** @param now in milliseconds since the epoch */
-  constructor(options: () => DescribingOptions, now: number) {
-    this.#options = options;
+  constructor(session: DescribedSession, now: number) {
+    this.#session = session;
     this.#madeAt = now;
   }
 
   /** Continues with what the journal knows of the session. */
   restore(entry: SessionEntry | undefined): void {
+    this.#made = undefined;
     if (entry === undefined) {
       this.#createdAt ??= this.#madeAt;
       return;
@@ -79,17 +83,17 @@ export class LiveDescription {
     const { description = {} } = entry;
     this.#createdAt = description.createdAt;
     this.#archivedAt = description.archivedAt;
-    this.#described = memorySchema.safeParse(description.memory ?? {}).data ?? { labels: {} };
+    this.#described = memorySchema.safeParse(description.memory ?? {}).data ?? UNDESCRIBED;
     this.#written = JSON.stringify(ordered(description));
   }
 
   /** What lists show. */
   get now(): Omit<SessionDescription, "memory"> & { readonly metadata?: JsonObject } {
-    const { title, labels } = this.#options();
+    const { sdk, labels } = this.#session.settings;
     const all = { ...labels, ...this.#described.labels };
     return withoutUndefined({
       createdAt: this.#createdAt,
-      title: this.#described.title ?? title,
+      title: this.#described.title ?? sdk.title,
       labels: Object.keys(all).length === 0 ? undefined : all,
       archivedAt: this.#archivedAt,
       metadata: this.#described.metadata,
@@ -107,7 +111,7 @@ export class LiveDescription {
       if (value === null) delete own[label];
       else own[label] = value;
     }
-    if (!isBounded({ ...this.#options().labels, ...own })) {
+    if (!isBounded({ ...this.#session.settings.labels, ...own })) {
       throw invalidOptions(who, [{ field: "labels", message: "would be more than 16 in all" }]);
     }
     const { title: oldTitle, metadata: oldMetadata } = this.#described;
@@ -115,17 +119,20 @@ export class LiveDescription {
       title: title === undefined ? oldTitle : (title ?? undefined),
       metadata: metadata === undefined ? oldMetadata : (metadata ?? undefined),
     };
+    this.#made = undefined;
     this.#described = { labels: own, ...withoutUndefined(kept) };
   }
 
   /** Archives the session. @param at in milliseconds since the epoch */
   archive(at: number): void {
+    this.#made = undefined;
     this.#archivedAt ??= at;
   }
 
   /** Ends the archiving. Returns whether the session was archived. */
   unarchive(): boolean {
     const was = this.isArchived;
+    if (was) this.#made = undefined;
     this.#archivedAt = undefined;
     return was;
   }
@@ -149,12 +156,13 @@ export class LiveDescription {
   }
 
   get #json(): string {
-    const { title, labels } = this.#options();
-    const of = [title, labels, this.#described, this.#createdAt, this.#archivedAt];
-    if (this.#made === undefined || of.some((one, index) => one !== this.#made?.of[index])) {
-      this.#made = { of, json: JSON.stringify(this.#whole) };
+    const { sdk, labels } = this.#session.settings;
+    if (this.#made === undefined || sdk.title !== this.#madeTitle || labels !== this.#madeLabels) {
+      this.#made = JSON.stringify(this.#whole);
+      this.#madeTitle = sdk.title;
+      this.#madeLabels = labels;
     }
-    return this.#made.json;
+    return this.#made;
   }
 
   get #whole(): SessionDescription {

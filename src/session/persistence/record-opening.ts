@@ -1,3 +1,4 @@
+import type { Clock } from "../../clock.ts";
 import type { EventExtent } from "../../journal/model/event-entry.ts";
 import { readFault } from "../../journal/model/journal-errors.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
@@ -17,7 +18,12 @@ export interface Continued {
 interface OpenedJournal extends Reads {
   readonly record: SessionRecord;
   extent(): Promise<EventExtent | undefined>;
+  /** Begins the record after the event with the number `last`, with what is missing. */
+  beginRecord(last: number, missing: Missing): void;
 }
+
+/** What an open record continues from: it is complete. */
+const NOTHING_CONTINUED: Continued = { unfinished: [], asks: false };
 
 /**
  * Opens the record of a session at its first use: finds its last number, and completes what the death of an application
@@ -27,27 +33,16 @@ export class RecordOpening {
   readonly #key: string;
   readonly #journal: OpenedJournal;
   readonly #supervisorJournal: SupervisorJournal;
-  readonly #now: () => number;
-  readonly #begin: (last: number, missing: Missing) => void;
+  readonly #clock: Pick<Clock, "now">;
   #continued: Continued | undefined;
   #running: Promise<void> | undefined;
 
-  /**
-   * `key` is the canonical name; `now` returns the time in milliseconds since the epoch; `begin` begins the record after the
-   * event with the number `last`, with what is missing.
-   */
-  constructor(
-    key: string,
-    journal: OpenedJournal,
-    supervisorJournal: SupervisorJournal,
-    now: () => number,
-    begin: (last: number, missing: Missing) => void,
-  ) {
+  /** `key` is the canonical name. */
+  constructor(key: string, journal: OpenedJournal, supervisorJournal: SupervisorJournal, clock: Pick<Clock, "now">) {
     this.#key = key;
     this.#journal = journal;
     this.#supervisorJournal = supervisorJournal;
-    this.#now = now;
-    this.#begin = begin;
+    this.#clock = clock;
   }
 
   /** Lets the record be opened from now on: the session is restored as far as that needs. */
@@ -88,11 +83,12 @@ export class RecordOpening {
     const journal = this.#journal;
     try {
       const last = (await journal.extent())?.last ?? 0;
-      const { unfinished, asks } = this.#continued ?? { unfinished: [], asks: false };
+      const { unfinished, asks } = this.#continued ?? NOTHING_CONTINUED;
       // A name without events has nothing to read.
       const recorded = last === 0 ? undefined : last;
-      const found = { session: this.#key, unfinished, asks, recorded, at: this.#now() };
-      this.#begin(last, await missingFrom(journal, found));
+      const found = { session: this.#key, unfinished, asks, recorded, at: this.#clock.now() };
+      journal.beginRecord(last, await missingFrom(journal, found));
+      this.#continued = NOTHING_CONTINUED;
     } catch (thrown) {
       throw readFault(thrown, this.#supervisorJournal.location ?? "of the session");
     }

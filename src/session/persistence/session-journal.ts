@@ -16,15 +16,16 @@ import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
 import type { LeftConversation, SessionMemory } from "../conversation/session-memory.ts";
 import type { PromptText } from "../options/prompt.ts";
 import type { EventDraft } from "../record/session-event-types.ts";
-import { type EventAppended, type ExtractedDraft, SessionRecord } from "../record/session-record.ts";
+import { type EventAppended, type ExtractedDraft, type RecordMeans, SessionRecord } from "../record/session-record.ts";
 import type { TurnEnd } from "../streams/reply.ts";
 import { outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { approvalRequested, approvalSettled } from "./approval-events.ts";
 import type { LiveDescription } from "./live-description.ts";
+import type { Missing } from "./record-completion.ts";
 import { RecordOpening } from "./record-opening.ts";
 import { conversationLeft, sessionSaved } from "./session-changes.ts";
-import { SessionTranscripts } from "./session-transcripts.ts";
+import { SessionTranscripts, type TranscriptWriter } from "./session-transcripts.ts";
 import { loadPrompt, type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
 import {
@@ -49,7 +50,7 @@ const PATIENCE_MS = 5_000;
  * What one session writes to the journal and reads from it. Before the journal is open, the session has accepted
  * nothing, so there is nothing to write.
  */
-export class SessionJournal {
+export class SessionJournal implements RecordMeans, TranscriptWriter {
   /** The turn that has spent last. */
   #lastSpender: string | undefined;
   readonly #session: string;
@@ -66,24 +67,33 @@ export class SessionJournal {
 
   constructor(session: string, supervisorJournal: SupervisorJournal, clock: Clock, description: LiveDescription) {
     this.description = description;
-    const now = (): number => clock.now();
-    const onReader = (): void => {
-      this.#writer?.release(session);
-      void this.opening.use();
-    };
-    this.record = new SessionRecord(session, now, { onReader, onEarly: () => void this.opening.use() });
-    this.opening = new RecordOpening(session, this, supervisorJournal, now, (last, missing) => {
-      this.#send(missing.changes, this.record.open(last, missing.drafts));
-    });
+    this.record = new SessionRecord(session, clock, this);
+    this.opening = new RecordOpening(session, this, supervisorJournal, clock);
     this.#session = session;
     this.#supervisorJournal = supervisorJournal;
     this.#clock = clock;
-    this.transcripts = new SessionTranscripts(session, supervisorJournal, () => this.#writer);
+    this.transcripts = new SessionTranscripts(session, supervisorJournal, this);
   }
 
   /** The name of the session's supervisor. */
   get supervisor(): string {
     return this.#supervisorJournal.supervisor;
+  }
+
+  /** Makes what the first reader waits for available. */
+  onReader(): void {
+    this.writer?.release(this.#session);
+    void this.opening.use();
+  }
+
+  /** Opens the record, because events wait for their numbers. */
+  onEarly(): void {
+    void this.opening.use();
+  }
+
+  /** Begins the record after the event with the number `last`, with what is missing. */
+  beginRecord(last: number, missing: Missing): void {
+    this.#send(missing.changes, this.record.open(last, missing.drafts));
   }
 
   /** Why the journal cannot be written, or undefined. */
@@ -168,7 +178,7 @@ export class SessionJournal {
 
   /** Resolves once the changes are written, however long that takes. @throws CastellanError `NOT_OWNER` */
   async recordDurably(changes: readonly Change[]): Promise<void> {
-    await this.#writer?.record(changes, { durable: true, session: this.#session });
+    await this.writer?.record(changes, { durable: true, session: this.#session });
   }
 
   /** Takes a turn back that no caller relies on. `begun` tells that it may have been written as about to be sent. */
@@ -184,14 +194,14 @@ export class SessionJournal {
    */
   async begin(record: TurnRecord, promptId: string): Promise<void> {
     this.append(...this.#acceptedOnce(record), turnStarted(record, promptId));
-    await this.#writer?.record([turnBegun(record, promptId)], { durable: record.durable, session: this.#session });
+    await this.writer?.record([turnBegun(record, promptId)], { durable: record.durable, session: this.#session });
   }
 
   /** Writes that Claude began to answer or act. While nobody has seen the answer, this waits like events that nobody reads. */
   touched({ id, durable, log }: TurnRecord): void {
     const lazy = log.readers === 0 && this.record.readers === 0;
-    this.#writer?.note([{ type: "turn_touched", turn: id }], { durable, session: this.#session, lazy });
-    log.onReader = () => this.#writer?.release(this.#session);
+    this.writer?.note([{ type: "turn_touched", turn: id }], { durable, session: this.#session, lazy });
+    log.onReader = () => this.writer?.release(this.#session);
   }
 
   /**
@@ -212,7 +222,7 @@ export class SessionJournal {
    * @throws CastellanError `NOT_OWNER`
    */
   async settled(): Promise<void> {
-    await this.#within(this.#writer?.record([], { session: this.#session }));
+    await this.#within(this.writer?.record([], { session: this.#session }));
   }
 
   /** Writes that the turn waits again, and why. */
@@ -373,7 +383,7 @@ export class SessionJournal {
   #endRecord(): void {
     this.record.end();
     if (this.record.tail.hasEnded) return;
-    const written = this.#writer?.record([], { session: this.#session }).catch(() => {});
+    const written = this.writer?.record([], { session: this.#session }).catch(() => {});
     void this.#within(written).then(() => this.record.end({ drop: true }));
   }
 
@@ -442,12 +452,13 @@ export class SessionJournal {
     return this.#supervisorJournal.refusal;
   }
 
-  get #writer(): JournalWriter | undefined {
+  /** The writer of the journal; undefined if nothing of the session is to be written any more. */
+  get writer(): JournalWriter | undefined {
     return this.#sealed ? undefined : this.#supervisorJournal.writer;
   }
 
   async #write(changes: readonly Change[], durable = false): Promise<void> {
-    await this.#writer?.write(changes, { durable, session: this.#session });
+    await this.writer?.write(changes, { durable, session: this.#session });
   }
 
   /** Writes changes that have happened, together with their events. */
@@ -467,7 +478,7 @@ export class SessionJournal {
 
   /** Writes changes and numbered events, then publishes the events. Returns whether `told` will be called. */
   #send(changes: readonly Change[], events: readonly EventAppended[], how: WriteOptions = {}, told?: Settled): boolean {
-    const writer = this.#writer;
+    const writer = this.writer;
     if (writer === undefined || changes.length + events.length === 0) return false;
     const delivery = this.#supervisorJournal.delivery?.due(this.#session, events);
     const all = changes.length === 0 ? events : events.length === 0 ? changes : [...changes, ...events];
@@ -489,7 +500,7 @@ export class SessionJournal {
   }
 
   #note(...changes: readonly Change[]): void {
-    this.#writer?.note(changes, { session: this.#session });
+    this.writer?.note(changes, { session: this.#session });
   }
 
   async #within(written: Promise<void> | undefined): Promise<void> {

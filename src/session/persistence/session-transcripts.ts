@@ -19,6 +19,7 @@ import {
   type TranscriptKey,
   type TranscriptStore,
 } from "../../journal/model/transcript-entry.ts";
+import { SparseMap } from "../../sparse-map.ts";
 import { journalSessionStore, linkedLines } from "./journal-session-store.ts";
 
 /**
@@ -35,6 +36,12 @@ export interface TranscriptJournal {
   readonly isShared: boolean;
 }
 
+/** What writes a session's transcripts. */
+export interface TranscriptWriter {
+  /** Undefined if nothing of the session is to be written any more. */
+  readonly writer: JournalWriter | undefined;
+}
+
 /**
  * The transcripts of a session in the journal, and their copies on this machine. A process reads and writes the copies;
  * the journal receives every entry as it is written. Before a process resumes a conversation, both sides are made equal.
@@ -42,38 +49,37 @@ export interface TranscriptJournal {
 export class SessionTranscripts {
   readonly #session: string;
   readonly #journal: TranscriptJournal;
-  readonly #writer: () => JournalWriter | undefined;
+  readonly #writing: TranscriptWriter;
   /** The conversations whose transcript in the journal may lack something. They receive nothing more for now. */
-  readonly #incomplete = new Set<string>();
+  readonly #incomplete = new SparseMap<string, true>();
   /**
    * The conversations whose files were equal to the journal and have since been written by this session's processes
    * only. With a shared journal, any other file may be of an application that lost the session before the journal had
    * all of it.
    */
-  readonly #own = new Set<string>();
+  readonly #own = new SparseMap<string, true>();
   /** Serves processes that may not find the files of this machine. */
-  readonly #sessionStore: SessionStore = journalSessionStore(this);
+  #sessionStore: SessionStore | undefined;
   #pending = 0;
-  /** The last settling; they run one after the other. */
-  #settling: Promise<void> = Promise.resolve();
+  /** The last settling, if one is pending; they run one after the other. */
+  #settling: Promise<void> | undefined;
 
-  /** `writer` returns undefined if nothing of the session is to be written any more. */
-  constructor(session: string, journal: TranscriptJournal, writer: () => JournalWriter | undefined) {
+  constructor(session: string, journal: TranscriptJournal, writing: TranscriptWriter) {
     this.#session = session;
     this.#journal = journal;
-    this.#writer = writer;
+    this.#writing = writing;
   }
 
   /** Writes what a process has appended to a transcript, together with the next changes or a moment later. */
   append(key: TranscriptKey, entries: readonly SessionStoreEntry[]): void {
-    const [store, writer] = [this.#journal.transcripts, this.#writer()];
+    const [store, writer] = [this.#journal.transcripts, this.#writing.writer];
     if (store === undefined || writer === undefined || entries.length === 0) return;
-    this.#own.add(key.conversationId);
+    this.#own.set(key.conversationId, true);
     if (this.#incomplete.has(key.conversationId)) return;
     const lines = linesOf(entries);
     const lastUuid = entries.findLast(({ uuid }) => typeof uuid === "string")?.uuid;
     if (this.#pending > 0 && this.#pending + lines.length > MOST_PENDING) {
-      this.#incomplete.add(key.conversationId);
+      this.#incomplete.set(key.conversationId, true);
       return;
     }
     this.#pending += lines.length;
@@ -85,20 +91,20 @@ export class SessionTranscripts {
       },
       () => {
         this.#pending -= lines.length;
-        this.#incomplete.add(key.conversationId);
+        this.#incomplete.set(key.conversationId, true);
       },
     );
   }
 
   /** Whether the journal has a transcript of the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async has(conversationId: string): Promise<boolean> {
-    await this.#writer()?.caughtUp();
+    await this.#writing.writer?.caughtUp();
     return (await this.#ownHead(conversationId)) !== undefined;
   }
 
   /** Yields the lines of a transcript, once the journal has all of them. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async *lines(key: TranscriptKey): AsyncGenerator<string, void, undefined> {
-    const [store, writer] = [this.#journal.transcripts, this.#writer()];
+    const [store, writer] = [this.#journal.transcripts, this.#writing.writer];
     await writer?.settled();
     if (store !== undefined) yield* store.lines(key);
   }
@@ -117,6 +123,7 @@ export class SessionTranscripts {
     const { sessionStore, spawnClaudeCodeProcess } = sdk;
     if (store === undefined || !isShared || sessionStore !== undefined || spawnClaudeCodeProcess === undefined)
       return sdk;
+    this.#sessionStore ??= journalSessionStore(this);
     return resumingFrom(sdk, this.#sessionStore);
   }
 
@@ -127,7 +134,7 @@ export class SessionTranscripts {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `DATABASE_UNAVAILABLE`
    */
   async takeIn(conversationId: string, projectKey: string): Promise<boolean> {
-    const [store, writer] = [this.#journal.transcripts, this.#writer()];
+    const [store, writer] = [this.#journal.transcripts, this.#writing.writer];
     const former = formerOf(store);
     if (former === undefined || writer === undefined) return false;
     const key = { projectKey, sessionId: conversationId };
@@ -165,9 +172,15 @@ export class SessionTranscripts {
   ): Promise<void> {
     const { transcripts: store } = this.#journal;
     if (store === undefined) return;
-    const settled = this.#settling.then(() => this.#settle(store, conversationId, { from, to, adopts }));
-    this.#settling = settled.catch(() => {});
-    await settled;
+    const before = this.#settling ?? Promise.resolve();
+    const settled = before.then(() => this.#settle(store, conversationId, { from, to, adopts }));
+    const settling = settled.catch(() => {});
+    this.#settling = settling;
+    try {
+      await settled;
+    } finally {
+      if (this.#settling === settling) this.#settling = undefined;
+    }
   }
 
   async #settle(
@@ -179,9 +192,9 @@ export class SessionTranscripts {
       adopts,
     }: { readonly from: TranscriptLocation | undefined; readonly to: TranscriptLocation; readonly adopts: boolean },
   ): Promise<void> {
-    const writer = this.#writer();
+    const writer = this.#writing.writer;
     if (writer === undefined) return;
-    this.#incomplete.add(conversationId);
+    this.#incomplete.set(conversationId, true);
     const isOwn = !this.#journal.isShared || this.#own.has(conversationId);
     // Without the journal, a session works on with its file; the next settling makes up for it.
     if (isOwn && writer.fault !== undefined && (await transcriptAt(conversationId, to)) !== undefined) return;
@@ -195,7 +208,7 @@ export class SessionTranscripts {
       if (await this.#adopt(conversationId, file, heads)) heads = await store.of(conversationId);
     }
     await this.#restore(store, conversationId, to, { heads, exact: !isOwn });
-    this.#own.add(conversationId);
+    this.#own.set(conversationId, true);
     this.#incomplete.delete(conversationId);
   }
 
@@ -234,7 +247,7 @@ export class SessionTranscripts {
 
   async #write(session: string, key: TranscriptKey, lines: string, lastUuid: string | undefined): Promise<void> {
     const part = { session, ...key, lines, ...withoutUndefined({ lastUuid }) };
-    await this.#writer()?.write([{ type: "transcript_appended", part }], { session: this.#session });
+    await this.#writing.writer?.write([{ type: "transcript_appended", part }], { session: this.#session });
   }
 
   /** Writes to the files what only the journal has. `exact`: also removes messages that only the files have. */

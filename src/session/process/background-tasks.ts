@@ -1,5 +1,6 @@
 import { type BackgroundTask, describeTask, runKeyOf } from "../../claude/messages/background-tasks.ts";
 import type { Timer } from "../../clock.ts";
+import { SparseMap } from "../../sparse-map.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { RunningTask } from "../status/running-task.ts";
 
@@ -15,7 +16,7 @@ export class BackgroundTasks {
   readonly #context: SessionContext;
   readonly #overdue: (task: RunningTask) => void;
   /** By run id: a resumed task counts as another one. */
-  readonly #running = new Map<string, Watched>();
+  readonly #running = new SparseMap<string, Watched>();
 
   /** `overdue` is called once for each task that runs longer than `backgroundTaskTimeout`. */
   constructor(context: SessionContext, overdue: (task: RunningTask) => void) {

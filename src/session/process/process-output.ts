@@ -1,6 +1,6 @@
 import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Activation } from "../../claude/activation.ts";
-import { backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
+import { type BackgroundTask, backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
 import { initOf } from "../../claude/messages/init.ts";
 import { beginsSchedule, isProgressReport } from "../../claude/messages/lifecycle.ts";
 import { answerIdOf } from "../../claude/messages/tools.ts";
@@ -35,10 +35,12 @@ export class ProcessOutput {
   readonly #context: SessionContext;
   readonly #conversation: SessionConversation;
   readonly #view: SessionView;
-  readonly #tasks: BackgroundTasks;
-  readonly #transcript: TranscriptWatch;
-  /** The turns that Claude has scheduled for itself. */
-  readonly #wakeups: Wakeups;
+  /** Once the process has reported background tasks. */
+  #tasks: BackgroundTasks | undefined;
+  /** Once a message of the process was looked for. */
+  #transcript: TranscriptWatch | undefined;
+  /** The turns that Claude has scheduled for itself, once the process has sent a message. */
+  #wakeups: Wakeups | undefined;
   #activation: Activation | undefined;
   #servers: McpWatch | undefined;
   #lastSignOfLife: number | undefined;
@@ -47,16 +49,6 @@ export class ProcessOutput {
     this.#context = context;
     this.#conversation = conversation;
     this.#view = view;
-    this.#wakeups = new Wakeups(context.clock);
-    this.#tasks = new BackgroundTasks(context, (task) => void this.#stopTask(task));
-    this.#transcript = new TranscriptWatch(context.clock, {
-      source: () => this.#transcriptSource,
-      conversationId: () => conversation.now.id,
-      lost: (why) => {
-        conversation.take({ type: "unwritten" });
-        view.fault({ ...transcriptLoss(why), at: context.clock.now() });
-      },
-    });
   }
 
   /** When a process last produced output. */
@@ -66,12 +58,12 @@ export class ProcessOutput {
 
   /** The running background tasks. */
   get tasks(): readonly RunningTask[] {
-    return this.#tasks.all;
+    return this.#tasks?.all ?? [];
   }
 
   /** The turns that Claude has scheduled for itself. The process has to stay for them. */
   get wakeups(): readonly Wakeup[] {
-    return this.#wakeups.armed;
+    return this.#wakeups?.armed ?? [];
   }
 
   /** Starts to follow a process that is up. The messages of its handshake came before. */
@@ -90,27 +82,30 @@ export class ProcessOutput {
     this.#servers?.stop();
     this.#servers = undefined;
     this.#activation = undefined;
-    this.#tasks.changed([]);
-    this.#transcript.stop();
+    this.#tasks?.changed([]);
+    this.#tasks = undefined;
+    this.#transcript?.stop();
+    this.#transcript = undefined;
     this.#view.processGone();
-    this.#wakeups.lost();
+    this.#wakeups = undefined;
   }
 
   /** Applies changed settings. */
   relimit(): void {
-    this.#tasks.relimit();
+    this.#tasks?.relimit();
   }
 
   /** Takes a message. Returns whether callers see it only through what is reported here. */
   receive(message: SDKMessage): boolean {
     this.#lastSignOfLife = this.#context.clock.now();
     const tasks = backgroundTasksOf(message);
-    if (tasks !== undefined) this.#tasks.changed(tasks);
+    if (tasks !== undefined) this.#changed(tasks);
     const uuid = answerIdOf(message);
-    if (uuid !== undefined) this.#transcript.said(uuid);
+    if (uuid !== undefined) this.#transcriptWatch.said(uuid);
     if (this.#tellsOfServers(message)) this.refreshServers();
     const mode = reportedModeOf(message);
     if (mode !== undefined) this.#conversation.reportMode(mode);
+    this.#wakeups ??= new Wakeups(this.#context.clock);
     if (this.#wakeups.receive(message)) {
       const before = this.#conversation.wakeups;
       this.#context.journal.append(...wakeupEvents(before, this.wakeups, beginsSchedule(message)));
@@ -122,7 +117,7 @@ export class ProcessOutput {
 
   /** Checks that the last message of a turn is in the transcript. */
   turnKept(lastUuid: string): void {
-    void this.#transcript.ended(lastUuid);
+    void this.#transcriptWatch.ended(lastUuid);
   }
 
   /** Reports the lost wakeups of a conversation whose process is gone. */
@@ -171,11 +166,28 @@ export class ProcessOutput {
       TASK_END_MS,
       () => {
         const message = `a background task did not end within ${formatDuration(TASK_END_MS)} of being told to`;
-        if (this.#activation === activation && this.#tasks.has(task.id))
+        if (this.#activation === activation && this.#tasks?.has(task.id) === true)
           void activation.kill({ class: "stalled", message });
       },
       { background: true },
     );
+  }
+
+  #changed(tasks: readonly BackgroundTask[]): void {
+    this.#tasks ??= new BackgroundTasks(this.#context, (task) => void this.#stopTask(task));
+    this.#tasks.changed(tasks);
+  }
+
+  get #transcriptWatch(): TranscriptWatch {
+    this.#transcript ??= new TranscriptWatch(this.#context.clock, {
+      source: () => this.#transcriptSource,
+      conversationId: () => this.#conversation.now.id,
+      lost: (why) => {
+        this.#conversation.take({ type: "unwritten" });
+        this.#view.fault({ ...transcriptLoss(why), at: this.#context.clock.now() });
+      },
+    });
+    return this.#transcript;
   }
 
   /** The location of the process's transcripts, if there is a process and they are on this machine. */

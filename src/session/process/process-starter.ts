@@ -158,9 +158,9 @@ export class ProcessStarter {
 
   /** Whether the process just switched to this conversation from another one. */
   hasMoved(conversationId: string): boolean {
-    const moved = conversationId !== this.#processConversation;
+    if (conversationId === this.#processConversation) return false;
     this.#processConversation = conversationId;
-    return moved;
+    return true;
   }
 
   /** Whether the conversation is new and has no grants to pass to the process, so that a spare can serve it. */

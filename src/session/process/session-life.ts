@@ -1,23 +1,39 @@
 import type { Child, ChildExit, Shutdown } from "../../supervision/child-spec.ts";
 
+/** The process of a life. */
+export interface LivingProcess {
+  /** Ends the process of this life, if there is one. Resolves once it is gone. */
+  end(life: SessionLife, shutdown: Shutdown): Promise<void>;
+}
+
 /**
  * One life of a session, from its start by a supervisor to its end. It is the supervisor's child; the session, with its
  * name, mailbox and conversation, continues in the next life.
  */
 export class SessionLife implements Child {
   readonly exited: Promise<ChildExit>;
-  /** Aborts when this life is to end before its process is up. */
-  readonly cancelled: AbortSignal;
-  readonly #cancel = new AbortController();
-  readonly #end: (shutdown: Shutdown) => Promise<void>;
-  readonly #exit: PromiseWithResolvers<ChildExit> = Promise.withResolvers();
+  readonly #exit: (exit: ChildExit) => void;
+  readonly #process: LivingProcess;
+  #cancel: AbortController | undefined;
   #stopping: Promise<void> | undefined;
 
-  /** `end` ends the process of this life, if there is one, and resolves once it is gone. */
-  constructor(end: (shutdown: Shutdown) => Promise<void>) {
-    this.#end = end;
-    this.exited = this.#exit.promise;
-    this.cancelled = this.#cancel.signal;
+  constructor(process: LivingProcess) {
+    this.#process = process;
+    const { promise, resolve } = Promise.withResolvers<ChildExit>();
+    this.exited = promise;
+    this.#exit = resolve;
+  }
+
+  /** Aborts when this life is to end before its process is up. */
+  get cancelled(): AbortSignal {
+    this.#cancel ??= new AbortController();
+    if (this.stopping) this.#cancel.abort(NO_LONGER_WANTED);
+    return this.#cancel.signal;
+  }
+
+  /** Records that no start of a process is pending. */
+  started(): void {
+    this.#cancel = undefined;
   }
 
   /** Whether a stop was requested. */
@@ -27,20 +43,20 @@ export class SessionLife implements Child {
 
   /** Ends the life without a request. */
   exit(exit: ChildExit): void {
-    this.#exit.resolve(exit);
+    this.#exit(exit);
   }
 
   /** Ends the life. Repeated calls share the first ending; `brutal_kill` shortens it. */
   stop(shutdown: Shutdown): Promise<void> {
-    if (this.#stopping !== undefined && shutdown === "brutal_kill") void this.#end(shutdown);
+    if (this.#stopping !== undefined && shutdown === "brutal_kill") void this.#process.end(this, shutdown);
     this.#stopping ??= this.#stop(shutdown);
     return this.#stopping;
   }
 
   async #stop(shutdown: Shutdown): Promise<void> {
-    this.#cancel.abort(NO_LONGER_WANTED);
-    await this.#end(shutdown);
-    this.#exit.resolve({ reason: "shutdown" });
+    this.#cancel?.abort(NO_LONGER_WANTED);
+    await this.#process.end(this, shutdown);
+    this.#exit({ reason: "shutdown" });
   }
 }
 

@@ -21,7 +21,7 @@ import { type ProcessLaunch, ProcessStarter } from "./process-starter.ts";
 import { nextProcessState, type ProcessEvent, type ProcessState } from "./process-state.ts";
 import { Recycling } from "./recycling.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
-import { SessionLife } from "./session-life.ts";
+import { type LivingProcess, SessionLife } from "./session-life.ts";
 
 /**
  * What a process asks its session at the moment of a decision: the capacity asks at any time whether it can give up its
@@ -56,9 +56,9 @@ export interface ProcessSession {
  * The process of a session from start to end: started when a supervisor begins a life or on demand, watched, replaced
  * and ended. `process-state.ts` defines the transitions.
  */
-export class SessionProcess implements SlotSession {
+export class SessionProcess implements SlotSession, LivingProcess {
   /** Its API key. */
-  readonly key: SessionKey = new SessionKey(() => credentialsOf(this.#starter.shape));
+  readonly key: SessionKey = new SessionKey(this);
   readonly #context: SessionContext;
   readonly #resources: SharedResources;
   readonly #conversation: SessionConversation;
@@ -70,10 +70,10 @@ export class SessionProcess implements SlotSession {
   #life: SessionLife | undefined;
   #activation: Activation | undefined;
   #pid: number | undefined;
-  /** The last start, or the wait for a slot; settles when the process is up or none will start. */
-  #starting: Promise<void> = Promise.resolve();
-  /** The end of the last process that hibernated. */
-  #hibernation: Promise<unknown> = Promise.resolve();
+  /** The start, or the wait for a slot, while one is pending; settles when the process is up or none will start. */
+  #starting: Promise<void> | undefined;
+  /** The end of a process that hibernates, while it is pending. */
+  #hibernation: Promise<unknown> | undefined;
   #recycling: Recycling | undefined;
   #liveness: Liveness | undefined;
   #memoryBytes: number | undefined;
@@ -92,7 +92,7 @@ export class SessionProcess implements SlotSession {
     context: SessionContext,
     resources: SharedResources,
     conversation: SessionConversation,
-    host: Omit<ProcessHost, "spawned">,
+    host: ProcessHost,
     session: ProcessSession,
     signal: Signal,
   ) {
@@ -101,10 +101,7 @@ export class SessionProcess implements SlotSession {
     this.#conversation = conversation;
     this.#session = session;
     this.#signal = signal;
-    const spawned = (pid: number | undefined): void => {
-      this.#pid = pid;
-    };
-    this.#starter = new ProcessStarter(context, { ...host, spawned }, conversation, resources);
+    this.#starter = new ProcessStarter(context, host, conversation, resources);
     this.#slot = new ProcessSlot(context, resources.capacity, this);
   }
 
@@ -115,6 +112,16 @@ export class SessionProcess implements SlotSession {
   /** The process, while it is up or ending. */
   get activation(): Activation | undefined {
     return this.#activation;
+  }
+
+  /** A digest of the credentials that a new process would have, or undefined if there are none. */
+  get credentials(): string | undefined {
+    return credentialsOf(this.#starter.shape);
+  }
+
+  /** Records the process id of a process that has just been created. */
+  spawned(pid: number | undefined): void {
+    this.#pid = pid;
   }
 
   /** The process id, while the process exists. */
@@ -201,12 +208,12 @@ export class SessionProcess implements SlotSession {
   begin(): SessionLife {
     this.#apply({ type: "begin" });
     this.#signal({ type: "process_starting" });
-    const life: SessionLife = new SessionLife((shutdown) => this.#end(life, shutdown));
+    const life = new SessionLife(this);
     this.#life = life;
     publish("castellan:session:start", () => factsOf(this.#context));
     const { settings, journal } = this.#context;
     const isEager = settings.activation === "eager" && !journal.description.isArchived;
-    if (isEager && this.#takeRoom()) this.#starting = this.#start(life);
+    if (isEager && this.#takeRoom()) this.#starts(this.#start(life));
     else this.#hibernated();
     return life;
   }
@@ -225,7 +232,7 @@ export class SessionProcess implements SlotSession {
   startIfNeeded(): void {
     const life = this.#life;
     if (life === undefined || this.#state !== "hibernated" || !this.#session.wanted) return;
-    this.#starting = this.#takeRoom() ? this.#startAnew(life) : this.#queue(life);
+    this.#starts(this.#takeRoom() ? this.#startAnew(life) : this.#queue(life));
   }
 
   /** Stops queueing for a slot, because no process is needed any more. */
@@ -237,7 +244,10 @@ export class SessionProcess implements SlotSession {
   hibernate(): void {
     if (!this.#moves({ type: "hibernate" })) return;
     this.#signal({ type: "process_ending", to: "hibernate" });
-    this.#hibernation = this.#endActivation();
+    const hibernation = this.#endActivation().finally(() => {
+      if (this.#hibernation === hibernation) this.#hibernation = undefined;
+    });
+    this.#hibernation = hibernation;
   }
 
   /** Replaces the process within the same life. */
@@ -337,6 +347,14 @@ export class SessionProcess implements SlotSession {
     this.#failedStarts = 0;
   }
 
+  #starts(starting: Promise<void>): void {
+    const over = (): void => {
+      if (this.#starting === starting) this.#starting = undefined;
+    };
+    this.#starting = starting;
+    starting.then(over, over);
+  }
+
   /** Takes what a start needs: a spare with its slot, or a slot. Returns whether it got one. */
   #takeRoom(): boolean {
     const slot = this.#starter.claimSpare(this.#slot);
@@ -380,7 +398,7 @@ export class SessionProcess implements SlotSession {
       await this.#session.resume();
       this.key.starting();
       this.#conversation.forgetMode();
-      const { activation, spare } = await this.#starter.start(life.cancelled);
+      const { activation, spare } = await this.#starter.start(life.cancelled).finally(() => life.started());
       this.#conversation.take({ type: "resumed" });
       this.#upSince = clock.monotonic();
       publish("castellan:activation:start", () => ({
@@ -474,7 +492,8 @@ export class SessionProcess implements SlotSession {
   }
 
   /** Ends the process of a life, then the life. */
-  async #end(life: SessionLife, shutdown: Shutdown): Promise<void> {
+  /** Ends the process of this life, if there is one. Resolves once it is gone. */
+  async end(life: SessionLife, shutdown: Shutdown): Promise<void> {
     if (this.#life !== life) return;
     this.#apply({ type: "stop" });
     this.#signal({ type: "process_ending", to: "stop" });

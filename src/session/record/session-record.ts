@@ -1,7 +1,9 @@
 import { sizeOf } from "../../claude/messages/message-size.ts";
+import type { Clock } from "../../clock.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { ChangeOf } from "../../journal/model/change-groups.ts";
 import type { ContentEntry } from "../../journal/model/event-entry.ts";
+import { SparseMap } from "../../sparse-map.ts";
 import { extractContents } from "./content.ts";
 import type { EventDraft, LiveDraft, RecordedEventType } from "./session-event-types.ts";
 import { EVENT_VERSION } from "./session-event-types.ts";
@@ -40,8 +42,10 @@ export interface ExtractedDraft {
 /** What a record may be given besides. */
 export interface RecordMeans {
   readonly limits?: TailLimits;
-  readonly onReader?: () => void;
-  readonly onEarly?: () => void;
+  /** Called when the first reader comes, which waits for events that are not written yet. */
+  onReader?(): void;
+  /** Called for events that wait for the first number. */
+  onEarly?(): void;
 }
 
 interface Dated extends ExtractedDraft {
@@ -60,29 +64,23 @@ const OUTSIDE_BODY: ReadonlySet<string> = new Set(["type", "turnId"]);
 export class SessionRecord {
   readonly tail: Tail;
   readonly #session: string;
-  readonly #now: () => number;
-  readonly #onReader: (() => void) | undefined;
-  readonly #onEarly: (() => void) | undefined;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #means: RecordMeans;
   /** The highest number given, once it is known. */
   #last: number | undefined;
   /** The events before that. */
-  #early: Dated[] = [];
+  #early: Dated[] | undefined;
   /** How many events were dropped since the last one that was kept, by turn. */
-  readonly #lost = new Map<string | undefined, number>();
+  readonly #lost = new SparseMap<string | undefined, number>();
   #readers = 0;
   #isErased = false;
 
-  /**
-   * `session` is the canonical name; `now` returns the time in milliseconds since the epoch; `onReader` is called when
-   * the first reader comes, which waits for events that are not written yet; `onEarly` is called for events that wait
-   * for the first number.
-   */
-  constructor(session: string, now: () => number, { limits, onReader, onEarly }: RecordMeans = {}) {
-    this.tail = new Tail(limits);
+  /** `session` is the canonical name. */
+  constructor(session: string, clock: Pick<Clock, "now">, means: RecordMeans = {}) {
+    this.tail = new Tail(means.limits);
     this.#session = session;
-    this.#now = now;
-    this.#onReader = onReader;
-    this.#onEarly = onEarly;
+    this.#clock = clock;
+    this.#means = means;
   }
 
   /** The highest number given, or undefined if it is not known yet. */
@@ -92,7 +90,7 @@ export class SessionRecord {
 
   /** The time in milliseconds since the epoch. */
   get now(): number {
-    return this.#now();
+    return this.#clock.now();
   }
 
   /**
@@ -103,8 +101,8 @@ export class SessionRecord {
     if (this.#last !== undefined) return [];
     this.#last = last;
     this.tail.open(last);
-    const early = this.#early;
-    this.#early = [];
+    const early = this.#early ?? [];
+    this.#early = undefined;
     const appended = this.append(missing);
     for (const dated of early) this.#append(dated, appended);
     return appended;
@@ -115,28 +113,27 @@ export class SessionRecord {
    * this order, before those of any later call.
    */
   append(drafts: readonly (EventDraft | ExtractedDraft)[]): EventAppended[] {
-    const at = this.#now();
+    const at = this.#clock.now();
     const appended: EventAppended[] = [];
     for (const given of drafts) {
       const { draft, contents } = "draft" in given ? given : { draft: given, contents: NO_CONTENTS };
       const dated = { draft, contents, at };
       if (this.#last !== undefined) this.#append(dated, appended);
-      else if (this.#early.length < MOST_EARLY) this.#early.push(dated);
-      else this.#lose(draft);
+      else this.#keepEarly(dated);
     }
-    if (this.hasEarly) this.#onEarly?.();
+    if (this.hasEarly) this.#means.onEarly?.();
     return appended;
   }
 
   /** Whether events wait for the first number. */
   get hasEarly(): boolean {
-    return this.#early.length > 0;
+    return this.#early !== undefined;
   }
 
   /** Gives a live event to the readers. */
   show(draft: LiveDraft): void {
     if (this.#readers === 0 || this.tail.isFull) return;
-    this.tail.addLive({ ...draft, at: this.#now(), after: this.#last ?? 0 }, sizeOf(draft));
+    this.tail.addLive({ ...draft, at: this.#clock.now(), after: this.#last ?? 0 }, sizeOf(draft));
   }
 
   /** Publishes events, because the journal has them. */
@@ -190,7 +187,7 @@ export class SessionRecord {
   /** Counts a reader, until `left`. */
   joined(): void {
     this.#readers++;
-    if (this.#readers === 1) this.#onReader?.();
+    if (this.#readers === 1) this.#means.onReader?.();
   }
 
   left(): void {
@@ -216,6 +213,12 @@ export class SessionRecord {
       this.#lost.clear();
     }
     appended.push(this.#next(dated));
+  }
+
+  #keepEarly(dated: Dated): void {
+    this.#early ??= [];
+    if (this.#early.length < MOST_EARLY) this.#early.push(dated);
+    else this.#lose(dated.draft);
   }
 
   #lose({ turnId }: EventDraft): void {

@@ -1,4 +1,5 @@
 import type { EventEntry } from "../../journal/model/event-entry.ts";
+import { SparseMap } from "../../sparse-map.ts";
 import { eventOf } from "./event-schemas.ts";
 import type { LiveEvent, RecordedEvent, SessionEvent } from "./session-event-types.ts";
 
@@ -65,7 +66,7 @@ export class Tail {
   #characters = 0;
   #pendingCharacters = 0;
   /** The pending recorded events, by number. */
-  readonly #unwritten = new Map<number, Recorded>();
+  readonly #unwritten = new SparseMap<number, Recorded>();
   /** The number of the last published recorded event, and of the last one before the first item. */
   #published = 0;
   #before = 0;

@@ -11,6 +11,8 @@ interface Score {
   readonly at: number;
 }
 
+const NO_ERRORS: Score = { errors: 0, at: 0 };
+
 /** Returns the value of a score at `now`. */
 export function decayed({ errors, at }: Score, now: number): number {
   return errors * 0.5 ** (Math.max(0, now - at) / HALF_LIFE_MS);
@@ -30,7 +32,7 @@ export function isOfSession(error: unknown): boolean {
 /** How often a session's turns failed recently. Balancers use it. */
 export class RecentErrors {
   readonly #clock: Clock;
-  #score: Score = { errors: 0, at: 0 };
+  #score: Score = NO_ERRORS;
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -70,11 +70,13 @@ export function conversationBehind(broken: boolean, at: number): SessionFault {
  * Returns the faults of MCP servers, by name. `before` holds the previous faults; an unchanged fault keeps its time,
  * and a pending server keeps its fault.
  */
+export const NO_SERVER_FAULTS: ReadonlyMap<string, SessionFault> = new Map();
+
 export function serverFaults(
   before: ReadonlyMap<string, SessionFault>,
   servers: readonly McpServer[],
   at: number,
-): Map<string, SessionFault> {
+): ReadonlyMap<string, SessionFault> {
   const faults = servers.flatMap(({ name, status, reason }): [string, SessionFault][] => {
     const known = before.get(name);
     if (reason === undefined) return status === "pending" && known !== undefined ? [[name, known]] : [];
@@ -82,5 +84,5 @@ export function serverFaults(
     const isSame = known?.message === message;
     return [[name, isSame ? known : { kind: "mcp_server_failed", message, server: name, at }]];
   });
-  return new Map(faults);
+  return faults.length === 0 ? NO_SERVER_FAULTS : new Map(faults);
 }

@@ -55,6 +55,10 @@ export type SessionStateEvent =
   | { readonly type: "quarantine"; readonly lastExits: readonly ExitRecord[] }
   | { readonly type: "stop"; readonly as: Stopped };
 
+const IDLE: SessionState = { name: "idle" };
+const BUSY: SessionState = { name: "busy" };
+const HIBERNATED: SessionState = { name: "hibernated" };
+
 /** Returns the state after `event`. An event that does not apply in `state` leaves it unchanged. */
 export function nextSessionState(state: SessionState, event: SessionStateEvent): SessionState {
   if (state.name === "stopped") {
@@ -64,19 +68,17 @@ export function nextSessionState(state: SessionState, event: SessionStateEvent):
     case "begin":
       return state.name === "restarting" ? { name: "restarting" } : { name: "starting" };
     case "ready":
-      return state.name === "starting" || state.name === "restarting" ? { name: "idle" } : state;
+      return state.name === "starting" || state.name === "restarting" ? IDLE : state;
     case "turn_started":
-      return state.name === "idle" ? { name: "busy" } : state;
+      return state.name === "idle" ? BUSY : state;
     case "turn_ended":
-      return state.name === "busy" ? { name: "idle" } : state;
+      return state.name === "busy" ? IDLE : state;
     case "hold":
       return state.name === "idle" || state.name === "waiting" ? { name: "waiting", hold: event.hold } : state;
     case "release":
-      return state.name === "waiting" ? { name: "idle" } : state;
+      return state.name === "waiting" ? IDLE : state;
     case "hibernate":
-      return state.name === "starting" || state.name === "restarting" || state.name === "idle"
-        ? { name: "hibernated" }
-        : state;
+      return state.name === "starting" || state.name === "restarting" || state.name === "idle" ? HIBERNATED : state;
     case "exited":
       return state.name === "quarantined" ? state : { name: "restarting" };
     case "retry":

@@ -15,7 +15,7 @@ import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { commandProblem } from "./command-problem.ts";
 import { Hold } from "./hold.ts";
-import { Intake } from "./intake.ts";
+import { Intake, type TurnStarter } from "./intake.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Steering } from "./steering.ts";
 import { TurnFailures } from "./turn-failures.ts";
@@ -30,7 +30,7 @@ import { TurnsAtWork } from "./turns-at-work.ts";
 const PAUSES: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "SESSION_QUARANTINED", "NOT_OWNER"]);
 
 /** Sends the turns of a session to its process, one at a time and in order, and ends each exactly once. */
-export class Dispatcher {
+export class Dispatcher implements TurnStarter {
   /** Accepts turns. */
   readonly intake: Intake;
   /** Stops turns. */
@@ -44,11 +44,13 @@ export class Dispatcher {
   readonly #hold: Hold;
   readonly #work: TurnsAtWork;
   readonly #watches: TurnWatches;
-  readonly #messages: TurnMessages;
+  readonly #process: ProcessOutlook;
+  /** Reads the messages of the process, while it sends any. */
+  #messages: TurnMessages | undefined;
   /** The turn whose beginning is being written. It still counts as waiting. */
   #beginning: TurnRecord | undefined;
   /** Settles once that is written and its consequences are queued in the journal. */
-  #begun: Promise<void> = Promise.resolve();
+  #begun: Promise<void> | undefined;
 
   constructor(
     context: SessionContext,
@@ -61,23 +63,15 @@ export class Dispatcher {
     this.#conversation = conversation;
     this.#signal = signal;
     this.#mailbox = new Mailbox(context.settings.mailboxLimit);
-    this.#hold = new Hold(context.clock, context.random, () => {
-      signal({ type: "held" });
-      signal({ type: "next" });
-    });
+    this.#hold = new Hold(context.clock, context.random, signal);
     const hold = this.#hold;
-    const work = new TurnsAtWork(context, process, limiter, hold, signal, () => this.resumes);
+    const work = new TurnsAtWork(context, process, limiter, hold, this.#mailbox, signal);
     this.#work = work;
     this.stopping = new TurnStopping(context, this.#mailbox, work, signal);
     this.#watches = new TurnWatches(context, hold, work, this.stopping);
-    const starts = (record: TurnRecord): TurnStart | undefined => this.#startWith(record);
-    this.intake = new Intake(context, process, this.#mailbox, this.#watches, work, this.stopping, starts, signal);
-    const failures = new TurnFailures(context, process, hold, work, signal);
-    const undoing = new TurnUndoing(context, conversation, work);
+    this.intake = new Intake(context, process, this.#mailbox, this.#watches, work, this.stopping, this, signal);
     this.steering = new Steering(context, work, this.#mailbox);
-    const [mailbox, watches, stopping, steering] = [this.#mailbox, this.#watches, this.stopping, this.steering];
-    const parts = { conversation, hold, work, failures, stopping, undoing, mailbox, watches, steering };
-    this.#messages = new TurnMessages(context, parts, signal);
+    this.#process = process;
   }
 
   /** How many turns wait. */
@@ -87,7 +81,7 @@ export class Dispatcher {
 
   /** Whether turns wait, all of them from an earlier run of the application. */
   get resumes(): boolean {
-    return this.#mailbox.last?.isRestored === true;
+    return this.#mailbox.isRestored;
   }
 
   /** Whether a turn waits that needs a process. */
@@ -167,7 +161,7 @@ export class Dispatcher {
 
   /** Resolves once no turn's beginning is being written. */
   get begun(): Promise<void> {
-    return this.#begun;
+    return this.#begun ?? Promise.resolve();
   }
 
   /** Begins no more turns, because another application takes over. Resolves once none runs here. */
@@ -176,19 +170,35 @@ export class Dispatcher {
     await this.quiet();
   }
 
+  get #reader(): TurnMessages {
+    this.#messages ??= this.#newReader();
+    return this.#messages;
+  }
+
+  #newReader(): TurnMessages {
+    const [context, conversation, signal] = [this.#context, this.#conversation, this.#signal];
+    const [hold, work, mailbox, watches] = [this.#hold, this.#work, this.#mailbox, this.#watches];
+    const failures = new TurnFailures(context, this.#process, hold, work, signal);
+    const undoing = new TurnUndoing(context, conversation, work);
+    const { stopping, steering } = this;
+    const parts = { conversation, hold, work, failures, stopping, undoing, mailbox, watches, steering };
+    return new TurnMessages(context, parts, signal);
+  }
+
   /** Takes a message of the process. Returns whether it belongs to the current turn. */
   receive(message: SDKMessage): boolean {
-    return this.#messages.receive(message);
+    return this.#reader.receive(message);
   }
 
   /** Records that a tool is about to run. See {@link TurnMessages.toolBegins}. */
   async toolBegins(): Promise<void> {
-    await this.#messages.toolBegins();
+    await this.#reader.toolBegins();
   }
 
   /** Handles the exit of the process: its turn runs again or ends; waiting turns keep waiting. */
   detach(exit: ExitRecord): void {
     this.#work.detach();
+    this.#messages = undefined;
     this.#cutUnprompted(exit);
     const current = this.#work.takeCurrent();
     if (this.#beginning !== undefined) {
@@ -311,7 +321,15 @@ export class Dispatcher {
     }
     if (!this.#work.takePermit()) return;
     this.#beginning = record;
-    this.#begun = record.promptKind === "command" ? this.#beginCommand(record, activation) : this.#beginWritten(record);
+    this.#begins(record.promptKind === "command" ? this.#beginCommand(record, activation) : this.#beginWritten(record));
+  }
+
+  #begins(begun: Promise<void>): void {
+    const over = (): void => {
+      if (this.#begun === begun) this.#begun = undefined;
+    };
+    this.#begun = begun;
+    begun.then(over, over);
   }
 
   /** Begins a command if the process knows it. */
@@ -337,7 +355,7 @@ export class Dispatcher {
    * Reserves the process for a turn that is about to be accepted, if the turn would begin at once, so that the journal
    * records both in one write.
    */
-  #startWith(record: TurnRecord): TurnStart | undefined {
+  startWith(record: TurnRecord): TurnStart | undefined {
     if (this.#beginning !== undefined || this.#mailbox.first !== record || !this.free) return undefined;
     // A first prompt changes the conversation, which a refused turn must not. A command has to be known to the process.
     if (this.#conversation.now.kind !== "kept" || record.promptKind === "command") return undefined;
@@ -346,7 +364,7 @@ export class Dispatcher {
     const promptId = this.#context.newId();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#beginning = record;
-    this.#begun = promise;
+    this.#begins(promise);
     return {
       promptId,
       accepted: () => {

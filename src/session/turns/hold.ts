@@ -1,5 +1,6 @@
 import { type Clock, scheduleUntil, type Timer } from "../../clock.ts";
 import { backoffDelay } from "../../supervision/backoff.ts";
+import type { Signal } from "../context/session-signal.ts";
 import type { TurnHold } from "../status/session-state.ts";
 
 /** Back-off for an overloaded API: one second, doubling up to five minutes. */
@@ -15,7 +16,7 @@ const BILLING = { base: 15_000, factor: 2, max: 300_000, jitter: 0.2 };
 export class Hold {
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #released: () => void;
+  readonly #signal: Signal;
   #current: TurnHold | undefined;
   #timer: Timer | undefined;
   #overloads = 0;
@@ -24,11 +25,10 @@ export class Hold {
   #heldUntil: number;
   #closed = false;
 
-  /** `released` is called when a hold ends. */
-  constructor(clock: Clock, random: () => number, released: () => void) {
+  constructor(clock: Clock, random: () => number, signal: Signal) {
     this.#clock = clock;
     this.#random = random;
-    this.#released = released;
+    this.#signal = signal;
     this.#heldUntil = clock.monotonic();
   }
 
@@ -97,7 +97,8 @@ export class Hold {
     const release = (): void => {
       this.#current = undefined;
       this.#heldUntil = this.#clock.monotonic();
-      this.#released();
+      this.#signal({ type: "held" });
+      this.#signal({ type: "next" });
     };
     // The waiting turns' own timers keep the host alive.
     this.#timer = scheduleUntil(this.#clock, hold.until, release, { background: true });

@@ -24,6 +24,12 @@ import type { TurnStopping } from "./turn-stopping.ts";
 import type { TurnWatches } from "./turn-watches.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
+/** Begins turns. */
+export interface TurnStarter {
+  /** Reserves the process for a turn that is about to be accepted, if the turn would begin at once. */
+  startWith(record: TurnRecord): TurnStart | undefined;
+}
+
 /**
  * Accepts the turns of a session: new ones, which the journal has to record before they may begin, and those from
  * before a restart of the application.
@@ -35,11 +41,11 @@ export class Intake {
   readonly #watches: TurnWatches;
   readonly #work: TurnsAtWork;
   readonly #stopping: TurnStopping;
-  readonly #starts: (record: TurnRecord) => TurnStart | undefined;
+  readonly #starter: TurnStarter;
   readonly #signal: Signal;
   readonly #kept: KeptTurns;
-  /** Resolves once the journal's turns are loaded; before that, keys cannot be compared. */
-  #restored: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** Until the journal's turns are loaded: resolves once they are. Before that, keys cannot be compared. */
+  #restoring: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
   #failed = false;
 
   constructor(
@@ -49,7 +55,7 @@ export class Intake {
     watches: TurnWatches,
     work: TurnsAtWork,
     stopping: TurnStopping,
-    starts: (record: TurnRecord) => TurnStart | undefined,
+    starter: TurnStarter,
     signal: Signal,
   ) {
     this.#context = context;
@@ -59,7 +65,7 @@ export class Intake {
     this.#kept = new KeptTurns(context.clock);
     this.#work = work;
     this.#stopping = stopping;
-    this.#starts = starts;
+    this.#starter = starter;
     this.#signal = signal;
   }
 
@@ -172,16 +178,20 @@ export class Intake {
 
   /** Resolves once the journal's turns are loaded. @throws CastellanError why they cannot be */
   get ready(): Promise<void> {
-    return this.#restored.promise;
+    return this.#restoring?.promise ?? Promise.resolve();
   }
 
   /** Marks the journal's turns as loaded, or, with `error`, as not loaded; loading can then be retried. */
   restored(error?: CastellanError): void {
-    if (this.#failed) this.#restored = Promise.withResolvers();
+    if (error === undefined) {
+      this.#restoring?.resolve();
+      this.#restoring = undefined;
+    } else if (this.#restoring !== undefined) {
+      if (this.#failed) this.#restoring = Promise.withResolvers();
+      this.#restoring.reject(error);
+      this.#restoring.promise.catch(() => {});
+    }
     this.#failed = error !== undefined;
-    if (error === undefined) this.#restored.resolve();
-    else this.#restored.reject(error);
-    this.#restored.promise.catch(() => {});
     this.#signal({ type: "next" });
   }
 
@@ -231,12 +241,12 @@ export class Intake {
   async #admit(record: TurnRecord, { whenBusy, idempotencyKey }: TurnSettings): Promise<void> {
     let start: TurnStart | undefined;
     try {
-      await this.#restored.promise;
+      await this.ready;
       if (record.state !== "accepted") return;
       const earlier = idempotencyKey === undefined ? undefined : await this.#recalled(record);
       if (earlier === "ended") return;
       record.submitted = true;
-      start = takesOver(whenBusy) || earlier === "unfinished" ? undefined : this.#starts(record);
+      start = takesOver(whenBusy) || earlier === "unfinished" ? undefined : this.#starter.startWith(record);
       await this.#context.journal.accept(record, start?.promptId);
       record.enqueued();
       if (record.left) start?.refused();
@@ -254,7 +264,7 @@ export class Intake {
   /** Returns the outcome of an earlier turn with this key, or refuses the turn. */
   async #recallOr(record: TurnRecord, refusal: CastellanError): Promise<void> {
     try {
-      await this.#restored.promise;
+      await this.ready;
       if ((await this.#recalled(record)) !== "ended") record.leave(refusal);
     } catch (thrown) {
       record.leave(CastellanError.is(thrown) ? thrown : refusal);

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../clock.ts";
+import { SparseMap } from "../../sparse-map.ts";
 import { charactersIn } from "../options/prompt-blocks.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 
@@ -17,7 +18,7 @@ const KEPT_MS = 120_000;
  */
 export class KeptTurns {
   readonly #clock: Clock;
-  readonly #turns = new Map<string, TurnRecord>();
+  readonly #turns = new SparseMap<string, TurnRecord>();
   /** The ended turns, oldest first. */
   readonly #ended: { readonly turn: TurnRecord; readonly at: number }[] = [];
   /** The total number of their events. */

@@ -32,6 +32,11 @@ export class Mailbox {
     return this.#turns.at(-1);
   }
 
+  /** Whether turns wait, all of them from an earlier run of the application. */
+  get isRestored(): boolean {
+    return this.last?.isRestored === true;
+  }
+
   push(turn: TurnRecord): void {
     this.#highest += 1;
     turn.position = this.#highest;

@@ -4,6 +4,7 @@ import { withoutUndefined } from "../../fields.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
 import type { AcceptedTurn } from "../../journal/model/turn-entry.ts";
+import { SparseMap } from "../../sparse-map.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import { type Prompt, type PromptText, promptText } from "../options/prompt.ts";
 import { turnSettings } from "../options/turn-options.ts";
@@ -35,6 +36,12 @@ const RETRY_MS = 60_000;
 /** How long before its next run a session stays in memory. Whoever brings it back looks more often. */
 const SOON_MS = 120_000;
 
+/** Whose money a run spends. */
+interface Spender {
+  /** Returns why it may not spend more, or undefined. */
+  overBudget(): CastellanError | undefined;
+}
+
 /**
  * The prompts of a session that run later. They are jobs in the journal. At its time, one batch adds the turn and removes the job, or
  * moves it to its next run, so that each run takes place once.
@@ -42,22 +49,21 @@ const SOON_MS = 120_000;
 export class SessionSchedules {
   readonly #context: SessionContext;
   readonly #intake: Intake;
-  /** Why the session may not spend more, or undefined. */
-  readonly #refusal: () => CastellanError | undefined;
-  readonly #jobs = new Map<string, JobEntry>();
+  readonly #spender: Spender;
+  readonly #jobs = new SparseMap<string, JobEntry>();
   /** The last turn of each repeating schedule. */
-  readonly #last = new Map<string, string>();
-  /** Resolves once the last change is written: changes follow each other. */
-  #changing: Promise<unknown> = Promise.resolve();
+  readonly #last = new SparseMap<string, string>();
+  /** Resolves once the last change is written, if one is pending: changes follow each other. */
+  #changing: Promise<unknown> | undefined;
   #timer: Timer | undefined;
   /** No run takes place before this time on the monotonic clock. */
   #notBefore = 0;
   #closed = false;
 
-  constructor(context: SessionContext, intake: Intake, refusal: () => CastellanError | undefined) {
+  constructor(context: SessionContext, intake: Intake, spender: Spender) {
     this.#context = context;
     this.#intake = intake;
-    this.#refusal = refusal;
+    this.#spender = spender;
   }
 
   /** Whether a run is due soon, so that the session should stay in memory. */
@@ -175,7 +181,7 @@ export class SessionSchedules {
 
   /** Makes a turn of a schedule whose time has come. */
   async #run(job: JobEntry, now: number): Promise<void> {
-    if (this.#refusal() !== undefined || this.#intake.isFull) {
+    if (this.#spender.overBudget() !== undefined || this.#intake.isFull) {
       this.#notBefore = this.#context.clock.monotonic() + RETRY_MS;
       return;
     }
@@ -242,8 +248,13 @@ export class SessionSchedules {
   }
 
   #change<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = this.#changing.then(work);
-    this.#changing = result.catch(() => {});
+    const result = this.#changing === undefined ? work() : this.#changing.then(work);
+    const changing = result
+      .catch(() => {})
+      .finally(() => {
+        if (this.#changing === changing) this.#changing = undefined;
+      });
+    this.#changing = changing;
     return result;
   }
 }

@@ -1,4 +1,4 @@
-import { type TurnLimiter, TurnPermit } from "../../capacity/turn-limiter.ts";
+import { type PermitHolder, type TurnLimiter, TurnPermit } from "../../capacity/turn-limiter.ts";
 import type { Activation } from "../../claude/activation.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import type { SessionContext } from "../context/session-context.ts";
@@ -6,6 +6,7 @@ import type { Signal } from "../context/session-signal.ts";
 import type { CapacityShortage } from "../context/turn-errors.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { Hold } from "./hold.ts";
+import type { Mailbox } from "./mailbox.ts";
 import type { PromptStage } from "./unprompted.ts";
 import { UnpromptedTurns } from "./unprompted-turns.ts";
 
@@ -16,11 +17,12 @@ import { UnpromptedTurns } from "./unprompted-turns.ts";
 type Taking = "away" | "open" | "retired" | "stale";
 
 /** What a process works on: a caller's turn, and Claude Code's own work. */
-export class TurnsAtWork {
+export class TurnsAtWork implements PermitHolder {
   /** Claude Code's own work. */
   readonly unprompted: UnpromptedTurns;
   readonly #process: ProcessOutlook;
   readonly #hold: Hold;
+  readonly #mailbox: Mailbox;
   readonly #signal: Signal;
   /** The permit to run a turn, among the turns of all sessions. */
   readonly #permit: TurnPermit;
@@ -34,28 +36,35 @@ export class TurnsAtWork {
   /** Whether the process reports when it takes up a prompt. */
   #announces = false;
 
-  /** @param resumes whether all waiting turns are from an earlier run of the application */
   constructor(
     context: SessionContext,
     process: ProcessOutlook,
     limiter: TurnLimiter,
     hold: Hold,
+    mailbox: Mailbox,
     signal: Signal,
-    resumes: () => boolean,
   ) {
     this.#process = process;
     this.#hold = hold;
     this.#signal = signal;
-    this.#permit = new TurnPermit(limiter, {
-      get key() {
-        return process.account;
-      },
-      get resumes() {
-        return resumes();
-      },
-      admitted: () => signal({ type: "next" }),
-    });
+    this.#mailbox = mailbox;
+    this.#permit = new TurnPermit(limiter, this);
     this.unprompted = new UnpromptedTurns(context, signal);
+  }
+
+  /** The API key of the next turn. */
+  get key(): string {
+    return this.#process.account;
+  }
+
+  /** Whether only turns of an earlier run of the application wait. */
+  get resumes(): boolean {
+    return this.#mailbox.isRestored;
+  }
+
+  /** Takes the news that a turn that had to wait may run. */
+  admitted(): void {
+    this.#signal({ type: "next" });
   }
 
   /** The process that takes turns, or still has one. */

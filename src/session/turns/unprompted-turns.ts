@@ -19,11 +19,13 @@ import {
  */
 const EXPECTED_MS = 5_000;
 
+const NONE: Unprompted = { name: "none" };
+
 /** Detects the turns that Claude Code begins by itself in its messages, and keeps them apart from callers' turns. */
 export class UnpromptedTurns {
   readonly #context: SessionContext;
   readonly #signal: Signal;
-  #state: Unprompted = { name: "none" };
+  #state: Unprompted = NONE;
   #current: CurrentTurn | undefined;
   #timer: Timer | undefined;
 
@@ -68,7 +70,7 @@ export class UnpromptedTurns {
   /** Records that the process is gone. Returns the turn that it was in. */
   gone(): CurrentTurn | undefined {
     this.#timer?.cancel();
-    this.#state = { name: "none" };
+    this.#state = NONE;
     const current = this.#current;
     current?.stopping?.cancel();
     this.#current = undefined;

@@ -66,7 +66,7 @@ test("recorded events: the drafts of this test cover every type", () => {
 });
 
 test("recorded events: a live reader gets exactly what a reader of the journal gets", () => {
-  const record = new SessionRecord("s", () => 7);
+  const record = new SessionRecord("s", { now: () => 7 });
   record.open(0);
   const entries = record.append(DRAFTS).map(({ event }) => event);
   expect(entries).toHaveLength(DRAFTS.length);

@@ -80,7 +80,7 @@ class Application {
 
   constructor(stored: StoredEvents, clock: SimulatedClock, limits: TailLimits) {
     this.#stored = stored;
-    this.record = new SessionRecord("s", () => clock.now(), { limits });
+    this.record = new SessionRecord("s", clock, { limits });
     this.#queue = [this.record.open(stored.last)];
   }
 

@@ -5,7 +5,7 @@ import { SessionRecord } from "../../../src/session/record/session-record.ts";
 const HIBERNATED: EventDraft = { type: "hibernated" };
 
 function recordOf(): SessionRecord {
-  const record = new SessionRecord("s", () => 0);
+  const record = new SessionRecord("s", { now: () => 0 });
   record.open(0);
   return record;
 }

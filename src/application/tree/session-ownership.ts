@@ -1,0 +1,45 @@
+import type { SessionName } from "../../names.ts";
+import type { ConversationOptions } from "../../session/controls.ts";
+import type { SessionDefaults } from "../../session/options/options.ts";
+import type { FoundSession, Session, SessionOwner } from "../../session/session.ts";
+import type { SessionServer } from "../../session/session-server.ts";
+
+/** What a supervisor does for its sessions on the calls of their handles. */
+export interface SessionKeeper {
+  restartOwn(server: SessionServer, options: ConversationOptions): Promise<void>;
+  terminateOwn(server: SessionServer, options: ConversationOptions): Promise<void>;
+  forkOwn(server: SessionServer, name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
+  closedOwn(server: SessionServer): Promise<void>;
+  findOwn(name: SessionName): FoundSession | undefined;
+}
+
+/** The owner of one session: its supervisor, which does the same for all of its sessions. */
+export class SessionOwnership implements SessionOwner {
+  readonly #keeper: SessionKeeper;
+  readonly #server: SessionServer;
+
+  constructor(keeper: SessionKeeper, server: SessionServer) {
+    this.#keeper = keeper;
+    this.#server = server;
+  }
+
+  async restart(options: ConversationOptions): Promise<void> {
+    await this.#keeper.restartOwn(this.#server, options);
+  }
+
+  async terminate(options: ConversationOptions): Promise<void> {
+    await this.#keeper.terminateOwn(this.#server, options);
+  }
+
+  async fork(name: SessionName, options: Partial<SessionDefaults>): Promise<Session> {
+    return await this.#keeper.forkOwn(this.#server, name, options);
+  }
+
+  closed(): Promise<void> {
+    return this.#keeper.closedOwn(this.#server);
+  }
+
+  find(): FoundSession | undefined {
+    return this.#keeper.findOwn(this.#server.settings.name);
+  }
+}
