@@ -23,7 +23,7 @@ export const hibernatedMemory: Line = {
     };
     return [
       { ...row(", of 10,000", ({ ofMany }) => ofMany), budget: { atMost: 4 } },
-      row(", in memory", ({ settled }) => settled),
+      { ...row(", in memory", ({ settled }) => settled), budget: { atMost: 6 } },
       row(", in memory, turn still readable", ({ fresh }) => fresh),
       row(", in memory, never asked", ({ unasked }) => unasked),
     ];

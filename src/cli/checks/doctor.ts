@@ -17,14 +17,8 @@ import { durabilityProblemsAt } from "../../journal/postgres/postgres-durability
 import { postgresLocation } from "../../journal/postgres/postgres-location.ts";
 import { exposureOf } from "../../journal/sqlite/sqlite-exposure.ts";
 import type { SessionOptions } from "../../session/options/options.ts";
-
-/** The result of one check, in words that a person can act on. */
-export interface Finding {
-  readonly subject: string;
-  /** `warning`: it works, with a limitation. */
-  readonly verdict: "ok" | "warning" | "failed";
-  readonly message: string;
-}
+import type { Finding } from "./finding.ts";
+import { hostMemory, memoryHere, nodeFlags } from "./host-memory.ts";
 
 /** Options of the checks. */
 export interface DoctorOptions {
@@ -44,7 +38,11 @@ const START_MS = 60_000;
 export async function examine(options: DoctorOptions): Promise<Finding[]> {
   // Takes several seconds where nothing reaps orphans.
   const cleared = zombies();
-  const findings: Finding[] = [{ subject: "Node.js", verdict: "ok", message: process.versions.node }, await orphans()];
+  const findings: Finding[] = [
+    { subject: "Node.js", verdict: "ok", message: process.versions.node },
+    hostMemory(memoryHere(), nodeFlags()),
+    await orphans(),
+  ];
   const { finding, options: configured } = await configuration(options);
   if (finding !== undefined) findings.push(finding);
   findings.push(await journal(options.cwd, configured.journal), ...(await databases(configured)));

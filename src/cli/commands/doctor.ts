@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 import { Command } from "commander";
 import { printable } from "../../printable.ts";
-import type { Finding } from "../checks/doctor.ts";
+import type { Finding } from "../checks/finding.ts";
 
 const MARKS = {
   ok: styleText("green", "ok     "),
