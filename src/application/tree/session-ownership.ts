@@ -5,7 +5,7 @@ import type { FoundSession, Session, SessionOwner } from "../../session/session.
 import type { SessionServer } from "../../session/session-server.ts";
 
 /** What a supervisor does for its sessions on the calls of their handles. */
-export interface SessionKeeper {
+export interface SessionSupervisor {
   restartOwn(server: SessionServer, options: ConversationOptions): Promise<void>;
   terminateOwn(server: SessionServer, options: ConversationOptions): Promise<void>;
   forkOwn(server: SessionServer, name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
@@ -15,31 +15,31 @@ export interface SessionKeeper {
 
 /** The owner of one session: its supervisor, which does the same for all of its sessions. */
 export class SessionOwnership implements SessionOwner {
-  readonly #keeper: SessionKeeper;
+  readonly #supervision: SessionSupervisor;
   readonly #server: SessionServer;
 
-  constructor(keeper: SessionKeeper, server: SessionServer) {
-    this.#keeper = keeper;
+  constructor(supervision: SessionSupervisor, server: SessionServer) {
+    this.#supervision = supervision;
     this.#server = server;
   }
 
   async restart(options: ConversationOptions): Promise<void> {
-    await this.#keeper.restartOwn(this.#server, options);
+    await this.#supervision.restartOwn(this.#server, options);
   }
 
   async terminate(options: ConversationOptions): Promise<void> {
-    await this.#keeper.terminateOwn(this.#server, options);
+    await this.#supervision.terminateOwn(this.#server, options);
   }
 
   async fork(name: SessionName, options: Partial<SessionDefaults>): Promise<Session> {
-    return await this.#keeper.forkOwn(this.#server, name, options);
+    return await this.#supervision.forkOwn(this.#server, name, options);
   }
 
   closed(): Promise<void> {
-    return this.#keeper.closedOwn(this.#server);
+    return this.#supervision.closedOwn(this.#server);
   }
 
   find(): FoundSession | undefined {
-    return this.#keeper.findOwn(this.#server.settings.name);
+    return this.#supervision.findOwn(this.#server.settings.name);
   }
 }

@@ -9,7 +9,7 @@ import { Session, type SessionOwner } from "../../session/session.ts";
 import { SessionLookup } from "../../session/session-lookup.ts";
 import { SessionServer } from "../../session/session-server.ts";
 import { exclusiveOf, type Registration, registry } from "../names/registry.ts";
-import { type SessionKeeper, SessionOwnership } from "./session-ownership.ts";
+import { SessionOwnership, type SessionSupervisor } from "./session-ownership.ts";
 
 /** A session of a supervisor's tree. */
 export interface Member {
@@ -36,7 +36,7 @@ export class SessionTable {
   readonly journal: SupervisorJournal;
   readonly #resources: SharedResources;
   readonly #deps: SessionDeps;
-  readonly #keeper: SessionKeeper;
+  readonly #supervision: SessionSupervisor;
   readonly #entries = new Map<string, Entry>();
   /** Callers that wait for a session to end for good, by its key. */
   readonly #ends = new Map<string, PromiseWithResolvers<void>>();
@@ -46,13 +46,13 @@ export class SessionTable {
     journal: SupervisorJournal,
     resources: SharedResources,
     deps: SessionDeps,
-    keeper: SessionKeeper,
+    supervision: SessionSupervisor,
   ) {
     this.#supervisor = supervisor;
     this.journal = journal;
     this.#resources = resources;
     this.#deps = deps;
-    this.#keeper = keeper;
+    this.#supervision = supervision;
   }
 
   get size(): number {
@@ -86,7 +86,7 @@ export class SessionTable {
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
     const server = new SessionServer(settings, this.journal, this.#resources, this.#deps);
-    const owner = new SessionOwnership(this.#keeper, server);
+    const owner = new SessionOwnership(this.#supervision, server);
     const session = new Session(new SessionLookup({ server, owner }));
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
     registry.register(registration);
