@@ -38,8 +38,10 @@ export interface LogCut {
 export interface PrunableEvents {
   /** Returns some logs with higher ids, in order; none at the end. */
   logs(afterId: string): Promise<readonly PrunableLog[]>;
-  /** Returns up to `SEGMENTS_CHUNK` segments with the lowest numbers, in order. */
-  oldest(log: PrunableLog): Promise<readonly PrunableSegment[]>;
+  /** How many segments to delete in the next transaction. */
+  readonly chunk: number;
+  /** Returns up to `limit` segments with the lowest numbers, in order. */
+  oldest(log: PrunableLog, limit: number): Promise<readonly PrunableSegment[]>;
   /** Returns the events of a segment; undefined if they cannot be read. */
   events(log: PrunableLog, segment: PrunableSegment): Promise<readonly SegmentEvent[] | undefined>;
   /**
@@ -48,9 +50,6 @@ export interface PrunableEvents {
    */
   cut(log: PrunableLog, cut: LogCut): Promise<boolean>;
 }
-
-/** Number of segments per transaction, so that other writes wait only briefly. */
-export const SEGMENTS_CHUNK = 100;
 
 /** How many logs to return at a time. */
 export const LOGS_CHUNK = 100;
@@ -74,9 +73,10 @@ async function pruneLog(events: PrunableEvents, log: PrunableLog, retention: Eve
   // Most logs have nothing to delete, which their first segment shows.
   if (reach.startsKept(first, after.offset)) return;
   for (;;) {
-    const segments = await events.oldest(log);
+    const { chunk } = events;
+    const segments = await events.oldest(log, chunk);
     let upTo = after;
-    let isEnd = segments.length < SEGMENTS_CHUNK;
+    let isEnd = segments.length < chunk;
     let rest: LogCut["rest"];
     for (const segment of segments) {
       const within = await cutWithin(events, log, segment, upTo.offset, reach);

@@ -1,6 +1,6 @@
 import { type ContentEntry, type EventExtent, PAGE_BYTES } from "../model/event-entry.ts";
 import type { PageSegment, SegmentQuery } from "../model/event-page.ts";
-import { LOGS_CHUNK, type PrunableEvents, type PrunableLog, SEGMENTS_CHUNK } from "../model/event-pruning.ts";
+import { LOGS_CHUNK, type PrunableEvents, type PrunableLog } from "../model/event-pruning.ts";
 import { markOf, sizedEventsOfSegment } from "../model/event-segment.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { PostgresDatabase, Statement } from "./postgres-database.ts";
@@ -107,11 +107,15 @@ export function contentOf(row: ContentRow): ContentEntry {
   };
 }
 
+/** Number of segments per transaction of pruning, so that other writes wait only briefly. */
+const SEGMENTS = 100;
+
 /** Returns the events of a database for pruning. Several applications may prune them at once. */
 export function prunableEvents(database: PostgresDatabase): PrunableEvents {
   return {
     logs: async (afterId) => (await database.read<LogRow>(LOGS, [afterId])).map(prunableLogOf),
-    oldest: async ({ id }) => await database.read<PrunableRow>(OLDEST, [id]),
+    chunk: SEGMENTS,
+    oldest: async ({ id }, limit) => await database.read<PrunableRow>(OLDEST, [id, limit]),
     events: async ({ id, session }, { first }) => {
       const [row] = await database.read<SegmentRow & { [column: string]: unknown }>(SEGMENT, [id, first]);
       return row && sizedEventsOfSegment(session, segmentOf(row), row.body);
@@ -172,7 +176,7 @@ const LOGS = `
     ) as final on true
   order by event_logs.id`;
 
-const OLDEST = `select ${PRUNABLE} from events where log = $1 order by first limit ${SEGMENTS_CHUNK}`;
+const OLDEST = `select ${PRUNABLE} from events where log = $1 order by first limit $2`;
 
 const SEGMENT = "select first, last, turn, body from events where log = $1 and first = $2";
 

@@ -8,16 +8,21 @@ import { DamagedRow, segmentOf } from "./sqlite-rows.ts";
 
 /** The file to prune. */
 interface PrunableFile {
+  /** How many rows the next transaction may delete. */
+  readonly rows: () => number;
   all(sql: string, ...parameters: (string | number)[]): Promise<readonly Row[]>;
   /** Runs statements in one transaction. */
   change(steps: readonly Step[]): Promise<unknown>;
 }
 
 /** Returns the events of a file for pruning. */
-export function prunableEvents({ all, change }: PrunableFile): PrunableEvents {
+export function prunableEvents({ rows, all, change }: PrunableFile): PrunableEvents {
   return {
+    get chunk() {
+      return rows();
+    },
     logs: async (afterId) => (await all(EVENT_SQL.logs, Number(afterId))).map(logOf),
-    oldest: async ({ id }) => (await all(EVENT_SQL.oldest, Number(id))).map(prunableSegmentOf),
+    oldest: async ({ id }, limit) => (await all(EVENT_SQL.oldest, Number(id), limit)).map(prunableSegmentOf),
     events: async ({ id, session }, { first }) => {
       const [row] = await all(EVENT_SQL.segment, Number(id), first);
       if (row === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { PAGE_BYTES } from "../model/event-entry.ts";
 import type { SegmentQuery } from "../model/event-page.ts";
-import { LOGS_CHUNK, SEGMENTS_CHUNK } from "../model/event-pruning.ts";
+import { LOGS_CHUNK } from "../model/event-pruning.ts";
 import { MOST_EVENTS, markOf } from "../model/event-segment.ts";
 import { toText } from "../model/stored-text.ts";
 import { renewedIn } from "./sqlite-checksum.ts";
@@ -55,7 +55,7 @@ const statements = {
       oldest.first, oldest.last, oldest.earliest, oldest.latest, oldest.end_offset
     FROM (SELECT * FROM event_logs WHERE id > ? ORDER BY id LIMIT ${LOGS_CHUNK}) AS event_logs
       LEFT JOIN events AS segment ON segment.id = ${LAST} LEFT JOIN events AS oldest ON oldest.id = ${FIRST}`,
-  oldest: `SELECT first, last, earliest, latest, end_offset FROM events WHERE log = ? ORDER BY first LIMIT ${SEGMENTS_CHUNK}`,
+  oldest: `SELECT first, last, earliest, latest, end_offset FROM events WHERE log = ? ORDER BY first LIMIT ?`,
   segment: `SELECT ${COLUMNS} FROM events WHERE log = ? AND first = ?`,
   pruneContents: `${UP_TO} ${contentsWhere(isUpTo)}`,
   pruneReferences: `${UP_TO} DELETE FROM event_contents WHERE ${isUpTo("event_contents")}`,

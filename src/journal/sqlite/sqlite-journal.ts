@@ -40,6 +40,7 @@ import {
 } from "./sqlite-opening.ts";
 import { recordedOwner, releasingSteps } from "./sqlite-owner.ts";
 import { prune } from "./sqlite-pruning.ts";
+import { PruningPace } from "./sqlite-pruning-pace.ts";
 import {
   approvalOf,
   contentOf,
@@ -305,17 +306,20 @@ class SqliteJournal implements Journal {
   }
 
   async prune(retention: Retention): Promise<number> {
-    const run = async (steps: readonly Step[]): Promise<readonly unknown[]> => {
-      await this.#expunging?.free();
-      return (await change(await this.#writable(), steps)).results;
-    };
+    const pace = new PruningPace(this.#parts.clock);
+    const run = (steps: readonly Step[]): Promise<readonly unknown[]> =>
+      pace.step(async () => {
+        await this.#expunging?.free();
+        return (await change(await this.#writable(), steps)).results;
+      });
     const remove = async (sql: string, ...parameters: SQLInputValue[]): Promise<number> =>
       Number((await run([{ sql, parameters, want: "changes" }]))[0]);
     const get = (sql: string, ...parameters: SQLInputValue[]) => this.#get(sql, ...parameters);
+    const rows = (): number => pace.rows;
     try {
-      const turns = await prune({ get, remove }, retention);
+      const turns = await prune({ rows, get, remove }, retention);
       const all = (sql: string, ...parameters: SQLInputValue[]) => this.#all(sql, ...parameters);
-      await pruneEvents(prunableEvents({ all, change: run }), retention.events);
+      await pruneEvents(prunableEvents({ rows, all, change: run }), retention.events);
       return turns;
     } catch (error) {
       throw unavailable(this.location, error);

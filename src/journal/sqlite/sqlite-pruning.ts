@@ -1,11 +1,13 @@
 import type { Retention } from "../model/journal.ts";
 import type { Row } from "./sqlite-messages.ts";
-import { CHUNK, SQL } from "./sqlite-statements.ts";
+import { SQL } from "./sqlite-statements.ts";
 
 type Parameter = string | number | null;
 
 /** The file to prune. */
 interface Prunable {
+  /** How many rows the next transaction may delete. */
+  readonly rows: () => number;
   get(sql: string, ...parameters: Parameter[]): Promise<Row | undefined>;
   /** Deletes rows. Resolves with their number. */
   remove(sql: string, ...parameters: Parameter[]): Promise<number>;
@@ -19,18 +21,19 @@ export async function prune(file: Prunable, retention: Retention): Promise<numbe
   let sum = 0;
   for await (const session of sessionsWithTurns(file)) {
     const last = await lastToPrune(file, session, retention);
-    sum += await repeatedly(() => file.remove(SQL.pruneTurns, session, last.endedAt, last.seq));
+    sum += await removeAll(file, SQL.pruneTurns, session, last.endedAt, last.seq);
   }
-  await repeatedly(() => file.remove(SQL.pruneApprovals, retention.endedSince));
-  await repeatedly(() => file.remove(SQL.pruneDeliveries, retention.endedSince));
+  await removeAll(file, SQL.pruneApprovals, retention.endedSince);
+  await removeAll(file, SQL.pruneDeliveries, retention.endedSince);
   return sum;
 }
 
-async function repeatedly(removeSome: () => Promise<number>): Promise<number> {
+async function removeAll({ rows, remove }: Prunable, sql: string, ...parameters: Parameter[]): Promise<number> {
   for (let sum = 0; ; ) {
-    const gone = await removeSome();
+    const limit = rows();
+    const gone = await remove(sql, ...parameters, limit);
     sum += gone;
-    if (gone < CHUNK) return sum;
+    if (gone < limit) return sum;
   }
 }
 

@@ -6,9 +6,6 @@ import { isOfUnfinished, type TurnQuery, turnLimitOf } from "../model/turn-entry
 import type { UsageDimension, UsageQuery } from "../model/usage-entry.ts";
 import { checksumIn, NO_OUTCOME, renewedIn } from "./sqlite-checksum.ts";
 
-/** Maximum number of rows per deletion, so that other writes wait only briefly. */
-export const CHUNK = 200;
-
 /** Adds to recorded spending. */
 const SUMS = Object.fromEntries(
   ["cost_usd", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"].map(
@@ -149,11 +146,11 @@ const statements = {
     ORDER BY ended_at DESC, seq DESC LIMIT 1 OFFSET ?`,
   pruneTurns: `DELETE FROM turns WHERE seq IN (
     SELECT seq FROM turns INDEXED BY ended_turns
-    WHERE session = ? AND ended_at IS NOT NULL AND (ended_at, seq) <= (?, ?) LIMIT ${CHUNK})`,
+    WHERE session = ? AND ended_at IS NOT NULL AND (ended_at, seq) <= (?, ?) LIMIT ?)`,
   pruneApprovals: `DELETE FROM approvals WHERE seq IN (
-    SELECT seq FROM approvals WHERE settled_at < ? LIMIT ${CHUNK})`,
+    SELECT seq FROM approvals WHERE settled_at < ? LIMIT ?)`,
   pruneDeliveries: `DELETE FROM deliveries WHERE (session, endpoint) IN (
-    SELECT session, endpoint FROM deliveries WHERE at < ? LIMIT ${CHUNK})`,
+    SELECT session, endpoint FROM deliveries WHERE at < ? LIMIT ?)`,
 };
 
 export const SQL: { readonly [Name in keyof typeof statements]: string } = statements;
