@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
-import type { Change, EventEntry, EventQuery, Journal } from "../src/index.ts";
+import type { EventQuery } from "../src/index.ts";
 import { sqliteJournal } from "../src/journal/sqlite/sqlite-journal.ts";
-import { randomFrom } from "./random.ts";
+import { BATCH, Filling } from "./filling.ts";
 import { spreadOf } from "./spread.ts";
 
 /*
@@ -28,10 +28,6 @@ const { values: options } = parseArgs({
     help: { type: "boolean", default: false },
   },
 });
-
-/** Events per batch, and per turn. */
-const BATCH = 4;
-const TURN = 8;
 
 /** How many measurements to take on the way, and how many calls of each kind per measurement. */
 const STEPS = 10;
@@ -68,65 +64,6 @@ async function run(count: number, sessions: number): Promise<void> {
   const bodyBytes = filling.bytes / filling.written;
   const figures = { count, sessions, bodyBytes, steps, deletion, erasure };
   console.log(options.json ? JSON.stringify(figures, null, 2) : textOf(figures));
-}
-
-/** Appends events, round robin over the sessions, a turn at a time. */
-class Filling {
-  readonly journal: Journal;
-  readonly #numbers: number[];
-  readonly #random: () => number = randomFrom(1);
-  written = 0;
-  bytes = 0;
-  #batch = 0;
-
-  constructor(journal: Journal, sessions: number) {
-    this.journal = journal;
-    this.#numbers = Array.from({ length: sessions }, () => 0);
-  }
-
-  get sessions(): number {
-    return this.#numbers.length;
-  }
-
-  keyOf(session: number): string {
-    return JSON.stringify(["user", session]);
-  }
-
-  async upTo(count: number): Promise<void> {
-    while (this.written < count) {
-      const session = Math.floor(this.written / BATCH) % this.sessions;
-      await this.append(session, BATCH);
-    }
-  }
-
-  async append(session: number, count: number): Promise<void> {
-    const changes = Array.from(
-      { length: count },
-      (): Change => ({ type: "event_appended", event: this.#event(session) }),
-    );
-    this.#batch += 1;
-    await this.journal.write({ number: this.#batch, changes, durable: false });
-  }
-
-  async write(...changes: readonly Change[]): Promise<void> {
-    this.#batch += 1;
-    await this.journal.write({ number: this.#batch, changes, durable: true });
-  }
-
-  /** The body of an event that is no large one: mostly text, sometimes a tool with its result. */
-  #event(session: number): EventEntry {
-    const number = (this.#numbers[session] ?? 0) + 1;
-    this.#numbers[session] = number;
-    const kind = number % TURN;
-    const type =
-      number % 1_000 === 0 ? "fault" : (["turn_accepted", "turn_started", "text", "tool_use"][kind] ?? "text");
-    const words = kind === 4 ? 200 : Math.floor(this.#random() * 60);
-    const turn = `01980000-0000-7000-8000-${String(session * 1e7 + Math.floor(number / TURN)).padStart(12, "0")}`;
-    const body = { v: 1, attempt: 1, text: "seven letters ".repeat(words / 2) };
-    this.bytes += JSON.stringify(body).length;
-    this.written += 1;
-    return { session: this.keyOf(session), number, at: this.written, type, turn, body };
-  }
 }
 
 async function measured(filling: Filling, path: string): Promise<Measured> {
