@@ -1,9 +1,9 @@
 import { type Backend, fakeInProcess, fakeProcess } from "./backend.ts";
 import { bareSdk } from "./bare-sdk.ts";
-import { castellanOnSqlite } from "./castellan.ts";
+import { castellan, castellanOnSqlite } from "./castellan.ts";
 import type { Contender, Conversations } from "./contender.ts";
 import { type Line, type Row, rowOf } from "./line.ts";
-import { compete, type Rival, timed } from "./rounds.ts";
+import { compete, type Rival, type Score, timed } from "./rounds.ts";
 
 export interface TurnsSetting {
   readonly sessions: number;
@@ -13,15 +13,21 @@ export interface TurnsSetting {
   readonly pause?: number;
 }
 
-export const TURNS: readonly TurnsSetting[] = [
-  { sessions: 1, turns: 200 },
-  { sessions: 50, turns: 10 },
+/** The budgets of a setting: turns per second, compared to the bare SDK. */
+interface TurnsBudget {
+  readonly sqlite: number;
+  readonly memory?: number;
+}
+
+export const TURNS: readonly (TurnsSetting & { readonly budget: TurnsBudget })[] = [
+  { sessions: 1, turns: 200, budget: { sqlite: 0.45, memory: 0.75 } },
+  { sessions: 50, turns: 10, budget: { sqlite: 0.75, memory: 0.85 } },
 ];
 
 /** Delays equal to a turn of the real Claude Code with a model that answers at once. */
-const PACED: readonly TurnsSetting[] = [
-  { sessions: 1, turns: 30, pause: 17 },
-  { sessions: 50, turns: 10, pause: 17 },
+const PACED: typeof TURNS = [
+  { sessions: 1, turns: 30, pause: 17, budget: { sqlite: 0.98 } },
+  { sessions: 50, turns: 10, pause: 17, budget: { sqlite: 0.9 } },
 ];
 
 /** Measures turns per second through one session, and through fifty concurrent ones. */
@@ -29,23 +35,30 @@ export const turns: Line = {
   name: "turns",
   rounds: 15,
   measure: async ({ rounds, directory }) => {
-    const contenders = [bareSdk, castellanOnSqlite(directory)];
+    const contenders = [bareSdk, castellanOnSqlite(directory), castellan("memory", () => "memory")];
     const rows: Row[] = [];
     for (const setting of TURNS) {
-      const what = turnsOf(setting);
       const fresh = contenders.map((contender) => freshTurns(contender, fakeInProcess, setting));
-      const near = await compete(fresh, rounds);
-      rows.push(rowOf(what, "fake in the process", "/s", near, { atLeast: 0.9 }));
-      const far = await compareKept(contenders, setting, rounds);
-      rows.push(rowOf(what, "fake process", "/s", far, { atLeast: 0.9 }));
+      rows.push(...rowsOf(setting, "fake in the process", await compete(fresh, rounds)));
     }
-    for (const setting of PACED) {
-      const scores = await compareKept(contenders, setting, rounds);
-      rows.push(rowOf(turnsOf(setting), "fake process", "/s", scores));
+    for (const setting of [...TURNS, ...PACED]) {
+      rows.push(...rowsOf(setting, "fake process", await compareKept(contenders, setting, rounds)));
     }
     return rows;
   },
 };
+
+/** The rows of each journal. */
+function rowsOf(setting: (typeof TURNS)[number], on: string, [bare, sqlite, memory]: readonly Score[]): Row[] {
+  if (bare === undefined || sqlite === undefined || memory === undefined) throw new Error("needs three rivals");
+  const { budget } = setting;
+  const what = turnsOf(setting);
+  const ofMemory = budget.memory === undefined ? undefined : { atLeast: budget.memory };
+  return [
+    rowOf(`${what}, SQLite`, on, "/s", [bare, sqlite], { atLeast: budget.sqlite }),
+    rowOf(`${what}, memory`, on, "/s", [bare, memory], ofMemory),
+  ];
+}
 
 export function turnsOf({ sessions, pause }: TurnsSetting): string {
   const pace = pause === undefined ? "" : `, each of ${pause} ms`;

@@ -44,6 +44,6 @@ export const wake: Line = {
     const scores = await compete(rivals, rounds);
     await supervisor.stop();
     await backend.close();
-    return [rowOf("wake to the reply", backend.name, "ms", scores, { atMost: 1.1 })];
+    return [rowOf("wake to the reply", backend.name, "ms", scores, { atMost: 1.05 })];
   },
 };
