@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
-import { query, type SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import { query, type SDKMessage, type SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import { buildEnvironment } from "../src/claude/environment.ts";
 import type { Backend } from "./backend.ts";
 
@@ -18,7 +18,8 @@ export class BareSession {
   #answered: PromiseWithResolvers<number> = Promise.withResolvers();
   #begun: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  constructor(backend: Backend, resume?: string) {
+  /** @param told gets each message */
+  constructor(backend: Backend, resume?: string, told?: (message: SDKMessage) => void) {
     const messages = query({
       prompt: this.#input,
       options: {
@@ -32,7 +33,7 @@ export class BareSession {
       },
     });
     this.ready = messages.initializationResult();
-    this.#ended = this.#read(messages);
+    this.#ended = this.#read(messages, told);
   }
 
   /** Sends a prompt. Resolves with the number of messages of the answer. */
@@ -61,11 +62,12 @@ export class BareSession {
     await this.#ended;
   }
 
-  async #read(messages: ReturnType<typeof query>): Promise<void> {
+  async #read(messages: ReturnType<typeof query>, told?: (message: SDKMessage) => void): Promise<void> {
     let count = 0;
     for await (const message of messages) {
       count += 1;
       if (message.type === "stream_event" && message.event.type === "content_block_delta") this.#begun.resolve();
+      told?.(message);
       if (message.type !== "result") continue;
       this.id = message.session_id;
       this.#answered.resolve(count);

@@ -7,11 +7,13 @@ import { fakeCost } from "./fake-cost.ts";
 import { firstToken } from "./first-token.ts";
 import { hibernatedMemory } from "./hibernated-memory.ts";
 import { journals } from "./journals.ts";
-import { isMet, type Row } from "./line.ts";
+import { isMet, type Line, type Row } from "./line.ts";
 import { longPrompts } from "./long-prompts.ts";
+import { loop } from "./loop.ts";
 import { restart } from "./restart.ts";
 import { server } from "./server.ts";
 import { start } from "./start.ts";
+import { STEADY } from "./steady.ts";
 import { streaming } from "./streaming.ts";
 import { tableOf } from "./table.ts";
 import { turns } from "./turns.ts";
@@ -23,7 +25,7 @@ import { warmTurn } from "./warm-turn.ts";
  * process, and the real Claude Code on a model API that answers at once.
  */
 
-const LINES = [
+const LINES: readonly Line[] = [
   fakeCost,
   turns,
   streaming,
@@ -37,6 +39,7 @@ const LINES = [
   longPrompts,
   journals,
   server,
+  loop,
 ];
 
 const USAGE = `npm run bench -- [options]
@@ -44,7 +47,8 @@ const USAGE = `npm run bench -- [options]
                      ${LINES.map(({ name }) => name).join(", ")}
   --rounds <n>       how many rounds each line has (from ${Math.min(...LINES.map(({ rounds }) => rounds))} to ${Math.max(...LINES.map(({ rounds }) => rounds))}, by line)
   --directory <path> the folder of journal files (a temporary one)
-  --check            exit with 1 if a figure misses its budget
+  --check            run the lines that are steady on a busy machine, and exit with 1 if a figure misses its limit:
+                     ${STEADY.map(({ name }) => name).join(", ")}
   --json             print JSON
   --help             this text`;
 
@@ -63,11 +67,12 @@ if (options.help) console.log(USAGE);
 else await run();
 
 async function run(): Promise<void> {
-  const unknown = options.only.filter((name) => !LINES.some((line) => line.name === name));
+  const lines = options.check ? STEADY : LINES;
+  const unknown = options.only.filter((name) => !lines.some((line) => line.name === name));
   if (unknown.length > 0) throw new Error(`unknown line ${unknown.join(", ")}; see --help`);
   const directory = await mkdtemp(join(options.directory, "castellan-bench-"));
   const rows: Row[] = [];
-  for (const line of LINES) {
+  for (const line of lines) {
     if (options.only.length > 0 && !options.only.includes(line.name)) continue;
     if (!options.json) process.stderr.write(`${line.name} …\n`);
     rows.push(...(await line.measure({ rounds: Number(options.rounds ?? line.rounds), directory })));
