@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { accepted } from "./accepted.ts";
 import { fakeCost } from "./fake-cost.ts";
+
+
 import { firstToken } from "./first-token.ts";
+
+
+import { growth } from "./growth.ts";
+
+
 import { hibernatedMemory } from "./hibernated-memory.ts";
 import { journals } from "./journals.ts";
 import { isMet, type Line, type Row } from "./line.ts";
@@ -40,6 +47,7 @@ const LINES: readonly Line[] = [
   journals,
   server,
   loop,
+  growth,
 ];
 
 const USAGE = `npm run bench -- [options]
