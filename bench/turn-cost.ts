@@ -11,7 +11,7 @@ const ON = "fake in the process";
 
 /** The limits of the ratios, see docs/performance.md for how they were chosen. */
 const SETTINGS = [
-  { sessions: 1, turns: 200, limits: { sqlite: 5.5, memory: 4.5 } },
+  { sessions: 1, turns: 200, limits: { sqlite: 6.5, memory: 5 } },
   { sessions: 50, turns: 8, limits: { sqlite: 4, memory: 3 } },
 ] as const;
 
