@@ -5,12 +5,9 @@ import { parseArgs } from "node:util";
 import { accepted } from "./accepted.ts";
 import { fakeCost } from "./fake-cost.ts";
 
-
 import { firstToken } from "./first-token.ts";
 
-
 import { growth } from "./growth.ts";
-
 
 import { hibernatedMemory } from "./hibernated-memory.ts";
 import { journals } from "./journals.ts";
