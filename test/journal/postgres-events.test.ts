@@ -2,7 +2,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import { parametersOf, statementsOf } from "../../src/journal/postgres/postgres-changes.ts";
-import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
+import { MARK_TRANSACTION, PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
 import { JOURNAL_TABLES } from "../../src/journal/postgres/postgres-journal-tables.ts";
 import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
@@ -44,7 +44,7 @@ async function setUp() {
   const begin = async (...changes: Change[]): Promise<{ made: Promise<void>; commit(): Promise<void> }> => {
     const client = new pg.Client({ connectionString: where.postgres });
     await client.connect();
-    await client.query(`begin; set local search_path to "${where.schema}"`);
+    await client.query(`begin; ${MARK_TRANSACTION}; set local search_path to "${where.schema}"`);
     const statements = statementsOf(changes, { code: "JOURNAL_UNAVAILABLE", label: "another" });
     const made = (async () => {
       for (const statement of statements) await client.query(statement.text, [...parametersOf(statement)]);

@@ -59,6 +59,36 @@ describe("postgresJournal", () => {
   for (const { name, run } of journalConformance(make)) it(name, run);
 });
 
+describe("a batch for a PostgreSQL journal", () => {
+  it("changes nothing if its transaction does not begin, although its statements are on their way", async () => {
+    const proxy = await PostgresProxy.start(server.port);
+    onTestFinished(() => proxy.stop());
+    const where = server.fresh(proxy.port);
+    // Without this, the statements would find no tables.
+    await server.sql(`alter role current_user set search_path to "${where.schema}"`);
+    onTestFinished(async () => void (await server.sql("alter role current_user reset search_path")));
+    const journal = postgresJournal(where);
+    await journal.open(FIRST);
+    await journal.write(spend(1));
+    const changes: Change[] = [
+      ...spend(2).changes,
+      { type: "turn_accepted", turn: turn("t1") },
+      { type: "event_appended", event: event(1) },
+      { type: "session_saved", session: session("a") },
+    ];
+    proxy.refuseBegin();
+    const refused = await failure(journal.write({ ...spend(2), changes }));
+    expect(refused.details).toEqual({ reason: "failed", applied: false });
+    expect(await written(journal)).toBe(1);
+    expect(await journal.turn("t1")).toBeUndefined();
+    expect(await journal.eventExtent(event(1).session)).toBeUndefined();
+    await journal.write({ ...spend(2), changes });
+    expect(await written(journal)).toBe(11);
+    expect(await journal.turn("t1")).toMatchObject({ id: "t1" });
+    await journal.close();
+  });
+});
+
 describe("ownership of a PostgreSQL journal", () => {
   it("refuses a second application with JOURNAL_IN_USE, which names the owner", async () => {
     const where = server.fresh();

@@ -4,12 +4,17 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** The message that commits. */
 const COMMIT = Buffer.from("Q\0\0\0\x0bcommit\0");
 
+/** How a write begins, and a mistake of the same length. */
+const BEGIN = Buffer.from("begin isolation level read committed;");
+const NO_BEGIN = Buffer.from("begun isolation level read committed;");
+
 /** A proxy between an application and PostgreSQL that counts round trips, and fails on request. */
 export class PostgresProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #cut: "before" | "after" | undefined;
   #held = false;
+  #refuses = false;
   #roundTrips = 0;
   #delay: { readonly reached: () => void; readonly released: Promise<void> } | undefined;
 
@@ -44,6 +49,11 @@ export class PostgresProxy {
    */
   cutAtCommit(when: "before" | "after"): void {
     this.#cut = when;
+  }
+
+  /** Has the server refuse the beginning of the next write, as a cancellation at that moment would. */
+  refuseBegin(): void {
+    this.#refuses = true;
   }
 
   /** Holds the next commit until it is released. `reached` resolves when it arrives at the proxy. */
@@ -86,6 +96,9 @@ export class PostgresProxy {
     let isAside = false;
     client.on("data", (data) => {
       if (this.#held) return;
+      const begin = this.#refuses ? data.indexOf(BEGIN) : -1;
+      if (begin !== -1) this.#refuses = false;
+      if (begin !== -1) NO_BEGIN.copy(data, begin);
       if (data.includes("update owner set heartbeat") || data.includes(", read only;")) isAside = true;
       // A login has no queries (`Q`) and no statements to parse (`P`).
       if (isAnswered && !isAside && /^[QP]/.test(data.toString("latin1", 0, 1))) this.#roundTrips += 1;

@@ -30,12 +30,21 @@ export interface PipelinedStatement extends Statement {
   readonly isCondition?: boolean;
 }
 
+/** Marks a transaction for {@link IN_TRANSACTION}. */
+export const MARK_TRANSACTION = "set local castellan.transaction to on";
+
 /**
- * Returns an SQL expression that fails unless the condition is true. An error is the only result of a statement that
- * stops those behind it without waiting for the client.
+ * An SQL condition: whether the statement is in a transaction with this mark. If a cancellation hits `begin`, the
+ * pipelined statements behind it run each by itself.
+ */
+export const IN_TRANSACTION: string = "current_setting('castellan.transaction', true) is not distinct from 'on'";
+
+/**
+ * Returns an SQL expression that fails unless the condition is true, and in a transaction. An error is the only result
+ * of a statement that stops those behind it without waiting for the client.
  */
 export function requirement(condition: string): string {
-  return `1 / (${condition})::integer`;
+  return `1 / ((${condition}) and ${IN_TRANSACTION})::integer`;
 }
 
 /** How to run a transaction. */
@@ -91,6 +100,7 @@ export class PostgresDatabase {
     this.subject = subject;
     this.schema = schema;
     this.#settings = [
+      MARK_TRANSACTION,
       `set local search_path to "${schema}"`,
       `set local statement_timeout to ${timeoutMs}`,
       `set local idle_in_transaction_session_timeout to ${idleMs}`,
