@@ -43,8 +43,8 @@ export class CredentialsRefresh {
 
   async #refresh(server: SessionServer): Promise<Outcome> {
     try {
-      if (server.hasNewCredentials) await this.#tree.root.recycle(server.settings.key);
-      else if (!(await server.rekeyed())) return "unchanged";
+      if (server.credentials.mayEndQuarantine) await this.#tree.root.recycle(server.settings.key);
+      else if (!(await server.credentials.renewed())) return "unchanged";
       const failure = await this.#tree.failure(server);
       return server.state.name === "stopped" ? "ended" : (failure ?? "replaced");
     } catch (error) {

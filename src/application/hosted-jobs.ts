@@ -92,7 +92,7 @@ export class HostedJobs {
     const isSpent = budget !== undefined && budget.spentUsd >= budget.limitUsd;
     if (!server.hasNoTurns || isUnusable(server) || isSpent) return undefined;
     // Somebody may have asked the member directly, or used its conversation before.
-    if (settings()?.fresh !== false && !server.untouched) await server.startAfresh();
+    if (settings()?.fresh !== false && !server.forgetting.isDone) await server.forgetting.startAfresh();
     if (!server.hasNoTurns || isUnusable(server)) return undefined;
     return {
       key,

@@ -251,7 +251,7 @@ export class LocalSupervisor {
   async restartSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
     const { key, server } = this.#member(session);
     const { conversation } = validate(conversationSchema, options, "restartSession");
-    const isDue = conversation === "clear" ? server.forget() : () => false;
+    const isDue = conversation === "clear" ? server.forgetting.clearNext() : () => false;
     // Awaits only while the tree is closed: a turn that is asked after this call must run in the next process.
     if (this.#tree.root.tree === undefined) await this.#tree.opened();
     try {

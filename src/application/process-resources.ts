@@ -44,7 +44,7 @@ export function processResources(
     startActivation,
     advise: advisor(logger),
     keyRefused: (credentials) => {
-      for (const { server } of sessions()) server.keyRefused(credentials);
+      for (const { server } of sessions()) server.credentials.refused(credentials);
       spares.renew();
     },
   };

@@ -84,7 +84,7 @@ const TRIES = 3;
 
 /** Whether a member can be lent: it has the pool's options and, if the pool's conversations are fresh, an empty conversation. */
 function isTidy(member: Member, fresh: boolean): boolean {
-  return !member.changed && (!fresh || member.server.untouched);
+  return !member.changed && (!fresh || member.server.forgetting.isDone);
 }
 
 /**
@@ -119,6 +119,6 @@ async function resetOnce(
     reconfigure(server, member.settings);
     server.revokeGrants();
   }
-  if (fresh() && (changed || !server.untouched)) await server.startAfresh();
+  if (fresh() && (changed || !server.forgetting.isDone)) await server.forgetting.startAfresh();
   else if (changed) await owner.restart({});
 }

@@ -209,7 +209,7 @@ export class PoolServer {
     this.#events.givenBack(member, why);
     if (member.use === "lent") member.use = "resetting";
     // The borrower may have left files in the working directory without asking a turn.
-    if (this.#settings.fresh) member.server.emptyFirst();
+    if (this.#settings.fresh) member.server.forgetting.emptyFirst();
     if (why !== "turn_ended") await member.server.cancelAll().catch(() => {});
     if (member.use === "resetting") void this.#reset(member);
     this.update();
@@ -319,7 +319,7 @@ export class PoolServer {
     for (const member of this.#usable) {
       if (member.use !== "free") continue;
       // Somebody has queried this member by its own name. The next borrower must not see that conversation.
-      if (fresh && !member.server.untouched) void this.#reset(member);
+      if (fresh && !member.server.forgetting.isDone) void this.#reset(member);
       else if (fresh || waiter.wants === "turn" || member.idle) {
         const { candidate } = member;
         if (candidate !== undefined) candidates.set(candidate, member);
@@ -440,8 +440,8 @@ export class PoolServer {
         // An earlier run of the application may have left a borrower's conversation. Queued turns of that borrower still belong
         // to it.
         if (!this.#settings.fresh || !member.idle) return;
-        if (!server.untouched) server.forget();
-        server.emptyFirst();
+        if (!server.forgetting.isDone) server.forgetting.clearNext();
+        server.forgetting.emptyFirst();
       });
     } catch {
       this.#forget(member, "failed");

@@ -334,7 +334,7 @@ export const CONTROLS: ControlTable = {
     once: false,
     run: async ({ server }, options = {}) => {
       const query = sessionUsageQuery(options);
-      return usageReports(await server.fromJournal((journal) => journal.usageWritten(query)));
+      return usageReports(await server.fromJournal((journal) => journal.written.usage(query)));
     },
   },
   approvalHistory: {
@@ -342,7 +342,7 @@ export const CONTROLS: ControlTable = {
     once: false,
     run: async ({ server }, options = {}) => {
       const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
-      const approvals = await server.fromJournal((journal) => journal.approvalsWritten(limit));
+      const approvals = await server.fromJournal((journal) => journal.written.approvals(limit));
       const words = approvals.length === 0 ? undefined : await server.reading.settlements(approvals.length);
       return approvals.map(({ session: _, ...approval }) => ({ ...approval, ...words?.get(approval.id) }));
     },

@@ -14,40 +14,41 @@ import { isTemporaryJournalFault } from "./process/session-exit.ts";
 import type { Intake } from "./turns/intake.ts";
 import type { SessionSchedules } from "./turns/session-schedules.ts";
 
+/** The parts of a session that the journal restores. */
+interface RecoveringSession {
+  readonly context: SessionContext;
+  readonly conversation: SessionConversation;
+  readonly dispatcher: { readonly intake: Intake };
+  readonly meter: BudgetMeter;
+  readonly output: { wakeupsLost(): void };
+  readonly process: { readonly launch: ProcessLaunch };
+  readonly schedules: SessionSchedules;
+  /** Throws if the session has ended for good, which may happen during a read. */
+  refuseIfEnded(): void;
+}
+
 /** Restores a session from the journal: its conversation, its unfinished turns, and its spending. */
 export class Recovery {
-  readonly #context: SessionContext;
-  readonly #conversation: SessionConversation;
-  readonly #intake: Intake;
-  readonly #meter: BudgetMeter;
-  readonly #output: { wakeupsLost(): void };
-  readonly #process: { readonly launch: ProcessLaunch };
-  readonly #schedules: SessionSchedules;
-  readonly #session: { refuseIfEnded(): void };
+  readonly #session: RecoveringSession;
   /** Why the session could not be restored, or undefined. */
   #blocker: CastellanError | undefined;
   /** Whether some of its turns wait only in the journal, after a quarantine. */
   #paused = false;
 
-  /** `session.refuseIfEnded` throws if the session has ended for good, which may happen during a read. */
-  constructor(
-    context: SessionContext,
-    conversation: SessionConversation,
-    intake: Intake,
-    meter: BudgetMeter,
-    output: { wakeupsLost(): void },
-    process: { readonly launch: ProcessLaunch },
-    schedules: SessionSchedules,
-    session: { refuseIfEnded(): void },
-  ) {
-    this.#context = context;
-    this.#conversation = conversation;
-    this.#intake = intake;
-    this.#meter = meter;
-    this.#output = output;
-    this.#process = process;
-    this.#schedules = schedules;
+  constructor(session: RecoveringSession) {
     this.#session = session;
+  }
+
+  get #context(): SessionContext {
+    return this.#session.context;
+  }
+
+  get #conversation(): SessionConversation {
+    return this.#session.conversation;
+  }
+
+  get #intake(): Intake {
+    return this.#session.dispatcher.intake;
   }
 
   /**
@@ -66,12 +67,13 @@ export class Recovery {
       if (this.#context.journal.description.isStale) this.#conversation.save();
       // The caller of `fork()` relies on the copy from then on.
       if (source !== undefined) await this.#conversation.written();
-      this.#output.wakeupsLost();
+      this.#session.output.wakeupsLost();
       await this.#openRecord(known.turns);
       this.#session.refuseIfEnded();
       await this.loadSpending();
       await this.#takeBack(known.turns, resumed);
-      this.#schedules.restore(known.jobs ?? []);
+      const { jobs = [] } = known;
+      if (jobs.length > 0) this.#session.schedules.restore(jobs);
       this.#blocker = undefined;
       this.#intake.restored();
     } catch (thrown) {
@@ -127,7 +129,7 @@ export class Recovery {
   /** Loads earlier spending into the meter if there is a budget. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async loadSpending(): Promise<void> {
     if (this.#context.settings.budget === undefined) return;
-    this.#meter.load(await this.#context.journal.usage({ by: ["day"] }));
+    this.#session.meter.load(await this.#context.journal.usage({ by: ["day"] }));
     this.#session.refuseIfEnded();
   }
 
@@ -155,7 +157,7 @@ export class Recovery {
 
   /** Reads what the transcript shows of an interrupted turn. An unreadable transcript may hide anything. */
   async #evidenceOf({ promptId }: TurnEntry): Promise<TranscriptEvidence> {
-    const { launch } = this.#process;
+    const { launch } = this.#session.process;
     const said = await this.#conversation
       .bringTranscriptTo(launch)
       .then(() => allMessages(this.#conversation.now, launch))

@@ -27,19 +27,21 @@ import { SessionProcessHost } from "./session-process-host.ts";
 import { SessionWork } from "./session-work.ts";
 import { conversationBehind, conversationCutBack } from "./status/session-fault.ts";
 import {
+  AwaitedState,
   isRefusing,
   nextSessionState,
   type RefusingState,
   refusalOf,
   type SessionState,
   type SessionStateEvent,
-  StateMilestone,
   type Stopped,
 } from "./status/session-state.ts";
 import type { CurrentTurn } from "./streams/current-turn.ts";
 import { Touching } from "./touching.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 import { SessionSchedules } from "./turns/session-schedules.ts";
+
+const NONE: readonly never[] = [];
 
 /**
  * Composes the parts of a session, keeps the state that follows from their signals, and decides what follows for the
@@ -55,17 +57,18 @@ export class SessionCore {
   readonly output: ProcessOutput;
   readonly process: SessionProcess;
   readonly dispatcher: Dispatcher;
-  readonly schedules: SessionSchedules;
   readonly recovery: Recovery;
-  readonly meter: BudgetMeter;
+  /** Once the session has a schedule. */
+  #schedules: SessionSchedules | undefined;
+  /** Once the session has a budget. */
+  #meter: BudgetMeter | undefined;
   readonly #resources: SharedResources;
   readonly #supervisorJournal: SupervisorJournal;
   /** Once the session has left a conversation. */
   #former: FormerConversations | undefined;
   #state: SessionState = { name: "starting" };
-  readonly #settled = new StateMilestone(this.#state, isSettled);
-  /** Reached once the process is up, or none will start. */
-  readonly #risen = new StateMilestone(this.#state, isRisen);
+  /** The states that callers wait for. */
+  #awaited: readonly AwaitedState[] = NONE;
   /** Why the next process starts. */
   #starting: "start" | "restart" | "wake" | "replace" = "start";
   /** The exit that was recorded last. */
@@ -84,7 +87,6 @@ export class SessionCore {
     this.context = this.#context;
     this.#resources = resources;
     this.#supervisorJournal = journal;
-    this.meter = new BudgetMeter(deps.clock);
     const signal: Signal = (told) => this.#heed(told);
     this.conversation = new SessionConversation(this.#context, signal);
     this.view = new SessionView(this.#context, signal, this);
@@ -92,18 +94,26 @@ export class SessionCore {
     const host = new SessionProcessHost(this, resources);
     this.process = new SessionProcess(this.#context, resources, this.conversation, host, new SessionWork(this), signal);
     this.dispatcher = new Dispatcher(this.#context, this.conversation, this.process, resources.turns, signal);
-    const { intake } = this.dispatcher;
-    this.schedules = new SessionSchedules(this.#context, intake, this);
-    this.recovery = new Recovery(
-      this.#context,
-      this.conversation,
-      intake,
-      this.meter,
-      this.output,
-      this.process,
-      this.schedules,
-      this,
-    );
+    this.recovery = new Recovery(this);
+  }
+
+  /** Adds up what the session spends, as long as it has a budget. */
+  get meter(): BudgetMeter {
+    this.#meter ??= new BudgetMeter(this.#context.clock);
+    return this.#meter;
+  }
+
+  get schedules(): SessionSchedules {
+    if (this.#schedules === undefined) {
+      this.#schedules = new SessionSchedules(this.#context, this.dispatcher.intake, this);
+      if (this.#state.name === "stopped") this.#schedules.close();
+    }
+    return this.#schedules;
+  }
+
+  /** Whether a schedule is due so soon that the session should stay in memory. */
+  get isDueSoon(): boolean {
+    return this.#schedules?.isSoon === true;
   }
 
   get touching(): Touching {
@@ -172,31 +182,9 @@ export class SessionCore {
     this.#workSettled = undefined;
   }
 
-  /**
-   * Begins an empty conversation, in an empty directory if the session has its own, and replaces a running process
-   * within its life. Resolves once that is done, or no process will start. No turn may run or wait.
-   *
-   * @throws CastellanError `SESSION_QUARANTINED` if the directory cannot be emptied
-   */
-  async startAfresh(): Promise<void> {
-    this.conversation.clearNext();
-    this.process.emptyFirst();
-    await this.process.settled();
-    const { activation } = this.process;
-    if (activation === undefined) {
-      this.conversation.clearIfDue();
-      // Starting the process fails with the reason and quarantines the session.
-      await this.process.emptyIfDue().catch(() => this.withProcess("wake", this.settings.queueTimeout, async () => {}));
-    } else {
-      if (this.process.state === "up") this.process.replace();
-      await activation.exited;
-    }
-    await this.settled();
-  }
-
   /** Resolves with the state once the process is up, or none will start. */
   settled(): Promise<SessionState> {
-    return this.#settled.wait();
+    return this.#reaches(isSettled);
   }
 
   retryAt(at: number): void {
@@ -217,7 +205,7 @@ export class SessionCore {
   close(as: Stopped): void {
     if (this.#state.name !== "stopped") publish("castellan:session:stop", () => ({ ...factsOf(this.#context), as }));
     this.#apply({ type: "stop", as });
-    this.schedules.close();
+    this.#schedules?.close();
     this.#dismissIfRefused();
     if (this.process.activation === undefined) this.#endEvents();
   }
@@ -287,7 +275,7 @@ export class SessionCore {
         this.process.turnEnded();
         break;
       case "turn_failed":
-        this.view.approvals.withdrawTurn(signal.turnId);
+        this.view.withdrawTurn(signal.turnId);
         break;
       case "next":
         this.dispatcher.next();
@@ -386,6 +374,7 @@ export class SessionCore {
     // A stopped session reports it once it is started again.
     if (this.#state.name !== "stopped") this.output.wakeupsLost();
     this.dispatcher.detach(exit);
+    this.journal.processGone();
     this.#settleWork();
     this.conversation.clearIfDue();
     this.#endEvents();
@@ -425,9 +414,20 @@ export class SessionCore {
   #apply(event: SessionStateEvent): void {
     const before = this.#state;
     this.#state = nextSessionState(before, event);
-    this.#settled.see(this.#state);
-    this.#risen.see(this.#state);
+    this.#reached(this.#state);
     this.view.show(this.#state);
+  }
+
+  /** Resolves with the first of the states that `isAwaited` tells, at once if the session is in one. */
+  async #reaches(isAwaited: (state: SessionState) => boolean): Promise<SessionState> {
+    if (isAwaited(this.#state)) return this.#state;
+    const awaited = new AwaitedState(isAwaited);
+    this.#awaited = [...this.#awaited, awaited];
+    return await awaited.state;
+  }
+
+  #reached(state: SessionState): void {
+    if (this.#awaited.length > 0) this.#awaited = this.#awaited.filter((awaited) => !awaited.see(state));
   }
 
   /** Runs `work` with a process, waiting for one if necessary, and keeps the process until it is done. */
@@ -454,7 +454,7 @@ export class SessionCore {
   }
 
   async #upWithin(what: string, limitMs: number): Promise<void> {
-    await withDeadline(this.#context.clock, limitMs, this.#risen.wait(), () => {
+    await withDeadline(this.#context.clock, limitMs, this.#reaches(isRisen), () => {
       const waited = `${this.#context.who}: "${what}" waited ${formatDuration(limitMs)} for a process`;
       if (this.process.state !== "queued") throw new CastellanError("CONTROL_TIMEOUT", `${waited}.`);
       const details = this.#resources.capacity.shortage;
@@ -467,14 +467,15 @@ export class SessionCore {
     const state = this.#state;
     if (!isRefusing(state)) return;
     // Before the end of their turn.
-    this.view.approvals.withdrawAll("session_stopped");
+    this.view.withdrawAll("session_stopped");
     this.dispatcher.dismiss(() => this.#refusalOf(state));
   }
 
   /** Returns why the session may not spend more, or undefined. */
   overBudget(): CastellanError | undefined {
     const { budget } = this.settings;
-    return this.meter.refusal(budget, "session", this.#context.who) ?? this.journal.refusal;
+    const refusal = budget === undefined ? undefined : this.meter.refusal(budget, "session", this.#context.who);
+    return refusal ?? this.journal.refusal;
   }
 
   /** Returns why the session accepts no turns, or undefined. A temporary session ends with its first process. */
@@ -492,6 +493,7 @@ function isSettled({ name }: SessionState): boolean {
   return name !== "starting" && name !== "restarting";
 }
 
+/** Whether the process is up, or none will start. */
 function isRisen(state: SessionState): boolean {
   return isSettled(state) && state.name !== "hibernated";
 }

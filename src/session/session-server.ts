@@ -7,9 +7,10 @@ import { SessionConversation } from "./context/session-conversation.ts";
 import type { SharedResources } from "./context/shared-resources.ts";
 import type { Approval } from "./conversation/approval.ts";
 import { forkOptions } from "./conversation/conversation.ts";
-import { type Granted, isNothing } from "./conversation/granted.ts";
+import type { Granted } from "./conversation/granted.ts";
 import type { TranscriptOptions } from "./conversation/transcript.ts";
 import { Describing } from "./describing.ts";
+import { Forgetting } from "./forgetting.ts";
 import type { BudgetStatus } from "./options/budget.ts";
 import { type Prompt, promptText } from "./options/prompt.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
@@ -21,6 +22,7 @@ import type { ProcessLaunch } from "./process/process-starter.ts";
 import type { SessionLife } from "./process/session-life.ts";
 import { Recovery } from "./recovery.ts";
 import { SessionCore } from "./session-core.ts";
+import { SessionCredentials } from "./session-credentials.ts";
 import { RecentErrors } from "./status/recent-errors.ts";
 import type { SessionState, Stopped } from "./status/session-state.ts";
 import type { SessionStatus } from "./status/session-status.ts";
@@ -71,6 +73,15 @@ export class SessionServer {
     return new Describing(this.#core, () => this.hibernate());
   }
 
+  get credentials(): SessionCredentials {
+    return new SessionCredentials(this.#core);
+  }
+
+  /** Forgets the conversation. */
+  get forgetting(): Forgetting {
+    return new Forgetting(this.#core);
+  }
+
   get schedules(): SessionSchedules {
     return this.#core.schedules;
   }
@@ -100,7 +111,7 @@ export class SessionServer {
 
   /** The pending permission requests, oldest first. */
   get approvals(): readonly Approval[] {
-    return this.#core.view.approvals.pending;
+    return this.#core.view.pending;
   }
 
   /** Why the journal cannot be written at this moment, or undefined. */
@@ -300,7 +311,7 @@ export class SessionServer {
   async handOver(deadlineMs: number): Promise<void> {
     const over = this.#core.dispatcher.yield().then(() => this.#core.workOver());
     await withDeadline(this.#core.context.clock, deadlineMs, over);
-    this.#core.view.approvals.withdrawAll("moved");
+    this.#core.view.withdrawAll("moved");
     this.close("supervisor");
     // If a turn's beginning is being written, the write that returns it to the mailbox follows: the last change that
     // this application may make.
@@ -310,58 +321,6 @@ export class SessionServer {
   /** The options with which a fork begins: this conversation up to the last ended turn. */
   get forkOptions(): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
     return forkOptions(this.#core.conversation.now, this.#core.dispatcher.busy);
-  }
-
-  /** Makes the next life begin with an empty conversation. Returns a function: whether no life has begun since. */
-  forget(): () => boolean {
-    return this.#core.conversation.clearNext();
-  }
-
-  /** See {@link SessionCore.startAfresh}. */
-  async startAfresh(): Promise<void> {
-    await this.#core.startAfresh();
-  }
-
-  /** Replaces a process with these credentials, which the API refuses, if different ones are available. */
-  keyRefused(credentials: string): void {
-    this.#core.process.keyRefused(credentials);
-  }
-
-  /** Whether it is quarantined because of its credentials and different ones are available now. */
-  get hasNewCredentials(): boolean {
-    const quarantined = this.#core.state.name === "quarantined" && this.#core.state.lastExits.at(-1)?.class === "auth";
-    return quarantined && this.#core.process.key.changed;
-  }
-
-  /**
-   * Replaces a process whose credentials are outdated once it is idle. Resolves once none is left, with whether there
-   * was one.
-   *
-   * @throws CastellanError `START_FAILED` if no credentials are available; the process then continues
-   */
-  async rekeyed(): Promise<boolean> {
-    return await this.#core.process.rekeyed(() => this.settled());
-  }
-
-  /**
-   * Empties the session's own directory, if it has one, before the next process starts. Until then the session is not
-   * untouched.
-   */
-  emptyFirst(): void {
-    this.#core.process.emptyFirst();
-  }
-
-  /** Whether the conversation is empty, nothing runs, and no cleanup is due. */
-  get untouched(): boolean {
-    const rests = this.hasNoTurns && this.#core.view.backgroundTasks === 0;
-    const { now, granted } = this.#core.conversation;
-    return (
-      rests &&
-      now.kind === "new" &&
-      isNothing(granted) &&
-      !this.#core.conversation.clearing &&
-      !this.#core.process.emptiesFirst
-    );
   }
 
   /**
@@ -502,7 +461,7 @@ export class SessionServer {
   get hibernatedSince(): number | undefined {
     const { dispatcher, requests, state, process, journal } = this.#core;
     const isRead = journal.record.readers > 0 || journal.record.hasEarly;
-    const isUsed = dispatcher.waiting > 0 || requests.any || isRead || this.schedules.isSoon;
+    const isUsed = dispatcher.waiting > 0 || requests.any || isRead || this.#core.isDueSoon;
     const isChanged = this.settings !== this.#configured;
     return state.name === "hibernated" && !isUsed && !isChanged ? process.hibernatedSince : undefined;
   }

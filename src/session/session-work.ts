@@ -1,7 +1,7 @@
 import type { SessionView } from "./context/session-view.ts";
 import type { PendingRequests } from "./pending-requests.ts";
 import type { ProcessOutput } from "./process/process-output.ts";
-import type { ProcessSession } from "./process/session-process.ts";
+import type { ProcessSession } from "./process/process-session.ts";
 import type { Recovery } from "./recovery.ts";
 import type { SessionState } from "./status/session-state.ts";
 import type { Dispatcher } from "./turns/dispatcher.ts";

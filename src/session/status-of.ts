@@ -8,7 +8,7 @@ export function statusOf(core: SessionCore): SessionStatus {
   const retryAt = core.state.name === "restarting" ? core.state.retryAt : undefined;
   const { running } = core.dispatcher;
   const waitingFor = waitingOf(
-    core.view.approvals.pending,
+    core.view.pending,
     core.dispatcher.hold,
     core.process.state === "queued" || core.dispatcher.inLine,
   );

@@ -55,7 +55,7 @@ export class TurnList {
     before: string | undefined,
     limit: number,
   ): Promise<readonly TurnEntry[]> {
-    return await this.#journal.turns({
+    return await this.#journal.written.turns({
       ...(states !== undefined && { states }),
       ...(before !== undefined && { before }),
       limit,

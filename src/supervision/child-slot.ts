@@ -6,6 +6,7 @@ import {
   type ChildExit,
   type ChildInfo,
   type ChildSettings,
+  type ExitListener,
   exitFromResolved,
   exitFromThrown,
   type Shutdown,
@@ -38,14 +39,20 @@ interface ChildStart {
 }
 
 /** One run of a child, from the call of its start until it is gone. */
-class ChildRun {
+class ChildRun implements ExitListener {
+  readonly #slot: ChildSlot;
   start: ChildStart | undefined;
   child: Child | undefined;
   termination: ChildTermination | undefined;
   #gone: PromiseWithResolvers<void> | undefined;
 
-  constructor(start: ChildStart) {
+  constructor(slot: ChildSlot, start: ChildStart) {
+    this.#slot = slot;
     this.start = start;
+  }
+
+  exited(exit: ChildExit): void {
+    this.#slot.exited(this, exit);
   }
 
   /** Resolves once the child is gone. Ask before that. */
@@ -172,7 +179,7 @@ export class ChildSlot {
     const result = Promise.withResolvers<StartResult>();
     const controller = new AbortController();
     const over = Promise.withResolvers<void>();
-    const run = new ChildRun({ controller, result: result.promise, over });
+    const run = new ChildRun(this, { controller, result: result.promise, over });
     this.#run = run;
     void result.promise.then((outcome) => this.#startEnded(run, outcome));
     const context = { attempt: this.history.restarts, signal: controller.signal };
@@ -250,10 +257,12 @@ export class ChildSlot {
     this.#owner.started(this);
     this.#nextRun?.resolve(child);
     this.#nextRun = undefined;
-    void child.exited.then(exitFromResolved, exitFromThrown).then((exit) => this.#exited(run, exit));
+    if (child.onExit !== undefined) child.onExit(run);
+    else void child.exited.then(exitFromResolved, exitFromThrown).then((exit) => run.exited(exit));
   }
 
-  #exited(run: ChildRun, exit: ChildExit): void {
+  /** Takes the exit of the child in this run. */
+  exited(run: ChildRun, exit: ChildExit): void {
     if (this.#run !== run) return;
     if (this.#state.name === "running") {
       this.history = this.#currentHistory();
@@ -279,7 +288,8 @@ export class ChildSlot {
 async function startChild(settings: ChildSettings, context: StartContext): Promise<StartResult> {
   try {
     const child = await settings.spec.start(context);
-    if (typeof child?.exited?.then !== "function" || typeof child.stop !== "function") {
+    const isWatchable = typeof child?.onExit === "function" || typeof child?.exited?.then === "function";
+    if (!isWatchable || typeof child.stop !== "function") {
       throw new TypeError(
         `the start of ${settings.id} returned no child: it lacks the promise "exited" or the method "stop"`,
       );

@@ -38,10 +38,20 @@ export interface ChildExit {
   readonly cause?: unknown;
 }
 
+/** Learns of the exit of a child. */
+export interface ExitListener {
+  exited(exit: ChildExit): void;
+}
+
 /** A running child. A supervisor is a child too, so supervisors nest. */
 export interface Child {
   /** Resolves once the child is gone. Should not reject; a rejection is an `abnormal` exit. */
   readonly exited: Promise<ChildExit>;
+  /**
+   * Calls `listener` once the child is gone, never during this call or a call of `stop`. A supervisor uses it in place of `exited` where
+   * a child has it: the listener takes a tenth of the memory of a promise and its reactions.
+   */
+  onExit?(listener: ExitListener): void;
   /**
    * Ends the child and resolves once it is gone. Must be idempotent. A rejection means that the child is gone but something failed: the
    * `terminated` event carries the error, and the supervisor continues.

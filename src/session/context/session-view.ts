@@ -8,7 +8,7 @@ import { type ProcessChange, ProcessReader } from "../../claude/process-reader.t
 import { publish } from "../../events.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
-import type { EventDraft } from "../record/session-event-types.ts";
+import type { ApprovalWithdrawal, EventDraft } from "../record/session-event-types.ts";
 import { NO_SERVER_FAULTS, type SessionFault, serverFaults } from "../status/session-fault.ts";
 import type { SessionState } from "../status/session-state.ts";
 import { visibleState } from "../status/session-status.ts";
@@ -33,7 +33,8 @@ interface RunningSession {
  * state that follows from these.
  */
 export class SessionView implements ApprovalEvents {
-  readonly approvals: Approvals;
+  /** Once the process has asked for a permission. */
+  #approvals: Approvals | undefined;
   #state: SessionState = { name: "starting" };
   #tasks: readonly BackgroundTask[] = NONE;
   #faults: readonly SessionFault[] = NONE;
@@ -53,12 +54,32 @@ export class SessionView implements ApprovalEvents {
     this.#context = context;
     this.#signal = signal;
     this.#session = session;
-    this.approvals = new Approvals(context, this);
   }
 
   /** The running turn, if any. */
   get running(): CurrentTurn | undefined {
     return this.#session.running;
+  }
+
+  /** Takes the permission requests of the process. */
+  get approvals(): Approvals {
+    this.#approvals ??= new Approvals(this.#context, this);
+    return this.#approvals;
+  }
+
+  /** The unanswered permission requests, oldest first. */
+  get pending(): readonly Approval[] {
+    return this.#approvals?.pending ?? NONE;
+  }
+
+  /** Withdraws the permission requests of a turn that is stopped, except those of its subagents. */
+  withdrawTurn(turnId: string): void {
+    this.#approvals?.withdrawTurn(turnId);
+  }
+
+  /** Withdraws all permission requests. */
+  withdrawAll(cause: ApprovalWithdrawal): void {
+    this.#approvals?.withdrawAll(cause);
   }
 
   /** Takes note of a new permission request. */
@@ -141,7 +162,7 @@ export class SessionView implements ApprovalEvents {
 
   /** Takes a message of the process, before its turn does. */
   receive(message: SDKMessage): void {
-    this.approvals.spoke();
+    this.#approvals?.spoke();
     const tasks = backgroundTasksOf(message);
     if (tasks !== undefined) this.#tasks = tasks.length === 0 ? NONE : tasks;
     const changes = this.#process.read(message);
@@ -175,7 +196,7 @@ export class SessionView implements ApprovalEvents {
     this.#refresh();
     // The servers' faults stay until another process has reported on them.
     this.#servers = NONE;
-    this.approvals.withdrawAll("process_ended");
+    this.withdrawAll("process_ended");
   }
 
   #tellFault(fault: SessionFault): void {
@@ -191,7 +212,7 @@ export class SessionView implements ApprovalEvents {
 
   /** Reports the visible state if it changed. */
   #refresh(): void {
-    const state = visibleState(this.#state, this.approvals.pending, this.#tasks);
+    const state = visibleState(this.#state, this.pending, this.#tasks);
     if (state === this.#shown) return;
     this.#shown = state;
     this.#context.journal.record.show({ type: "state", state });

@@ -33,6 +33,9 @@ export interface SessionSettings extends OwnSettings {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Most sessions share it. */
+const NO_LABELS: SessionSettings["labels"] = {};
+
 const refusedShape = Object.fromEntries(
   Object.entries(REFUSED_SDK_OPTIONS).map(([field, reason]) => [
     field,
@@ -85,7 +88,8 @@ function settingsOf(
   const given = isRecord(options) ? withoutUndefined(options) : options;
   const parsed = validate(sessionSchema, isRecord(given) ? { ...defaults, ...given } : given, what, at);
   const { name, signal } = parsed;
-  const own = pick(parsed, OWN_OPTIONS) as OwnSettings;
+  // Without the options that are not given: ten thousand sessions keep theirs.
+  const own = withoutUndefined(pick(parsed, OWN_OPTIONS)) as OwnSettings;
   const { approvals, outputSchema, isolate, autoMemory, requireMcpServers } = own;
   const sdk: SdkOptions = withVariablesOfSettings(
     withoutUndefined(omit({ ...defaults, ...given }, ["name", "signal", ...OWN_OPTIONS])),
@@ -120,6 +124,7 @@ function settingsOf(
   const placed = ownDirectory === undefined ? sdk : { ...sdk, cwd: ownDirectory.path };
   return {
     ...own,
+    labels: Object.keys(own.labels).length === 0 ? NO_LABELS : own.labels,
     name,
     key: nameKey(name),
     registered,

@@ -10,7 +10,7 @@ import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../jo
 import type { JobEntry } from "../../journal/model/job-entry.ts";
 import { isRefused } from "../../journal/model/journal-errors.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
-import type { EndedTurnState, TurnEntry, TurnQuery } from "../../journal/model/turn-entry.ts";
+import type { EndedTurnState, TurnEntry } from "../../journal/model/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
 import type { Approval, ApprovalSettlement } from "../conversation/approval.ts";
 import type { LeftConversation, SessionMemory } from "../conversation/session-memory.ts";
@@ -37,6 +37,7 @@ import {
   turnStarted,
   unpromptedAccepted,
 } from "./turn-events.ts";
+import { WrittenReads } from "./written-reads.ts";
 
 const NEVER: Promise<never> = new Promise(() => {});
 
@@ -128,16 +129,6 @@ export class SessionJournal implements RecordMeans, TranscriptWriter {
     await this.#supervisorJournal.writer?.caughtUp();
     const turn = await this.#supervisorJournal.journal.turn(id);
     return turn?.session === this.#session ? turn : undefined;
-  }
-
-  /**
-   * Returns a page of the session's turns, without waiting for writes that the journal does not accept.
-   *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
-   */
-  async turns(query: Omit<TurnQuery, "session">): Promise<TurnEntry[]> {
-    await this.#supervisorJournal.writer?.caughtUp();
-    return await this.#supervisorJournal.journal.turns({ ...query, session: this.#session });
   }
 
   /**
@@ -271,6 +262,11 @@ export class SessionJournal implements RecordMeans, TranscriptWriter {
     this.#put([{ type: "spent", supervisor, session: this.#session, day, models, turns }], [spent]);
   }
 
+  /** Records that no turn of the process spends any more, because it is gone. */
+  processGone(): void {
+    this.#lastSpender = undefined;
+  }
+
   /** Writes the memory, and the conversation or location that the session just left, if any. */
   save(memory: SessionMemory, left?: LeftConversation): void {
     this.#note(
@@ -382,7 +378,7 @@ export class SessionJournal implements RecordMeans, TranscriptWriter {
 
   #endRecord(): void {
     this.record.end();
-    if (this.record.tail.hasEnded) return;
+    if (this.record.hasEnded) return;
     const written = this.writer?.record([], { session: this.#session }).catch(() => {});
     void this.#within(written).then(() => this.record.end({ drop: true }));
   }
@@ -423,28 +419,14 @@ export class SessionJournal implements RecordMeans, TranscriptWriter {
     return await this.#supervisorJournal.journal.approvals(this.#session, limit);
   }
 
+  /** Reads that do not wait for writes that the journal does not accept. */
+  get written(): WrittenReads {
+    return new WrittenReads(this.#session, this.#supervisorJournal);
+  }
+
   /** Returns what the session has spent. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usage(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
     return await this.#supervisorJournal.usage({ ...query, session: this.#session });
-  }
-
-  /**
-   * Like {@link usage}, without waiting for writes that the journal does not accept.
-   *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
-   */
-  async usageWritten(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
-    return await this.#supervisorJournal.usageWritten({ ...query, session: this.#session });
-  }
-
-  /**
-   * Like {@link approvals}, without waiting for writes that the journal does not accept.
-   *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
-   */
-  async approvalsWritten(limit: number): Promise<ApprovalEntry[]> {
-    await this.#supervisorJournal.writer?.caughtUp();
-    return await this.#supervisorJournal.journal.approvals(this.#session, limit);
   }
 
   /** Why the supervisor's sessions may not spend more, or undefined. */

@@ -19,7 +19,6 @@ import {
   type TranscriptKey,
   type TranscriptStore,
 } from "../../journal/model/transcript-entry.ts";
-import { SparseMap } from "../../sparse-map.ts";
 import { journalSessionStore, linkedLines } from "./journal-session-store.ts";
 
 /**
@@ -51,13 +50,13 @@ export class SessionTranscripts {
   readonly #journal: TranscriptJournal;
   readonly #writing: TranscriptWriter;
   /** The conversations whose transcript in the journal may lack something. They receive nothing more for now. */
-  readonly #incomplete = new SparseMap<string, true>();
+  #incomplete: Set<string> | undefined;
   /**
    * The conversations whose files were equal to the journal and have since been written by this session's processes
    * only. With a shared journal, any other file may be of an application that lost the session before the journal had
    * all of it.
    */
-  readonly #own = new SparseMap<string, true>();
+  #own: Set<string> | undefined;
   /** Serves processes that may not find the files of this machine. */
   #sessionStore: SessionStore | undefined;
   #pending = 0;
@@ -74,12 +73,12 @@ export class SessionTranscripts {
   append(key: TranscriptKey, entries: readonly SessionStoreEntry[]): void {
     const [store, writer] = [this.#journal.transcripts, this.#writing.writer];
     if (store === undefined || writer === undefined || entries.length === 0) return;
-    this.#own.set(key.conversationId, true);
-    if (this.#incomplete.has(key.conversationId)) return;
+    this.#own = (this.#own ?? new Set()).add(key.conversationId);
+    if (this.#incomplete?.has(key.conversationId) === true) return;
     const lines = linesOf(entries);
     const lastUuid = entries.findLast(({ uuid }) => typeof uuid === "string")?.uuid;
     if (this.#pending > 0 && this.#pending + lines.length > MOST_PENDING) {
-      this.#incomplete.set(key.conversationId, true);
+      this.#incomplete = (this.#incomplete ?? new Set()).add(key.conversationId);
       return;
     }
     this.#pending += lines.length;
@@ -91,7 +90,7 @@ export class SessionTranscripts {
       },
       () => {
         this.#pending -= lines.length;
-        this.#incomplete.set(key.conversationId, true);
+        this.#incomplete = (this.#incomplete ?? new Set()).add(key.conversationId);
       },
     );
   }
@@ -194,8 +193,8 @@ export class SessionTranscripts {
   ): Promise<void> {
     const writer = this.#writing.writer;
     if (writer === undefined) return;
-    this.#incomplete.set(conversationId, true);
-    const isOwn = !this.#journal.isShared || this.#own.has(conversationId);
+    this.#incomplete = (this.#incomplete ?? new Set()).add(conversationId);
+    const isOwn = !this.#journal.isShared || this.#own?.has(conversationId) === true;
     // Without the journal, a session works on with its file; the next settling makes up for it.
     if (isOwn && writer.fault !== undefined && (await transcriptAt(conversationId, to)) !== undefined) return;
     await writer.settled();
@@ -208,8 +207,8 @@ export class SessionTranscripts {
       if (await this.#adopt(conversationId, file, heads)) heads = await store.of(conversationId);
     }
     await this.#restore(store, conversationId, to, { heads, exact: !isOwn });
-    this.#own.set(conversationId, true);
-    this.#incomplete.delete(conversationId);
+    this.#own = (this.#own ?? new Set()).add(conversationId);
+    this.#incomplete?.delete(conversationId);
   }
 
   /** Writes to the journal what only the files have. Returns whether there was anything. */

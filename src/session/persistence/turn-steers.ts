@@ -32,7 +32,7 @@ export async function steersOf(
   turns: readonly TurnEntry[],
 ): Promise<ReadonlyMap<string, TurnSteers>> {
   // A name without events has nothing to read, which matters at the start of many names.
-  if (turns.length === 0 || journal.record.tail.opened === 0) return new Map();
+  if (turns.length === 0 || journal.record.opened === 0) return new Map();
   const all = await unlessDamaged(async () => await readSteers(journal, steerEvents(journal, turns)));
   if (all !== undefined) return all;
   // The damage may be beside most turns.

@@ -1,4 +1,4 @@
-import type { Child, ChildExit, Shutdown } from "../../supervision/child-spec.ts";
+import type { Child, ChildExit, ExitListener, Shutdown } from "../../supervision/child-spec.ts";
 
 /** The process of a life. */
 export interface LivingProcess {
@@ -11,17 +11,25 @@ export interface LivingProcess {
  * name, mailbox and conversation, continues in the next life.
  */
 export class SessionLife implements Child {
-  readonly exited: Promise<ChildExit>;
-  readonly #exit: (exit: ChildExit) => void;
   readonly #process: LivingProcess;
+  #listener: ExitListener | undefined;
+  /** How the life has ended. */
+  #exit: ChildExit | undefined;
   #cancel: AbortController | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(process: LivingProcess) {
     this.#process = process;
-    const { promise, resolve } = Promise.withResolvers<ChildExit>();
-    this.exited = promise;
-    this.#exit = resolve;
+  }
+
+  get exited(): Promise<ChildExit> {
+    return new Promise((resolve) => this.onExit({ exited: resolve }));
+  }
+
+  onExit(listener: ExitListener): void {
+    const before = this.#listener;
+    this.#listener = before === undefined ? listener : new Both(before, listener);
+    if (this.#exit !== undefined) tell(listener, this.#exit);
   }
 
   /** Aborts when this life is to end before its process is up. */
@@ -43,7 +51,9 @@ export class SessionLife implements Child {
 
   /** Ends the life without a request. */
   exit(exit: ChildExit): void {
-    this.#exit(exit);
+    if (this.#exit !== undefined) return;
+    this.#exit = exit;
+    if (this.#listener !== undefined) tell(this.#listener, exit);
   }
 
   /** Ends the life. Repeated calls share the first ending; `brutal_kill` shortens it. */
@@ -56,8 +66,25 @@ export class SessionLife implements Child {
   async #stop(shutdown: Shutdown): Promise<void> {
     this.#cancel?.abort(NO_LONGER_WANTED);
     await this.#process.end(this, shutdown);
-    this.#exit({ reason: "shutdown" });
+    this.exit({ reason: "shutdown" });
   }
+}
+
+/** Two listeners: the supervisor is the only one as a rule. */
+class Both implements ExitListener {
+  readonly #listeners: readonly ExitListener[];
+
+  constructor(...listeners: readonly ExitListener[]) {
+    this.#listeners = listeners;
+  }
+
+  exited(exit: ChildExit): void {
+    for (const listener of this.#listeners) listener.exited(exit);
+  }
+}
+
+function tell(listener: ExitListener, exit: ChildExit): void {
+  queueMicrotask(() => listener.exited(exit));
 }
 
 /** One for all: ten thousand sessions may end at a time, and a stack would say nothing. */

@@ -65,13 +65,13 @@ export function readEvents(
 
 /** Returns a page of the published events, the highest number first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
 export async function readEventPage(
-  { tail }: SessionRecord,
+  record: SessionRecord,
   store: EventStore,
   { before = Number.POSITIVE_INFINITY, types, turn, limit = 100 }: EventPageOptions,
 ): Promise<RecordedEvent[]> {
   await store.ready();
   const wanted = types?.includes("unknown") === true ? undefined : types;
-  const upTo = Math.min(before, tail.published + 1);
+  const upTo = Math.min(before, record.published + 1);
   const page = await store.events({ before: upTo, limit, ...withoutUndefined({ types: wanted, turn }) });
   return page.map(readEvent);
 }
@@ -108,8 +108,8 @@ class Reading {
   /** Ends the reader, also while it waits or before it has begun. */
   leave(): void {
     this.#hasEnded = true;
-    this.#left();
     this.#record.tail.wake();
+    this.#left();
   }
 
   #left(): void {
@@ -150,7 +150,7 @@ class Reading {
     const limit = this.#live ? Number.POSITIVE_INFINITY : tail.published;
     const filter = this.#filter;
     // A reader from before the first number was known has missed nothing that has one.
-    let seen = this.#seen ?? tail.opened;
+    let seen = this.#seen ?? this.#record.opened;
     const begin = await this.#store.extent();
     // Numbers that were never given come from an earlier life of the name.
     if (seen > Math.max(begin?.last ?? 0, this.#record.last ?? 0)) this.#seen = seen = -1;

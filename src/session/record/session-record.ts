@@ -3,7 +3,6 @@ import type { Clock } from "../../clock.ts";
 import { withoutUndefined } from "../../fields.ts";
 import type { ChangeOf } from "../../journal/model/change-groups.ts";
 import type { ContentEntry } from "../../journal/model/event-entry.ts";
-import { SparseMap } from "../../sparse-map.ts";
 import { extractContents } from "./content.ts";
 import type { EventDraft, LiveDraft, RecordedEventType } from "./session-event-types.ts";
 import { EVENT_VERSION } from "./session-event-types.ts";
@@ -62,25 +61,50 @@ const OUTSIDE_BODY: ReadonlySet<string> = new Set(["type", "turnId"]);
  * told that the journal has it.
  */
 export class SessionRecord {
-  readonly tail: Tail;
+  /** The last events, while somebody reads them, or some wait for the journal, and after the end. */
+  #tail: Tail | undefined;
   readonly #session: string;
   readonly #clock: Pick<Clock, "now">;
   readonly #means: RecordMeans;
   /** The highest number given, once it is known. */
   #last: number | undefined;
+  #opened = 0;
   /** The events before that. */
   #early: Dated[] | undefined;
   /** How many events were dropped since the last one that was kept, by turn. */
-  readonly #lost = new SparseMap<string | undefined, number>();
+  #lost: Map<string | undefined, number> | undefined;
   #readers = 0;
   #isErased = false;
 
   /** `session` is the canonical name. */
   constructor(session: string, clock: Pick<Clock, "now">, means: RecordMeans = {}) {
-    this.tail = new Tail(means.limits);
     this.#session = session;
     this.#clock = clock;
     this.#means = means;
+  }
+
+  /** The last events. A reader joins before it keeps them. */
+  get tail(): Tail {
+    if (this.#tail === undefined) {
+      this.#tail = new Tail(this.#means.limits);
+      this.#tail.open(this.#last ?? 0);
+    }
+    return this.#tail;
+  }
+
+  /** The number of the last published recorded event. */
+  get published(): number {
+    return this.#tail?.published ?? this.#last ?? 0;
+  }
+
+  /** The number after which the record continued in this process. */
+  get opened(): number {
+    return this.#opened;
+  }
+
+  /** Whether the last event has been published. */
+  get hasEnded(): boolean {
+    return this.#tail?.hasEnded === true;
   }
 
   /** The highest number given, or undefined if it is not known yet. */
@@ -100,7 +124,8 @@ export class SessionRecord {
   open(last: number, missing: readonly (EventDraft | ExtractedDraft)[] = []): EventAppended[] {
     if (this.#last !== undefined) return [];
     this.#last = last;
-    this.tail.open(last);
+    this.#opened = last;
+    this.#tail?.open(last);
     const early = this.#early ?? [];
     this.#early = undefined;
     const appended = this.append(missing);
@@ -138,7 +163,7 @@ export class SessionRecord {
 
   /** Publishes events, because the journal has them. */
   written(appended: readonly EventAppended[]): void {
-    for (const { event } of appended) this.tail.settle(event.number);
+    for (const { event } of appended) this.#tail?.settle(event.number);
     this.#forgetIfUnused();
   }
 
@@ -150,7 +175,7 @@ export class SessionRecord {
     return rejected.map(({ event }) => {
       const lost = { draft: lostEvents(1, event.turn), at: event.at, contents: NO_CONTENTS };
       const { change } = this.#change(lost, event.number);
-      this.tail.replace(change.event);
+      this.#tail?.replace(change.event);
       return change;
     });
   }
@@ -165,7 +190,7 @@ export class SessionRecord {
 
   /** Whether new events may wait for later ones before they are written: nobody reads them, and only a few wait. */
   get mayWait(): boolean {
-    return this.#readers === 0 && this.tail.hasRoom;
+    return this.#readers === 0 && this.#tail?.hasRoom !== false;
   }
 
   /** How many readers there are. */
@@ -197,20 +222,22 @@ export class SessionRecord {
 
   /** Frees the memory of published events while nobody reads: most sessions have no reader, and the journal has them all. */
   #forgetIfUnused(): void {
-    if (this.#readers === 0) this.tail.forget();
+    if (this.#readers > 0) return;
+    this.#tail?.forget();
+    if (this.#tail?.isEmpty === true) this.#tail = undefined;
   }
 
   #append(dated: Dated, appended: EventAppended[]): void {
     const { draft, at } = dated;
-    if (this.tail.isFull && !ALWAYS.has(draft.type)) {
+    if (this.#tail?.isFull === true && !ALWAYS.has(draft.type)) {
       this.#lose(draft);
       return;
     }
-    if (this.#lost.size > 0) {
+    if (this.#lost !== undefined) {
       for (const [turnId, events] of this.#lost) {
         appended.push(this.#next({ draft: lostEvents(events, turnId), at, contents: NO_CONTENTS }));
       }
-      this.#lost.clear();
+      this.#lost = undefined;
     }
     appended.push(this.#next(dated));
   }
@@ -222,14 +249,16 @@ export class SessionRecord {
   }
 
   #lose({ turnId }: EventDraft): void {
+    this.#lost ??= new Map();
     this.#lost.set(turnId, (this.#lost.get(turnId) ?? 0) + 1);
   }
 
   /** Gives the event the next number. */
   #next(dated: Dated): EventAppended {
+    const { tail } = this;
     this.#last = (this.#last ?? 0) + 1;
     const { change, size } = this.#change(dated, this.#last);
-    this.tail.add(change.event, size);
+    tail.add(change.event, size);
     return change;
   }
 

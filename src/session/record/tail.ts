@@ -70,7 +70,6 @@ export class Tail {
   /** The number of the last published recorded event, and of the last one before the first item. */
   #published = 0;
   #before = 0;
-  #opened = 0;
   #isEnding = false;
   #more: PromiseWithResolvers<void> | undefined;
 
@@ -81,11 +80,6 @@ export class Tail {
   /** The number of the last published recorded event. */
   get published(): number {
     return this.#published;
-  }
-
-  /** The number after which the session's record continued in this process. */
-  get opened(): number {
-    return this.#opened;
   }
 
   /** The position of the next event. */
@@ -103,6 +97,11 @@ export class Tail {
     return this.end - this.#pending < MOST_HELD && this.#pendingCharacters < MOST_HELD_CHARACTERS;
   }
 
+  /** Whether it has no events and is to get more. */
+  get isEmpty(): boolean {
+    return this.#items.length === 0 && !this.#isEnding;
+  }
+
   /** Whether the last event has been published. */
   get hasEnded(): boolean {
     return this.#isEnding && this.#pending === this.end;
@@ -112,7 +111,6 @@ export class Tail {
   open(number: number): void {
     this.#published = number;
     this.#before = number;
-    this.#opened = number;
   }
 
   /** Adds a recorded event. @param size in characters */

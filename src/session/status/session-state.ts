@@ -117,30 +117,24 @@ export function refusalOf(who: string, state: RefusingState, ended: ExitRecord |
   return new CastellanError("SESSION_QUARANTINED", message, { details: { lastExits } });
 }
 
-/** Waits until a session is in one of certain states. Leaving those states rearms it. */
-export class StateMilestone {
-  readonly #reached: (state: SessionState) => boolean;
-  #pending: PromiseWithResolvers<SessionState> | undefined;
-  #state: SessionState;
+/** A state that a caller waits for. */
+export class AwaitedState {
+  readonly #isAwaited: (state: SessionState) => boolean;
+  readonly #reached: PromiseWithResolvers<SessionState> = Promise.withResolvers();
 
-  /** `state` is the session's current state; `reached` tells the awaited states. */
-  constructor(state: SessionState, reached: (state: SessionState) => boolean) {
-    this.#state = state;
-    this.#reached = reached;
+  constructor(isAwaited: (state: SessionState) => boolean) {
+    this.#isAwaited = isAwaited;
   }
 
-  /** Records the current state. */
-  see(state: SessionState): void {
-    this.#state = state;
-    if (!this.#reached(state)) return;
-    this.#pending?.resolve(state);
-    this.#pending = undefined;
+  /** Resolves with the first state that is awaited. */
+  get state(): Promise<SessionState> {
+    return this.#reached.promise;
   }
 
-  /** Resolves with the first awaited state, at once if the session is in one. */
-  async wait(): Promise<SessionState> {
-    if (this.#reached(this.#state)) return this.#state;
-    this.#pending ??= Promise.withResolvers();
-    return await this.#pending.promise;
+  /** Takes the next state of the session. Returns whether it is awaited. */
+  see(state: SessionState): boolean {
+    const isAwaited = this.#isAwaited(state);
+    if (isAwaited) this.#reached.resolve(state);
+    return isAwaited;
   }
 }

@@ -15,7 +15,7 @@ import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { commandProblem } from "./command-problem.ts";
 import { Hold } from "./hold.ts";
-import { Intake, type TurnStarter } from "./intake.ts";
+import { Intake, type IntakeDispatcher } from "./intake.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Steering } from "./steering.ts";
 import { TurnFailures } from "./turn-failures.ts";
@@ -30,20 +30,15 @@ import { TurnsAtWork } from "./turns-at-work.ts";
 const PAUSES: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "SESSION_QUARANTINED", "NOT_OWNER"]);
 
 /** Sends the turns of a session to its process, one at a time and in order, and ends each exactly once. */
-export class Dispatcher implements TurnStarter {
+export class Dispatcher implements IntakeDispatcher {
   /** Accepts turns. */
   readonly intake: Intake;
-  /** Stops turns. */
-  readonly stopping: TurnStopping;
-  /** Gives messages to turns. */
-  readonly steering: Steering;
   readonly #context: SessionContext;
   readonly #conversation: SessionConversation;
   readonly #signal: Signal;
   readonly #mailbox: Mailbox;
   readonly #hold: Hold;
   readonly #work: TurnsAtWork;
-  readonly #watches: TurnWatches;
   readonly #process: ProcessOutlook;
   /** Reads the messages of the process, while it sends any. */
   #messages: TurnMessages | undefined;
@@ -67,11 +62,23 @@ export class Dispatcher implements TurnStarter {
     const hold = this.#hold;
     const work = new TurnsAtWork(context, process, limiter, hold, this.#mailbox, signal);
     this.#work = work;
-    this.stopping = new TurnStopping(context, this.#mailbox, work, signal);
-    this.#watches = new TurnWatches(context, hold, work, this.stopping);
-    this.intake = new Intake(context, process, this.#mailbox, this.#watches, work, this.stopping, this, signal);
-    this.steering = new Steering(context, work, this.#mailbox);
+    this.intake = new Intake(context, process, this.#mailbox, work, this, signal);
     this.#process = process;
+  }
+
+  /** Stops turns. */
+  get stopping(): TurnStopping {
+    return new TurnStopping(this.#context, this.#mailbox, this.#work, this.#signal);
+  }
+
+  /** Watches turns. */
+  get watches(): TurnWatches {
+    return new TurnWatches(this.#context, this.#hold, this.#work, this.stopping);
+  }
+
+  /** Gives messages to turns. */
+  get steering(): Steering {
+    return new Steering(this.#context, this.#work, this.#mailbox);
   }
 
   /** How many turns wait. */
@@ -177,10 +184,10 @@ export class Dispatcher implements TurnStarter {
 
   #newReader(): TurnMessages {
     const [context, conversation, signal] = [this.#context, this.#conversation, this.#signal];
-    const [hold, work, mailbox, watches] = [this.#hold, this.#work, this.#mailbox, this.#watches];
+    const [hold, work, mailbox] = [this.#hold, this.#work, this.#mailbox];
     const failures = new TurnFailures(context, this.#process, hold, work, signal);
     const undoing = new TurnUndoing(context, conversation, work);
-    const { stopping, steering } = this;
+    const { stopping, steering, watches } = this;
     const parts = { conversation, hold, work, failures, stopping, undoing, mailbox, watches, steering };
     return new TurnMessages(context, parts, signal);
   }
@@ -234,7 +241,7 @@ export class Dispatcher implements TurnStarter {
       record.requeued();
       this.#mailbox.putFirst(record);
       journal.requeued(record, "process_ended");
-      this.#watches.queue(record, record.queueTimeoutMs);
+      this.watches.queue(record, record.queueTimeoutMs);
     } else {
       record.conversation = kept ? "kept" : "undone";
       const known = touched ? "after it had begun to answer; `details` has what had arrived" : "before it answered";
@@ -244,7 +251,7 @@ export class Dispatcher implements TurnStarter {
 
   /** Handles an exit during a turn of Claude Code's own, which does not run again. */
   #cutUnprompted(exit: ExitRecord): void {
-    const current = this.#work.unprompted.gone();
+    const current = this.#work.takeUnprompted();
     if (current === undefined) return;
     const { record } = current;
     this.#conversation.take({ type: "turn_cut", lastUuid: record.progress.lastUuid });

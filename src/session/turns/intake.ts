@@ -25,7 +25,9 @@ import type { TurnWatches } from "./turn-watches.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
 /** Begins turns. */
-export interface TurnStarter {
+export interface IntakeDispatcher {
+  readonly watches: TurnWatches;
+  readonly stopping: TurnStopping;
   /** Reserves the process for a turn that is about to be accepted, if the turn would begin at once. */
   startWith(record: TurnRecord): TurnStart | undefined;
 }
@@ -38,10 +40,8 @@ export class Intake {
   readonly #context: SessionContext;
   readonly #process: ProcessOutlook;
   readonly #mailbox: Mailbox;
-  readonly #watches: TurnWatches;
   readonly #work: TurnsAtWork;
-  readonly #stopping: TurnStopping;
-  readonly #starter: TurnStarter;
+  readonly #dispatcher: IntakeDispatcher;
   readonly #signal: Signal;
   readonly #kept: KeptTurns;
   /** Until the journal's turns are loaded: resolves once they are. Before that, keys cannot be compared. */
@@ -52,20 +52,16 @@ export class Intake {
     context: SessionContext,
     process: ProcessOutlook,
     mailbox: Mailbox,
-    watches: TurnWatches,
     work: TurnsAtWork,
-    stopping: TurnStopping,
-    starter: TurnStarter,
+    dispatcher: IntakeDispatcher,
     signal: Signal,
   ) {
     this.#context = context;
     this.#process = process;
     this.#mailbox = mailbox;
-    this.#watches = watches;
     this.#kept = new KeptTurns(context.clock);
     this.#work = work;
-    this.#stopping = stopping;
-    this.#starter = starter;
+    this.#dispatcher = dispatcher;
     this.#signal = signal;
   }
 
@@ -107,7 +103,7 @@ export class Intake {
     else this.#mailbox.push(record);
     this.#kept.add(record);
     this.#tellOf(record, false);
-    this.#watches.begin(record, settings);
+    this.#dispatcher.watches.begin(record, settings);
     void this.#admit(record, settings);
     return record;
   }
@@ -135,7 +131,7 @@ export class Intake {
     const { timeoutMs, queueTimeoutMs, since } = record;
     const leftMs =
       timeoutMs === undefined ? undefined : Math.max(0, since + timeoutMs - this.#context.clock.monotonic());
-    this.#watches.begin(record, { timeoutMs: leftMs, queueTimeoutMs, signal: undefined });
+    this.#dispatcher.watches.begin(record, { timeoutMs: leftMs, queueTimeoutMs, signal: undefined });
   }
 
   /** Takes a turn that the journal has just accepted for this session. */
@@ -147,7 +143,7 @@ export class Intake {
     this.#mailbox.push(record);
     this.#tellOf(record, false);
     const { timeoutMs, queueTimeoutMs } = record;
-    this.#watches.begin(record, { timeoutMs, queueTimeoutMs, signal: undefined });
+    this.#dispatcher.watches.begin(record, { timeoutMs, queueTimeoutMs, signal: undefined });
     this.#signal({ type: "next" });
     return record;
   }
@@ -246,12 +242,12 @@ export class Intake {
       const earlier = idempotencyKey === undefined ? undefined : await this.#recalled(record);
       if (earlier === "ended") return;
       record.submitted = true;
-      start = takesOver(whenBusy) || earlier === "unfinished" ? undefined : this.#starter.startWith(record);
+      start = takesOver(whenBusy) || earlier === "unfinished" ? undefined : this.#dispatcher.startWith(record);
       await this.#context.journal.accept(record, start?.promptId);
       record.enqueued();
       if (record.left) start?.refused();
       else start?.accepted();
-      if (takesOver(whenBusy) && !record.ended) this.#stopping.displace(whenBusy === "rollback");
+      if (takesOver(whenBusy) && !record.ended) this.#dispatcher.stopping.displace(whenBusy === "rollback");
     } catch (thrown) {
       start?.refused();
       this.#refuse(record, thrown, start !== undefined);

@@ -12,6 +12,13 @@ const MOST_EVENTS = 5_000;
 const MOST_CHARACTERS = 16 * 1024 * 1024;
 const KEPT_MS = 120_000;
 
+interface EndedTurn {
+  readonly turn: TurnRecord;
+  readonly at: number;
+}
+
+const NONE: readonly never[] = [];
+
 /**
  * A session's turns by id: all that wait or run, and the most recent ended ones, so that a reader that lost its
  * connection can attach again.
@@ -20,7 +27,7 @@ export class KeptTurns {
   readonly #clock: Clock;
   readonly #turns = new SparseMap<string, TurnRecord>();
   /** The ended turns, oldest first. */
-  readonly #ended: { readonly turn: TurnRecord; readonly at: number }[] = [];
+  #ended: readonly EndedTurn[] = NONE;
   /** The total number of their events. */
   #events = 0;
   #characters = 0;
@@ -44,7 +51,7 @@ export class KeptTurns {
   /** Forgets all turns. */
   clear(): void {
     this.#timer?.cancel();
-    this.#ended.length = 0;
+    this.#ended = NONE;
     this.#events = 0;
     this.#characters = 0;
     this.#turns.clear();
@@ -55,7 +62,7 @@ export class KeptTurns {
   }
 
   #onEnd(turn: TurnRecord): void {
-    this.#ended.push({ turn, at: this.#clock.monotonic() });
+    this.#ended = [...this.#ended, { turn, at: this.#clock.monotonic() }];
     this.#events += turn.log.length;
     this.#characters += charactersOf(turn);
     while (this.#ended.length > 1 && this.#tooMany) this.#dropOldest();
@@ -81,8 +88,10 @@ export class KeptTurns {
   }
 
   #dropOldest(): void {
-    const turn = this.#ended.shift()?.turn;
-    if (turn === undefined) return;
+    const [oldest, ...others] = this.#ended;
+    if (oldest === undefined) return;
+    const { turn } = oldest;
+    this.#ended = others.length === 0 ? NONE : others;
     this.#events -= turn.log.length;
     this.#characters -= charactersOf(turn);
     this.forget(turn);

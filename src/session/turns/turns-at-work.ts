@@ -18,14 +18,16 @@ type Taking = "away" | "open" | "retired" | "stale";
 
 /** What a process works on: a caller's turn, and Claude Code's own work. */
 export class TurnsAtWork implements PermitHolder {
-  /** Claude Code's own work. */
-  readonly unprompted: UnpromptedTurns;
+  readonly #context: SessionContext;
+  /** Once the process has sent a message. */
+  #unprompted: UnpromptedTurns | undefined;
   readonly #process: ProcessOutlook;
   readonly #hold: Hold;
   readonly #mailbox: Mailbox;
   readonly #signal: Signal;
-  /** The permit to run a turn, among the turns of all sessions. */
-  readonly #permit: TurnPermit;
+  readonly #limiter: TurnLimiter;
+  /** The permit to run a turn, among the turns of all sessions, once it is asked for. */
+  #permit: TurnPermit | undefined;
   #activation: Activation | undefined;
   #taking: Taking = "away";
   /** Whether another application takes over, so that nothing more begins here. */
@@ -48,8 +50,14 @@ export class TurnsAtWork implements PermitHolder {
     this.#hold = hold;
     this.#signal = signal;
     this.#mailbox = mailbox;
-    this.#permit = new TurnPermit(limiter, this);
-    this.unprompted = new UnpromptedTurns(context, signal);
+    this.#limiter = limiter;
+    this.#context = context;
+  }
+
+  /** Claude Code's own work. */
+  get unprompted(): UnpromptedTurns {
+    this.#unprompted ??= new UnpromptedTurns(this.#context, this.#signal);
+    return this.#unprompted;
   }
 
   /** The API key of the next turn. */
@@ -79,14 +87,14 @@ export class TurnsAtWork implements PermitHolder {
 
   /** The running turn, if any. */
   get running(): CurrentTurn | undefined {
-    return this.unprompted.current ?? this.#current;
+    return this.#unprompted?.current ?? this.#current;
   }
 
   /**
    * Whether the process works on a turn: a caller's, even if it has ended for its caller, or one of Claude Code's own.
    */
   get busy(): boolean {
-    return this.#current !== undefined || this.unprompted.busy;
+    return this.#current !== undefined || this.#unprompted?.busy === true;
   }
 
   /** Whether the process would take a turn at once. */
@@ -109,14 +117,14 @@ export class TurnsAtWork implements PermitHolder {
 
   /** Whether the next turn waits for a permit that other sessions' turns hold. */
   get inLine(): boolean {
-    return this.#permit.limit !== undefined;
+    return this.#permit?.limit !== undefined;
   }
 
   /** The capacity that turns wait for, if they do. */
   get shortage(): CapacityShortage | undefined {
     if (this.#process.shortage !== undefined) return this.#process.shortage;
-    const { limit, others } = this.#permit;
-    return limit === undefined ? undefined : { maxConcurrentTurns: limit, busy: others };
+    const limit = this.#permit?.limit;
+    return limit === undefined ? undefined : { maxConcurrentTurns: limit, busy: this.#limiter.running };
   }
 
   /** Starts to send turns to a process that is up. */
@@ -144,6 +152,13 @@ export class TurnsAtWork implements PermitHolder {
     this.#activation = undefined;
   }
 
+  /** Forgets Claude Code's own work, because the process is gone. Returns the turn that it was in. */
+  takeUnprompted(): CurrentTurn | undefined {
+    const unprompted = this.#unprompted;
+    this.#unprompted = undefined;
+    return unprompted?.gone();
+  }
+
   /** Records that the process is gone. */
   detach(): void {
     this.#activation = undefined;
@@ -162,12 +177,15 @@ export class TurnsAtWork implements PermitHolder {
 
   /** Takes a permit for a turn. Without one the session queues. Returns whether it got one. */
   takePermit(): boolean {
+    this.#permit ??= new TurnPermit(this.#limiter, this);
     return this.#permit.take();
   }
 
   /** Stops queueing, because no turn is to begin. */
   leavePermitQueue(): void {
-    this.#permit.release();
+    const permit = this.#permit;
+    this.#permit = undefined;
+    permit?.release();
   }
 
   /** Records that the process has this turn. */
@@ -180,8 +198,8 @@ export class TurnsAtWork implements PermitHolder {
     const current = this.#current;
     current?.stopping?.cancel();
     this.#current = undefined;
-    if (current !== undefined) this.#permit.release();
-    this.unprompted.promptEnded();
+    if (current !== undefined) this.leavePermitQueue();
+    this.#unprompted?.promptEnded();
     if (!this.busy) this.#settleQuiet();
     return current;
   }
