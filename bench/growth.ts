@@ -49,35 +49,49 @@ export const growth: Line = {
   },
 };
 
-/** Starts a host of each point, which all go on until the end, so that the rounds alternate. */
+/** Starts a host of each point, which all go on until the end, so that the rounds alternate. If one fails, ends the others. */
 async function started(directory: string): Promise<Point[]> {
   const points: Point[] = [];
-  for (const what of GROWN) {
-    const journal = new GrowthJournal(join(directory, `growth-${what}.db`), BASE.names);
-    for (const factor of FACTORS) {
-      const amounts = { ...BASE, [what]: BASE[what] * factor };
-      const file = join(directory, `growth-${what}-${factor}.db`);
-      await journal.copyWith(amounts, file);
-      const path = fileURLToPath(new URL("./growth-host.ts", import.meta.url));
-      const host = fork(path, [file, String(amounts.names)], { execArgv: [] });
-      await once(host, "message");
-      points.push({ what, factor, host, costs: [] });
+  try {
+    for (const what of GROWN) {
+      const journal = new GrowthJournal(join(directory, `growth-${what}.db`), BASE.names);
+      for (const factor of FACTORS) {
+        const amounts = { ...BASE, [what]: BASE[what] * factor };
+        const file = join(directory, `growth-${what}-${factor}.db`);
+        await journal.copyWith(amounts, file);
+        const path = fileURLToPath(new URL("./growth-host.ts", import.meta.url));
+        const host = fork(path, [file, String(amounts.names)], { execArgv: [] });
+        points.push({ what, factor, host, costs: [] });
+        await message(host);
+      }
     }
+    return points;
+  } catch (error) {
+    await Promise.all(points.map(({ host }) => ended(host)));
+    throw error;
   }
-  return points;
 }
 
 async function measured(host: ChildProcess): Promise<TurnCost> {
-  const gone = new AbortController();
-  const abort = (code: number): void => gone.abort(new Error(`a host exited with code ${code}`));
-  host.once("exit", abort);
   host.send("measure");
-  const [cost] = (await once(host, "message", { signal: gone.signal })) as [TurnCost];
-  host.off("exit", abort);
-  return cost;
+  return (await message(host)) as TurnCost;
+}
+
+/** Resolves with the next message of a host. Rejects if the host exits before. */
+async function message(host: ChildProcess): Promise<unknown> {
+  const gone = new AbortController();
+  const abort = (code: number | null): void => gone.abort(new Error(`a host exited with code ${code}`));
+  host.once("exit", abort);
+  try {
+    const [received] = (await once(host, "message", { signal: gone.signal })) as [unknown];
+    return received;
+  } finally {
+    host.off("exit", abort);
+  }
 }
 
 async function ended(host: ChildProcess): Promise<void> {
+  if (host.exitCode !== null || host.signalCode !== null) return;
   const gone = once(host, "exit");
   host.disconnect();
   await gone;

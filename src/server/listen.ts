@@ -2,6 +2,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import { isIPv6 } from "node:net";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { z } from "zod";
 import type { Logger } from "../application/options/supervisor-options.ts";
 import type { Supervisor } from "../application/supervisor.ts";
@@ -19,6 +20,7 @@ import {
   unusable,
 } from "./certificate.ts";
 import { checkSupervisor, ServerApplication } from "./handler.ts";
+import { DirectBody } from "./http/direct-body.ts";
 import { refuseMalformed } from "./malformed.ts";
 import {
   type ListenOptions,
@@ -136,7 +138,12 @@ class Listening implements ListeningServer {
         const response = await this.#handlerOf(request).handle(request, { trusted });
         const failed = (error: unknown): void =>
           logFailure(this.#logger, response.headers.get("request-id") ?? "-", error);
-        return unbroken(response, outgoing, failed);
+        const direct = DirectBody.in(response);
+        if (direct === undefined) return unbroken(response, outgoing, failed);
+        outgoing.statusCode = response.status;
+        outgoing.setHeaders(response.headers).flushHeaders();
+        void direct.writeTo(outgoing, failed);
+        return RESPONSE_ALREADY_SENT;
       },
       // Leaves the application's global `Request` and `Response` alone.
       { overrideGlobalObjects: false },

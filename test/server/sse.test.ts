@@ -1,7 +1,13 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { EventBuffer } from "../../src/server/http/event-buffer.ts";
-import { eventStream, lastEventId, type ServerEvent, type StreamTerms } from "../../src/server/http/sse.ts";
+import {
+  eventStream,
+  lastEventId,
+  type ServerEvent,
+  SharedEvent,
+  type StreamTerms,
+} from "../../src/server/http/sse.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 
 function terms(clock: SimulatedClock, draining = new AbortController()): StreamTerms {
@@ -14,11 +20,11 @@ function numbered(n: number): ServerEvent {
 
 /** A source of events that waits for its end after `count` events, and notes how many were taken. */
 function source(count: number, seen: { taken: number; ended: boolean }) {
-  return async function* (signal: AbortSignal): AsyncGenerator<ServerEvent, void, undefined> {
+  return async function* (signal: AbortSignal): AsyncGenerator<readonly ServerEvent[], void, undefined> {
     try {
       for (let n = 1; n <= count; n++) {
         seen.taken = n;
-        yield numbered(n);
+        yield [numbered(n)];
       }
       const { promise, resolve } = Promise.withResolvers<void>();
       signal.addEventListener("abort", () => resolve(), { once: true });
@@ -43,8 +49,8 @@ describe("eventStream", () => {
   it("sends name, JSON and id of each event, and ends with its source", async () => {
     const clock = new SimulatedClock();
     const response = eventStream(async function* () {
-      yield numbered(1);
-      yield { event: "text", data: "a\nb\u2028" };
+      yield [numbered(1)];
+      yield [{ event: "text", data: "a\nb\u2028" }];
     }, terms(clock));
     expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
     expect(await response.text()).toBe('id: 1\nevent: number\ndata: {"n":1}\n\nevent: text\ndata: "a\\nb\u2028"\n\n');
@@ -68,36 +74,68 @@ describe("eventStream", () => {
     expect(seen.ended).toBe(true);
   });
 
-  it("sends the events of one turn of the event loop in one chunk, all of them once and in order", async () => {
-    const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
-    const response = eventStream(async function* () {
-      let n = 0;
-      for (const { promise } of gates) {
-        await promise;
-        for (let more = 0; more < 3; more++) yield numbered(++n);
-      }
-    }, terms(new SimulatedClock()));
-    const reader = readerOf(response);
+  it("sends a batch in one chunk", async () => {
+    const reader = readerOf(
+      eventStream(async function* () {
+        for (const first of [1, 4, 7]) yield [first, first + 1, first + 2].map(numbered);
+      }, terms(new SimulatedClock())),
+    );
     const chunks: (readonly string[])[] = [];
-    for (const { resolve } of gates) {
-      resolve();
-      chunks.push(((await read(reader)) ?? "").match(/(?<=id: )\d+/g) ?? []);
+    for (let chunk = await read(reader); chunk !== undefined; chunk = await read(reader)) {
+      chunks.push(chunk.match(/(?<=id: )\d+/g) ?? []);
     }
     expect(chunks).toEqual([
       ["1", "2", "3"],
       ["4", "5", "6"],
       ["7", "8", "9"],
     ]);
-    expect(await read(reader)).toBeUndefined();
+  });
+
+  it("sends a large batch in several chunks, all events once and in order", async () => {
+    const batch = Array.from({ length: 2_000 }, (_, n) => numbered(n));
+    const reader = readerOf(
+      eventStream(async function* () {
+        yield batch;
+        yield [numbered(2_000)];
+      }, terms(new SimulatedClock())),
+    );
+    const chunks: string[] = [];
+    for (let chunk = await read(reader); chunk !== undefined; chunk = await read(reader)) chunks.push(chunk);
+    expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThan(16_384 + 100);
+    expect(chunks.length).toBeGreaterThan(2);
+    const ids = chunks
+      .join("")
+      .match(/(?<=id: )\d+/g)
+      ?.map(Number);
+    expect(ids).toEqual(Array.from({ length: 2_001 }, (_, n) => n));
+  });
+
+  it("formats an event once for all streams that share it, and gives each its own bytes", async () => {
+    let formatted = 0;
+    const data = {
+      toJSON: () => {
+        formatted += 1;
+        return { type: "text" };
+      },
+    };
+    const event = new SharedEvent("text", data, "1");
+    const source = async function* () {
+      yield [event];
+    };
+    const bodies = Array.from({ length: 20 }, () => eventStream(source, terms(new SimulatedClock())).bytes());
+    const [first, ...others] = await Promise.all(bodies);
+    first?.fill(0);
+    for (const bytes of others) {
+      expect(new TextDecoder().decode(bytes)).toBe('id: 1\nevent: text\ndata: {"type":"text"}\n\n');
+    }
+    expect(formatted).toBe(1);
   });
 
   it("ends a chunk after a large event, and sends what came before a failure of the source", async () => {
     const large = "x".repeat(20_000);
     const reader = readerOf(
       eventStream(async function* () {
-        yield numbered(1);
-        yield { event: "large", data: large };
-        yield numbered(2);
+        yield [numbered(1), { event: "large", data: large }, numbered(2)];
         throw new Error("no more");
       }, terms(new SimulatedClock())),
     );
@@ -174,7 +212,7 @@ describe("eventStream", () => {
   it("begins nothing for a body that nobody reads, as for HEAD", async () => {
     const draining = new AbortController();
     let begun = 0;
-    const begin = async function* (): AsyncGenerator<ServerEvent, void, undefined> {};
+    const begin = async function* (): AsyncGenerator<readonly ServerEvent[], void, undefined> {};
     const response = eventStream(
       () => {
         begun += 1;
@@ -191,7 +229,7 @@ describe("eventStream", () => {
   it("breaks the connection when the source fails", async () => {
     const clock = new SimulatedClock();
     const response = eventStream(async function* () {
-      yield numbered(1);
+      yield [numbered(1)];
       throw new Error("the journal is gone");
     }, terms(clock));
     await expect(response.text()).rejects.toThrow("the journal is gone");
@@ -237,7 +275,7 @@ describe("EventBuffer", () => {
     const buffer = new EventBuffer();
     const taken: unknown[] = [];
     const reading = (async () => {
-      for await (const { data } of buffer) taken.push(data);
+      for await (const events of buffer) taken.push(...events.map(({ data }) => data));
     })();
     buffer.push(numbered(1));
     await settle();
@@ -255,7 +293,7 @@ describe("EventBuffer", () => {
   ])("drops everything and says so when it holds too many %s", async (_, limits) => {
     const buffer = new EventBuffer(limits);
     for (let n = 1; n <= 10; n++) buffer.push(numbered(n));
-    expect((await Array.fromAsync(buffer)).map(({ event }) => event)).toEqual(["lost"]);
+    expect((await Array.fromAsync(buffer)).flat().map(({ event }) => event)).toEqual(["lost"]);
   });
 
   it("counts only what is left to read", async () => {
@@ -263,7 +301,7 @@ describe("EventBuffer", () => {
     const reader = buffer[Symbol.asyncIterator]();
     for (let n = 1; n <= 100; n++) {
       buffer.push(numbered(n));
-      expect((await reader.next()).value).toEqual(numbered(n));
+      expect((await reader.next()).value).toEqual([numbered(n)]);
     }
   });
 });

@@ -1,4 +1,5 @@
 import { type Clock, pause } from "../../clock.ts";
+import { batchesOf } from "../../session/record/event-readers.ts";
 import type { RecordedEvent, SessionEvent } from "../../session/record/session-event-types.ts";
 import type { ServerEvent } from "../http/sse.ts";
 import { resolve } from "./contents.ts";
@@ -37,7 +38,7 @@ export function streamEvents(
   port: SessionPort,
   options: StreamOptions,
   signal: AbortSignal,
-): AsyncIterable<ServerEvent> {
+): AsyncIterable<readonly ServerEvent[]> {
   return new EventStream(port, options).read(signal);
 }
 
@@ -65,35 +66,51 @@ class EventStream {
     this.#held = new Map(start.held.map((event) => [event.id, event]));
   }
 
-  async *read(signal: AbortSignal): AsyncGenerator<ServerEvent, void, undefined> {
+  async *read(signal: AbortSignal): AsyncGenerator<readonly ServerEvent[], void, undefined> {
     const { clock, start, ending } = this.#options;
     const reader = this.#port.session.events({
       after: start.after,
       types: [...ALL_SOURCES, ...this.#previews.sources],
     });
+    const batches = batchesOf(reader);
     const leave = (): void => void reader.return();
     signal.addEventListener("abort", leave, { once: true });
     try {
-      let next: Promise<IteratorResult<SessionEvent, void>> | undefined;
+      let next: Promise<IteratorResult<readonly SessionEvent[], void>> | undefined;
       while (!signal.aborted) {
-        next ??= reader.next();
+        next ??= batches.next();
         const arrived = await this.#within(next, this.#due());
         if (arrived === undefined) {
-          yield* this.#release((tool) => this.#isDue(tool, clock.now()));
+          yield await Array.fromAsync(this.#release((tool) => this.#isDue(tool, clock.now())));
           continue;
         }
         next = undefined;
         if (arrived.done === true) break;
-        for await (const sent of this.#take(arrived.value)) {
+        for await (const sent of this.#takeAll(arrived.value)) {
           yield sent;
-          if (sent.event === "session.status_terminated") return;
+          if (sent.at(-1)?.event === "session.status_terminated") return;
         }
       }
       const last = signal.aborted ? undefined : await ending();
-      if (last !== undefined) yield { event: last.type, data: last };
+      if (last !== undefined) yield [{ event: last.type, data: last }];
     } finally {
       signal.removeEventListener("abort", leave);
       await reader.return();
+    }
+  }
+
+  /** Yields what a batch has sent: at once, or, if it fails, up to there. Nothing follows the end of the session. */
+  async *#takeAll(events: readonly SessionEvent[]): AsyncGenerator<readonly ServerEvent[], void, undefined> {
+    const all: ServerEvent[] = [];
+    try {
+      for (const event of events) {
+        for await (const sent of this.#take(event)) {
+          all.push(sent);
+          if (sent.event === "session.status_terminated") return;
+        }
+      }
+    } finally {
+      if (all.length > 0) yield all;
     }
   }
 

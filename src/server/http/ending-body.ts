@@ -1,3 +1,5 @@
+import { DirectBody } from "./direct-body.ts";
+
 /**
  * Returns a response whose body tells its end: complete, failed, cancelled, or left by a client that is gone.
  *
@@ -7,6 +9,11 @@
 export function endingBody(response: Response, signal: AbortSignal, ended: () => void): Response {
   if (response.body === null) {
     ended();
+    return response;
+  }
+  const direct = DirectBody.in(response);
+  if (direct !== undefined) {
+    direct.onEnd(ended, signal);
     return response;
   }
   const reader = response.body.getReader();

@@ -8,7 +8,7 @@ const MAX_CHARACTERS = 1_000_000;
  * Holds events of a source that cannot wait for its reader. When the buffer is full, it drops everything, and its reader gets the event
  * `lost` as the last one.
  */
-export class EventBuffer implements AsyncIterable<ServerEvent> {
+export class EventBuffer implements AsyncIterable<readonly ServerEvent[]> {
   readonly #maxEvents: number;
   readonly #maxCharacters: number;
   #events: { readonly event: ServerEvent; readonly size: number }[] = [];
@@ -44,13 +44,14 @@ export class EventBuffer implements AsyncIterable<ServerEvent> {
     this.#wake?.();
   }
 
-  /** Yields the events, for one reader. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ServerEvent, void, undefined> {
+  /** Yields the events that have come since the last ones, for one reader. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly ServerEvent[], void, undefined> {
     for (;;) {
-      const next = this.#events.shift();
-      if (next !== undefined) {
-        this.#size -= next.size;
-        yield next.event;
+      if (this.#events.length > 0) {
+        const events = this.#events.map(({ event }) => event);
+        this.#events = [];
+        this.#size = 0;
+        yield events;
       } else if (this.#ended) {
         return;
       } else {

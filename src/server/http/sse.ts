@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../clock.ts";
+import { DirectBody, type DirectSource, type Sink } from "./direct-body.ts";
 
 /** One server-sent event. Clients of Anthropic's SDK drop events without a name. */
 export interface ServerEvent {
@@ -8,6 +9,29 @@ export interface ServerEvent {
   /** What a client that reconnects sends as `Last-Event-ID`. */
   readonly id?: string;
 }
+
+/** An event that several streams send. It is formatted once. */
+export class SharedEvent implements ServerEvent {
+  readonly event: string;
+  readonly data: unknown;
+  readonly id?: string;
+  #bytes: Uint8Array | undefined;
+
+  constructor(event: string, data: unknown, id?: string) {
+    this.event = event;
+    this.data = data;
+    if (id !== undefined) this.id = id;
+  }
+
+  /** The event as it is sent. */
+  get bytes(): Uint8Array {
+    this.#bytes ??= bytesOf(this);
+    return this.#bytes;
+  }
+}
+
+/** Makes the events of a stream, in batches of those that are ready together. */
+export type EventSource = (signal: AbortSignal) => AsyncIterable<readonly ServerEvent[]>;
 
 /** What all event streams of a server have in common. */
 export interface StreamTerms {
@@ -34,25 +58,25 @@ export interface StreamOptions {
 const RECONNECT_MS = 1_000;
 
 /**
- * Returns a response of server-sent events. Events that are ready in one turn of the event loop share a chunk of about 16,000
- * characters. The next chunk is made when the client has taken the one before, so a client that does not read holds a chunk, an event and
- * the socket's buffer, and is cut after `stallMs`. A source that cannot wait has to bound what it keeps; see {@link EventBuffer}.
+ * Returns a response of server-sent events. Events of a batch share chunks of about 16,000 bytes. The next chunk is made when the client
+ * has taken the one before, so a client that does not read holds a chunk, the rest of a batch and the socket's buffer, and is cut after
+ * `stallMs`. A source that cannot wait has to bound what it keeps; see {@link EventBuffer}. {@link DirectBody} writes the body of the
+ * response to a socket without a web stream in between.
  *
- * @param source makes the events. Its signal is aborted when the client leaves, is cut, or the server drains; the source then returns.
+ * @param source its signal is aborted when the client leaves, is cut, or the server drains; the source then returns.
  * An error of the source breaks the connection, so that the client reconnects. A stream that begins while the server drains has only
  * the end that the drain gives it
  */
-export function eventStream(
-  source: (signal: AbortSignal) => AsyncIterable<ServerEvent>,
-  terms: StreamTerms,
-  options: StreamOptions = {},
-): Response {
+export function eventStream(source: EventSource, terms: StreamTerms, options: StreamOptions = {}): Response {
   const headers = new Headers(options.headers);
   headers.set("content-type", "text/event-stream; charset=utf-8");
   headers.set("cache-control", "no-cache, no-transform");
   // Otherwise nginx buffers the events.
   headers.set("x-accel-buffering", "no");
-  return new Response(new ReadableStream(new EventStream(source, terms, options), { highWaterMark: 0 }), { headers });
+  const stream = new EventStream(source, terms, options);
+  const body = new ReadableStream(stream, { highWaterMark: 0 });
+  DirectBody.of(body, stream);
+  return new Response(body, { headers });
 }
 
 /** Returns the id of the last event that a reconnecting client has seen. */
@@ -60,56 +84,58 @@ export function lastEventId(headers: Headers): string | undefined {
   return headers.get("last-event-id") || undefined;
 }
 
-/** The size at which a chunk of events is sent, in characters. */
+/** The size at which a chunk of events is sent, in bytes. */
 const CHUNK = 16_384;
 
 const encoder = new TextEncoder();
-const PING = encoder.encode(frame({ event: "ping", data: { type: "ping" } }));
+const PING = bytesOf({ event: "ping", data: { type: "ping" } });
 
 /** Formats an event. JSON has no line breaks, and names and ids are the server's own. */
-function frame({ event, data, id }: ServerEvent): string {
-  return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+function bytesOf({ event, data, id }: ServerEvent): Uint8Array {
+  return encoder.encode(`${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
 }
 
-class EventStream {
+class EventStream implements DirectSource {
   readonly #terms: StreamTerms;
   readonly #options: StreamOptions;
   readonly #abort = new AbortController();
-  readonly #source: (signal: AbortSignal) => AsyncIterable<ServerEvent>;
+  readonly #source: EventSource;
   /** Begun by the first read: nobody reads or cancels the body of the answer to a HEAD request. */
-  #events: AsyncIterator<ServerEvent> | undefined;
-  /** The source's next event, if it has been asked for. */
-  #asked: Promise<IteratorResult<ServerEvent, unknown>> | undefined;
+  #events: AsyncIterator<readonly ServerEvent[]> | undefined;
+  /** The source's next batch, if it has been asked for. */
+  #asked: Promise<IteratorResult<readonly ServerEvent[], unknown>> | undefined;
+  /** The batch that is being sent, and the index of its next event. */
+  #batch: readonly ServerEvent[] = [];
+  #sent = 0;
   /** Ends the wait for an event. A promise that lives as long as the stream would keep a reaction for each event. */
   #wake: (() => void) | undefined;
   readonly #onDrain = (): void => this.#wake?.();
   #timer: Timer | undefined;
   #pulling = false;
 
-  constructor(source: (signal: AbortSignal) => AsyncIterable<ServerEvent>, terms: StreamTerms, options: StreamOptions) {
+  constructor(source: EventSource, terms: StreamTerms, options: StreamOptions) {
     this.#terms = terms;
     this.#options = options;
     this.#source = source;
   }
 
-  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+  async pull(sink: Sink): Promise<void> {
     this.#pulling = true;
-    this.#pingLater(controller);
+    this.#pingLater(sink);
     try {
       const next = await this.#next();
       // The client may have left or been cut in the meantime.
       if (this.#abort.signal.aborted) return;
       if (next === "drained") {
         const { drained } = this.#options;
-        controller.enqueue(encoder.encode(`retry: ${RECONNECT_MS}\n\n${drained === undefined ? "" : frame(drained)}`));
-        this.#close(controller);
-      } else if (next.done) {
-        this.#close(controller);
+        sink.enqueue(encoder.encode(`retry: ${RECONNECT_MS}\n\n`));
+        if (drained !== undefined) sink.enqueue(bytesOf(drained));
+        this.#close(sink);
+      } else if (next === "done") {
+        this.#close(sink);
       } else {
-        const chunk = await this.#chunk(next.value);
-        if (this.#abort.signal.aborted) return;
-        controller.enqueue(encoder.encode(chunk));
-        this.#cutLater(controller);
+        sink.enqueue(this.#chunk());
+        this.#cutLater(sink);
       }
     } catch (error) {
       this.#end();
@@ -119,84 +145,93 @@ class EventStream {
     }
   }
 
+  /** Frees the source, because the client has left. Idempotent. */
   cancel(): void {
     this.#end();
   }
 
-  /** Resolves with the next event, or when the server drains. */
-  async #next(): Promise<IteratorResult<ServerEvent, unknown> | "drained"> {
+  /** Has this called once the stream has ended in any way. */
+  onEnd(ended: () => void): void {
+    if (this.#abort.signal.aborted) ended();
+    else this.#abort.signal.addEventListener("abort", ended, { once: true });
+  }
+
+  /** Resolves when events are ready, when the source is done, or when the server drains. */
+  async #next(): Promise<"ready" | "done" | "drained"> {
     if (this.#terms.draining.aborted) return "drained";
-    this.#events ??= this.#begin();
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<ServerEvent, unknown> | "drained">();
-    this.#wake = () => resolve("drained");
-    this.#asked ??= this.#events.next();
-    this.#asked.then(resolve, reject);
-    const next = await promise;
-    if (next !== "drained") this.#asked = undefined;
-    return next;
-  }
-
-  /** Returns the frames of an event and of those that follow it in this turn of the event loop. */
-  async #chunk(first: ServerEvent): Promise<string> {
-    let chunk = frame(first);
-    let over = false;
-    let wake: (() => void) | undefined;
-    setImmediate(() => {
-      over = true;
-      wake?.();
-    });
-    while (chunk.length < CHUNK && !this.#abort.signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<IteratorResult<ServerEvent, unknown> | undefined>();
-      wake = () => resolve(undefined);
-      this.#asked = this.#events?.next();
-      // The next read of the stream gets the error.
-      this.#asked?.then(resolve, wake);
-      const next = over ? undefined : await promise;
-      if (next === undefined || next.done === true) break;
+    while (this.#sent === this.#batch.length) {
+      this.#events ??= this.#begin();
+      const { promise, resolve, reject } = Promise.withResolvers<
+        IteratorResult<readonly ServerEvent[], unknown> | "drained"
+      >();
+      this.#wake = () => resolve("drained");
+      this.#asked ??= this.#events.next();
+      this.#asked.then(resolve, reject);
+      const next = await promise;
+      if (next === "drained") return next;
       this.#asked = undefined;
-      chunk += frame(next.value);
+      if (next.done === true) return "done";
+      this.#batch = next.value;
+      this.#sent = 0;
     }
-    return chunk;
+    return "ready";
   }
 
-  #begin(): AsyncIterator<ServerEvent> {
+  /** Returns the next events of the batch. A copy: whoever reads a web stream may transfer its bytes. */
+  #chunk(): Uint8Array {
+    const parts: Uint8Array[] = [];
+    for (let size = 0; size < CHUNK && this.#sent < this.#batch.length; this.#sent++) {
+      const event = this.#batch[this.#sent];
+      if (event === undefined) continue;
+      const bytes = event instanceof SharedEvent ? event.bytes : bytesOf(event);
+      parts.push(bytes);
+      size += bytes.length;
+    }
+    if (this.#sent === this.#batch.length) {
+      this.#batch = [];
+      this.#sent = 0;
+    }
+    return Buffer.concat(parts);
+  }
+
+  #begin(): AsyncIterator<readonly ServerEvent[]> {
     this.#terms.draining.addEventListener("abort", this.#onDrain, { once: true });
     return this.#source(this.#abort.signal)[Symbol.asyncIterator]();
   }
 
   /** Pings while the source is silent. A client that does not take a ping takes nothing else. */
-  #pingLater(controller: ReadableStreamDefaultController<Uint8Array>): void {
+  #pingLater(sink: Sink): void {
     this.#timer?.cancel();
     this.#timer = this.#terms.clock.schedule(
       this.#terms.pingMs,
       () => {
-        controller.enqueue(PING);
-        if (controller.desiredSize === 0) this.#pingLater(controller);
-        else this.#cutLater(controller);
+        sink.enqueue(PING);
+        if (sink.desiredSize === 0) this.#pingLater(sink);
+        else this.#cutLater(sink);
       },
       { background: true },
     );
   }
 
   /** Cuts the stream unless the client takes what it has been sent. */
-  #cutLater(controller: ReadableStreamDefaultController<Uint8Array>): void {
+  #cutLater(sink: Sink): void {
     this.#timer?.cancel();
     const { clock, stallMs } = this.#terms;
     const cut = (): void => {
       // The client has taken the ping, and waits for an event.
-      if (this.#pulling && controller.desiredSize === 0) {
-        this.#pingLater(controller);
+      if (this.#pulling && sink.desiredSize === 0) {
+        this.#pingLater(sink);
       } else {
         this.#end();
-        controller.error(new Error(`The client took nothing for ${stallMs} ms.`));
+        sink.error(new Error(`The client took nothing for ${stallMs} ms.`));
       }
     };
     this.#timer = clock.schedule(stallMs, cut, { background: true });
   }
 
-  #close(controller: ReadableStreamDefaultController<Uint8Array>): void {
+  #close(sink: Sink): void {
     this.#end();
-    controller.close();
+    sink.close();
   }
 
   #end(): void {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { GlobalSession } from "../../cluster/global-session.ts";
 import { withoutUndefined } from "../../fields.ts";
-import type { EventOptions } from "../../session/record/event-readers.ts";
+import { batchesOf, type EventOptions } from "../../session/record/event-readers.ts";
 import type { RecordedEvent, SessionEvent } from "../../session/record/session-event-types.ts";
 import type { Session } from "../../session/session.ts";
 import { liveTypes, recordedTypes, sessionEventSchema } from "../../wire/event.ts";
@@ -9,7 +9,7 @@ import { eventPageQuerySchema, eventPageSchema, eventStreamQuerySchema } from ".
 import type { EventPage, EventPageQuery, EventStreamQuery } from "../../wire/event-types.ts";
 import { contentParams, sessionParams } from "../../wire/params.ts";
 import { RequestError } from "../http/request-error.ts";
-import { eventStream, lastEventId, type ServerEvent } from "../http/sse.ts";
+import { eventStream, lastEventId, type ServerEvent, SharedEvent } from "../http/sse.ts";
 import { jsonOperation, type Operation, operation } from "./operation.ts";
 import { reachedSession } from "./reached-session.ts";
 import { shownEvent, shownRecorded } from "./shown-event.ts";
@@ -145,19 +145,30 @@ async function* framesOf(
   options: EventOptions & { readonly after: number },
   isRunning: () => boolean,
   signal: AbortSignal,
-): AsyncGenerator<ServerEvent, void, undefined> {
+): AsyncGenerator<readonly ServerEvent[], void, undefined> {
   const { after } = options;
-  yield { event: "opened", id: String(after), data: { type: "opened", after } };
+  yield [{ event: "opened", id: String(after), data: { type: "opened", after } }];
   const events = session.events(options);
   const leave = (): void => void events.return();
   signal.addEventListener("abort", leave, { once: true });
   if (signal.aborted) leave();
-  for await (const event of events) {
-    const data = shownEvent(event);
-    yield { event: data.type, data, ...(data.number !== undefined && { id: String(data.number) }) };
-  }
+  for await (const batch of batchesOf(events)) yield batch.map(sharedEvent);
   if (signal.aborted || !isRunning()) return;
-  yield { event: "ended", data: { type: "ended" } };
+  yield [{ event: "ended", data: { type: "ended" } }];
+}
+
+/** The frames of events that the readers of a session share. */
+const shared = new WeakMap<SessionEvent, SharedEvent>();
+
+/** Returns the frame of an event, the same for all readers. */
+function sharedEvent(event: SessionEvent): SharedEvent {
+  let frame = shared.get(event);
+  if (frame === undefined) {
+    const data = shownEvent(event);
+    frame = new SharedEvent(data.type, data, data.number === undefined ? undefined : String(data.number));
+    shared.set(event, frame);
+  }
+  return frame;
 }
 
 async function eventsBefore(session: AnySession, query: EventPageQuery): Promise<EventPage> {

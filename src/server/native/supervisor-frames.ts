@@ -114,7 +114,7 @@ export function supervisorFrames(
   { types }: SupervisorEventQuery,
   clock: Clock,
   signal: AbortSignal,
-): AsyncIterable<ServerEvent> {
+): AsyncIterable<readonly ServerEvent[]> {
   const buffer = new EventBuffer();
   const show = shownNames(supervisor);
   const own = new Set([supervisor.eventName, `${supervisor.eventName}/${GLOBAL}`]);

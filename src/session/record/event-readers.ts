@@ -60,7 +60,31 @@ export function readEvents(
   const { live = true, after = live ? undefined : 0 } = options;
   const start = { seen: after ?? record.last, position: after === undefined ? record.tail.end : undefined };
   const reading = new Reading(record, store, options, start);
-  return leavable(reading.read(), () => reading.leave());
+  const events = leavable(reading.read(), () => reading.leave());
+  readings.set(events, reading);
+  return events;
+}
+
+const readings = new WeakMap<AsyncGenerator<SessionEvent, void, undefined>, Reading>();
+
+/**
+ * Reads the events of a reader that has not begun, in the batches in which they come: a batch costs as much as an event. A reader of
+ * another node has batches of one event.
+ */
+export async function* batchesOf(
+  events: AsyncGenerator<SessionEvent, void, undefined>,
+): AsyncGenerator<readonly SessionEvent[], void, undefined> {
+  const reading = readings.get(events);
+  if (reading === undefined) {
+    for await (const event of events) yield [event];
+    return;
+  }
+  try {
+    for await (const batch of reading.batches()) yield batch;
+  } finally {
+    // Also keeps the reader from being garbage-collected, which would end it.
+    await events.return();
+  }
 }
 
 /** Returns a page of the published events, the highest number first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -91,6 +115,8 @@ class Reading {
   #seen: number | undefined;
   #position: number | undefined;
   #hasEnded = false;
+  /** Ends the wait for more events. */
+  #wake: (() => void) | undefined;
   /** Whether the record counts it as a reader: from the call on, because its events begin there. */
   #isCounted = true;
 
@@ -108,7 +134,7 @@ class Reading {
   /** Ends the reader, also while it waits or before it has begun. */
   leave(): void {
     this.#hasEnded = true;
-    this.#record.tail.wake();
+    this.#wake?.();
     this.#left();
   }
 
@@ -119,11 +145,16 @@ class Reading {
   }
 
   async *read(): AsyncGenerator<SessionEvent, void, undefined> {
+    for await (const batch of this.batches()) for (const event of batch) yield event;
+  }
+
+  /** Yields the events in batches, which are not empty. */
+  async *batches(): AsyncGenerator<readonly SessionEvent[], void, undefined> {
     const { tail } = this.#record;
     try {
       while (!this.#hasEnded) {
         if (this.#position === undefined) {
-          for await (const event of this.#stored()) yield event;
+          for await (const events of this.#stored()) if (events.length > 0) yield events;
           if (!this.#live || this.#record.isErased) return;
           continue;
         }
@@ -131,20 +162,39 @@ class Reading {
         if (batch === undefined) this.#position = undefined;
         else if (batch.length > 0) {
           this.#position += batch.length;
-          for (const event of batch) {
-            if (this.#take(event)) yield event;
-            if (this.#hasEnded) break;
-          }
+          const wanted = this.#wanted(batch);
+          if (wanted.length > 0) yield wanted;
         } else if (tail.hasEnded) return;
-        else await tail.more();
+        else await this.#more();
       }
     } finally {
       this.#left();
     }
   }
 
+  /** Resolves when there is more to read, or the reader leaves. */
+  async #more(): Promise<void> {
+    const { tail } = this.#record;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    tail.wait(resolve);
+    await promise;
+    this.#wake = undefined;
+    tail.stopWaiting(resolve);
+  }
+
+  /** Passes events until the reader ends. Returns those that it wants. */
+  #wanted(events: readonly SessionEvent[]): SessionEvent[] {
+    const wanted: SessionEvent[] = [];
+    for (const event of events) {
+      if (this.#take(event)) wanted.push(event);
+      if (this.#hasEnded) break;
+    }
+    return wanted;
+  }
+
   /** Yields what the journal has, until the tail has what follows. */
-  async *#stored(): AsyncGenerator<SessionEvent, void, undefined> {
+  async *#stored(): AsyncGenerator<readonly SessionEvent[], void, undefined> {
     await this.#store.ready();
     const { tail } = this.#record;
     const limit = this.#live ? Number.POSITIVE_INFINITY : tail.published;
@@ -157,7 +207,7 @@ class Reading {
     let oldest = begin?.first ?? 1;
     while (!this.#hasEnded) {
       if (seen + 1 < oldest) {
-        if (await this.#misses()) yield* this.#pruned(oldest);
+        if (await this.#misses()) yield this.#pruned(oldest);
         this.#seen = seen = oldest - 1;
       }
       this.#position = this.#live ? tail.positionAfter(seen) : undefined;
@@ -170,15 +220,18 @@ class Reading {
       oldest = (await this.#store.extent())?.first ?? oldest;
       if (this.#hasEnded || this.#record.isErased) return;
       if (seen + 1 < oldest) continue;
+      const events: SessionEvent[] = [];
       for (const entry of page) {
         if (entry.number > through) break;
         const isGap = filter?.types === undefined && filter?.turn === undefined && entry.number > seen + 1;
-        if (isGap) yield* this.#pruned(entry.number);
+        if (isGap) events.push(...this.#pruned(entry.number));
         seen = entry.number;
         const event = readEvent(entry);
-        if (this.#take(event)) yield event;
-        if (this.#hasEnded || this.#record.isErased) return;
+        if (this.#take(event)) events.push(event);
+        if (this.#hasEnded) break;
       }
+      yield events;
+      if (this.#hasEnded || this.#record.isErased) return;
       // Only an empty page has nothing after it: a page of large events ends early.
       if (page.length === 0 || (page.at(-1)?.number ?? 0) > through) seen = through;
     }
@@ -192,10 +245,10 @@ class Reading {
     return first !== undefined && first.type !== "turn_accepted";
   }
 
-  /** Yields the notice that events before this number are no longer kept, or were another session's of the same name. */
-  *#pruned(oldest: number): Generator<SessionEvent, void, undefined> {
+  /** Returns the notice that events before this number are no longer kept, or were another session's of the same name. */
+  #pruned(oldest: number): SessionEvent[] {
     const event: SessionEvent = { type: "pruned", oldest, at: this.#record.now, after: oldest - 1 };
-    if (this.#matches(event)) yield event;
+    return this.#matches(event) ? [event] : [];
   }
 
   /** Passes an event. Returns whether the reader wants it. */

@@ -1,4 +1,5 @@
 import type { EventEntry } from "../../journal/model/event-entry.ts";
+import { runInSlices } from "../../slices.ts";
 import { SparseMap } from "../../sparse-map.ts";
 import { eventOf } from "./event-schemas.ts";
 import type { LiveEvent, RecordedEvent, SessionEvent } from "./session-event-types.ts";
@@ -71,7 +72,8 @@ export class Tail {
   #published = 0;
   #before = 0;
   #isEnding = false;
-  #more: PromiseWithResolvers<void> | undefined;
+  /** What to call when there is more. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(limits: TailLimits = LIMITS) {
     this.#limits = limits;
@@ -151,7 +153,7 @@ export class Tail {
       for (const { size } of dropped) this.#pendingCharacters -= size;
       this.#unwritten.clear();
     }
-    this.wake();
+    this.#wake();
   }
 
   /** Forgets the published events. Readers find the recorded ones in the journal. */
@@ -174,16 +176,19 @@ export class Tail {
     return this.#items.slice(from, Math.max(from, to)).map(shownOf);
   }
 
-  /** Resolves when more is published, or the end is, or `wake` is called. */
-  async more(): Promise<void> {
-    this.#more ??= Promise.withResolvers();
-    await this.#more.promise;
+  /** Has this called once more is published, or the end is. Readers are called in slices of the event loop. */
+  wait(wake: () => void): void {
+    this.#waiting.add(wake);
   }
 
-  /** Ends the waits of all readers. */
-  wake(): void {
-    this.#more?.resolve();
-    this.#more = undefined;
+  /** Ends a wait. */
+  stopWaiting(wake: () => void): void {
+    this.#waiting.delete(wake);
+  }
+
+  #wake(): void {
+    runInSlices(this.#waiting);
+    this.#waiting.clear();
   }
 
   #publish(): void {
@@ -197,7 +202,7 @@ export class Tail {
     }
     if (this.#pending === before) return;
     while (this.#pending - this.#first > this.#limits.kept || this.#characters > MOST_CHARACTERS) this.#drop();
-    this.wake();
+    this.#wake();
   }
 
   #drop(): void {
