@@ -214,8 +214,9 @@ test("session.events(): yields the result of an unprompted turn in the middle of
   const turn = stream(scene.name, "hi");
   expect((await turn.result()).text).toBe("the answer");
   expect((await collect(turn)).filter(({ type }) => type === "result")).toHaveLength(1);
-  const results = seen.filter((event) => event.type === "message" && event.message.type === "result");
-  expect(results).toHaveLength(1);
+  const results = () => seen.filter((event) => event.type === "message" && event.message.type === "result");
+  await eventually(() => results().length > 0);
+  expect(results()).toHaveLength(1);
 });
 
 test("session.events(): yields messages that arrive while no turn runs", async () => {
