@@ -61,7 +61,7 @@ const ROOMS: readonly Room[] = [
   { name: "capacity" },
   // The Claude Code adapter must not depend on supervision.
   { name: "claude", rooms: ["messages"], not: ["supervision"] },
-  { name: "journal", rooms: ["memory", "sqlite", "postgres", "model"] },
+  { name: "journal", rooms: ["handover", "memory", "sqlite", "postgres", "model"] },
   { name: "supervision" },
 ];
 

@@ -179,6 +179,12 @@ export interface CastellanEvents {
    * After a failover or a restore, a PostgreSQL database lacks commits that it had confirmed. `lost`: Castellan no longer has them, or
    * others have written since. Otherwise Castellan wrote them again.
    */
+  /** The next process of the application has taken over the journal of a supervisor, and takes over its sessions. */
+  "castellan:supervisor:handover": {
+    readonly supervisor: string;
+    /** The number of sessions in memory. */
+    readonly sessions: number;
+  };
   "castellan:database:gap": {
     /** The URL of the database, without its password. */
     readonly location: string;
@@ -250,6 +256,7 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:node:lose": true,
   "castellan:node:leave": true,
   "castellan:database:failover": true,
+  "castellan:supervisor:handover": true,
   "castellan:database:gap": true,
   "castellan:global:claim": true,
   "castellan:global:release": true,

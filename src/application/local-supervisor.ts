@@ -22,6 +22,7 @@ import { isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
+import type { Elsewhere, HandoverNeeds } from "./elsewhere.ts";
 import { Erasing } from "./erasing.ts";
 import { Finding } from "./finding.ts";
 import type { EffectiveOptions } from "./inspection/effective-options.ts";
@@ -31,7 +32,7 @@ import { optionsOfSession, type TemplateInfo, templateInfos } from "./inspection
 import { resolveRef, type SessionRef, staleHandleError, turnTarget } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
-import { openJournal } from "./options/journal-options.ts";
+import { keepsTranscripts, openJournal } from "./options/journal-options.ts";
 import type { SupervisorSettings } from "./options/supervisor-options.ts";
 import { processResources } from "./process-resources.ts";
 import { SupervisorDeliveries } from "./supervisor-deliveries.ts";
@@ -58,6 +59,9 @@ const UNNAMED = "supervisor";
 
 const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
 
+/** How long the previous process of the application works on while this one starts spares, in milliseconds. */
+const WARM_MS = 15_000;
+
 const deadlineSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
 
 /**
@@ -70,6 +74,8 @@ export class LocalSupervisor {
   readonly children: RootChildren;
   readonly status: SupervisorStatus;
   readonly finding: Finding;
+  /** Resolves once the next process of the application has the journal and all sessions. */
+  readonly handedOver: Promise<void>;
   #settings: SupervisorSettings;
   readonly #clock: Clock;
   readonly #sessions: SessionTable;
@@ -79,6 +85,9 @@ export class LocalSupervisor {
   readonly #erasing: Erasing;
   readonly #cluster: JoinedCluster | undefined;
   readonly #deliveries: SupervisorDeliveries;
+  readonly #deps: SupervisorDeps;
+  readonly #handedOver: PromiseWithResolvers<void> = Promise.withResolvers();
+  #elsewhere: Elsewhere | undefined;
   #claudeRelease: string | undefined;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
   #notStarted: readonly NotStarted[] = [];
@@ -99,12 +108,15 @@ export class LocalSupervisor {
     this.#cluster = cluster;
     this.#deliveries = new SupervisorDeliveries(deps.webhooks);
     this.#clock = deps.clock;
+    this.#deps = deps;
+    this.handedOver = this.#handedOver.promise;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
     this.#phase = new SupervisorPhase(this.name);
     this.#journal = new SupervisorJournal(settings.name ?? UNNAMED, settings.budget, deps.clock);
     this.#resources = processResources(settings, deps, {
-      mirrors: () => this.#journal.transcripts !== undefined,
+      // A spare may start before the journal is open.
+      mirrors: () => keepsTranscripts(settings.journal),
       sessions: () => this.#sessions,
       started: (release) => {
         this.#claudeRelease = release;
@@ -159,7 +171,10 @@ export class LocalSupervisor {
   ): Promise<LocalSupervisor> {
     warnWithoutInit(settings.logger);
     const supervisor = new LocalSupervisor(settings, plans, deps, cluster);
-    await supervisor.#open(() => openJournal(settings.journal, deps));
+    const prepared = async (): Promise<void> => {
+      await withDeadline(deps.clock, WARM_MS, supervisor.#resources.spares.filled());
+    };
+    await supervisor.#open(() => openJournal(settings.journal, { ...deps, prepared }));
     warnIfExposed(settings.journal, settings.logger);
     return supervisor;
   }
@@ -171,6 +186,11 @@ export class LocalSupervisor {
   /** The journal of its sessions. */
   get journal(): SupervisorJournal {
     return this.#journal;
+  }
+
+  /** Whether the next process of the application has the sessions, or is about to. */
+  get isAway(): boolean {
+    return this.#elsewhere?.isAway === true;
   }
 
   get notStarted(): readonly NotStarted[] {
@@ -222,18 +242,20 @@ export class LocalSupervisor {
   }
 
   async startSession(options: SessionOptions, source?: SessionServer): Promise<Session> {
-    this.#phase.refuseIfEnding();
+    this.refuseIfEnding();
     const plan = sessionPlan(options, this.#settings);
     const [member] = await this.#tree.add(this.#tree.root, plan, source);
     return this.session(member?.session ?? plan.settings.name);
   }
 
   async terminateSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
+    const far = this.#elsewhere?.far(this.#member(session).server);
+    if (far !== undefined) return await far.stop(options);
     await this.#terminate(this.#member(session).server, options);
   }
 
   async eraseSession(session: SessionRef, options: EraseOptions): Promise<ErasureReport> {
-    this.#phase.refuseIfStopped();
+    this.#refuseIfAway();
     return await this.#erasing.erase(session, options);
   }
 
@@ -250,6 +272,8 @@ export class LocalSupervisor {
 
   async restartSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
     const { key, server } = this.#member(session);
+    const far = this.#elsewhere?.far(server);
+    if (far !== undefined) return await far.restart(options);
     const { conversation } = validate(conversationSchema, options, "restartSession");
     const isDue = conversation === "clear" ? server.forgetting.clearNext() : () => false;
     // Awaits only while the tree is closed: a turn that is asked after this call must run in the next process.
@@ -268,7 +292,7 @@ export class LocalSupervisor {
 
   /** Adds a child of any kind, see `Supervisor.startChild`. */
   async startChild(child: ChildOptions): Promise<void> {
-    this.#phase.refuseIfEnding();
+    this.refuseIfEnding();
     await this.children.start(childPlan(child, this.#settings));
   }
 
@@ -298,6 +322,14 @@ export class LocalSupervisor {
   /** @throws CastellanError `SUPERVISOR_STOPPED`, also while the supervisor drains */
   refuseIfEnding(): void {
     this.#phase.refuseIfEnding();
+    this.#refuseIfAway();
+  }
+
+  #refuseIfAway(): void {
+    this.#phase.refuseIfStopped();
+    if (!this.isAway) return;
+    const message = `${this.name} has handed its journal over to the next process of the application, which can do this.`;
+    throw new CastellanError("SUPERVISOR_STOPPED", message);
   }
 
   /**
@@ -311,7 +343,7 @@ export class LocalSupervisor {
     const work = (async () => {
       await before.catch(() => {});
       await this.#tree.opened();
-      this.#phase.refuseIfEnding();
+      this.refuseIfEnding();
       return await new Reconciler(this.#tree, this.#sessions, () => this.#phase.refuseIfStopped()).reconcile(wanted);
     })();
     this.#reconciling = work;
@@ -333,7 +365,8 @@ export class LocalSupervisor {
       new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools no longer lend.`),
     );
     let over = false;
-    const finished = Promise.all([...this.#sessions].map(({ server }) => server.drain())).then((turns) => {
+    const own = Promise.all([...this.#sessions].map(({ server }) => server.drain()));
+    const finished = Promise.all([own, this.#elsewhere?.finished()]).then(([turns]) => {
       // A concurrent stop ends the turns as well, but does not complete them.
       over = !this.#phase.isStopping || turns.every((count) => count === 0);
     });
@@ -376,6 +409,22 @@ export class LocalSupervisor {
       }
       throw error;
     }
+  }
+
+  /** Hands its sessions over by what `make` returns, once the next process of the application asks for the journal. */
+  offer(make: (needs: HandoverNeeds) => Elsewhere): void {
+    const { handover } = this.#journal;
+    if (handover === undefined || this.#phase.isStopping) return;
+    this.#elsewhere = make({
+      handover,
+      name: this.name,
+      tree: this.#tree,
+      sessions: this.#sessions,
+      journal: this.#journal,
+      deliveries: this.#deliveries,
+      deps: this.#deps,
+    });
+    void this.#elsewhere.over.then(() => this.#handedOver.resolve());
   }
 
   /** Ends a session here, so that another node can take it over. Resolves once it writes nothing any more. */
@@ -429,7 +478,9 @@ export class LocalSupervisor {
     this.#tree.pools.stopLending(this.#phase.stoppedError());
     this.#tree.pools.close();
     await this.#cluster?.leave(0);
+    this.#sessions.abandon("");
     await this.#resources.spares.close();
+    await this.#elsewhere?.close();
     await this.#closeJournal();
     const end = this.#end ?? this.#tree.end;
     const over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };
@@ -476,6 +527,11 @@ export class LocalSupervisor {
   /** Resolves once a session has ended for good. */
   closedOwn(server: SessionServer): Promise<void> {
     return this.#sessions.closed(server, () => this.#tree.templates.covers(server.settings.name));
+  }
+
+  /** @internal Returns the session in the next process of the application, if that has it. */
+  farOwn(server: SessionServer): FarSession | undefined {
+    return this.#elsewhere?.far(server);
   }
 
   /** Returns the session of this name, created if a template covers it. */

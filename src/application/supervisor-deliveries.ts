@@ -8,16 +8,24 @@ import type { Webhooks } from "../webhooks/webhooks.ts";
 export class SupervisorDeliveries {
   readonly #webhooks: Promise<Webhooks> | undefined;
   #deliveries: WebhookDeliveries | undefined;
+  #opened: readonly [SharedJournal, SupervisorJournal] | undefined;
 
   constructor(webhooks: Promise<Webhooks> | undefined) {
     this.#webhooks = webhooks;
   }
 
   /** Continues what is left in the journal, which has just been opened. */
-  async open({ journal, writer }: SharedJournal, own: SupervisorJournal): Promise<void> {
+  async open(shared: SharedJournal, own: SupervisorJournal): Promise<void> {
+    const { journal, writer } = shared;
+    this.#opened = [shared, own];
     this.#deliveries = (await this.#webhooks)?.deliveriesOf(journal, writer, own.supervisor);
     own.delivery = this.#deliveries;
     this.#deliveries?.start();
+  }
+
+  /** Delivers again, because the journal has come back. */
+  async reopen(): Promise<void> {
+    if (this.#opened !== undefined) await this.open(...this.#opened);
   }
 
   /** Delivers nothing more about a session, because another application does. */

@@ -36,6 +36,7 @@ import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorOptions, supervisorSettings, withDefaults } from "./options/supervisor-options.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
+import { SupervisorHandover } from "./supervisor-handover.ts";
 import { openWebhooks, SupervisorWebhooks } from "./supervisor-webhooks.ts";
 import type {
   CapacityStatus,
@@ -61,6 +62,12 @@ export class Supervisor implements AsyncDisposable {
   readonly name: string;
   /** Resolves once the supervisor has ended and none of its processes is left. Never rejects. */
   readonly closed: Promise<SupervisorEnd>;
+  /**
+   * Resolves once the next process of the application has taken over the journal and all sessions, see
+   * {@link StoredJournalOptions.waitForOwner}. Stop listening, and {@link Supervisor.drain} this supervisor: until then it
+   * passes on what callers here ask. Never resolves if no process takes over.
+   */
+  readonly handedOver: Promise<void>;
   /** The endpoints of the option `webhooks`. */
   readonly webhooks: SupervisorWebhooks;
   readonly #local: LocalSupervisor;
@@ -71,6 +78,7 @@ export class Supervisor implements AsyncDisposable {
     this.webhooks = webhooks;
     this.name = local.name;
     this.closed = local.closed;
+    this.handedOver = local.handedOver;
     this.#local = local;
     this.#membership = membership;
   }
@@ -107,6 +115,7 @@ export class Supervisor implements AsyncDisposable {
     const opening = openWebhooks(settings, deps);
     const own = opening === undefined ? deps : { ...deps, webhooks: opening };
     const local = await LocalSupervisor.start(settings, plans, own, membership);
+    local.offer((needs) => new SupervisorHandover(local, needs));
     const webhooks = await opening;
     void local.closed.then(() => webhooks?.close());
     try {

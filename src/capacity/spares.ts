@@ -70,6 +70,7 @@ export class Spares {
   #timer: Timer | undefined;
   #evictions = 0;
   #notBefore = 0;
+  #whenFilled: PromiseWithResolvers<void> | undefined;
   #closed = false;
 
   constructor({ limit, byDefault }: SparesLimit, capacity: Capacity, memory: MemoryWatch, deps: SpareDeps) {
@@ -138,9 +139,17 @@ export class Spares {
     this.#fillSoon(0);
   }
 
+  /** Resolves once no spare is missing, or none can start now. */
+  async filled(): Promise<void> {
+    if (this.#disabled || (this.#timer === undefined && this.#starting === undefined)) return;
+    this.#whenFilled ??= Promise.withResolvers();
+    await this.#whenFilled.promise;
+  }
+
   /** Ends all spares. Resolves when they are gone. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#whenFilled?.resolve();
     this.#timer?.cancel();
     await Promise.all([...this.#spares].map((spare) => spare.discard("closed")));
   }
@@ -193,6 +202,8 @@ export class Spares {
     if (this.#closed || this.#starting !== undefined) return;
     const now = this.#now;
     if (now < this.#notBefore) {
+      this.#whenFilled?.resolve();
+      this.#whenFilled = undefined;
       this.#fillSoon(this.#notBefore - now);
       return;
     }
@@ -200,12 +211,16 @@ export class Spares {
     for (const spare of this.#spares) {
       if (!wanted.some(({ id }) => id === spare.fingerprint.id)) void spare.discard("expired");
     }
-    if (this.#spares.size >= this.#limit) return;
-    const missing = wanted.filter(({ id, count }) => this.#countOf(id) < count);
-    const waits = missing.map(({ id }) => (this.#failures.get(id)?.notBefore ?? 0) - now);
-    const next = missing[waits.findIndex((ms) => ms <= 0)];
-    if (next !== undefined) this.#start(next);
-    else if (missing.length > 0) this.#fillSoon(Math.min(...waits));
+    if (this.#spares.size < this.#limit) {
+      const missing = wanted.filter(({ id, count }) => this.#countOf(id) < count);
+      const waits = missing.map(({ id }) => (this.#failures.get(id)?.notBefore ?? 0) - now);
+      const next = missing[waits.findIndex((ms) => ms <= 0)];
+      if (next !== undefined) this.#start(next);
+      else if (missing.length > 0) this.#fillSoon(Math.min(...waits));
+    }
+    if (this.#starting !== undefined) return;
+    this.#whenFilled?.resolve();
+    this.#whenFilled = undefined;
   }
 
   /** The kinds to have spares of: those in demand, the latest first, and then those of templates. */

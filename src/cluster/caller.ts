@@ -6,10 +6,10 @@ import { type CallMethod, isOnce } from "./protocol/call-methods.ts";
 import { errorOf } from "./protocol/frames.ts";
 import { RETRY } from "./protocol/retry.ts";
 import { type Destination, type Transport, Unreachable } from "./protocol/transport.ts";
-import type { FailedRoute, Router } from "./router.ts";
+import type { FailedRoute, Routing } from "./router.ts";
 
 export interface CallerDeps {
-  readonly router: Router;
+  readonly router: Routing;
   readonly transport: Transport;
   readonly clock: Clock;
   /** How long to look for the session's node before the call fails, in milliseconds. */

@@ -8,9 +8,7 @@ import type { Prompt } from "../session/options/prompt.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
 import type { EraseOptions, ErasureReport, LeftBehind, Removed } from "../session/persistence/erasure.ts";
-import type { EventOptions } from "../session/record/event-readers.ts";
 import { leavable } from "../session/record/leavable.ts";
-import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import { Caller } from "./caller.ts";
@@ -20,11 +18,11 @@ import { type GlobalReach, GlobalSession } from "./global-session.ts";
 import { GlobalTurn } from "./global-turn.ts";
 import { covers, poolNameOf } from "./placement.ts";
 import type { Engine, NodeEntry, NodeReport } from "./protocol/engine.ts";
-import { type EventFrame, type ExportPage, errorOf } from "./protocol/frames.ts";
+import type { ExportPage } from "./protocol/frames.ts";
 import { RETRY } from "./protocol/retry.ts";
 import type { Transport } from "./protocol/transport.ts";
-import { RemoteReading } from "./remote-reading.ts";
-import { destinationOf, type FailedRoute, Router } from "./router.ts";
+import { remoteEvents } from "./remote-events.ts";
+import { destinationOf, Router } from "./router.ts";
 
 /** A node, in lists. */
 export interface NodeInfo {
@@ -66,9 +64,6 @@ export interface ClusterDeps {
 }
 
 const eraseSchema = z.strictObject({ memory: z.boolean().default(false) });
-
-/** Pause before a broken event stream is located again, in milliseconds. */
-const EVENTS_RETRY_MS = 200;
 
 /** Maximum number of lost turns to remember. */
 const MOST_LOST = 10_000;
@@ -126,7 +121,8 @@ export class Cluster implements AsyncDisposable {
       },
       events: (key, options) => {
         const leaving = new AbortController();
-        return leavable(this.#events(key, options, leaving), () => leaving.abort());
+        const read = remoteEvents({ router, transport, clock, patienceMs }, key, options, this.#closed.signal, leaving);
+        return leavable(read, () => leaving.abort());
       },
       move: (key, node) => this.#move(key, node),
       eraseElsewhere: async (key) => {
@@ -320,48 +316,6 @@ export class Cluster implements AsyncDisposable {
     const hosts = nodes.filter((node) => node.alive && pool !== undefined && node.hosts.pools.includes(pool));
     if (hosts.length === 0) await this.#caller.call(key, "cancel", turnId);
     else await Promise.any(hosts.map((node) => this.#caller.callAt(destinationOf(node), key, "cancel", turnId)));
-  }
-
-  async *#events(
-    key: string,
-    options: EventOptions,
-    leaving: AbortController,
-  ): AsyncGenerator<SessionEvent, void, undefined> {
-    const { transport, clock, patienceMs } = this.#deps;
-    const signal = AbortSignal.any([this.#closed.signal, leaving.signal]);
-    const reading = new RemoteReading(options, clock, patienceMs);
-    let failed: FailedRoute | undefined;
-    try {
-      while (!signal.aborted) {
-        let failure: unknown;
-        try {
-          const { to } = await this.#router.locate(key, failed);
-          failed = { boot: to.boot, answered: false };
-          let other: Exclude<EventFrame, { readonly type: "event" | "begins" }> | undefined;
-          for await (const frame of transport.events(to, { key, options: reading.next }, signal)) {
-            if (frame.type === "begins") reading.begins(frame.after);
-            else if (frame.type !== "event") other = frame;
-            else {
-              // Every event of a session's node is a `SessionEvent`.
-              const event = frame.event as SessionEvent;
-              if (reading.take(event)) yield event;
-            }
-          }
-          if (other?.type === "refused") throw errorOf(other.error);
-          if (other === undefined && reading.isOver) return;
-          failed = { boot: to.boot, answered: other !== undefined };
-          this.#router.forget(key, to.boot);
-        } catch (error) {
-          failure = error;
-        }
-        if (signal.aborted) break;
-        reading.failed(key, failure);
-        await pause(clock, EVENTS_RETRY_MS, { signal });
-      }
-      if (options.live === false) this.#closed.signal.throwIfAborted();
-    } finally {
-      leaving.abort();
-    }
   }
 
   /** Returns the ids of all conversations that the session has had. */

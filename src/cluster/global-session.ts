@@ -177,9 +177,12 @@ export class GlobalSession extends RemoteSessionControls {
   }
 
   /** @internal Follows a turn that exists, or will turn out not to. */
-  follow(id: string): { readonly source: GlobalTurn; readonly calls: TurnCalls } {
+  follow(
+    id: string,
+    how: Pick<GlobalTurnRequest, "known"> & { readonly output?: GlobalTurnRequest["output"] } = {},
+  ): { readonly source: GlobalTurn; readonly calls: TurnCalls } {
     const existing = { ask: undefined, messages: true, output: undefined, signal: undefined } as const;
-    const source = this.#reach.turn({ key: this.#key, turnId: id, ...existing });
+    const source = this.#reach.turn({ key: this.#key, turnId: id, ...existing, ...how });
     return { source, calls: this.#callsOf(source) };
   }
 
@@ -187,6 +190,12 @@ export class GlobalSession extends RemoteSessionControls {
   async current(): Promise<Turn | undefined> {
     const { turn } = await this.status();
     return turn === undefined ? undefined : await this.turn(turn.id);
+  }
+
+  /** @internal Starts a turn. */
+  begin(prompt: Prompt, options: TurnOptions): { readonly source: GlobalTurn; readonly calls: TurnCalls } {
+    const source = this.#ask(prompt, options, true);
+    return { source, calls: this.#callsOf(source) };
   }
 
   /** Returns the session's status, as its node knows it now. */

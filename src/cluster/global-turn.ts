@@ -19,10 +19,10 @@ import { hasEnded, type TurnState } from "../session/streams/turn-state.ts";
 import { errorOf, type TurnAsked, type TurnFrame } from "./protocol/frames.ts";
 import { RETRY } from "./protocol/retry.ts";
 import { type Destination, type Transport, Unreachable } from "./protocol/transport.ts";
-import type { FailedRoute, Router } from "./router.ts";
+import type { FailedRoute, Routing } from "./router.ts";
 
 export interface GlobalTurnDeps {
-  readonly router: Router;
+  readonly router: Routing;
   readonly transport: Transport;
   readonly clock: Clock;
   /** Returns a number in [0, 1), for jitter. */

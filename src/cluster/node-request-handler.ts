@@ -32,9 +32,12 @@ const CANCELLED_MS = 60_000;
 /** How long a running turn may take when its session moves, in milliseconds. */
 const MOVE_MS = 30_000;
 
+/** The parts of a node that its requests need. */
+export type AskedNode = Pick<ClusterNode, "find" | "pool" | "release" | "eraseFiles">;
+
 /** Answers requests for a node's sessions and pools, from other nodes and from this process. */
 export class NodeRequestHandler implements RequestHandler {
-  readonly #node: () => ClusterNode | undefined;
+  readonly #node: () => AskedNode | undefined;
   readonly #clock: Clock;
   /** When unknown turns were cancelled, by turn id. */
   readonly #cancelled = new Map<string, number>();
@@ -43,7 +46,7 @@ export class NodeRequestHandler implements RequestHandler {
    * `node` returns undefined until the node has joined. It joins after the server listens, because it needs the
    * server's port.
    */
-  constructor(node: () => ClusterNode | undefined, clock: Clock) {
+  constructor(node: () => AskedNode | undefined, clock: Clock) {
     this.#node = node;
     this.#clock = clock;
   }
@@ -102,7 +105,7 @@ export class NodeRequestHandler implements RequestHandler {
   }
 
   async #answer(
-    node: ClusterNode,
+    node: AskedNode,
     key: string,
     session: HostedSession,
     method: Exclude<CallMethod, "eraseFiles">,
@@ -186,7 +189,7 @@ export class NodeRequestHandler implements RequestHandler {
   }
 }
 
-async function eraseFiles(node: ClusterNode, { key, args: [conversations, memory] }: CallRequest): Promise<CallAnswer> {
+async function eraseFiles(node: AskedNode, { key, args: [conversations, memory] }: CallRequest): Promise<CallAnswer> {
   const ids = Array.isArray(conversations) ? conversations.map(String) : [];
   return await node.eraseFiles(key, ids, memory === true).then(
     (value): CallAnswer => ({ type: "answer", value }),
@@ -195,7 +198,7 @@ async function eraseFiles(node: ClusterNode, { key, args: [conversations, memory
 }
 
 /** Whether this run still owns the session, so that its error is the session's own. */
-async function stillOwned(node: ClusterNode, key: string, boot: string, { code }: CastellanError): Promise<boolean> {
+async function stillOwned(node: AskedNode, key: string, boot: string, { code }: CastellanError): Promise<boolean> {
   if (code === "NOT_OWNER") return false;
   return await node.find(key, false).then(
     (now) => now.owned && now.boot === boot,

@@ -14,6 +14,9 @@ export interface Route {
   readonly pool: boolean;
 }
 
+/** What finds the node of a session for those who ask. */
+export type Routing = Pick<Router, "locate" | "learn" | "forget" | "deadInMs">;
+
 /** A failed attempt: the node did not answer, or answered that it does not own the session. */
 export interface FailedRoute {
   readonly boot: string;

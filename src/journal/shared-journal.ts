@@ -1,6 +1,9 @@
 import { hostname } from "node:os";
 import { type Clock, pause, type Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { Handover } from "./handover/handover.ts";
+import { Loans } from "./handover/loans.ts";
+import { MovableJournal } from "./handover/movable-journal.ts";
 import { JournalWriter } from "./journal-writer.ts";
 import { Erasures } from "./model/erasures.ts";
 import type { Journal, JournalOwner, Retention } from "./model/journal.ts";
@@ -16,8 +19,15 @@ const MOST_SET_MS = 60_000;
 /** How long the last changes may take when the journal closes, in milliseconds. */
 const CLOSE_MS = 5_000;
 
+/** How long the owner may take to close the journal and offer it, in milliseconds. */
+const OFFER_MS = 10_000;
+
+/** How long a journal that was offered may seem to have an owner, and the poll interval, in milliseconds. */
+const OFFERED_MS = 2_000;
+const OFFERED_POLL_MS = 10;
+
 export interface JournalTerms {
-  /** How long to wait for a live owner, in milliseconds. */
+  /** How long to wait for a live owner, in milliseconds. Unless it is 0, the journal can be handed over. */
   readonly waitForOwnerMs: number;
   /** How long to keep ended turns and events, in milliseconds. */
   readonly maxAgeMs: number;
@@ -31,6 +41,8 @@ export interface JournalTerms {
 
 export interface SharedJournalDeps {
   readonly clock: Clock;
+  /** Resolves once the application is ready to take the journal over from an owner that still works. Optional. */
+  readonly prepared?: () => Promise<void>;
   readonly newId: () => string;
   /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
@@ -44,6 +56,8 @@ export interface SharedJournal {
   readonly transcripts: TranscriptStore | undefined;
   /** The erasures in progress, by any supervisor. */
   readonly erasures: Erasures;
+  /** Hands the journal over to the next process of the application; undefined if that is impossible. */
+  readonly handover?: Handover | undefined;
   /** Releases the journal. The last release closes it. Idempotent. */
   release(): Promise<void>;
 }
@@ -51,6 +65,7 @@ export interface SharedJournal {
 interface Opened {
   readonly journal: Journal;
   readonly writer: JournalWriter;
+  readonly handover: Handover | undefined;
   readonly retire: () => void;
 }
 
@@ -87,10 +102,11 @@ export async function openSharedJournal(
     sharing.users += 1;
     journals.set(identity, sharing);
     try {
-      const { journal, writer } = await sharing.opened;
+      const { journal, writer, handover } = await sharing.opened;
       const { erasures } = sharing;
       const transcripts = terms.keepsTranscripts ? journal.transcripts : undefined;
-      return { journal, writer, transcripts, erasures, release: once(() => release(journals, identity, sharing)) };
+      const close = once(() => release(journals, identity, sharing));
+      return { journal, writer, transcripts, erasures, handover, release: close };
     } catch (error) {
       if (journals.get(identity) === sharing) journals.delete(identity);
       throw error;
@@ -98,7 +114,7 @@ export async function openSharedJournal(
   }
 }
 
-async function open(journal: Journal, terms: JournalTerms, deps: SharedJournalDeps): Promise<Opened> {
+async function open(own: Journal, terms: JournalTerms, deps: SharedJournalDeps): Promise<Opened> {
   const { clock } = deps;
   const owner: JournalOwner = {
     id: deps.newId(),
@@ -106,23 +122,56 @@ async function open(journal: Journal, terms: JournalTerms, deps: SharedJournalDe
     host: hostname(),
     startedAt: Math.round(performance.timeOrigin),
   };
-  const deadline = clock.monotonic() + terms.waitForOwnerMs;
-  for (;;) {
-    try {
-      await journal.open(owner);
-      break;
-    } catch (error) {
-      if (!CastellanError.is(error, "JOURNAL_IN_USE") || clock.monotonic() >= deadline) throw error;
-      await pause(clock, OWNER_POLL_MS);
-    }
-  }
+  const movable = terms.waitForOwnerMs > 0 && own.kind !== undefined ? new MovableJournal(own) : undefined;
+  const handover =
+    movable &&
+    new Handover({ clock, journal: movable, own, owner, loans: new Loans(), deadlineMs: terms.waitForOwnerMs });
+  const journal = movable ?? own;
+  await openInTurn(journal, owner, handover, terms, deps);
   const writer = new JournalWriter(journal, deps);
   if (journal.unwritable !== undefined) writer.impair(journal.unwritable);
   journal.lost?.then(
     (error) => writer.lose(error),
     () => {},
   );
-  return { journal, writer, retire: pruneRegularly(journal, terms, clock) };
+  await handover?.begin(writer);
+  return { journal, writer, handover, retire: pruneRegularly(journal, terms, clock) };
+}
+
+/** Opens the journal, after its owner has handed it over or closed it. @throws CastellanError `JOURNAL_IN_USE` */
+async function openInTurn(
+  journal: Journal,
+  owner: JournalOwner,
+  handover: Handover | undefined,
+  { waitForOwnerMs }: JournalTerms,
+  { clock, prepared = async () => {} }: SharedJournalDeps,
+): Promise<void> {
+  const deadline = clock.monotonic() + waitForOwnerMs;
+  let offeredUntil: number | undefined;
+  for (;;) {
+    try {
+      await journal.open(owner);
+      return;
+    } catch (error) {
+      const now = clock.monotonic();
+      const isOffered = offeredUntil !== undefined && now < offeredUntil;
+      if (!isOffered) handover?.forgetOffer();
+      if (!CastellanError.is(error, "JOURNAL_IN_USE") || (now >= deadline && !isOffered)) throw error;
+      if (isOffered) {
+        await pause(clock, OFFERED_POLL_MS);
+        continue;
+      }
+      offeredUntil = undefined;
+      if (handover !== undefined) {
+        await prepared();
+        if (await handover.ask(error.details, Math.min(OFFER_MS, Math.max(0, deadline - clock.monotonic())))) {
+          offeredUntil = clock.monotonic() + OFFERED_MS;
+          continue;
+        }
+      }
+      await pause(clock, OWNER_POLL_MS);
+    }
+  }
 }
 
 /**
@@ -161,9 +210,10 @@ async function release(journals: Map<unknown, Sharing>, identity: unknown, shari
   await sharing.closing;
 }
 
-async function close({ journal, writer, retire }: Opened): Promise<void> {
+async function close({ journal, writer, handover, retire }: Opened): Promise<void> {
   retire();
   await writer.close(CLOSE_MS);
+  await handover?.close();
   try {
     await journal.close();
   } catch (error) {

@@ -6,7 +6,9 @@ import type { Approval } from "../session/conversation/approval.ts";
 import type { JobOptions } from "../session/options/job-options.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import type { SessionSettings } from "../session/options/session-settings.ts";
+import type { TurnOptions } from "../session/options/turn-options.ts";
 import type { SessionServer } from "../session/session-server.ts";
+import type { FarTurn } from "../session/streams/far-turn.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import type { TurnListOptions, TurnSummary } from "../session/turns/turn-summary.ts";
 import { balancerOf } from "./balance-option.ts";
@@ -51,6 +53,8 @@ export class PoolServer {
   readonly #queue: WaitQueue;
   readonly #events: PoolEvents;
   #began = false;
+  /** Starts turns in the next process of the application, once that has the pool. */
+  far: ((prompt: Prompt, options: TurnOptions) => FarTurn) | undefined;
   /** Why the pool no longer lends; undefined while it does. */
   #closed: CastellanError | undefined;
   #updating: "no" | "yes" | "again" = "no";
@@ -174,6 +178,23 @@ export class PoolServer {
     this.#queue.refuseAll(reason, "refused");
     this.jobs.close(reason);
     this.#events.closed(reason.code === "SUPERVISOR_STOPPED");
+  }
+
+  /** Hands the pool over to the next process of the application: turns that wait start there. It lends no more members. */
+  handOver(far: NonNullable<PoolServer["far"]>, reason: CastellanError): void {
+    this.far = far;
+    for (const waiter of [...this.#queue]) {
+      if (waiter.start !== undefined && this.#queue.leave(waiter, "granted")) waiter.start(far);
+    }
+    this.close(reason);
+  }
+
+  /** Lends members again, because the pool has come back. */
+  reopen(): void {
+    if (this.far === undefined) return;
+    this.far = undefined;
+    this.#closed = undefined;
+    this.begin([]);
   }
 
   /**

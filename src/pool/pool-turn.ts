@@ -55,10 +55,15 @@ export function submitToPool<Structured>(
       const rest = timeoutMs === Number.POSITIVE_INFINITY ? own : { ...own, timeout: leftMs };
       assign(server, turn, member, blocks ?? prompt, rest);
     },
+    start: (far) => {
+      const { source, calls } = far(blocks ?? prompt, own);
+      turn.assign(source, calls);
+    },
     refuse: (error) => turn.fail(error),
     cancelled: (reason) => turn.fail(withdrawnError(server.settings.name, id, reason)),
   };
-  server.enqueue(waiter);
+  if (server.far === undefined) server.enqueue(waiter);
+  else waiter.start?.(server.far);
   return turn;
 }
 

@@ -1,4 +1,7 @@
 import type { Clock } from "../clock.ts";
+import type { Prompt } from "../session/options/prompt.ts";
+import type { TurnOptions } from "../session/options/turn-options.ts";
+import type { FarTurn } from "../session/streams/far-turn.ts";
 import type { Member } from "./member.ts";
 
 /** What needs a member. */
@@ -17,6 +20,8 @@ export interface Waiter extends Borrower {
   readonly signal: AbortSignal | undefined;
   /** Gives it a member. */
   grant(member: Member): void;
+  /** Starts its turn in another process. Left out if it needs a member here. */
+  start?(far: (prompt: Prompt, options: TurnOptions) => FarTurn): void;
   /** Rejects it. */
   refuse(error: unknown): void;
   /** Cancels it: its signal was aborted, or it was withdrawn. */

@@ -254,6 +254,8 @@ export interface ControlTarget {
     restart(options: ConversationOptions): Promise<void>;
     terminate(options: ConversationOptions): Promise<void>;
   };
+  /** The session in the next process of the application, if that has it. */
+  readonly far?: RemoteControls | undefined;
 }
 
 type Run<Method extends (...args: never[]) => Promise<unknown>> = (
@@ -480,9 +482,11 @@ class TargetControls {
   }
 
   static {
-    defineControls(TargetControls.prototype, Object.keys(CONTROLS).filter(isControl), (session, name, args) =>
-      Reflect.apply(CONTROLS[name].run, undefined, [session.#target, ...args]),
-    );
+    defineControls(TargetControls.prototype, Object.keys(CONTROLS).filter(isControl), (session, name, args) => {
+      const { far } = session.#target;
+      if (far !== undefined && isRemoteControl(name)) return Reflect.apply(far[name], far, args);
+      return Reflect.apply(CONTROLS[name].run, undefined, [session.#target, ...args]);
+    });
   }
 }
 

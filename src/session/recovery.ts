@@ -34,6 +34,8 @@ export class Recovery {
   #blocker: CastellanError | undefined;
   /** Whether some of its turns wait only in the journal, after a quarantine. */
   #paused = false;
+  /** Settles once another application has returned the session. */
+  #returned: Promise<void> | undefined;
 
   constructor(session: RecoveringSession) {
     this.#session = session;
@@ -88,6 +90,11 @@ export class Recovery {
     this.#blocker = error;
   }
 
+  /** Has starts of its process wait for this: another application still has the session. */
+  awaitReturn(returned: Promise<void>): void {
+    this.#returned = returned;
+  }
+
   /** Records that turns may wait only in the journal from now on. */
   pause(): void {
     this.#paused = true;
@@ -99,6 +106,8 @@ export class Recovery {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `START_FAILED` if it still cannot be restored
    */
   async resume(): Promise<void> {
+    await this.#returned;
+    this.#returned = undefined;
     if (this.#paused || this.#blocker !== undefined) {
       const known = await this.#context.journal.read();
       if (this.#blocker === undefined) await this.#takeBack(known.turns, true);

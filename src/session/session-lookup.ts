@@ -1,3 +1,4 @@
+import type { FarSession } from "./far-session.ts";
 import type { FoundSession, SessionOwner, SessionSource } from "./session.ts";
 import type { SessionServer } from "./session-server.ts";
 
@@ -19,6 +20,11 @@ export class SessionLookup implements SessionSource {
   get owner(): SessionOwner {
     this.#lookUp();
     return this.#owner;
+  }
+
+  /** The session in the next process of the application, if that has it. */
+  get far(): FarSession | undefined {
+    return this.owner.far?.();
   }
 
   /** Resolves once the session has ended for good. Does not bring an evicted session back. */

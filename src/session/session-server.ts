@@ -27,6 +27,7 @@ import { RecentErrors } from "./status/recent-errors.ts";
 import type { SessionState, Stopped } from "./status/session-state.ts";
 import type { SessionStatus } from "./status/session-status.ts";
 import { statusOf } from "./status-of.ts";
+import type { FarTurn } from "./streams/far-turn.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
 import type { Touched } from "./touching.ts";
 import { TurnList } from "./turn-list.ts";
@@ -43,7 +44,7 @@ export class SessionServer {
    * Whether the session accepts turns. It does not while its supervisor drains, nor after its eviction, when its name
    * finds another instance.
    */
-  #admission: "open" | "draining" | "evicted" = "open";
+  #admission: "open" | "draining" | "evicted" | "surrendered" = "open";
 
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     this.#core = new SessionCore(settings, journal, resources, deps);
@@ -136,6 +137,11 @@ export class SessionServer {
    */
   async restore(known: KnownSession, source?: SessionServer): Promise<void> {
     await this.#core.recovery.restore(known, source === undefined ? undefined : source.#core.conversation);
+  }
+
+  /** Has starts of its process wait until another application has returned the session. */
+  awaitReturn(returned: Promise<void>): void {
+    this.#core.recovery.awaitReturn(returned);
   }
 
   /** Makes each start fail with this error, after trying again to restore the session. */
@@ -318,6 +324,42 @@ export class SessionServer {
     await this.#core.dispatcher.begun;
   }
 
+  /** Begins no more turns, because another application is about to take over. */
+  yield(): void {
+    void this.#core.dispatcher.yield();
+  }
+
+  /** Begins turns again. */
+  unyield(): void {
+    this.#core.dispatcher.unyield();
+  }
+
+  /** Whether it has neither a process nor anything to write, so that another application can have it at once. */
+  get isAtRest(): boolean {
+    const { dispatcher, requests, state, process, journal } = this.#core;
+    const isUsed = dispatcher.waiting > 0 || dispatcher.busy || requests.any || journal.record.hasEarly;
+    const isWithout = state.name === "hibernated" || state.name === "quarantined" || state.name === "stopped";
+    return isWithout && !isUsed && process.activation === undefined && process.state !== "starting";
+  }
+
+  /** Resolves once its turn is over and the journal has those that wait, at the latest after `deadlineMs`. */
+  async quiet(deadlineMs: number): Promise<void> {
+    const over = this.#core.dispatcher.yield().then(() => this.#core.workOver());
+    await withDeadline(this.#core.context.clock, deadlineMs, over);
+    await this.#core.dispatcher.admitted();
+  }
+
+  /**
+   * Ends the session here, because another application has it. Its turns go on there, where `follow` finds them. The
+   * supervisor ends its process.
+   */
+  surrender(follow: (record: TurnRecord) => FarTurn): void {
+    this.#core.view.approvals.withdrawAll("moved");
+    this.#core.dispatcher.surrender(follow);
+    this.#admission = "surrendered";
+    this.close("supervisor");
+  }
+
   /** The options with which a fork begins: this conversation up to the last ended turn. */
   get forkOptions(): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
     return forkOptions(this.#core.conversation.now, this.#core.dispatcher.busy);
@@ -466,9 +508,14 @@ export class SessionServer {
     return state.name === "hibernated" && !isUsed && !isChanged ? process.hibernatedSince : undefined;
   }
 
-  /** Whether it was evicted: it has ended, and its name brings it back. */
+  /** Whether it was evicted or surrendered: it has ended, and its name finds what there is instead. */
   get isEvicted(): boolean {
-    return this.#admission === "evicted";
+    return this.#admission === "evicted" || this.isSurrendered;
+  }
+
+  /** Whether another application has it. */
+  get isSurrendered(): boolean {
+    return this.#admission === "surrendered";
   }
 
   evict(): void {

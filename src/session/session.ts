@@ -3,6 +3,7 @@ import { CastellanError } from "../errors.ts";
 import { formatName, type SessionName } from "../names.ts";
 import { Controls, type ConversationOptions } from "./controls.ts";
 import type { Approval } from "./conversation/approval.ts";
+import type { FarSession } from "./far-session.ts";
 import { command } from "./options/command.ts";
 import type { SessionDefaults } from "./options/options.ts";
 import type { Prompt } from "./options/prompt.ts";
@@ -32,6 +33,8 @@ export interface SessionOwner {
    * @throws CastellanError `TEMPLATE_FULL`
    */
   find(): FoundSession | undefined;
+  /** The session in the next process of the application, once that has taken it over. */
+  far?(): FarSession | undefined;
 }
 
 export interface FoundSession {
@@ -43,6 +46,8 @@ export interface FoundSession {
 export interface SessionSource extends FoundSession {
   /** Resolves once the session has ended for good. */
   readonly closed: Promise<void>;
+  /** The session in the next process of the application, if that has it. */
+  readonly far?: FarSession | undefined;
   /** Whether it is a member of a pool that the handle's owner has borrowed. */
   readonly isLent?: boolean;
 }
@@ -113,6 +118,8 @@ export class Session extends Controls implements AsyncDisposable {
    * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
+    const { far } = this.#source;
+    if (far !== undefined) return far.stream(prompt, withoutSteering(options));
     return this.#turn<Structured>(submitOrSteer(this.#source.server, prompt, options).record);
   }
 
@@ -151,6 +158,8 @@ export class Session extends Controls implements AsyncDisposable {
    * const { text } = await (await session("invoices").turn(id))!.result();
    */
   async enqueue(prompt: Prompt, options: EnqueueOptions = {}): Promise<string> {
+    const { far } = this.#source;
+    if (far !== undefined) return await far.enqueue(prompt, withoutSteering(options));
     if (isScheduled(options)) return await this.#source.server.schedules.add(prompt, options);
     const { record, accepted } = submitOrSteer(this.#source.server, prompt, options, { durable: true });
     await accepted;
@@ -159,7 +168,7 @@ export class Session extends Controls implements AsyncDisposable {
 
   /** Returns the prompts that run later, the next first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async schedules(): Promise<Schedule[]> {
-    return await this.#source.server.schedules.list();
+    return await (this.#source.far?.schedules() ?? this.#source.server.schedules.list());
   }
 
   /**
@@ -168,7 +177,7 @@ export class Session extends Controls implements AsyncDisposable {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async cancelSchedule(id: string): Promise<boolean> {
-    return await this.#source.server.schedules.cancel(id);
+    return await (this.#source.far?.cancelSchedule(id) ?? this.#source.server.schedules.cancel(id));
   }
 
   /**
@@ -180,6 +189,8 @@ export class Session extends Controls implements AsyncDisposable {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async turn(id: string): Promise<Turn | undefined> {
+    const { far } = this.#source;
+    if (far !== undefined) return await far.turn(id);
     const record = await this.#source.server.turn(id);
     return record === undefined ? undefined : this.#turn(record);
   }
@@ -209,7 +220,8 @@ export class Session extends Controls implements AsyncDisposable {
   ): AsyncGenerator<SessionEvent & { readonly type: Type }, void, undefined> {
     const checked = checkEventOptions(options, `events of session ${formatName(this.name)}`);
     // The reader yields only these types.
-    return this.#source.server.reading.events(checked) as AsyncGenerator<
+    const { far, server } = this.#source;
+    return (far === undefined ? server.reading.events(checked) : far.events(checked)) as AsyncGenerator<
       SessionEvent & { readonly type: Type },
       void,
       undefined
@@ -223,7 +235,10 @@ export class Session extends Controls implements AsyncDisposable {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    */
   async content({ $content }: ContentReference): Promise<EventContent | undefined> {
-    return await this.#source.server.reading.content($content);
+    const { far, server } = this.#source;
+    return await (far === undefined
+      ? server.reading.content($content)
+      : far.content({ $content, size: 0, mediaType: "" }));
   }
 
   /** The pending permission requests, oldest first, if the session has `approvals`. */
@@ -266,15 +281,21 @@ function turnOf<Structured>(
   isLent: boolean,
 ): Turn<Structured> {
   return new Turn<Structured>(record, name, {
-    interrupt: () => server.interrupt(record),
+    interrupt: () => record.far?.calls.interrupt() ?? server.interrupt(record),
     steer: async (text, options) => {
+      if (record.far !== undefined) return await record.far.calls.steer(text, options);
       const holder = await steerTurn(server, record, text, options, { isLent });
       return holder === record ? undefined : turnOf(server, name, holder, isLent);
     },
-    events: (options) => server.reading.events(options),
-    content: ({ $content }) => server.reading.content($content),
+    events: (options) => record.far?.calls.events(options) ?? server.reading.events(options),
+    content: (reference) => record.far?.calls.content(reference) ?? server.reading.content(reference.$content),
     asks: server.settings.approvals !== false,
   });
+}
+
+/** A turn in another process cannot be steered by a prompt, because no handle here knows whether it still runs. */
+function withoutSteering<Options extends TurnOptions>(options: Options): Options {
+  return options?.whenBusy === "steer" ? { ...options, whenBusy: "enqueue" } : options;
 }
 
 /** Whether a reference to a session is a handle, of any copy of this package, rather than a name. */

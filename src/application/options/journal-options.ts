@@ -107,6 +107,12 @@ export function checkJournal(options: JournalOptions | undefined): JournalOption
   return given;
 }
 
+/** Whether a journal with these options keeps the transcripts. */
+export function keepsTranscripts(options: JournalOptions): boolean {
+  if (options === "memory") return false;
+  return isJournal(options) ? options.transcripts !== undefined : options.transcripts !== "local";
+}
+
 /** Opens the journal. @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE` */
 export async function openJournal(options: JournalOptions, deps: SharedJournalDeps): Promise<SharedJournal> {
   // A copy of the transcripts would end with the application, too.

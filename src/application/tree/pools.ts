@@ -6,9 +6,12 @@ import type { Joining } from "../../pool/member.ts";
 import { Pool } from "../../pool/pool.ts";
 import { PoolServer } from "../../pool/pool-server.ts";
 import type { PoolStatus } from "../../pool/pool-status.ts";
+import type { Prompt } from "../../session/options/prompt.ts";
 import type { SessionSettings } from "../../session/options/session-settings.ts";
 import { shapeOf } from "../../session/options/session-settings.ts";
+import type { TurnOptions } from "../../session/options/turn-options.ts";
 import type { SessionServer } from "../../session/session-server.ts";
+import type { FarTurn } from "../../session/streams/far-turn.ts";
 import { registry } from "../names/registry.ts";
 import type { PoolPlan, SessionPlan } from "../options/child-options.ts";
 import type { Branch } from "./branch.ts";
@@ -132,6 +135,20 @@ export class Pools {
   /** Stops all lending. */
   stopLending(reason: CastellanError): void {
     for (const { server } of this.#entries.values()) server.close(reason);
+  }
+
+  /** Hands all pools over to the next process of the application, where `far` starts their turns. */
+  handOver(far: (pool: string, prompt: Prompt, options: TurnOptions) => FarTurn): void {
+    for (const [id, { server }] of this.#entries) {
+      const message = `${server.who} now belongs to the next process of the application, which lends its members.`;
+      const reason = new CastellanError("SUPERVISOR_STOPPED", message);
+      server.handOver((prompt, options) => far(id, prompt, options), reason);
+    }
+  }
+
+  /** Lends again, because the pools have come back. */
+  reopen(): void {
+    for (const { server } of this.#entries.values()) server.reopen();
   }
 
   /** Releases all names. */

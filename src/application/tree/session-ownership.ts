@@ -1,5 +1,6 @@
 import type { SessionName } from "../../names.ts";
 import type { ConversationOptions } from "../../session/controls.ts";
+import type { FarSession } from "../../session/far-session.ts";
 import type { SessionDefaults } from "../../session/options/options.ts";
 import type { FoundSession, Session, SessionOwner } from "../../session/session.ts";
 import type { SessionServer } from "../../session/session-server.ts";
@@ -11,6 +12,7 @@ export interface SessionSupervisor {
   forkOwn(server: SessionServer, name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
   closedOwn(server: SessionServer): Promise<void>;
   findOwn(name: SessionName): FoundSession | undefined;
+  farOwn(server: SessionServer): FarSession | undefined;
 }
 
 /** The owner of one session: its supervisor, which does the same for all of its sessions. */
@@ -41,5 +43,9 @@ export class SessionOwnership implements SessionOwner {
 
   find(): FoundSession | undefined {
     return this.#supervision.findOwn(this.#server.settings.name);
+  }
+
+  far(): FarSession | undefined {
+    return this.#supervision.farOwn(this.#server);
   }
 }

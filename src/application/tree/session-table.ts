@@ -1,3 +1,5 @@
+import { endOrphans } from "../../claude/process-tree.ts";
+import { systemClock } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import type { SessionName } from "../../names.ts";
 import { nameKey } from "../../names.ts";
@@ -119,6 +121,7 @@ export class SessionTable {
     source?: SessionServer,
   ): Promise<{ readonly server: SessionServer; readonly error: CastellanError }[]> {
     for (const { key } of members) await this.journal.erasures.over(key);
+    await this.#returned(members.filter(({ key }) => this.isLent(key)));
     const known = await this.#read(members.map(({ key }) => key));
     const outcomes = members.map(async ({ key, server }) => {
       try {
@@ -132,6 +135,20 @@ export class SessionTable {
       }
     });
     return (await Promise.all(outcomes)).flat();
+  }
+
+  /** Whether an earlier process of the application still has the session. */
+  isLent(key: string): boolean {
+    return this.journal.loans?.isLent(key) === true;
+  }
+
+  /** Waits until an earlier process of the application has returned sessions, or has died. */
+  async #returned(members: readonly Member[]): Promise<void> {
+    if (members.length === 0) return;
+    await Promise.all(members.map(({ key }) => this.journal.loans?.over(key)));
+    // Its processes may outlive it for a moment. A failed search does not prevent the start.
+    await endOrphans(systemClock).catch(() => {});
+    await this.journal.reload(members.map(({ key }) => key));
   }
 
   /**

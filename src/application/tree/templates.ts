@@ -37,6 +37,8 @@ export interface TemplatesDeps {
   due(keyPrefix: string, until: number): Promise<string[]>;
   /** Throws if no session may start any more. */
   refuseIfEnding(): void;
+  /** Takes a session to the process of the application that has the sessions, if that is another one. */
+  away(): ((server: SessionServer) => void) | undefined;
 }
 
 /** A template of the tree. */
@@ -94,6 +96,7 @@ export class Templates {
   }
 
   async #resumeScheduled(id: string): Promise<void> {
+    if (this.#deps.away() !== undefined) return;
     const until = this.#deps.clock.now() + 2 * SCHEDULE_CHECK_MS;
     for (const key of await this.#deps.due(keyPrefix(id), until)) {
       const name = nameOfKey(key);
@@ -149,6 +152,12 @@ export class Templates {
     const [first, ...key] = typeof name === "string" || nameProblem(name) !== undefined ? [] : name;
     const entry = first === undefined || key.length === 0 ? undefined : this.#entries.get(first);
     if (entry === undefined) return undefined;
+    const away = this.#deps.away();
+    if (away !== undefined) {
+      const member = this.#deps.sessions.add(entry.plan.session(name).settings);
+      away(member.server);
+      return member;
+    }
     this.#deps.refuseIfEnding();
     const plan = entry.plan.session(name);
     this.#evictIfFull(entry);
@@ -172,7 +181,13 @@ export class Templates {
   async #resumeUnfinished(id: string): Promise<void> {
     await paced(await this.#deps.unfinished(keyPrefix(id)), async (key) => {
       const name = nameOfKey(key);
-      while (this.#entries.has(id) && this.#deps.sessions.find(name) === undefined && !this.#tryCreate(name)) {
+      const isHere = (): boolean => this.#deps.away() === undefined;
+      while (
+        this.#entries.has(id) &&
+        isHere() &&
+        this.#deps.sessions.find(name) === undefined &&
+        !this.#tryCreate(name)
+      ) {
         await pause(this.#deps.clock, RETRY_MS, { background: true });
       }
     });

@@ -52,6 +52,10 @@ export class Tree {
   /** Settles once the tree has started. A session can be found, and terminated, before all children have started. */
   #opening: Promise<unknown> = Promise.resolve();
   #end: SupervisorEnd = { reason: "stopped" };
+  /** The sessions that an earlier process of the application still has. They start once it has returned them. */
+  readonly #lent = new Set<SessionServer>();
+  /** Set while another process has the sessions: takes each new one there. */
+  away: ((server: SessionServer) => void) | undefined;
 
   constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], deps: TreeDeps) {
     const { clock, random, sessions, spares, supervisor } = deps;
@@ -70,6 +74,7 @@ export class Tree {
       unfinished: (keyPrefix) => sessions.unfinished(keyPrefix),
       due: (keyPrefix, until) => sessions.journal.due(keyPrefix, until),
       refuseIfEnding: () => deps.refuseIfEnding(),
+      away: () => this.away,
     });
     const terminate = (server: SessionServer): Promise<void> => this.terminate(server);
     this.pools = new Pools({ clock, random, newId: deps.newId, sessions, spares, supervisor, terminate });
@@ -131,7 +136,8 @@ export class Tree {
 
   /** Resolves with the members that fail to start. */
   async failures(members: readonly Member[]): Promise<NotStarted[]> {
-    const failures = members.map(async ({ server }) => {
+    const started = members.filter(({ server }) => !this.#lent.has(server));
+    const failures = started.map(async ({ server }) => {
       const error = await this.failure(server);
       return error === undefined ? [] : [{ name: server.settings.name, error }];
     });
@@ -217,12 +223,56 @@ export class Tree {
     // Processes of a dead host may still write to a conversation that is about to be resumed. A failed search does not prevent
     // the start; the next start repeats it.
     await endOrphans(systemClock).catch(ignore);
-    for (const { server, error } of await this.#sessions.restore(members)) {
+    const lent = members.filter(({ key }) => this.#sessions.isLent(key));
+    for (const member of lent) this.#awaitReturn(member);
+    for (const { server, error } of await this.#sessions.restore(members.filter((one) => !lent.includes(one)))) {
       // A session that cannot be restored fails alone.
       if (!isOfOneSession(error)) throw error;
       server.failRestore(error);
     }
     await this.root.start();
+  }
+
+  /** Restores a session, and lets its process start, once an earlier process of the application has returned it. */
+  #awaitReturn(member: Member): void {
+    const { server } = member;
+    this.#lent.add(server);
+    const returned = this.#sessions.restore([member]).then(
+      (failed) => {
+        for (const { error } of failed) server.failRestore(error);
+      },
+      (error: unknown) => {
+        if (CastellanError.is(error)) server.failRestore(error);
+      },
+    );
+    server.awaitReturn(returned.finally(() => this.#lent.delete(server)));
+  }
+
+  /** Ends the process of a session that another process of the application has. Its name stays taken. */
+  async endProcess({ settings: { key } }: SessionServer): Promise<void> {
+    const branch = this.root.branchOf(key);
+    await branch?.opened();
+    await branch?.tree?.terminateChild(key).catch(ignore);
+  }
+
+  /** Starts sessions that have come back, in place of those that had been surrendered. */
+  async revive(members: readonly Member[]): Promise<void> {
+    for (const { server, key } of members) {
+      const branch = this.root.branchOf(key);
+      const plan = branch?.plan(key);
+      await this.endProcess(server);
+      if (!this.#sessions.release(server) || branch === undefined) continue;
+      if (plan?.kind !== "session" || plan.pool !== undefined || this.templates.covers(server.settings.name)) {
+        branch.deletePlan(key);
+        await branch.tree?.deleteChild(key).catch(ignore);
+        continue;
+      }
+      const member = this.#sessions.add(plan.settings);
+      const [failed] = await this.#sessions.restore([member]);
+      if (failed !== undefined) member.server.failRestore(failed.error);
+      await branch.replace(plan).catch(ignore);
+    }
+    for (const { plan } of this.root.families) if (plan.kind === "template") this.templates.resumeUnfinished(plan.id);
   }
 
   /** Takes the names of a template or a pool. */

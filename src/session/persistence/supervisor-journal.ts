@@ -1,6 +1,8 @@
 import type { Clock } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import type { CastellanError } from "../../errors.ts";
+import type { Handover } from "../../journal/handover/handover.ts";
+import type { Loans } from "../../journal/handover/loans.ts";
 import type { JournalWriter } from "../../journal/journal-writer.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
@@ -261,6 +263,28 @@ export class SupervisorJournal {
   async usageWritten(query: UsageQuery): Promise<UsageEntry[]> {
     await this.writer?.caughtUp();
     return await this.journal.usage(query);
+  }
+
+  /** Hands the journal over; undefined if that is impossible, or before it is open. */
+  get handover(): Handover | undefined {
+    return this.#opened?.handover;
+  }
+
+  /** The sessions that an earlier process of the application still has; undefined if there can be none. */
+  get loans(): Loans | undefined {
+    return this.#opened?.handover?.loans;
+  }
+
+  /** Takes over what an earlier process of the application has written for these sessions. */
+  async reload(keys: readonly string[]): Promise<void> {
+    this.delivery?.restored(keys);
+    if (this.#budget === undefined) return;
+    this.meter.load(await this.usage({ supervisor: this.supervisor, by: ["day"] }));
+  }
+
+  /** Resolves once the record of the session is not being opened. */
+  async opened(key: string): Promise<void> {
+    await this.#openings.get(key);
   }
 
   /** Tells that a session's record is being opened, which ends with a write. */

@@ -12,6 +12,7 @@ import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/
 import type { PromptBlock } from "../options/prompt-block.ts";
 import type { EventPosition } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
+import type { FarTurn } from "./far-turn.ts";
 import type { Reply, TurnEnd } from "./reply.ts";
 import { Steers } from "./steers.ts";
 import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
@@ -129,6 +130,7 @@ export class TurnRecord {
   /** The known output of a turn that had ended before this record existed. */
   #recalled: readonly ShownPiece[] | undefined;
   #left = false;
+  #far: FarTurn | undefined;
   #continues = false;
   #recorded: Promise<void> = Promise.resolve();
   #progress = new Progress();
@@ -204,6 +206,11 @@ export class TurnRecord {
   /** Whether the next application with this journal continues it, and its callers have its id. */
   get continues(): boolean {
     return this.#continues;
+  }
+
+  /** The same turn in the application that has it now, see {@link TurnRecord.follow}. */
+  get far(): FarTurn | undefined {
+    return this.#far;
   }
 
   /** Resolves once the end is written, as far as that is waited for. */
@@ -320,6 +327,66 @@ export class TurnRecord {
     this.#left = true;
     this.#continues = isKept && NEXT_APPLICATION.has(error.code);
     this.#reject(error);
+  }
+
+  /** Continues as this turn of another application, which has taken over the session. The journal has the turn. */
+  follow(far: FarTurn): void {
+    if (this.ended || this.#far !== undefined) return;
+    this.#far = far;
+    this.#left = true;
+    void this.#mirror(far);
+  }
+
+  async #mirror({ source, calls }: FarTurn): Promise<void> {
+    // A deadline or a signal of the caller may end it here first.
+    const stop = (): void => void calls.interrupt().catch(() => {});
+    const over = new AbortController();
+    this.#settle.promise.then(
+      () => over.abort(),
+      () => over.abort(),
+    );
+    over.signal.addEventListener("abort", () => {
+      if (!hasEnded(source.state)) stop();
+    });
+    source.accepted.then(
+      () => this.enqueued(),
+      () => {},
+    );
+    let attempt = 0;
+    try {
+      for await (const batch of source.log.batches()) {
+        if (this.ended) return;
+        this.enqueued();
+        if (source.attempts > attempt) {
+          attempt = source.attempts;
+          // What an earlier attempt has shown here stays in the log.
+          if (this.#state === "running") this.requeued();
+          this.started();
+          this.attempts = attempt;
+        }
+        this.promptId = source.promptId ?? this.promptId;
+        for (const message of batch) this.append(message);
+      }
+    } catch {
+      // The result tells why.
+    }
+    await source.result.then(
+      (reply) =>
+        this.#finish("completed", () => {
+          this.#settle.resolve(reply);
+          this.log.end();
+        }),
+      (error: CastellanError) =>
+        this.#finish(hasEnded(source.state) ? source.state : "interrupted", () => this.#reject(error)),
+    );
+  }
+
+  /** Ends as the turn of the other application has. */
+  #finish(as: EndedTurnState, give: () => void): void {
+    if (this.ended) return;
+    this.enqueued();
+    if (this.#state === "queued" && as !== "cancelled") this.started();
+    if (this.#end(this.#state === "running" && as === "cancelled" ? "interrupted" : as)) give();
   }
 
   /** Becomes a turn that waits in the journal, where another call has put it; that call's options count. */

@@ -12,6 +12,7 @@ import { isRunAgain } from "../conversation/settlement.ts";
 import { typedCommand } from "../options/command.ts";
 import type { TurnHold } from "../status/session-state.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
+import type { FarTurn } from "../streams/far-turn.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { commandProblem } from "./command-problem.ts";
 import { Hold } from "./hold.ts";
@@ -190,6 +191,31 @@ export class Dispatcher implements IntakeDispatcher {
     const { stopping, steering, watches } = this;
     const parts = { conversation, hold, work, failures, stopping, undoing, mailbox, watches, steering };
     return new TurnMessages(context, parts, signal);
+  }
+
+  /** Begins turns again, because no other application has taken over. */
+  unyield(): void {
+    this.#work.unyield();
+    this.next();
+  }
+
+  /** Resolves once the journal has every waiting turn, or refuses it. */
+  async admitted(): Promise<void> {
+    for (;;) {
+      const entering = [...this.#mailbox].filter(({ state }) => state === "accepted");
+      if (entering.length === 0) break;
+      await Promise.allSettled(entering.map(({ accepted }) => accepted));
+    }
+    await this.#begun;
+  }
+
+  /** Leaves all turns to another application, which has them from the journal; `follow` finds one there. */
+  surrender(follow: (record: TurnRecord) => FarTurn): void {
+    this.#hold.close();
+    const current = this.#work.current?.record;
+    if (current === undefined && this.#beginning === undefined) this.#work.leavePermitQueue();
+    for (const record of this.#mailbox.empty()) record.follow(follow(record));
+    if (current !== undefined && !current.ended) current.follow(follow(current));
   }
 
   /** Takes a message of the process. Returns whether it belongs to the current turn. */

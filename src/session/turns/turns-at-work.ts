@@ -170,6 +170,11 @@ export class TurnsAtWork implements PermitHolder {
     this.#yielding = true;
   }
 
+  /** Begins turns again. */
+  unyield(): void {
+    this.#yielding = false;
+  }
+
   /** Records that the process reports when it takes up a prompt. */
   announced(): void {
     this.#announces = true;

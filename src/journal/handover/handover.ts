@@ -1,0 +1,482 @@
+import { type Clock, pause, type Timer } from "../../clock.ts";
+import { withDeadline } from "../../deadline.ts";
+import { CastellanError } from "../../errors.ts";
+import type { Batch, Change } from "../model/change.ts";
+import type { Journal, JournalOwner } from "../model/journal.ts";
+import { Channel } from "./channel.ts";
+import { connectTo, type HandoverListener, listenFor } from "./connections.ts";
+import { BorrowedWriting, JournalReading } from "./journal-calls.ts";
+import type { Loans } from "./loans.ts";
+import type { MovableJournal } from "./movable-journal.ts";
+import { nextOwnerStep, type OwnerAction, type OwnerEvent, type OwnerState } from "./owner-state.ts";
+import type { HandoverParty, Reach } from "./party.ts";
+import { type OwnerPlace, socketOf } from "./place.ts";
+
+/** The protocol between the two applications. A release that changes what its messages mean raises it. */
+export const HANDOVER_PROTOCOL = 1;
+
+/** How long pending writes may take before the journal is closed, in milliseconds. */
+const FLUSH_MS = 2_000;
+
+/** How long the taker may take to open the journal, in milliseconds. */
+const TAKE_MS = 5_000;
+
+/** How long to look for the owner of the journal, or to try to open it, after the connection to it was lost. */
+const RECLAIM_MS = 15_000;
+const RECLAIM_PAUSE_MS = 100;
+
+/** How long a borrower whose connection broke may take to come back, and how often to see whether it lives. */
+const REJOIN_MS = 5_000;
+const ALIVE_CHECK_MS = 100;
+
+/** How much longer than its deadline a borrower may take to end its processes, in milliseconds. */
+const ENDING_MS = 10_000;
+
+/** The parts of a `JournalWriter` that a hand-over needs. */
+export interface HandoverWriter {
+  settled(): Promise<void>;
+  record(changes: readonly Change[], options: { readonly durable: boolean }): Promise<void>;
+  lose(error: CastellanError): void;
+}
+
+export interface HandoverDeps {
+  readonly clock: Clock;
+  /** The journal as its users see it, and as it is. */
+  readonly journal: MovableJournal;
+  readonly own: Journal;
+  readonly owner: JournalOwner;
+  readonly loans: Loans;
+  /** How long turns of the previous owner may take, in milliseconds. */
+  readonly deadlineMs: number;
+}
+
+/** Another application that finishes turns of sessions in this journal. */
+interface Borrower {
+  readonly id: string;
+  readonly pid: number;
+  readonly writing: BorrowedWriting;
+  channel: Channel;
+  /** When it may have nothing any more. */
+  readonly due: Timer;
+}
+
+/** What the owner offers to a taker. */
+interface Offer {
+  readonly id: string;
+  readonly pid: number;
+  /** The canonical names of the sessions that it still has. */
+  readonly lent: readonly string[];
+}
+
+/**
+ * Hands a journal over between applications on one machine, so that a new process of an application takes over from the
+ * old one while that finishes its turns. As a taker it asks the owner for the journal; as the owner it offers it; as a
+ * borrower it writes through its successor.
+ */
+export class Handover {
+  readonly loans: Loans;
+  readonly #deps: HandoverDeps;
+  readonly #parties = new Set<HandoverParty>();
+  readonly #borrowers = new Map<string, Borrower>();
+  /** Tells how to reach the sessions here, once there are any. */
+  readonly #reach: PromiseWithResolvers<() => Promise<Reach>> = Promise.withResolvers();
+  readonly #whenOver: PromiseWithResolvers<void> = Promise.withResolvers();
+  #state: OwnerState = { name: "owning" };
+  #writer: HandoverWriter | undefined;
+  #listener: HandoverListener | undefined;
+  /** The taker that has been offered the journal, and what waits for the offer. */
+  #taker: { readonly channel: Channel; readonly id: string; readonly offered: PromiseWithResolvers<Offer> } | undefined;
+  /** What another application has offered to this one. */
+  #offer: { readonly channel: Channel; readonly offer: Offer } | undefined;
+  /** The canonical names of the sessions that this application has not returned yet. */
+  readonly #kept = new Set<string>();
+  #overdue: Timer | undefined;
+  /** How long the turns here may take, as the taker says. */
+  #deadlineMs = 0;
+  /** Whether the sessions are being ended here. They go on ending when the owner changes. */
+  #lends = false;
+  readonly #readings = new WeakMap<Channel, JournalReading>();
+
+  constructor(deps: HandoverDeps) {
+    this.#deps = deps;
+    this.loans = deps.loans;
+  }
+
+  get state(): OwnerState["name"] {
+    return this.#state.name;
+  }
+
+  /** Resolves once another application owns the journal and has all sessions of this one. */
+  get over(): Promise<void> {
+    return this.#whenOver.promise;
+  }
+
+  /** Adds a supervisor. Returns a function that removes it. */
+  join(party: HandoverParty): () => void {
+    this.#parties.add(party);
+    return () => this.#parties.delete(party);
+  }
+
+  /** Borrowers ask `reach` how to reach the sessions of this application. */
+  reachable(reach: () => Promise<Reach>): void {
+    this.#reach.resolve(reach);
+  }
+
+  /**
+   * Asks the owner of the journal for it. Resolves with whether the journal can be opened now.
+   *
+   * @param holder the owner, as the journal names it
+   * @param limitMs how long the owner may take
+   */
+  async ask(holder: OwnerPlace & { readonly host: string }, limitMs: number): Promise<boolean> {
+    const { owner } = this.#deps;
+    if (holder.host !== owner.host || holder.pid === owner.pid) return false;
+    const channel = await this.#connect(holder);
+    if (channel === undefined) return false;
+    try {
+      const offer = await withDeadline(this.#deps.clock, limitMs, channel.call("take", owner.id));
+      if (offer === undefined) throw declined();
+      this.#offer = { channel, offer: offer as Offer };
+      return true;
+    } catch {
+      channel.close();
+      return false;
+    }
+  }
+
+  /** This application owns the journal now. Takes over what the previous owner has lent, and offers the journal in turn. */
+  async begin(writer: HandoverWriter): Promise<void> {
+    const { own, owner, deadlineMs } = this.#deps;
+    this.#writer = writer;
+    const offered = this.#offer;
+    this.#offer = undefined;
+    if (offered !== undefined) {
+      const { channel, offer } = offered;
+      this.loans.lend(offer.lent, offer.id);
+      this.#borrow(offer.id, offer.pid, channel);
+      await channel.call("taken", owner.id, deadlineMs).catch(() => {});
+      channel.unref();
+    }
+    const path = socketOf(own, owner);
+    if (path !== undefined) this.#listener = await listenFor(path, (socket) => this.#accept(socket));
+  }
+
+  /** The journal could not be opened although it was offered. */
+  forgetOffer(): void {
+    this.#offer?.channel.close();
+    this.#offer = undefined;
+  }
+
+  /** Ends the hand-over: the journal is about to be closed. */
+  async close(): Promise<void> {
+    const { name } = this.#state;
+    this.#apply({ type: "close" });
+    if (name === "lending")
+      await withDeadline(
+        this.#deps.clock,
+        FLUSH_MS,
+        this.#taker?.channel.call("bye").catch(() => {}),
+      );
+    this.#overdue?.cancel();
+    this.#taker?.channel.close();
+    for (const { channel, due } of this.#borrowers.values()) {
+      due.cancel();
+      channel.close();
+    }
+    this.#borrowers.clear();
+    this.#deps.journal.arrive();
+    await this.#listener?.close();
+  }
+
+  #accept(socket: ConstructorParameters<typeof Channel>[0]): void {
+    let borrower: string | undefined;
+    const channel: Channel = new Channel(socket, async (method, args) => {
+      switch (method) {
+        case "hello":
+          if (args[0] !== HANDOVER_PROTOCOL) throw new Error(`this release speaks protocol ${HANDOVER_PROTOCOL}`);
+          return HANDOVER_PROTOCOL;
+        case "take":
+          return await this.#take(channel, String(args[0]));
+        case "taken":
+          this.#takenBy(channel, String(args[0]), Number(args[1]));
+          return undefined;
+        case "rejoin":
+          borrower = String(args[0]);
+          return this.#rejoin(channel, borrower, Number(args[1]), args[2]);
+        default:
+          return await this.#serve(borrower, channel, method, args);
+      }
+    });
+    void channel.closed.then(() => this.#gone(channel));
+  }
+
+  async #connect(holder: OwnerPlace): Promise<Channel | undefined> {
+    const path = socketOf(this.#deps.own, holder);
+    const socket = path === undefined ? undefined : await connectTo(path);
+    if (socket === undefined) return undefined;
+    const channel: Channel = new Channel(socket, (method, args) => this.#serve(undefined, channel, method, args));
+    try {
+      await withDeadline(this.#deps.clock, TAKE_MS, channel.call("hello", HANDOVER_PROTOCOL), () => {
+        throw new Error("the owner does not answer");
+      });
+      return channel;
+    } catch {
+      channel.close();
+      return undefined;
+    }
+  }
+
+  /** The owner's part: waits until the journal is free for this taker. */
+  async #take(channel: Channel, taker: string): Promise<Offer> {
+    // The sessions of the previous owner come back first.
+    if (this.loans.size > 0 || this.#parties.size === 0 || this.#state.name !== "owning") throw declined();
+    const offered = Promise.withResolvers<Offer>();
+    this.#taker = { channel, id: taker, offered };
+    this.#apply({ type: "asked", taker });
+    return await offered.promise;
+  }
+
+  #takenBy(channel: Channel, taker: string, deadlineMs: number): void {
+    if (this.#taker?.channel !== channel) throw declined();
+    this.#deadlineMs = deadlineMs;
+    this.#apply({ type: "taken", taker });
+  }
+
+  #gone(channel: Channel): void {
+    if (this.#taker?.channel === channel) this.#apply({ type: "gone", taker: this.#taker.id });
+  }
+
+  #apply(event: OwnerEvent): void {
+    const { state, actions } = nextOwnerStep(this.#state, event);
+    this.#state = state;
+    for (const action of actions) this.#act(action);
+  }
+
+  #act(action: OwnerAction): void {
+    const { journal, clock, owner } = this.#deps;
+    switch (action) {
+      case "yield":
+        for (const party of this.#parties) for (const key of party.yield()) this.#kept.add(key);
+        void this.#release();
+        return;
+      case "offer":
+        this.#overdue = clock.schedule(TAKE_MS, () => this.#apply({ type: "overdue" }));
+        this.#taker?.offered.resolve({ id: owner.id, pid: owner.pid, lent: [...this.#kept] });
+        if (this.#taker?.channel.hasEnded === true) this.#gone(this.#taker.channel);
+        return;
+      case "decline":
+        this.#taker?.offered.reject(declined());
+        return;
+      case "resume":
+        this.#overdue?.cancel();
+        this.#kept.clear();
+        this.#taker = undefined;
+        journal.arrive();
+        for (const party of this.#parties) party.resume();
+        return;
+      case "lend":
+        this.#overdue?.cancel();
+        this.#lend();
+        return;
+      case "reclaim":
+        this.#overdue?.cancel();
+        journal.depart();
+        void this.#reclaim();
+        return;
+      case "lose":
+        journal.arrive();
+        this.#writer?.lose(notOwner(journal.location));
+        return;
+    }
+  }
+
+  async #release(): Promise<void> {
+    const { clock, journal } = this.#deps;
+    const flushed = (this.#writer?.settled() ?? Promise.resolve()).then(
+      () => true,
+      () => false,
+    );
+    if (!((await withDeadline(clock, FLUSH_MS, flushed)) ?? false)) return this.#apply({ type: "unwritable" });
+    await journal.leave();
+    this.#apply({ type: "released" });
+  }
+
+  /** The borrower's part: finishes its turns, and writes through the owner. */
+  #lend(): void {
+    const taker = this.#taker;
+    if (taker === undefined) return;
+    this.#deps.journal.arrive(taker.channel);
+    void taker.channel.call("reach").then(
+      (reach) => {
+        for (const party of this.#parties) party.reach(reach as Reach);
+        // Earlier processes that reached these sessions here find them there.
+        for (const { channel } of this.#borrowers.values()) void channel.call("moved", reach).catch(() => {});
+      },
+      () => {},
+    );
+    if (this.#kept.size === 0) this.#whenOver.resolve();
+    if (this.#lends) return;
+    this.#lends = true;
+    for (const party of this.#parties) party.lend(this.#deadlineMs, (key) => this.#return(key));
+  }
+
+  async #return(key: string): Promise<void> {
+    while (this.#kept.has(key)) {
+      const { name } = this.#state;
+      // They stay here after all.
+      if (name === "owning" || name === "lost" || name === "closed") return;
+      const isTold = await this.#taker?.channel.call("returned", key).then(
+        () => true,
+        () => false,
+      );
+      if (isTold === true && this.#state.name === "lending") this.#kept.delete(key);
+      else await pause(this.#deps.clock, RECLAIM_PAUSE_MS);
+    }
+    if (this.#kept.size === 0) this.#whenOver.resolve();
+  }
+
+  /** Opens the journal again, or finds the application that has. The journal decides which. */
+  async #reclaim(): Promise<void> {
+    const { clock, journal, owner } = this.#deps;
+    const until = clock.monotonic() + RECLAIM_MS;
+    while (this.#state.name === "reclaiming") {
+      try {
+        await journal.open(owner);
+        this.#lends = false;
+        return this.#apply({ type: "reopened" });
+      } catch (error) {
+        if (CastellanError.is(error, "JOURNAL_IN_USE") && (await this.#rejoinAt(error.details))) return;
+      }
+      if (clock.monotonic() >= until) return this.#apply({ type: "refused" });
+      await pause(clock, RECLAIM_PAUSE_MS);
+    }
+  }
+
+  /** Continues as a borrower of the application that owns the journal. Returns whether that is decided. */
+  async #rejoinAt(holder: OwnerPlace & { readonly host: string }): Promise<boolean> {
+    const { owner } = this.#deps;
+    // The application that has just taken the journal may not listen yet, but its first connection still works.
+    const first = this.#taker;
+    if (first !== undefined && !first.channel.hasEnded) return false;
+    const channel = holder.host === owner.host ? await this.#connect(holder) : undefined;
+    if (channel === undefined) return false;
+    const found = await channel.call("rejoin", owner.id, owner.pid, [...this.#kept]).catch(() => undefined);
+    if (found === undefined) {
+      channel.close();
+      return false;
+    }
+    const { id, lent } = found as { readonly id: string; readonly lent: readonly string[] };
+    if ([...this.#kept].some((key) => !lent.includes(key))) {
+      this.#apply({ type: "refused" });
+      return true;
+    }
+    this.#taker = { channel, id, offered: Promise.withResolvers() };
+    void channel.closed.then(() => this.#gone(channel));
+    this.#apply({ type: "taken", taker: id });
+    return true;
+  }
+
+  /** The owner's part: a borrower whose connection broke comes back, or an earlier owner looks for the present one. */
+  #rejoin(channel: Channel, id: string, pid: number, kept: unknown): { id: string; lent: readonly string[] } {
+    const lent = (Array.isArray(kept) ? kept.map(String) : []).filter((key) => this.loans.isLentTo(key, id));
+    if (this.#state.name !== "owning") throw declined();
+    const known = this.#borrowers.get(id);
+    if (known !== undefined) {
+      known.channel = channel;
+      this.#watch(known);
+    } else this.#borrow(id, pid, channel);
+    return { id: this.#deps.owner.id, lent };
+  }
+
+  #borrow(id: string, pid: number, channel: Channel): void {
+    const { clock, deadlineMs } = this.#deps;
+    const writing = new BorrowedWriting((batch) => this.#write(id, batch));
+    const due = clock.schedule(deadlineMs + ENDING_MS, () => this.loans.end(id), { background: true });
+    const borrower: Borrower = { id, pid, writing, channel, due };
+    this.#borrowers.set(id, borrower);
+    this.#watch(borrower);
+  }
+
+  /** Takes the loans back once the borrower is dead, or has not come back for long. */
+  #watch(borrower: Borrower): void {
+    const { channel, id, pid } = borrower;
+    const { clock } = this.#deps;
+    void channel.closed.then(async () => {
+      const until = clock.monotonic() + REJOIN_MS;
+      while (isAlive(pid) && clock.monotonic() < until && borrower.channel === channel && this.loans.size > 0) {
+        await pause(clock, ALIVE_CHECK_MS, { background: true });
+      }
+      if (borrower.channel !== channel) return;
+      borrower.due.cancel();
+      this.#borrowers.delete(id);
+      this.loans.end(id);
+    });
+  }
+
+  /** Answers a borrower. */
+  async #serve(id: string | undefined, channel: Channel, method: string, args: readonly unknown[]): Promise<unknown> {
+    if (method === "moved") {
+      for (const party of this.#parties) party.reach(args[0] as Reach);
+      return undefined;
+    }
+    const borrower = [...this.#borrowers.values()].find((one) => one.channel === channel);
+    if (borrower === undefined || (id !== undefined && borrower.id !== id)) throw notOwner(this.#deps.journal.location);
+    const [first, second] = args;
+    const reading = this.#readings.get(channel) ?? new JournalReading(this.#deps.journal);
+    this.#readings.set(channel, reading);
+    switch (method) {
+      case "reach":
+        return await (await this.#reach.promise)();
+      case "write":
+        return await borrower.writing.write(first as Batch);
+      case "read":
+        return await reading.read(first, second);
+      case "stream":
+        return await reading.stream(first, second);
+      case "more":
+        return await reading.more(first);
+      case "leave":
+        return await reading.leave(first);
+      case "returned":
+        this.loans.end(borrower.id, String(first));
+        return undefined;
+      case "bye":
+        this.loans.end(borrower.id);
+        return undefined;
+      default:
+        throw new Error(`this release does not know ${JSON.stringify(method)}`);
+    }
+  }
+
+  /** Writes what a borrower says of the sessions that are lent to it, and of no other. */
+  async #write(id: string, { changes, sessions = [], durable }: Batch): Promise<void> {
+    if (changes.length === 0) return;
+    const foreign = sessions.find((key) => !this.loans.isLentTo(key, id));
+    if (foreign !== undefined || sessions.length === 0) throw notLent(this.#deps.journal.location, foreign);
+    await this.#writer?.record(changes, { durable });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+function declined(): Error {
+  return new Error("the owner keeps the journal for now");
+}
+
+function notLent(location: string, key: string | undefined): CastellanError<"JOURNAL_UNAVAILABLE"> {
+  const what = key === undefined ? "changes of no session" : `changes of ${key}, which it has taken back`;
+  const message = `The application that owns the journal ${location} refuses ${what}.`;
+  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "refused", applied: false } });
+}
+
+function notOwner(location: string): CastellanError<"NOT_OWNER"> {
+  const message = `The journal ${location} belongs to another application, which has taken back the sessions that were lent to this one.`;
+  return new CastellanError("NOT_OWNER", message);
+}

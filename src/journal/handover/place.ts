@@ -1,0 +1,57 @@
+import { createHash } from "node:crypto";
+import { lstatSync, mkdirSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import type { Journal, JournalOwner } from "../model/journal.ts";
+
+/** The longest path of a unix socket, in bytes, on the platform that allows the least. */
+const LONGEST_PATH = 103;
+
+/** The part of an owner that other applications on the machine know. */
+export type OwnerPlace = Pick<JournalOwner, "pid" | "startedAt">;
+
+/**
+ * Returns the path of the unix socket by which an owner hands a journal over. It is in a folder that only its user can
+ * open: beside a SQLite file, or, for a database or a long path, among the temporary files. Undefined if there can be none.
+ */
+export function socketOf(
+  { kind, location }: Pick<Journal, "kind" | "location">,
+  owner: OwnerPlace,
+): string | undefined {
+  const uid = process.getuid?.();
+  if (uid === undefined || (kind !== "sqlite" && kind !== "postgres")) return undefined;
+  const file = `${owner.pid}-${owner.startedAt.toString(36)}`;
+  if (kind === "sqlite") {
+    const beside = join(dirname(location), `${basename(location)}-handover`, file);
+    if (Buffer.byteLength(beside) <= LONGEST_PATH) return beside;
+  }
+  const hash = createHash("sha256").update(location).digest("hex").slice(0, 16);
+  const path = join(tmpdir(), `castellan-${uid}`, `${hash}-${file}`);
+  return Buffer.byteLength(path) <= LONGEST_PATH ? path : undefined;
+}
+
+/** Makes the folder of a socket. Returns whether only this user can open it. */
+export function makePrivate(socket: string): boolean {
+  const folder = dirname(socket);
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) return false;
+  }
+  return isPrivate(socket);
+}
+
+/** Whether only this user can open the folder of a socket. Anybody may have made it among the temporary files. */
+export function isPrivate(socket: string): boolean {
+  const found = lstatSync(dirname(socket), { throwIfNoEntry: false });
+  return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
+}
+
+/** Removes the folder of a socket, unless it has others. */
+export function removeFolder(socket: string): void {
+  try {
+    rmdirSync(dirname(socket));
+  } catch {
+    // Another owner's socket is in it.
+  }
+}
