@@ -78,6 +78,8 @@ export class Handover {
   readonly #deps: HandoverDeps;
   readonly #parties = new Set<HandoverParty>();
   readonly #borrowers = new Map<string, Borrower>();
+  /** The borrowers that did not return their sessions in time. */
+  readonly #revoked = new Set<string>();
   /** Tells how to reach the sessions here, once there are any. */
   readonly #reach: PromiseWithResolvers<() => Promise<Reach>> = Promise.withResolvers();
   readonly #whenOver: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -307,17 +309,19 @@ export class Handover {
     if (taker === undefined) return;
     this.#deps.journal.arrive(taker.channel);
     void taker.channel.call("reach").then(
-      (reach) => {
-        for (const party of this.#parties) party.reach(reach as Reach);
-        // Earlier processes that reached these sessions here find them there.
-        for (const { channel } of this.#borrowers.values()) void channel.call("moved", reach).catch(() => {});
-      },
+      (reach) => this.#moved(reach as Reach),
       () => {},
     );
     if (this.#kept.size === 0) this.#whenOver.resolve();
     if (this.#lends) return;
     this.#lends = true;
     for (const party of this.#parties) party.lend(this.#deadlineMs, (key) => this.#return(key));
+  }
+
+  /** The sessions can be reached so: for callers here, and for earlier processes that reached them here. */
+  #moved(reach: Reach): void {
+    for (const party of this.#parties) party.reach(reach);
+    for (const { channel } of this.#borrowers.values()) void channel.call("moved", reach).catch(() => {});
   }
 
   async #return(key: string): Promise<void> {
@@ -391,7 +395,7 @@ export class Handover {
   #borrow(id: string, pid: number, channel: Channel): void {
     const { clock, deadlineMs } = this.#deps;
     const writing = new BorrowedWriting((batch) => this.#write(id, batch));
-    const due = clock.schedule(deadlineMs + ENDING_MS, () => this.loans.end(id), { background: true });
+    const due = clock.schedule(deadlineMs + ENDING_MS, () => this.#revoke(id), { background: true });
     const borrower: Borrower = { id, pid, writing, channel, due };
     this.#borrowers.set(id, borrower);
     this.#watch(borrower);
@@ -409,16 +413,20 @@ export class Handover {
       if (borrower.channel !== channel) return;
       borrower.due.cancel();
       this.#borrowers.delete(id);
-      this.loans.end(id);
+      this.#revoke(id);
     });
+  }
+
+  /** Takes back what a borrower has not returned. It may write no more. */
+  #revoke(id: string): void {
+    if (!this.loans.hasAny(id)) return;
+    this.#revoked.add(id);
+    this.loans.end(id);
   }
 
   /** Answers a borrower. */
   async #serve(id: string | undefined, channel: Channel, method: string, args: readonly unknown[]): Promise<unknown> {
-    if (method === "moved") {
-      for (const party of this.#parties) party.reach(args[0] as Reach);
-      return undefined;
-    }
+    if (method === "moved") return this.#moved(args[0] as Reach);
     const borrower = [...this.#borrowers.values()].find((one) => one.channel === channel);
     if (borrower === undefined || (id !== undefined && borrower.id !== id)) throw notOwner(this.#deps.journal.location);
     const [first, second] = args;
@@ -451,6 +459,7 @@ export class Handover {
   /** Writes what a borrower says of the sessions that are lent to it, and of no other. */
   async #write(id: string, { changes, sessions = [], durable }: Batch): Promise<void> {
     if (changes.length === 0) return;
+    if (this.#revoked.has(id)) throw notOwner(this.#deps.journal.location);
     const foreign = sessions.find((key) => !this.loans.isLentTo(key, id));
     if (foreign !== undefined || sessions.length === 0) throw notLent(this.#deps.journal.location, foreign);
     await this.#writer?.record(changes, { durable });

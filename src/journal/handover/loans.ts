@@ -31,6 +31,11 @@ export class Loans {
     return this.#lent.get(key)?.borrower === borrower;
   }
 
+  /** Whether this application has any session. */
+  hasAny(borrower: string): boolean {
+    return this.#lent.values().some((loan) => loan.borrower === borrower);
+  }
+
   /** Resolves once the session is not lent. */
   async over(key: string): Promise<void> {
     await this.#lent.get(key)?.over.promise;
