@@ -11,6 +11,7 @@ import type { Pool } from "../pool/pool.ts";
 import type { PoolTurnOptions } from "../pool/pool-turn.ts";
 import type { SharedResources } from "../session/context/shared-resources.ts";
 import type { ConversationOptions } from "../session/controls.ts";
+import type { FarSession } from "../session/far-session.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import { likeOptions } from "../session/options/session-settings.ts";

@@ -1,3 +1,4 @@
+import { withDeadline } from "../deadline.ts";
 import { publish } from "../events.ts";
 import type { HandoverParty, Reach } from "../journal/handover/party.ts";
 import type { FarSession } from "../session/far-session.ts";
@@ -10,6 +11,9 @@ import type { LocalSupervisor } from "./local-supervisor.ts";
 import { readReach } from "./session-reach.ts";
 import { Successor } from "./successor.ts";
 import type { Member } from "./tree/session-table.ts";
+
+/** How long idle processes may take to end before the journal changes hands, in milliseconds. */
+const IDLE_MS = 3_000;
 
 /**
  * Gives the sessions of a supervisor to the next process of the application, each once its turn is over, and has callers
@@ -64,6 +68,15 @@ export class SupervisorHandover implements HandoverParty, Elsewhere {
     this.#leaveHandover();
     await this.#successor.close();
     await this.#leaveService();
+  }
+
+  async prepare(): Promise<void> {
+    const { sessions, deps } = this.#needs;
+    const ends = [...sessions].map(async ({ server }) => {
+      server.yield();
+      await server.hibernate().catch(() => {});
+    });
+    await withDeadline(deps.clock, IDLE_MS, Promise.all(ends));
   }
 
   yield(): readonly string[] {

@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
-import { isIPv6 } from "node:net";
+import { isIPv6, type ListenOptions as NetListenOptions } from "node:net";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { z } from "zod";
@@ -64,21 +64,33 @@ export interface ListeningServer extends AsyncDisposable {
 export async function listen(supervisor: Supervisor, options: ListenOptions = {}): Promise<ListeningServer> {
   checkSupervisor(supervisor);
   const settings = listenSettings(options);
-  const { host, port, socket } = settings;
-  const isOpen = await isOpenToAll(settings, host);
+  const { port, reusePort, fd, socket } = settings;
+  let { host } = settings;
+  // Whoever made the socket has chosen its address, which is known only once this process listens on it.
+  let isOpen = fd === undefined && (await isOpenToAll(settings, host));
   const tls = settings.tls === undefined ? undefined : await readCertificate(settings.tls);
-  if (tls === undefined && !isLoopback(host)) {
-    settings.logger?.warn(
-      `The server listens on ${host} without TLS. Put it behind a proxy that ends TLS, or give \`tls\`.`,
-    );
-  }
   const application = new ServerApplication(supervisor, settings);
   const listening = new Listening(application, settings);
   try {
-    const main = listening.server(tls, isOpen);
+    const main = listening.server(tls, () => isOpen);
     if (settings.tls !== undefined && tls !== undefined) listening.renew(main, settings.tls, tls);
-    await listenOn(main, host, port);
-    if (socket !== undefined) await listenOnSocket(listening.server(undefined, true), socket);
+    await listenOn(main, fd === undefined ? { host, port, reusePort } : { fd });
+    if (fd !== undefined) {
+      host = hostOfServer(main) ?? host;
+      isOpen = await isOpenToAll(settings, host);
+    }
+    if (tls === undefined && !isLoopback(host)) {
+      settings.logger?.warn(
+        `The server listens on ${host} without TLS. Put it behind a proxy that ends TLS, or give \`tls\`.`,
+      );
+    }
+    const shared = reusePort || fd !== undefined;
+    if (socket !== undefined)
+      await listenOnSocket(
+        listening.server(undefined, () => true),
+        socket,
+        { shared },
+      );
     return listening.ready(`${tls === undefined ? "http" : "https"}://${addressOf(main, host)}`, !isOpen);
   } catch (error) {
     await listening.close({ deadline: 0 });
@@ -130,12 +142,12 @@ class Listening implements ListeningServer {
   }
 
   /** Makes a server for one address. */
-  server(tls: CertificateFiles | undefined, trusted: boolean): Server {
+  server(tls: CertificateFiles | undefined, trusted: () => boolean): Server {
     const terms = { headersTimeout: HEAD_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: CHECK_MS };
     const respond = getRequestListener(
       async (request, env) => {
         const { outgoing } = env as HttpBindings;
-        const response = await this.#handlerOf(request).handle(request, { trusted });
+        const response = await this.#handlerOf(request).handle(request, { trusted: trusted() });
         const failed = (error: unknown): void =>
           logFailure(this.#logger, response.headers.get("request-id") ?? "-", error);
         const direct = DirectBody.in(response);
@@ -205,18 +217,23 @@ class Listening implements ListeningServer {
 const closeSchema = z.strictObject({ deadline: durationSchema.default(5_000) });
 
 /** @throws CastellanError `INVALID_OPTIONS` */
-async function listenOn(server: Server, host: string, port: number): Promise<void> {
+async function listenOn(server: Server, at: NetListenOptions & { readonly fd?: number }): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.listen(port, host, resolve);
+  server.listen(at, resolve);
   try {
     await promise;
   } catch (error) {
     const inUse = error instanceof Error && "code" in error && (error.code === "EADDRINUSE" || error.code === "EACCES");
-    throw unusable(inUse ? "port" : "host", error);
+    throw unusable("fd" in at ? "fd" : inUse ? "port" : "host", error);
   } finally {
     server.off("error", reject);
   }
+}
+
+function hostOfServer(server: Server): string | undefined {
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.address : undefined;
 }
 
 function addressOf(server: Server, host: string): string {

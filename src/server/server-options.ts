@@ -63,6 +63,16 @@ export interface ListenOptions extends ServerOptions {
   /** Default 0, any free port. */
   port?: number;
   /**
+   * Whether other processes may listen on the port as well, so that the next process of the application can start while this one
+   * still listens. The system spreads connections over them. Not on Windows. Default `false`.
+   */
+  reusePort?: boolean;
+  /**
+   * The descriptor of a socket that already listens, in place of `host` and `port`: 3 for a unit that systemd activates by a socket.
+   * Default: none.
+   */
+  fd?: number;
+  /**
    * The path of a unix socket to listen on as well. Its mode is 0600: callers on it are the server's own user, and need no token.
    * Default: none.
    */
@@ -99,6 +109,8 @@ export interface ServerSettings {
 export interface ListenSettings extends ServerSettings {
   readonly host: string;
   readonly port: number;
+  readonly reusePort: boolean;
+  readonly fd: number | undefined;
   readonly socket: string | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly maxConnections: number;
@@ -150,6 +162,8 @@ const listenSchema = z.strictObject({
   ...serverShape,
   host: z.string().min(1).default("127.0.0.1"),
   port: z.int().min(0).max(65_535).default(0),
+  reusePort: z.boolean().default(false),
+  fd: z.int().min(0).optional(),
   socket: z.string().min(1).optional(),
   tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
   maxConnections: z.int().positive().default(10_000),
@@ -172,8 +186,8 @@ export function serverSettings(options: ServerOptions): ServerSettings {
 /** Validates the options and applies their defaults. @throws CastellanError `INVALID_OPTIONS` */
 export function listenSettings(options: ListenOptions): ListenSettings {
   const given = validate(listenSchema, options, "server");
-  const { host, port, socket, tls, maxConnections, mounts, tokens = TOKENS_FILE } = given;
-  return { ...settingsOf({ ...given, tokens }), host, port, socket, tls, maxConnections, mounts };
+  const { host, port, reusePort, fd, socket, tls, maxConnections, mounts, tokens = TOKENS_FILE } = given;
+  return { ...settingsOf({ ...given, tokens }), host, port, reusePort, fd, socket, tls, maxConnections, mounts };
 }
 
 function settingsOf(options: z.output<typeof schema>): ServerSettings {

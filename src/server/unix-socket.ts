@@ -1,15 +1,33 @@
-import { chmod, rm } from "node:fs/promises";
+import { chmod, rename, rm } from "node:fs/promises";
 import type { Server } from "node:http";
 import { connect } from "node:net";
 import { isMainThread } from "node:worker_threads";
 import { invalidOptions } from "../session/options/validation.ts";
 
 /**
- * Listens on a unix socket that only this user can open. Replaces the socket of a server that has died.
+ * Listens on a unix socket that only this user can open. Replaces the socket of a server that has died; with `shared`, also that
+ * of one that still listens, which keeps its connections and gets no more.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
-export async function listenOnSocket(server: Server, path: string): Promise<void> {
+export async function listenOnSocket(
+  server: Server,
+  path: string,
+  { shared = false }: { readonly shared?: boolean } = {},
+): Promise<void> {
+  if (shared) {
+    // The server removes its own path when it closes, so it must not be the one that the next server takes.
+    const own = `${path}-${process.pid}`;
+    await rm(own, { force: true });
+    try {
+      await bind(server, own);
+      await chmod(own, 0o600);
+      await rename(own, path);
+    } catch (error) {
+      throw unusable(path, error);
+    }
+    return;
+  }
   try {
     await bind(server, path);
   } catch (error) {

@@ -120,6 +120,11 @@ export class SessionServer {
     return this.#core.journal.fault;
   }
 
+  /** The number of the last recorded event, if known. */
+  get lastEvent(): number | undefined {
+    return this.#core.journal.record.last;
+  }
+
   /** Claims the conversation for this session. @throws CastellanError `INVALID_OPTIONS` if another session has it */
   claim(): void {
     this.#core.conversation.claim();
@@ -337,7 +342,7 @@ export class SessionServer {
   /** Whether it has neither a process nor anything to write, so that another application can have it at once. */
   get isAtRest(): boolean {
     const { dispatcher, requests, state, process, journal } = this.#core;
-    const isUsed = dispatcher.waiting > 0 || dispatcher.busy || requests.any || journal.record.hasEarly;
+    const isUsed = !dispatcher.isSettled || dispatcher.busy || requests.any || journal.record.hasEarly;
     const isWithout = state.name === "hibernated" || state.name === "quarantined" || state.name === "stopped";
     return isWithout && !isUsed && process.activation === undefined && process.state !== "starting";
   }

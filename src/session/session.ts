@@ -4,6 +4,7 @@ import { formatName, type SessionName } from "../names.ts";
 import { Controls, type ConversationOptions } from "./controls.ts";
 import type { Approval } from "./conversation/approval.ts";
 import type { FarSession } from "./far-session.ts";
+import { followedEvents } from "./followed-events.ts";
 import { command } from "./options/command.ts";
 import type { SessionDefaults } from "./options/options.ts";
 import type { Prompt } from "./options/prompt.ts";
@@ -220,8 +221,7 @@ export class Session extends Controls implements AsyncDisposable {
   ): AsyncGenerator<SessionEvent & { readonly type: Type }, void, undefined> {
     const checked = checkEventOptions(options, `events of session ${formatName(this.name)}`);
     // The reader yields only these types.
-    const { far, server } = this.#source;
-    return (far === undefined ? server.reading.events(checked) : far.events(checked)) as AsyncGenerator<
+    return followedEvents(this.#source, checked) as AsyncGenerator<
       SessionEvent & { readonly type: Type },
       void,
       undefined

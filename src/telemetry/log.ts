@@ -76,6 +76,9 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
     on("castellan:database:failover", ({ node, era }) => {
       logger.warn({ node, era }, `the database of node ${node} failed over or was restored`);
     }),
+    on("castellan:supervisor:handover", ({ supervisor, sessions }) => {
+      logger.info({ supervisor, sessions }, `${supervisor} handed its journal over to the next process`);
+    }),
     on("castellan:database:gap", ({ location, content, count, lost }) => {
       logger.warn(
         { location, content, count, lost },

@@ -41,7 +41,17 @@ void supervisor.closed.then(({ reason }) => say({ closed: reason }));
 say({ ready: release });
 
 interface Asked {
-  readonly do: "query" | "go" | "drain" | "events" | "history" | "enqueue" | "turn" | "interrupt" | "warnings";
+  readonly do:
+    | "query"
+    | "go"
+    | "drain"
+    | "events"
+    | "lastEvent"
+    | "history"
+    | "enqueue"
+    | "turn"
+    | "interrupt"
+    | "warnings";
   readonly id: number;
   readonly session: SessionName;
   readonly prompt: string;
@@ -71,6 +81,8 @@ async function work({ do: what, session, prompt, key }: Asked): Promise<unknown>
         if (event.number !== undefined) say({ event: event.type, number: event.number, session });
       }
       return "over";
+    case "lastEvent":
+      return (await supervisor.session(session).pastEvents({ limit: 1 })).at(0);
     case "drain":
       return await supervisor.drain({ deadline: "20s" });
     case "warnings":

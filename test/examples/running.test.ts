@@ -1,5 +1,6 @@
 // One file for several examples, since loading the library takes longer than these tests.
 import "./configuration.ts";
+import "./deploys.ts";
 import "./fault-tolerance.ts";
 import "./integration-tests.ts";
 import "./management.ts";

@@ -24,7 +24,17 @@ export type JournalLocation =
 
 /** Options of a journal in a file or a database. */
 export interface StoredJournalOptions {
-  /** How long to wait for another application that has the journal open. Default: do not wait; reject with `JOURNAL_IN_USE`. */
+  /**
+   * How long to wait for another process that has the journal open, and how long its running turns may take after it has
+   * handed the journal over.
+   *
+   * If the other process has this option too, and runs on this machine as this user, it hands the journal over once this one is
+   * ready: its running turns finish there and are written through this process, everything else runs here, and it passes on what
+   * its callers ask. At the limit, the turns that still run there are settled by `onInterruptedTurn`. Any other process is waited
+   * for until it ends. Needs a journal in a SQLite file or in PostgreSQL. See `Supervisor.handedOver`.
+   *
+   * Default: do not wait, reject with `JOURNAL_IN_USE`, and hand the journal over to nobody.
+   */
   readonly waitForOwner?: Duration;
   /** What is kept of ended turns and of events. Costs are kept for ever. */
   readonly retention?: JournalRetention;

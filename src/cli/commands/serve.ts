@@ -14,6 +14,7 @@ interface ServeOptions {
   readonly config?: string;
   readonly cwd: string;
   readonly listen: { readonly host: string; readonly port: number };
+  readonly reusePort: boolean;
   readonly socket: string | false;
   readonly tokens: string;
   readonly tlsCert?: string;
@@ -53,6 +54,7 @@ export function serveCommand(): Command {
         .default({ host: "127.0.0.1", port: 0 }, "127.0.0.1:0")
         .argParser(parseAddress),
     )
+    .option("--reuse-port", "let the next server listen on the same port while this one finishes its turns", false)
     .option("--socket <path>", "the unix socket to listen on as well", ".castellan/server.sock")
     .option("--no-socket", "listen on no unix socket")
     .option("--tokens <file>", "the file of the tokens", ".castellan/tokens.jsonl")
@@ -88,6 +90,8 @@ async function serve(options: ServeOptions): Promise<void> {
       supervisor,
       withoutUndefined({
         ...address,
+        reusePort: options.reusePort,
+        fd: activatedSocket(process.env, process.pid),
         socket,
         tokens: resolve(cwd, tokens),
         // A certificate without its key is for `listen` to refuse.
@@ -109,6 +113,8 @@ async function serve(options: ServeOptions): Promise<void> {
     await writeServerFile({ url: server.url, pid: process.pid, ...(socket !== undefined && { socket }) }, cwd);
     const { target, close } = ending(supervisor, server, cwd);
     const unwire = stopOnSignals(target, { deadline: options.drainTimeout });
+    // The next server of the same journal has the sessions: this one ends once its callers have their answers.
+    void supervisor.handedOver.then(() => target.drain({ deadline: options.drainTimeout })).then(unwire);
     void supervisor.closed.then(async ({ reason }) => {
       if (reason === "stopped") return;
       console.error(`The supervisor has ended: ${reason}.`);
@@ -146,6 +152,14 @@ function ending(
     },
   };
   return { target, close };
+}
+
+/** The first descriptor that systemd passes to a service. */
+const FIRST_SOCKET = 3;
+
+/** Returns the descriptor of the socket that systemd has activated this process by, if it has. */
+function activatedSocket(env: NodeJS.ProcessEnv, pid: number): number | undefined {
+  return env["LISTEN_PID"] === String(pid) && Number(env["LISTEN_FDS"]) > 0 ? FIRST_SOCKET : undefined;
 }
 
 function readyLine({ url, needsToken }: ListeningServer, supervisor: Supervisor): string {

@@ -258,7 +258,6 @@ export class Handover {
     const { journal, clock, owner } = this.#deps;
     switch (action) {
       case "yield":
-        for (const party of this.#parties) for (const key of party.yield()) this.#kept.add(key);
         void this.#release();
         return;
       case "offer":
@@ -294,6 +293,10 @@ export class Handover {
 
   async #release(): Promise<void> {
     const { clock, journal } = this.#deps;
+    // Until here the journal accepts turns as ever.
+    await Promise.all([...this.#parties].map((party) => party.prepare()));
+    if (this.#state.name !== "yielding") return;
+    for (const party of this.#parties) for (const key of party.yield()) this.#kept.add(key);
     const flushed = (this.#writer?.settled() ?? Promise.resolve()).then(
       () => true,
       () => false,

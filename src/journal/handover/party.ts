@@ -3,10 +3,9 @@ export type Reach = Readonly<Record<string, unknown>>;
 
 /** A supervisor whose sessions are in the journal, as a hand-over sees it. */
 export interface HandoverParty {
-  /**
-   * Begins no more turns, from now on, and gives up the sessions without a process or a turn. Returns the canonical
-   * names of the others.
-   */
+  /** Begins no more turns, and ends the processes without one. Resolves once that is done, or takes too long. */
+  prepare(): Promise<void>;
+  /** Gives up the sessions without a process. Returns the canonical names of the others. */
   yield(): readonly string[];
   /** Begins turns again, because the journal stays here or has come back. */
   resume(): void;

@@ -92,9 +92,14 @@ export class Dispatcher implements IntakeDispatcher {
     return this.#mailbox.isRestored;
   }
 
+  /** Whether every waiting turn is in the journal, and no beginning is being written. */
+  get isSettled(): boolean {
+    return this.#beginning === undefined && [...this.#mailbox].every(({ state }) => state === "queued");
+  }
+
   /** Whether a turn waits that needs a process. */
   get wanting(): boolean {
-    return this.#mailbox.first?.state === "queued" && this.hold === undefined;
+    return this.#mailbox.first?.state === "queued" && this.hold === undefined && !this.#work.isYielding;
   }
 
   /**

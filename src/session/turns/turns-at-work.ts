@@ -165,6 +165,11 @@ export class TurnsAtWork implements PermitHolder {
     this.#taking = "away";
   }
 
+  /** Whether no more turns begin. */
+  get isYielding(): boolean {
+    return this.#yielding;
+  }
+
   /** Begins no more turns. */
   yield(): void {
     this.#yielding = true;
