@@ -11,7 +11,7 @@ async function journalOf(waitForOwner = "20s"): Promise<{ sqlite: string; waitFo
 }
 
 describe("Supervisor: a hand-over to the next process of an application", { timeout: 60_000 }, () => {
-  test("and dies: the old process takes the journal back, with what the new one had accepted", async () => {
+  test("goes back to the old process if the new one dies, with what that had accepted", async () => {
     const journal = await journalOf();
     await using old = new HandoverProcess("old", journal);
     await old.said({ ready: "old" });
@@ -40,7 +40,7 @@ describe("Supervisor: a hand-over to the next process of an application", { time
     expect(await old.does("warnings")).toEqual([]);
   });
 
-  test("from an old process that dies: its turn is settled once, and what waited behind it runs once", async () => {
+  test("settles the turn of an old process that dies once, and runs what waited behind it once", async () => {
     const journal = await journalOf();
     const old = new HandoverProcess("old", journal);
     await old.said({ ready: "old" });
@@ -57,7 +57,7 @@ describe("Supervisor: a hand-over to the next process of an application", { time
     expect(next.lines.filter(({ began }) => began === "behind it")).toHaveLength(1);
   });
 
-  test("three times in a row, each while a turn of the first runs or waits", async () => {
+  test("happens three times in a row, while turns of the processes before run or wait", async () => {
     const journal = await journalOf();
     await using first = new HandoverProcess("1", journal);
     await first.said({ ready: "1" });
@@ -85,7 +85,7 @@ describe("Supervisor: a hand-over to the next process of an application", { time
     for (const one of [first, second, third, fourth]) expect(await one.does("warnings")).toEqual([]);
   });
 
-  test("not from an old process that is stopped: the new one waits as long as it may", async () => {
+  test("does not happen while the old process is stopped: the new one waits as long as it may", async () => {
     const journal = await journalOf("2s");
     await using old = new HandoverProcess("old", journal);
     await old.said({ ready: "old" });
@@ -96,7 +96,7 @@ describe("Supervisor: a hand-over to the next process of an application", { time
     expect(await old.does("query", "one", "hi")).toBe("old: hi");
   });
 
-  test("and takes the sessions back from an old process that is stopped meanwhile, which learns it", async () => {
+  test("takes the sessions back from an old process that is stopped afterwards, which learns it", async () => {
     const journal = await journalOf("1s");
     await using old = new HandoverProcess("old", journal);
     await old.said({ ready: "old" });
@@ -113,7 +113,7 @@ describe("Supervisor: a hand-over to the next process of an application", { time
     expect(await next.does("history", "one")).toEqual(["wait for it interrupted", "hi completed"]);
   });
 
-  test("at the deadline, also from a turn that still runs", async () => {
+  test("ends at the deadline, also for a turn that still runs", async () => {
     const journal = await journalOf("3s");
     await using old = new HandoverProcess("old", journal);
     await old.said({ ready: "old" });

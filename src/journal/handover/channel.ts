@@ -38,7 +38,8 @@ export class Channel {
   /** Resolves once the connection has ended. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
-  readonly #answer: Answer;
+  /** Answers the other side's calls. */
+  onCall: Answer;
   readonly #calls = new Map<number, PromiseWithResolvers<unknown>>();
   #received: Buffer[] = [];
   #bytes = 0;
@@ -48,7 +49,7 @@ export class Channel {
 
   constructor(socket: Socket, answer: Answer) {
     this.#socket = socket;
-    this.#answer = answer;
+    this.onCall = answer;
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
         this.#end();
@@ -149,7 +150,7 @@ export class Channel {
   async #work(id: number, method: string, args: readonly unknown[]): Promise<void> {
     this.#working++;
     try {
-      const value = await this.#answer(method, args);
+      const value = await this.onCall(method, args);
       if (!this.#hasEnded) this.#send({ id, value });
     } catch (error) {
       if (!this.#hasEnded) this.#send({ id, error: faultOf(error) });

@@ -1,0 +1,213 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../../src/clock.ts";
+import { CastellanError } from "../../../src/errors.ts";
+import { Channel } from "../../../src/journal/handover/channel.ts";
+import { HANDOVER_PROTOCOL, Handover } from "../../../src/journal/handover/handover.ts";
+import { BorrowedWriting } from "../../../src/journal/handover/journal-calls.ts";
+import { Loans } from "../../../src/journal/handover/loans.ts";
+import { MovableJournal } from "../../../src/journal/handover/movable-journal.ts";
+import { makePrivate, socketOf } from "../../../src/journal/handover/place.ts";
+import { JournalWriter } from "../../../src/journal/journal-writer.ts";
+import { memoryJournal } from "../../../src/journal/memory/memory-journal.ts";
+import type { Batch, Change } from "../../../src/journal/model/change.ts";
+import type { JournalOwner } from "../../../src/journal/model/journal.ts";
+import { sqliteJournal } from "../../../src/journal/sqlite/sqlite-journal.ts";
+
+const OTHER = { pid: process.ppid, startedAt: 7, host: hostname() };
+
+async function folder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "handover-"));
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** An application that owns a journal in a file, with one supervisor that still has the session `kept`. */
+async function owner(sqlite: string, kept: readonly string[] = []) {
+  const own = sqliteJournal({ sqlite });
+  const journal = new MovableJournal(own);
+  const self: JournalOwner = { id: "owner", pid: process.pid, host: hostname(), startedAt: 1 };
+  const deps = { clock: systemClock, journal, own, owner: self, loans: new Loans(), deadlineMs: 5_000 };
+  const handover = new Handover(deps);
+  await journal.open(self);
+  const writer = new JournalWriter(journal, { clock: systemClock, random: () => 0.5 });
+  await handover.begin(writer);
+  const told: string[] = [];
+  const resumed = Promise.withResolvers<void>();
+  handover.join({
+    prepare: async () => {},
+    yield: () => {
+      told.push("yield");
+      return kept;
+    },
+    resume: () => {
+      told.push("resume");
+      resumed.resolve();
+    },
+    lend: () => told.push("lend"),
+    reach: () => told.push("reach"),
+  });
+  onTestFinished(async () => {
+    await writer.close(1_000);
+    await handover.close();
+    await journal.close();
+  });
+  const path = socketOf(own, self) ?? "";
+  const dial = async (): Promise<Channel> => {
+    const socket = connect(path);
+    await once(socket, "connect");
+    const channel = new Channel(socket, async () => ({}));
+    onTestFinished(() => channel.close());
+    await channel.call("hello", HANDOVER_PROTOCOL);
+    return channel;
+  };
+  return { own, journal, writer, handover, told, resumed: resumed.promise, dial, self };
+}
+
+const event = (session: string, number: number): Change => ({
+  type: "event_appended",
+  event: { session, number, at: number, type: "noted", body: {} },
+});
+
+describe("Handover", () => {
+  test("offers the journal closed, and takes it back from a taker that dies without opening it", async () => {
+    const sqlite = join(await folder(), "castellan.db");
+    const { dial, told, resumed, writer, journal } = await owner(sqlite);
+    const taker = await dial();
+    expect(await taker.call("take", "taker")).toEqual({ id: "owner", pid: process.pid, lent: [] });
+    const next = sqliteJournal({ sqlite });
+    await next.open({ ...OTHER, id: "taker" });
+    await next.close();
+    const written = writer.write([event("s", 1)]);
+    taker.close();
+    await resumed;
+    await written;
+    expect(told).toEqual(["yield", "resume"]);
+    expect((await journal.eventExtent("s"))?.last).toBe(1);
+  });
+
+  test("declines a second taker, and one that comes before a lent session is returned", async () => {
+    const { dial, handover } = await owner(join(await folder(), "castellan.db"));
+    const [first, second] = [await dial(), await dial()];
+    handover.loans.lend(["s"], "earlier");
+    await expect(first.call("take", "first")).rejects.toThrow("keeps the journal");
+    handover.loans.end("earlier");
+    await first.call("take", "first");
+    await expect(second.call("take", "second")).rejects.toThrow("keeps the journal");
+  });
+
+  test("writes what is pending before it offers, and what comes later through the taker", async () => {
+    const sqlite = join(await folder(), "castellan.db");
+    const { dial, writer, told } = await owner(sqlite, ["s"]);
+    const before = writer.record([event("s", 1)]);
+    const batches: Batch[] = [];
+    const socketed = await dial();
+    const offer = await socketed.call("take", "taker");
+    await before;
+    expect(offer).toMatchObject({ lent: ["s"] });
+    const later = writer.record([event("s", 2)], { session: "s" });
+    socketed.onCall = async (method, [first]) => {
+      if (method === "write") batches.push(first as Batch);
+      return {};
+    };
+    await socketed.call("taken", "taker", 5_000);
+    await later;
+    expect(batches.map(({ changes, sessions }) => ({ changes, sessions }))).toEqual([
+      { changes: [event("s", 2)], sessions: ["s"] },
+    ]);
+    expect(told.slice(0, 2)).toEqual(["yield", "lend"]);
+  });
+
+  test.each([
+    [
+      "speaks another protocol",
+      (channel: Channel) =>
+        (channel.onCall = async () => {
+          throw new Error("other");
+        }),
+    ],
+    ["ends the connection", (channel: Channel) => channel.close()],
+  ])("does not get a journal from an owner that %s", async (_, behave) => {
+    const sqlite = join(await folder(), "castellan.db");
+    const { handover, own } = await owner(sqlite);
+    const path = socketOf(own, OTHER) ?? "";
+    makePrivate(path);
+    const server = createServer((socket) => {
+      behave(new Channel(socket, async () => ({})));
+    });
+    server.listen(path);
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    expect(await handover.ask(OTHER, 1_000)).toBe(false);
+  });
+
+  test("asks nobody on another host, and nobody who does not listen", async () => {
+    const { handover } = await owner(join(await folder(), "castellan.db"));
+    expect(await handover.ask({ ...OTHER, host: "elsewhere" }, 1_000)).toBe(false);
+    expect(await handover.ask(OTHER, 1_000)).toBe(false);
+  });
+});
+
+describe("BorrowedWriting", () => {
+  test("writes a batch once although it comes again, and again after a failure", async () => {
+    const written: number[] = [];
+    let fails = true;
+    const writing = new BorrowedWriting(async ({ number }) => {
+      if (fails) throw new CastellanError("JOURNAL_UNAVAILABLE", "full", { details: { reason: "no_space" } });
+      written.push(number);
+    });
+    const batch = (number: number): Batch => ({ number, changes: [], durable: false });
+    await expect(writing.write(batch(1))).rejects.toThrow("full");
+    fails = false;
+    await Promise.all([writing.write(batch(1)), writing.write(batch(1))]);
+    await writing.write(batch(2));
+    await writing.write(batch(1));
+    expect(written).toEqual([1, 2]);
+  });
+});
+
+describe("MovableJournal", () => {
+  test("does not write a batch again that the other application had written before it died", async () => {
+    const path = join(await folder(), "socket");
+    const own = memoryJournal();
+    const journal = new MovableJournal(own);
+    const self: JournalOwner = { id: "one", pid: 1, host: "here", startedAt: 1 };
+    await journal.open(self);
+    const server = createServer((socket) => {
+      const channel: Channel = new Channel(socket, async (_, [batch]) => {
+        // The other application writes, and dies before it answers.
+        await own.open({ ...self, id: "two" });
+        await own.write({ ...(batch as Batch), number: 1 });
+        await own.close();
+        channel.close();
+        return undefined;
+      });
+    });
+    server.listen(path);
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const socket = connect(path);
+    await once(socket, "connect");
+    const channel = new Channel(socket, async () => ({}));
+    await journal.leave();
+    journal.arrive(channel);
+    const usage = { inputTokens: 1, outputTokens: 1, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 };
+    const spent = { costUsd: 1, model: "m", usage };
+    const changes: Change[] = [
+      event("s", 1),
+      { type: "spent", supervisor: "app", session: "s", day: "2026-11-30", models: [spent] },
+    ];
+    const written = journal.write({ number: 1, changes, durable: false });
+    await channel.closed;
+    await journal.open(self);
+    journal.arrive();
+    await written;
+    expect((await journal.usage({ supervisor: "app", by: [] })).map(({ costUsd }) => costUsd)).toEqual([1]);
+    await journal.write({ number: 2, changes: [event("s", 2)], durable: false });
+    expect((await journal.eventExtent("s"))?.last).toBe(2);
+  });
+});
