@@ -73,8 +73,10 @@ export class SupervisorHandover implements HandoverParty, Elsewhere {
   async prepare(): Promise<void> {
     const { sessions, deps } = this.#needs;
     const ends = [...sessions].map(async ({ server }) => {
+      // First, because a session that yields does not count as idle.
+      const hibernated = server.hibernate().catch(() => {});
       server.yield();
-      await server.hibernate().catch(() => {});
+      await hibernated;
     });
     await withDeadline(deps.clock, IDLE_MS, Promise.all(ends));
   }

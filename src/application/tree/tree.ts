@@ -222,7 +222,9 @@ export class Tree {
     await prepare();
     // Processes of a dead host may still write to a conversation that is about to be resumed. A failed search does not prevent
     // the start; the next start repeats it.
-    await endOrphans(systemClock).catch(ignore);
+    const ended = endOrphans(systemClock).catch(ignore);
+    // An owner that has handed the journal over had ended them at its own start, and callers wait.
+    if (this.#sessions.journal.handover?.wasOffered !== true) await ended;
     const lent = members.filter(({ key }) => this.#sessions.isLent(key));
     for (const member of lent) this.#awaitReturn(member);
     for (const { server, error } of await this.#sessions.restore(members.filter((one) => !lent.includes(one)))) {

@@ -92,6 +92,7 @@ export class Handover {
   #offer: { readonly channel: Channel; readonly offer: Offer } | undefined;
   /** The canonical names of the sessions that this application has not returned yet. */
   readonly #kept = new Set<string>();
+  #wasOffered = false;
   #overdue: Timer | undefined;
   /** How long the turns here may take, as the taker says. */
   #deadlineMs = 0;
@@ -106,6 +107,11 @@ export class Handover {
 
   get state(): OwnerState["name"] {
     return this.#state.name;
+  }
+
+  /** Whether this application got the journal from an owner that still lived. */
+  get wasOffered(): boolean {
+    return this.#wasOffered;
   }
 
   /** Resolves once another application owns the journal and has all sessions of this one. */
@@ -153,6 +159,7 @@ export class Handover {
     const offered = this.#offer;
     this.#offer = undefined;
     if (offered !== undefined) {
+      this.#wasOffered = true;
       const { channel, offer } = offered;
       this.loans.lend(offer.lent, offer.id);
       this.#borrow(offer.id, offer.pid, channel);
