@@ -1,10 +1,3 @@
-/** An application that finishes turns of sessions which it owned before. */
-export interface Borrower {
-  /** The id of its run. */
-  readonly id: string;
-  readonly pid: number;
-}
-
 /**
  * The sessions that an earlier owner of the journal still has: their turns run there, and this application writes for
  * them. A session is lent until its borrower returns it, has died, or may have it no longer.
