@@ -175,16 +175,16 @@ export interface CastellanEvents {
    * before all nodes have reported what they know. Each session then gets a higher epoch than any it can have had.
    */
   "castellan:database:failover": NodeFacts & { readonly era: number };
-  /**
-   * After a failover or a restore, a PostgreSQL database lacks commits that it had confirmed. `lost`: Castellan no longer has them, or
-   * others have written since. Otherwise Castellan wrote them again.
-   */
   /** The next process of the application has taken over the journal of a supervisor, and takes over its sessions. */
   "castellan:supervisor:handover": {
     readonly supervisor: string;
     /** The number of sessions in memory. */
     readonly sessions: number;
   };
+  /**
+   * After a failover or a restore, a PostgreSQL database lacks commits that it had confirmed. `lost`: Castellan no longer has them, or
+   * others have written since. Otherwise Castellan wrote them again.
+   */
   "castellan:database:gap": {
     /** The URL of the database, without its password. */
     readonly location: string;

@@ -83,6 +83,7 @@ export interface SupervisorEventFields {
   "node:lose": NodeFacts & { readonly error: WireError; readonly sessions: number };
   "node:leave": NodeFacts;
   "database:failover": NodeFacts & { readonly era: number };
+  "supervisor:handover": { readonly sessions: number };
   "database:gap": {
     readonly location: string;
     readonly content: "journal" | "transcript";
@@ -184,6 +185,7 @@ const SHAPES = {
   "node:lose": { ...node, error: errorSchema, sessions: z.number() },
   "node:leave": node,
   "database:failover": { ...node, era: z.number() },
+  "supervisor:handover": { sessions: z.number() },
   "database:gap": {
     location: z.string(),
     content: z.enum(["journal", "transcript"]),

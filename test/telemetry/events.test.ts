@@ -45,6 +45,7 @@ test("eventNames: lists these channels", () => {
       "castellan:session:start",
       "castellan:session:state",
       "castellan:session:stop",
+      "castellan:supervisor:handover",
       "castellan:turn:accept",
       "castellan:turn:begin",
       "castellan:turn:end",

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { HandoverProcess } from "./handover-process.ts";
+import { HandoverProcess } from "../application/handover-process.ts";
 
 async function journalOf(waitForOwner = "20s"): Promise<{ sqlite: string; waitForOwner: string }> {
   const folder = await mkdtemp(join(tmpdir(), "handover-"));
