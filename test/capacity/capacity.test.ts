@@ -191,7 +191,7 @@ describe("Capacity", () => {
             asked++;
             await settle();
           }
-          if (does === "abort" && holder.waits) {
+          if (does === "abort" && holder.waits && !holder.controller.signal.aborted) {
             aborted++;
             holder.controller.abort(new Error("no longer"));
           }
