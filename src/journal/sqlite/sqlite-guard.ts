@@ -79,6 +79,9 @@ async function examine(file: OpenFile): Promise<Examined> {
 
 /** Whether all writes of this owner are there, or another application owns the file now. */
 async function hasAll({ connection, owner, formerOwner, written: expected }: OpenFile): Promise<boolean> {
+  // A file whose log was never copied into it may have lost its tables, too.
+  const table = await connection.get("SELECT 1 FROM sqlite_schema WHERE name = 'owner'");
+  if (table === undefined) return false;
   const { id, written } = await recordedOwner(connection);
   return id === owner.id ? written >= expected : id !== undefined && id !== formerOwner;
 }
