@@ -292,6 +292,7 @@ export type {
   ChildInfo,
   ChildType,
   Disposition,
+  ExitListener,
   RecordedExit,
   Restart,
   Shutdown,

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import type { Clock } from "../clock.ts";
-import { type RequestServer, serveRequests } from "../cluster/http/http-server.ts";
+import type { RequestServer } from "../cluster/http/http-server.ts";
 import { type AskedNode, NodeRequestHandler } from "../cluster/node-request-handler.ts";
 import { PROTOCOLS } from "../cluster/protocol/protocol.ts";
 import type { RequestHandler } from "../cluster/protocol/transport.ts";
@@ -15,9 +15,6 @@ import type { SessionReach } from "./session-reach.ts";
 
 /** A prompt may have 20 million characters, and JSON escapes can make it six times as long. */
 const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
-
-const RELEASE: string = (createRequire(import.meta.url)("castellan/package.json") as { readonly version: string })
-  .version;
 
 /**
  * The sessions of all supervisors in one journal, for earlier processes of the application that still get queries for
@@ -69,12 +66,15 @@ export class HandoverService {
 
   async #listen(): Promise<{ readonly server: RequestServer; readonly reach: SessionReach }> {
     const secret = `${this.#newId()}${this.#newId()}`;
+    // Only a hand-over needs the server, which would be most of an import.
+    const { serveRequests } = await import("../cluster/http/http-server.ts");
+    const { version } = createRequire(import.meta.url)("castellan/package.json") as { readonly version: string };
     const server = await serveRequests(this.handler, {
       listen: { host: "127.0.0.1", port: 0 },
       secret,
       clock: this.#clock,
       boot: () => this.boot,
-      release: RELEASE,
+      release: version,
       maxRequestBytes: LARGEST_REQUEST_BYTES,
     });
     const address = `http://127.0.0.1:${server.port}`;

@@ -40,6 +40,7 @@ export interface ChildExit {
 
 /** Learns of the exit of a child. */
 export interface ExitListener {
+  /** Called once, when the child is gone. Must not throw. */
   exited(exit: ChildExit): void;
 }
 
