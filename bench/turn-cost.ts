@@ -15,8 +15,11 @@ const SETTINGS = [
   { sessions: 50, turns: 8, limits: { sqlite: 4, memory: 3 } },
 ] as const;
 
-/** How many statements and transactions of SQLite a turn may take. */
-const MOST = { statements: 7, transactions: 2 };
+/**
+ * How many statements and transactions of SQLite a turn may take. It takes 7 and 2, and one more where a timer for what waits hits
+ * a running turn.
+ */
+const MOST = { statements: 7.5, transactions: 2.2 };
 
 /** Measures what a turn costs in figures that other work on the machine hardly moves: CPU time of the main thread, and counts. */
 export const turnCost: Line = {
