@@ -7,6 +7,7 @@ import { PROTOCOLS } from "../cluster/protocol/protocol.ts";
 import type { Destination, RequestHandler, Transport } from "../cluster/protocol/transport.ts";
 import { remoteEvents } from "../cluster/remote-events.ts";
 import type { Routing } from "../cluster/router.ts";
+import { withDeadline } from "../deadline.ts";
 import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import { leavable } from "../session/record/leavable.ts";
@@ -43,7 +44,7 @@ export class Successor {
     this.#deps = deps;
     const { clock, random, newId } = deps;
     const router: Routing = {
-      locate: async () => ({ to: await this.#found.promise, claim: false, pool: false }),
+      locate: async () => ({ to: await this.#located(), claim: false, pool: false }),
       learn: () => {},
       forget: () => {},
       deadInMs: () => undefined,
@@ -85,6 +86,14 @@ export class Successor {
   /** The sessions have come back. */
   home(): void {
     this.#go({ boot: this.#deps.boot, address: "", protocol: PROTOCOLS[1] });
+  }
+
+  /** @throws CastellanError `CLUSTER_UNAVAILABLE` if it is not known in time */
+  async #located(): Promise<Destination> {
+    return await withDeadline(this.#deps.clock, PATIENCE_MS, this.#found.promise, () => {
+      const message = "The next process of the application has the sessions, but does not say how to reach them.";
+      throw new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "no_node" } });
+    });
   }
 
   /** Tells those who wait, and those who ask from now on. */

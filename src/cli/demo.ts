@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs, styleText } from "node:util";
 import Table from "cli-table3";
 import { query, Supervisor, stream } from "../index.ts";
+import { isAlive } from "../live-process.ts";
 import { formatName } from "../names.ts";
 import type { SessionDefaults } from "../session/options/options.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
@@ -128,15 +129,6 @@ async function survivors(pids: Iterable<number>): Promise<number[]> {
   const alive = (): number[] => [...pids].filter(isAlive);
   for (let tries = 0; tries < 20 && alive().length > 0; tries++) await delay(10);
   return alive();
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function title(text: string): void {

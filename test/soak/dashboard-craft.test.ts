@@ -56,9 +56,7 @@ describe("the dashboard", () => {
       .locator(".card-value")
       .getByText(/\$0\.\d/)
       .waitFor({ timeout: WAIT });
-    const shifts = (await page.evaluate("shifts")) as readonly { readonly value: number }[];
-    // A time that gets shorter within its own cell moves by less than that; a row, by a hundred times as much.
-    expect(shifts.filter(({ value }) => value > 0.000_1)).toEqual([]);
+    expect(await page.evaluate("shifts")).toEqual([]);
     expect(complaints).toEqual([]);
   }, 120_000);
 

@@ -146,6 +146,36 @@ const PAINTED = `{
   requestAnimationFrame(look);
 }`;
 
+/** Makes, lays out and removes elements, as a page does. Returns how long that takes at best, in milliseconds. */
+const LAY_OUT = `(() => {
+  let best = Infinity;
+  for (let round = 0; round < 15; round++) {
+    const begun = performance.now();
+    const root = document.createElement("div");
+    for (let item = 0; item < 5000; item++) {
+      const part = document.createElement("p");
+      part.textContent = "item " + item + " of a list that is laid out";
+      root.append(part);
+    }
+    document.body.append(root);
+    void root.offsetHeight;
+    root.remove();
+    best = Math.min(best, performance.now() - begun);
+  }
+  return best;
+})()`;
+
+/**
+ * What that takes on a machine that opens the record in 312 ms at best, by the figures of one that needs 591 ms and 159 ms.
+ * The 500 ms are those of that machine.
+ */
+const LAID_OUT_MS = 84;
+
+/** Returns how many times as slow this machine's browser is; 1 if it is as fast, or faster. */
+async function slownessOf(page: Page): Promise<number> {
+  return Math.max(1, (await page.evaluate<number>(LAY_OUT)) / LAID_OUT_MS);
+}
+
 /** Scrolls up until the record begins. Returns the most items and elements that the document had. */
 const SCROLL_BACK = `(async () => {
   let [items, elements] = [0, 0];
@@ -159,7 +189,7 @@ const SCROLL_BACK = `(async () => {
 })()`;
 
 describe("a long record on the dashboard", () => {
-  test("opens within 900 ms, scrolls back through 50,000 events and on with bounded memory, and finds each by its address", async () => {
+  test("opens within 500 ms, scrolls back through 50,000 events and on with bounded memory, and finds each by its address", async () => {
     await using record = await LongRecord.start();
     const { page, complaints } = await watchedPage(chromium, record.url);
     await page.context().addInitScript(PAINTED);
@@ -171,7 +201,10 @@ describe("a long record on the dashboard", () => {
       await until(page, "globalThis.painted > 0");
       opened.push(await page.evaluate<number>("globalThis.painted"));
     }
-    console.log(`opened within ${opened.map(Math.round).join(", ")} ms`);
+    const slowness = await slownessOf(page);
+    console.log(
+      `opened within ${opened.map(Math.round).join(", ")} ms, on a machine ${slowness.toFixed(2)} times as slow`,
+    );
     const devtools = await page.context().newCDPSession(page);
     await devtools.send("Performance.enable");
     const before = await memoryOf(page, devtools);
@@ -232,9 +265,8 @@ describe("a long record on the dashboard", () => {
     await page.getByText("The record begins here").waitFor({ timeout: WAIT });
     expect(await page.locator(".item").count()).toBe(failures());
     expect(complaints).toEqual([]);
-    // A machine that does nothing else needs 310 to 350 ms, a slow one twice as much.
     // Another program on the machine makes loads late, but not all of them.
-    expect(Math.min(...opened)).toBeLessThan(900);
+    expect(Math.min(...opened) / slowness).toBeLessThan(500);
   }, 240_000);
 
   test("keeps its memory over 100,000 live events, at its end and while somebody reads", async () => {

@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
+import { isAlive } from "../../live-process.ts";
 
 /** Where a running server says how to reach it, in its working directory. */
 const SERVER_FILE = ".castellan/server.json";
@@ -56,15 +57,5 @@ function jsonOf(text: string): unknown {
     return JSON.parse(text);
   } catch {
     return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // The process belongs to another user.
-    return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }

@@ -3,7 +3,8 @@ import type { Journal } from "../model/journal.ts";
 
 /**
  * Whether a journal has a batch that another application may have written before it died. A batch is written as a whole,
- * so one change that leaves a trace decides. Without any, the changes have no effect the second time.
+ * so one change that leaves a trace decides. Without any, the changes have no effect the second time; spending has, and
+ * always comes with its event.
  */
 export async function wasApplied({ changes }: Batch, journal: Journal): Promise<boolean> {
   for (const change of changes) {

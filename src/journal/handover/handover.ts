@@ -1,11 +1,10 @@
 import { type Clock, pause, type Timer } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
-import type { Batch, Change } from "../model/change.ts";
 import type { Journal, JournalOwner } from "../model/journal.ts";
-import { Channel } from "./channel.ts";
+import { Channel, ChannelClosed } from "./channel.ts";
 import { connectTo, type HandoverListener, listenFor } from "./connections.ts";
-import { BorrowedWriting, JournalReading } from "./journal-calls.ts";
+import { type HandoverWriter, Lending, notOwner } from "./lending.ts";
 import type { Loans } from "./loans.ts";
 import type { MovableJournal } from "./movable-journal.ts";
 import { nextOwnerStep, type OwnerAction, type OwnerEvent, type OwnerState } from "./owner-state.ts";
@@ -25,20 +24,6 @@ const TAKE_MS = 5_000;
 const RECLAIM_MS = 15_000;
 const RECLAIM_PAUSE_MS = 100;
 
-/** How long a borrower whose connection broke may take to come back, and how often to see whether it lives. */
-const REJOIN_MS = 5_000;
-const ALIVE_CHECK_MS = 100;
-
-/** How much longer than its deadline a borrower may take to end its processes, in milliseconds. */
-const ENDING_MS = 10_000;
-
-/** The parts of a `JournalWriter` that a hand-over needs. */
-export interface HandoverWriter {
-  settled(): Promise<void>;
-  record(changes: readonly Change[], options: { readonly durable: boolean }): Promise<void>;
-  lose(error: CastellanError): void;
-}
-
 export interface HandoverDeps {
   readonly clock: Clock;
   /** The journal as its users see it, and as it is. */
@@ -48,16 +33,6 @@ export interface HandoverDeps {
   readonly loans: Loans;
   /** How long turns of the previous owner may take, in milliseconds. */
   readonly deadlineMs: number;
-}
-
-/** Another application that finishes turns of sessions in this journal. */
-interface Borrower {
-  readonly id: string;
-  readonly pid: number;
-  readonly writing: BorrowedWriting;
-  channel: Channel;
-  /** When it may have nothing any more. */
-  readonly due: Timer;
 }
 
 /** What the owner offers to a taker. */
@@ -77,9 +52,7 @@ export class Handover {
   readonly loans: Loans;
   readonly #deps: HandoverDeps;
   readonly #parties = new Set<HandoverParty>();
-  readonly #borrowers = new Map<string, Borrower>();
-  /** The borrowers that did not return their sessions in time. */
-  readonly #revoked = new Set<string>();
+  readonly #lending: Lending;
   /** Tells how to reach the sessions here, once there are any. */
   readonly #reach: PromiseWithResolvers<() => Promise<Reach>> = Promise.withResolvers();
   readonly #whenOver: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -98,11 +71,11 @@ export class Handover {
   #deadlineMs = 0;
   /** Whether the sessions are being ended here. They go on ending when the owner changes. */
   #lends = false;
-  readonly #readings = new WeakMap<Channel, JournalReading>();
 
   constructor(deps: HandoverDeps) {
     this.#deps = deps;
     this.loans = deps.loans;
+    this.#lending = new Lending(deps, () => this.#writer);
   }
 
   get state(): OwnerState["name"] {
@@ -162,7 +135,7 @@ export class Handover {
       this.#wasOffered = true;
       const { channel, offer } = offered;
       this.loans.lend(offer.lent, offer.id);
-      this.#borrow(offer.id, offer.pid, channel);
+      this.#lending.add(offer.id, offer.pid, channel);
       await channel.call("taken", owner.id, deadlineMs).catch(() => {});
       channel.unref();
     }
@@ -188,11 +161,7 @@ export class Handover {
       );
     this.#overdue?.cancel();
     this.#taker?.channel.close();
-    for (const { channel, due } of this.#borrowers.values()) {
-      due.cancel();
-      channel.close();
-    }
-    this.#borrowers.clear();
+    this.#lending.close();
     this.#deps.journal.arrive();
     await this.#listener?.close();
   }
@@ -318,10 +287,10 @@ export class Handover {
     const taker = this.#taker;
     if (taker === undefined) return;
     this.#deps.journal.arrive(taker.channel);
-    void taker.channel.call("reach").then(
-      (reach) => this.#moved(reach as Reach),
-      () => {},
-    );
+    void taker.channel
+      .call("reach")
+      .then((reach) => this.#moved(reach as Reach))
+      .catch((error: unknown) => this.#unreachable(error));
     if (this.#kept.size === 0) this.#whenOver.resolve();
     if (this.#lends) return;
     this.#lends = true;
@@ -331,7 +300,15 @@ export class Handover {
   /** The sessions can be reached so: for callers here, and for earlier processes that reached them here. */
   #moved(reach: Reach): void {
     for (const party of this.#parties) party.reach(reach);
-    for (const { channel } of this.#borrowers.values()) void channel.call("moved", reach).catch(() => {});
+    this.#lending.moved(reach);
+  }
+
+  /** Callers here learn that the sessions are elsewhere when they stop waiting. A broken connection is handled apart. */
+  #unreachable(error: unknown): void {
+    if (error instanceof ChannelClosed) return;
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `The next process of the application has the journal ${this.#deps.journal.location}, but cannot be reached: ${why}`;
+    process.emitWarning(message, { type: "CastellanWarning" });
   }
 
   async #return(key: string): Promise<void> {
@@ -390,112 +367,25 @@ export class Handover {
     return true;
   }
 
+  /** Answers an application that has been offered the journal, or borrows from it. */
+  async #serve(id: string | undefined, channel: Channel, method: string, args: readonly unknown[]): Promise<unknown> {
+    if (method === "moved") return this.#moved(args[0] as Reach);
+    if (method === "reach") {
+      this.#lending.require(id, channel);
+      return await (await this.#reach.promise)();
+    }
+    return await this.#lending.serve(id, channel, method, args);
+  }
+
   /** The owner's part: a borrower whose connection broke comes back, or an earlier owner looks for the present one. */
   #rejoin(channel: Channel, id: string, pid: number, kept: unknown): { id: string; lent: readonly string[] } {
     const lent = (Array.isArray(kept) ? kept.map(String) : []).filter((key) => this.loans.isLentTo(key, id));
     if (this.#state.name !== "owning") throw declined();
-    const known = this.#borrowers.get(id);
-    if (known !== undefined) {
-      known.channel = channel;
-      this.#watch(known);
-    } else this.#borrow(id, pid, channel);
+    this.#lending.rejoin(id, pid, channel);
     return { id: this.#deps.owner.id, lent };
-  }
-
-  #borrow(id: string, pid: number, channel: Channel): void {
-    const { clock, deadlineMs } = this.#deps;
-    const writing = new BorrowedWriting((batch) => this.#write(id, batch));
-    const due = clock.schedule(deadlineMs + ENDING_MS, () => this.#revoke(id), { background: true });
-    const borrower: Borrower = { id, pid, writing, channel, due };
-    this.#borrowers.set(id, borrower);
-    this.#watch(borrower);
-  }
-
-  /** Takes the loans back once the borrower is dead, or has not come back for long. */
-  #watch(borrower: Borrower): void {
-    const { channel, id, pid } = borrower;
-    const { clock } = this.#deps;
-    void channel.closed.then(async () => {
-      const until = clock.monotonic() + REJOIN_MS;
-      while (isAlive(pid) && clock.monotonic() < until && borrower.channel === channel && this.loans.size > 0) {
-        await pause(clock, ALIVE_CHECK_MS, { background: true });
-      }
-      if (borrower.channel !== channel) return;
-      borrower.due.cancel();
-      this.#borrowers.delete(id);
-      this.#revoke(id);
-    });
-  }
-
-  /** Takes back what a borrower has not returned. It may write no more. */
-  #revoke(id: string): void {
-    if (!this.loans.hasAny(id)) return;
-    this.#revoked.add(id);
-    this.loans.end(id);
-  }
-
-  /** Answers a borrower. */
-  async #serve(id: string | undefined, channel: Channel, method: string, args: readonly unknown[]): Promise<unknown> {
-    if (method === "moved") return this.#moved(args[0] as Reach);
-    const borrower = [...this.#borrowers.values()].find((one) => one.channel === channel);
-    if (borrower === undefined || (id !== undefined && borrower.id !== id)) throw notOwner(this.#deps.journal.location);
-    const [first, second] = args;
-    const reading = this.#readings.get(channel) ?? new JournalReading(this.#deps.journal);
-    this.#readings.set(channel, reading);
-    switch (method) {
-      case "reach":
-        return await (await this.#reach.promise)();
-      case "write":
-        return await borrower.writing.write(first as Batch);
-      case "read":
-        return await reading.read(first, second);
-      case "stream":
-        return await reading.stream(first, second);
-      case "more":
-        return await reading.more(first);
-      case "leave":
-        return await reading.leave(first);
-      case "returned":
-        this.loans.end(borrower.id, String(first));
-        return undefined;
-      case "bye":
-        this.loans.end(borrower.id);
-        return undefined;
-      default:
-        throw new Error(`this release does not know ${JSON.stringify(method)}`);
-    }
-  }
-
-  /** Writes what a borrower says of the sessions that are lent to it, and of no other. */
-  async #write(id: string, { changes, sessions = [], durable }: Batch): Promise<void> {
-    if (changes.length === 0) return;
-    if (this.#revoked.has(id)) throw notOwner(this.#deps.journal.location);
-    const foreign = sessions.find((key) => !this.loans.isLentTo(key, id));
-    if (foreign !== undefined || sessions.length === 0) throw notLent(this.#deps.journal.location, foreign);
-    await this.#writer?.record(changes, { durable });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }
 
 function declined(): Error {
   return new Error("the owner keeps the journal for now");
-}
-
-function notLent(location: string, key: string | undefined): CastellanError<"JOURNAL_UNAVAILABLE"> {
-  const what = key === undefined ? "changes of no session" : `changes of ${key}, which it has taken back`;
-  const message = `The application that owns the journal ${location} refuses ${what}.`;
-  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "refused", applied: false } });
-}
-
-function notOwner(location: string): CastellanError<"NOT_OWNER"> {
-  const message = `The journal ${location} belongs to another application, which has taken back the sessions that were lent to this one.`;
-  return new CastellanError("NOT_OWNER", message);
 }

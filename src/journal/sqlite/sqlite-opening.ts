@@ -4,10 +4,11 @@ import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Clock, pause } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
+import { isAlive } from "../../live-process.ts";
 import type { JournalOwner } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import { type FileLock, fileLocks } from "./file-lock.ts";
-import { codeOf, fault, faultOf, isBusy, unavailable } from "./sqlite-fault.ts";
+import { fault, faultOf, isBusy, unavailable } from "./sqlite-fault.ts";
 import { locate, makeFile, refuseUnwritable } from "./sqlite-file.ts";
 import { factsOf, inspect, refuseForeign, verdictOn } from "./sqlite-inspection.ts";
 import { checkIntegrity, type IntegrityReport } from "./sqlite-integrity.ts";
@@ -327,13 +328,7 @@ async function takeLock(thread: SqliteThread, path: string, clock: Clock): Promi
 
 /** Whether the process has ended, which can be told only on the same host. */
 function isGone({ pid, host }: JournalOwner): boolean {
-  if (host !== hostname()) return false;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return codeOf(error) === "ESRCH";
-  }
+  return host === hostname() && !isAlive(pid);
 }
 
 function inUseByUnknown(path: string): CastellanError {

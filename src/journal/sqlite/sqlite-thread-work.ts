@@ -121,14 +121,17 @@ export function serve(
   /** Copies the log into the database, so that no commit has to. If that fails, a commit tries again. */
   function checkpoint({ database, watch }: Connection): void {
     due = undefined;
-    // The next write examines what has happened to the files.
-    if (database.isTransaction || watch === undefined || watch.check() !== undefined) return;
     try {
-      database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      // The next write examines what has happened to the files.
+      if (database.isTransaction || watch === undefined || watch.check() !== undefined) return;
+      try {
+        database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      } finally {
+        watch.settle();
+      }
     } catch {
-      // Such as a full disk.
+      // Such as a full disk, or files that cannot be examined: the next write tells.
     }
-    watch.settle();
   }
 
   /** Runs while nobody else writes. */

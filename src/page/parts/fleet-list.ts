@@ -88,7 +88,7 @@ export function FleetList({ context, rows, selected, view, change }: FleetListPr
         <span role="columnheader">State</span>
         <span role="columnheader">Session</span>
         <span role="columnheader">Doing</span>
-        <span role="columnheader" class="number">Last sign</span>
+        <span role="columnheader">Last sign</span>
         <span role="columnheader" class="number">Memory</span>
         <span role="columnheader" class="number">Restarts</span>
         <span role="columnheader"><span class="unseen">Actions</span></span>

@@ -58,7 +58,7 @@ export function SessionRow(props: SessionRowProps): View {
       </span>
     </span>
     <span role="cell" class="cell-doing"><${Doing} row=${row} now=${now} /></span>
-    <span role="cell" class="cell-active number" title=${active === 0 ? undefined : fullTimeText(active)}>
+    <span role="cell" class="cell-active" title=${active === 0 ? undefined : fullTimeText(active)}>
       ${active === 0 ? "–" : agoText(active, now)}
     </span>
     <span role="cell" class="cell-memory number">

@@ -27,7 +27,7 @@ async function folder(): Promise<string> {
 }
 
 /** An application that owns a journal in a file, with one supervisor that still has the session `kept`. */
-async function owner(sqlite: string, kept: readonly string[] = []) {
+async function owner(sqlite: string, kept: readonly string[] = [], reach: () => void = () => {}) {
   const own = sqliteJournal({ sqlite });
   const journal = new MovableJournal(own);
   const self: JournalOwner = { id: "owner", pid: process.pid, host: hostname(), startedAt: 1 };
@@ -49,7 +49,10 @@ async function owner(sqlite: string, kept: readonly string[] = []) {
       resumed.resolve();
     },
     lend: () => told.push("lend"),
-    reach: () => told.push("reach"),
+    reach: () => {
+      told.push("reach");
+      reach();
+    },
   });
   onTestFinished(async () => {
     await writer.close(1_000);
@@ -153,6 +156,38 @@ describe("Handover", () => {
 });
 
 describe("BorrowedWriting", () => {
+  test("survives a next owner that cannot be reached, and says so", async () => {
+    const app = await owner(join(await folder(), "castellan.db"), ['"kept"'], () => {
+      throw new TypeError("the next process speaks another protocol");
+    });
+    const warned = once(process, "warning");
+    const taker = await app.dial();
+    await taker.call("take", "taker");
+    await taker.call("taken", "taker", 5_000);
+    const [warning] = (await warned) as [Error];
+    expect(warning.message).toContain("cannot be reached: the next process speaks another protocol");
+    expect(app.told).toEqual(["yield", "lend", "reach"]);
+  });
+
+  test("ends what a borrower reads when its connection ends", async () => {
+    const app = await owner(join(await folder(), "castellan.db"));
+    const ended = Promise.withResolvers<void>();
+    async function* jobs() {
+      try {
+        for (let number = 0; ; number++) yield { id: `j${number}` };
+      } finally {
+        ended.resolve();
+      }
+    }
+    Object.assign(app.journal, { jobs });
+    const borrower = await app.dial();
+    await borrower.call("rejoin", "borrower", process.pid, []);
+    const stream = await borrower.call("stream", "jobs", ['"a"']);
+    expect(await borrower.call("more", stream)).toMatchObject({ done: false });
+    borrower.close();
+    await ended.promise;
+  });
+
   test("writes a batch once although it comes again, and again after a failure", async () => {
     const written: number[] = [];
     let fails = true;
