@@ -202,6 +202,36 @@ describe("the page of approvals", () => {
     expect(complaints).toEqual([]);
   }, 180_000);
 
+  test("a card stays where it is while a mouse button is pressed on it", async () => {
+    await using api = await mockApi();
+    api.reply("make", { toolUses: [{ name: "Bash", input: { command: "touch made" } }] });
+    await using served = await Served.start(api, [{ name: "one" }, { name: "builder" }]);
+    const { page } = await opened(served, { height: 460 });
+    for (const name of ["one", "builder"]) {
+      await served.client.session(name).enqueue("make");
+      await openCardOf(page, name).waitFor({ timeout: WAIT });
+    }
+    const card = openCardOf(page, "builder");
+    const button = card.getByRole("button", { name: "Allow" });
+    // The end of the card is below the window: its selection would scroll it into view.
+    await button.evaluate((element) => {
+      const { bottom } = element.getBoundingClientRect();
+      scrollBy(0, bottom - innerHeight + 2);
+    });
+    const before = await button.boundingBox();
+    if (before === null) throw new Error("The button is not on the page.");
+    await page.mouse.move(before.x + before.width / 2, before.y + before.height / 2);
+    await page.mouse.down();
+    await card.and(page.locator(".selected")).waitFor();
+    await page.evaluate(
+      () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve)))),
+    );
+    expect(await button.boundingBox()).toEqual(before);
+    await page.mouse.up();
+    await cardOf(page, "builder").getByText("Allowed by you").waitFor({ timeout: WAIT });
+    await served.client.session("one").interrupt();
+  }, 120_000);
+
   test("of two operators one wins, and the other is told who decided what", async () => {
     await using api = await mockApi();
     api.reply("make", { toolUses: [{ name: "Bash", input: { command: "touch made" } }] });

@@ -32,7 +32,8 @@ export function ApprovalArticle({ context, inbox, card, selected, select }: Appr
   const { id, session, tool, title, reason, questions, turnId } = approval;
   const article = useRef<HTMLElement>(null);
   useEffect(() => {
-    if (selected) article.current?.scrollIntoView({ block: "nearest" });
+    // A card that moves away under a pressed mouse button would get no click.
+    if (selected && article.current?.matches(":active") === false) article.current.scrollIntoView({ block: "nearest" });
   }, [selected]);
   const mayDecide = context.fleet.may("approve");
   const disabled = state.is !== "open" || !mayDecide;
