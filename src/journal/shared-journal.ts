@@ -4,6 +4,7 @@ import { CastellanError } from "../errors.ts";
 import { Handover } from "./handover/handover.ts";
 import { Loans } from "./handover/loans.ts";
 import { MovableJournal } from "./handover/movable-journal.ts";
+import { reservationOf } from "./handover/reservation.ts";
 import { JournalWriter } from "./journal-writer.ts";
 import { Erasures } from "./model/erasures.ts";
 import type { Journal, JournalOwner, Retention } from "./model/journal.ts";
@@ -25,6 +26,9 @@ const OFFER_MS = 10_000;
 /** How long a journal that was offered may seem to have an owner, and the poll interval, in milliseconds. */
 const OFFERED_MS = 2_000;
 const OFFERED_POLL_MS = 10;
+
+/** How long to leave a journal without an owner to the application for which it is reserved, in milliseconds. */
+const RESERVED_MS = 15_000;
 
 export interface JournalTerms {
   /** How long to wait for a live owner, in milliseconds. Unless it is 0, the journal can be handed over. */
@@ -148,9 +152,12 @@ async function openInTurn(
 ): Promise<void> {
   const deadline = clock.monotonic() + waitForOwnerMs;
   let offeredUntil: number | undefined;
+  const reserved = reservations(journal, clock);
   for (;;) {
     try {
+      if (offeredUntil === undefined) await reserved();
       await journal.open(owner);
+      if (offeredUntil === undefined) await reserved(() => journal.close());
       return;
     } catch (error) {
       const now = clock.monotonic();
@@ -172,6 +179,22 @@ async function openInTurn(
       await pause(clock, OWNER_POLL_MS);
     }
   }
+}
+
+/**
+ * Returns a function that throws `JOURNAL_IN_USE`, after `leave`, while the journal is reserved for another application; not for
+ * ever, since the process that reserved it may have been stopped.
+ */
+function reservations(journal: Journal, clock: Clock): (leave?: () => Promise<void>) => Promise<void> {
+  let since: number | undefined;
+  return async (leave) => {
+    // A file that cannot be locked reserves nothing.
+    const reserved = await reservationOf(journal).catch(() => undefined);
+    since = reserved && (since ?? clock.monotonic());
+    if (reserved === undefined || since === undefined || clock.monotonic() - since >= RESERVED_MS) return;
+    await leave?.();
+    throw reserved;
+  };
 }
 
 /**

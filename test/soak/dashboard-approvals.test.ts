@@ -214,18 +214,15 @@ describe("the page of approvals", () => {
     const card = openCardOf(page, "builder");
     const button = card.getByRole("button", { name: "Allow" });
     // The end of the card is below the window: its selection would scroll it into view.
-    await button.evaluate((element) => {
-      const { bottom } = element.getBoundingClientRect();
-      scrollBy(0, bottom - innerHeight + 2);
-    });
+    const box = await button.boundingBox();
+    if (box === null) throw new Error("The button is not on the page.");
+    await page.evaluate(`scrollBy(0, ${box.y + box.height} - innerHeight + 2)`);
     const before = await button.boundingBox();
-    if (before === null) throw new Error("The button is not on the page.");
-    await page.mouse.move(before.x + before.width / 2, before.y + before.height / 2);
+    await page.mouse.move(box.x + box.width / 2, (before?.y ?? 0) + box.height / 2);
     await page.mouse.down();
     await card.and(page.locator(".selected")).waitFor();
-    await page.evaluate(
-      () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve)))),
-    );
+    const frames = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve)))";
+    await page.evaluate(`new Promise((resolve) => ${frames})`);
     expect(await button.boundingBox()).toEqual(before);
     await page.mouse.up();
     await cardOf(page, "builder").getByText("Allowed by you").waitFor({ timeout: WAIT });

@@ -2,6 +2,7 @@ import { type Clock, pause, type Timer } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
 import type { Journal, JournalOwner } from "../model/journal.ts";
+import type { FileLock } from "../sqlite/file-lock.ts";
 import { Channel, ChannelClosed } from "./channel.ts";
 import { connectTo, type HandoverListener, listenFor } from "./connections.ts";
 import { type HandoverWriter, Lending, notOwner } from "./lending.ts";
@@ -10,6 +11,7 @@ import type { MovableJournal } from "./movable-journal.ts";
 import { nextOwnerStep, type OwnerAction, type OwnerEvent, type OwnerState } from "./owner-state.ts";
 import type { HandoverParty, Reach } from "./party.ts";
 import { type OwnerPlace, socketOf } from "./place.ts";
+import { reserve } from "./reservation.ts";
 
 /** The protocol between the two applications. A release that changes what its messages mean raises it. */
 export const HANDOVER_PROTOCOL = 1;
@@ -67,6 +69,8 @@ export class Handover {
   readonly #kept = new Set<string>();
   #wasOffered = false;
   #overdue: Timer | undefined;
+  /** Keeps the closed journal for the taker, and from others. */
+  #reservation: FileLock | undefined;
   /** How long the turns here may take, as the taker says. */
   #deadlineMs = 0;
   /** Whether the sessions are being ended here. They go on ending when the owner changes. */
@@ -159,7 +163,7 @@ export class Handover {
         FLUSH_MS,
         this.#taker?.channel.call("bye").catch(() => {}),
       );
-    this.#overdue?.cancel();
+    this.#endOffer();
     this.#taker?.channel.close();
     this.#lending.close();
     this.#deps.journal.arrive();
@@ -245,14 +249,14 @@ export class Handover {
         this.#taker?.offered.reject(declined());
         return;
       case "resume":
-        this.#overdue?.cancel();
+        this.#endOffer();
         this.#kept.clear();
         this.#taker = undefined;
         journal.arrive();
         for (const party of this.#parties) party.resume();
         return;
       case "lend":
-        this.#overdue?.cancel();
+        this.#endOffer();
         this.#lend();
         return;
       case "reclaim":
@@ -261,6 +265,7 @@ export class Handover {
         void this.#reclaim();
         return;
       case "lose":
+        this.#endOffer();
         journal.arrive();
         this.#writer?.lose(notOwner(journal.location));
         return;
@@ -278,8 +283,16 @@ export class Handover {
       () => false,
     );
     if (!((await withDeadline(clock, FLUSH_MS, flushed)) ?? false)) return this.#apply({ type: "unwritable" });
+    this.#reservation = await reserve(this.#deps.own, clock).catch(() => undefined);
+    if (this.#reservation === undefined) return this.#apply({ type: "unwritable" });
     await journal.leave();
     this.#apply({ type: "released" });
+  }
+
+  #endOffer(): void {
+    this.#overdue?.cancel();
+    this.#reservation?.close();
+    this.#reservation = undefined;
   }
 
   /** The borrower's part: finishes its turns, and writes through the owner. */

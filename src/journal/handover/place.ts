@@ -25,9 +25,20 @@ export function socketOf(
     const beside = join(dirname(location), `${basename(location)}-handover`, file);
     if (Buffer.byteLength(beside) <= LONGEST_PATH) return beside;
   }
-  const hash = createHash("sha256").update(location).digest("hex").slice(0, 16);
-  const path = join(tmpdir(), `castellan-${uid}`, `${hash}-${file}`);
+  const path = temporaryPath(uid, location, file);
   return Buffer.byteLength(path) <= LONGEST_PATH ? path : undefined;
+}
+
+/** Returns the path of the file that is locked while a journal without an owner is reserved. Undefined if there can be none. */
+export function reservationPathOf({ kind, location }: Pick<Journal, "kind" | "location">): string | undefined {
+  if (kind === "sqlite") return `${location}-reserved`;
+  const uid = process.getuid?.();
+  return uid === undefined || kind !== "postgres" ? undefined : temporaryPath(uid, location, "reserved");
+}
+
+function temporaryPath(uid: number, location: string, file: string): string {
+  const hash = createHash("sha256").update(location).digest("hex").slice(0, 16);
+  return join(tmpdir(), `castellan-${uid}`, `${hash}-${file}`);
 }
 
 /** Makes the folder of a socket. Returns whether only this user can open it. */

@@ -16,6 +16,7 @@ import { JournalWriter } from "../../../src/journal/journal-writer.ts";
 import { memoryJournal } from "../../../src/journal/memory/memory-journal.ts";
 import type { Batch, Change } from "../../../src/journal/model/change.ts";
 import type { JournalOwner } from "../../../src/journal/model/journal.ts";
+import { openSharedJournal } from "../../../src/journal/shared-journal.ts";
 import { sqliteJournal } from "../../../src/journal/sqlite/sqlite-journal.ts";
 
 const OTHER = { pid: process.ppid, startedAt: 7, host: hostname() };
@@ -91,6 +92,25 @@ describe("Handover", () => {
     await written;
     expect(told).toEqual(["yield", "resume"]);
     expect((await journal.eventExtent("s"))?.last).toBe(1);
+  });
+
+  test("keeps the closed journal for the taker, and from an application that comes by", async () => {
+    const sqlite = join(await folder(), "castellan.db");
+    const { dial, told } = await owner(sqlite);
+    const taker = await dial();
+    await taker.call("take", "taker");
+    const make = () => sqliteJournal({ sqlite });
+    const terms = { maxAgeMs: 0, maxTurns: 0, maxEvents: 0, maxEventBytes: 0, keepsTranscripts: false };
+    const deps = { clock: systemClock, newId: () => "passer-by", random: () => 0.5 };
+    const opening = openSharedJournal("passer-by", make, { ...terms, waitForOwnerMs: 0 }, deps);
+    await expect(opening).rejects.toMatchObject({ code: "JOURNAL_IN_USE", details: { pid: process.pid } });
+    const patient = openSharedJournal("patient", make, { ...terms, waitForOwnerMs: 20_000 }, deps);
+    const next = make();
+    await next.open({ ...OTHER, id: "taker" });
+    await taker.call("taken", "taker", 5_000);
+    expect(told).toContain("lend");
+    await next.close();
+    await (await patient).release();
   });
 
   test("declines a second taker, and one that comes before a lent session is returned", async () => {
