@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -22,6 +23,8 @@ export class HandoverProcess implements AsyncDisposable {
     this.#process.stdin.on("error", () => {});
     this.#reader = createInterface(this.#process.stdout).on("line", (line) => this.lines.push(JSON.parse(line)));
     this.ended = once(this.#process, "exit").then(([code, signal]) => signal ?? code);
+    // A test that times out disposes of nothing.
+    onTestFinished(() => this.kill("SIGKILL"));
   }
 
   /** Resolves with the first line that has these fields, once there is one. */
