@@ -14,11 +14,14 @@ interface TurnRow {
   readonly acceptedAt: number;
 }
 
+/** A cluster whose turns are judged. */
+export type JudgedCluster = Pick<RealCluster, "client" | "server" | "schema" | "stop" | "processes">;
+
 /**
  * Asks each session what was said, ends the cluster in order, and returns every violation of the invariants. Empty if
  * there is none. No other turn may run meanwhile.
  */
-export async function faultsIn(cluster: RealCluster, model: ClusterModel): Promise<string[]> {
+export async function faultsIn(cluster: JudgedCluster, model: ClusterModel): Promise<string[]> {
   model.release();
   const sessions = new Set((await turnsOf(cluster)).map(({ session }) => session));
   for (const key of sessions) {
@@ -39,7 +42,7 @@ export async function faultsIn(cluster: RealCluster, model: ClusterModel): Promi
 }
 
 /** Returns all accepted turns, in order. */
-export async function turnsOf({ server, schema }: RealCluster): Promise<TurnRow[]> {
+export async function turnsOf({ server, schema }: Pick<RealCluster, "server" | "schema">): Promise<TurnRow[]> {
   return await server.sql<TurnRow>(
     `select session, prompt, state, attempts, outcome -> 'reply' ->> 'text' as text, conversation_id as conversation,
        accepted_at as "acceptedAt"

@@ -3,11 +3,13 @@ import { dirname, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { stopOnSignals as StopOnSignals } from "../../application/signals.ts";
 import type { Supervisor } from "../../application/supervisor.ts";
+import { systemClock } from "../../clock.ts";
 import type { Duration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
 import { formatName } from "../../names.ts";
 import type { ListeningServer } from "../../server/index.ts";
 import { removeServerFile, writeServerFile } from "../connection/server-file.ts";
+import { ServiceManager, systemdNotify } from "../connection/service-manager.ts";
 import { serverLog } from "../terminal/server-log.ts";
 
 interface ServeOptions {
@@ -111,7 +113,14 @@ async function serve(options: ServeOptions): Promise<void> {
       }),
     );
     await writeServerFile({ url: server.url, pid: process.pid, ...(socket !== undefined && { socket }) }, cwd);
-    const { target, close } = ending(supervisor, server, cwd);
+    const manager = new ServiceManager({
+      env: process.env,
+      pid: process.pid,
+      clock: systemClock,
+      isLive: () => supervisor.livez().ok,
+      notify: systemdNotify,
+    });
+    const { target, close } = ending(supervisor, server, cwd, manager);
     const unwire = stopOnSignals(target, { deadline: options.drainTimeout });
     // The next server of the same journal has the sessions: this one ends once its callers have their answers.
     void supervisor.handedOver.then(() => target.drain({ deadline: options.drainTimeout })).then(unwire);
@@ -123,6 +132,7 @@ async function serve(options: ServeOptions): Promise<void> {
       await close();
     });
     console.log(json ? JSON.stringify({ url: server.url }) : readyLine(server, supervisor));
+    await manager.ready(readyLine(server, supervisor));
   } catch (error) {
     await supervisor.stop();
     throw error;
@@ -134,16 +144,21 @@ function ending(
   supervisor: Supervisor,
   server: ListeningServer,
   cwd: string,
+  manager: ServiceManager,
 ): { readonly target: Parameters<typeof StopOnSignals>[0]; readonly close: () => Promise<void> } {
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    closing ??= server.close().finally(() => removeServerFile(process.pid, cwd));
+    closing ??= server.close().finally(async () => {
+      manager.stop();
+      await removeServerFile(process.pid, cwd);
+    });
     return closing;
   };
   const target = {
     // Answers and approvals get through while the turns finish.
     drain: async (waiting: { readonly deadline?: Duration }): Promise<void> => {
       server.drain();
+      void manager.stopping();
       await supervisor.drain(waiting);
       await close();
     },
