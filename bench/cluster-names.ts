@@ -1,15 +1,14 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { RealCluster } from "../test/cluster/real-cluster.ts";
 import type { PostgresServer } from "../test/journal/postgres-server.ts";
 import { FarClaude } from "./far-claude.ts";
+import { transactionRate } from "./postgres-load.ts";
 import { timed } from "./rounds.ts";
 
 const CALLERS = 48;
 const PROCESSES = 16;
 
-/** The duration of counting the statements of an idle cluster. */
+/** The duration of counting the transactions of an idle cluster. */
 const IDLE_MS = 15_000;
-const SETTLE_MS = 12_000;
 
 /**
  * Tells each of many sessions a number and asks for it later, on three nodes with far fewer processes than names. Also counts the
@@ -19,7 +18,7 @@ export async function names(server: PostgresServer, count: number): Promise<Reco
   await using far = await FarClaude.start();
   const options = { server, claude: { far: far.path }, cluster: { maxProcesses: PROCESSES } } as const;
   await using cluster = await RealCluster.start(options, "one", "two", "three");
-  const before = await idleTransactions(server);
+  const before = await transactionRate(server, IDLE_MS);
   let wrong = 0;
   const ask = async (prompt: (at: number) => string, expected: (at: number) => string): Promise<number> => {
     const numbers = Array.from({ length: count }, (_, at) => at).values();
@@ -36,7 +35,7 @@ export async function names(server: PostgresServer, count: number): Promise<Reco
     (at) => `My number is ${at}.`,
     (at) => `You said: My number is ${at}.`,
   );
-  const after = await idleTransactions(server);
+  const after = await transactionRate(server, IDLE_MS);
   const asked = await ask(
     () => "What did I just say?",
     (at) => `You just said: My number is ${at}.`,
@@ -55,19 +54,4 @@ export async function names(server: PostgresServer, count: number): Promise<Reco
     "transactions/s of the idle cluster, no sessions": before.toFixed(1),
     [`transactions/s of the idle cluster, ${count} sessions`]: after.toFixed(1),
   };
-}
-
-async function idleTransactions(server: PostgresServer): Promise<number> {
-  // Idle PostgreSQL backends report their statistics with a delay of ten seconds.
-  await delay(SETTLE_MS);
-  const count = async (): Promise<number> => {
-    const [row] = await server.sql<{ readonly n: string }>(
-      "select xact_commit + xact_rollback as n from pg_stat_database where datname = current_database()",
-    );
-    return Number(row?.n);
-  };
-  const since = performance.now();
-  const first = await count();
-  await delay(IDLE_MS);
-  return (1_000 * ((await count()) - first)) / (performance.now() - since);
 }

@@ -207,6 +207,8 @@ export class SessionCore {
     this.#apply({ type: "stop", as });
     this.#schedules?.close();
     this.#dismissIfRefused();
+    const refusal = this.hasEnded ? this.refusal() : undefined;
+    if (refusal !== undefined) this.dispatcher.intake.ended(refusal);
     if (this.process.activation === undefined) this.#endEvents();
   }
 

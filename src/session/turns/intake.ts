@@ -191,6 +191,11 @@ export class Intake {
     this.#signal({ type: "next" });
   }
 
+  /** The session has ended for good. Whoever waits for the journal's turns gets `error`. */
+  ended(error: CastellanError): void {
+    if (this.#restoring !== undefined) this.restored(error);
+  }
+
   /** Restores a turn that ended before it was asked for. */
   recall(entry: TurnEntry): TurnRecord | undefined {
     if (entry.state === "queued" || entry.state === "running") return undefined;
