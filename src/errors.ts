@@ -143,6 +143,8 @@ export interface ErrorDetails {
     readonly timeoutMs: number;
   };
   CLUSTER_UNAVAILABLE: { readonly reason: ClusterFault };
+  /** A live node of the cluster has the name, and where it is reached. */
+  NODE_NAME_TAKEN: { readonly node: string; readonly address: string };
   /** What remains of the session, as descriptions or paths. */
   ERASURE_INCOMPLETE: { readonly remaining: readonly string[] };
   /** The owner of the journal. `startedAt` is in milliseconds since the epoch. */

@@ -60,7 +60,8 @@ export class ClusterMembership implements JoinedCluster {
 
   /** Why the node currently takes no turns of global sessions; undefined if it does. */
   get fault(): string | undefined {
-    return this.#membership?.node.phase === "lost" ? LEASE_LOST : undefined;
+    const node = this.#membership?.node;
+    return node?.phase === "lost" ? (node.refusal?.message ?? LEASE_LOST) : undefined;
   }
 
   /** The children that exist once per process. */

@@ -1,8 +1,16 @@
-import type { Hosted } from "../cluster/protocol/engine.ts";
+import { poolRule, templateRule } from "../cluster/placement.ts";
+import type { Hosted, PlacementRule } from "../cluster/protocol/engine.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
 import { nameKey, nameOfKey, type SessionName } from "../names.ts";
 import { type PoolOptions, type PoolSettings, poolSettings } from "../pool/pool-options.ts";
-import { GLOBAL, type GlobalName, globalNameOf, isGlobalName, labelsOf } from "../session/options/global-name.ts";
+import {
+  GLOBAL,
+  type GlobalName,
+  globalNameOf,
+  isGlobalName,
+  labelsOf,
+  preferenceOf,
+} from "../session/options/global-name.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
 import { sessionSettings } from "../session/options/session-settings.ts";
 import { invalidOptions } from "../session/options/validation.ts";
@@ -58,6 +66,11 @@ export function globalChildren(
       problems.push(...error.details.problems.map(({ field, message }) => ({ field: field || at, message })));
     }
   };
+  const rules: Record<string, PlacementRule> = {};
+  const prefer = (rule: string, name: GlobalName): void => {
+    const preferred = preferenceOf(name);
+    if (preferred !== undefined) rules[rule] = preferred;
+  };
   const fits = (name: GlobalName): boolean =>
     Object.entries(labelsOf(name)).every(([label, value]) => labels[label] === value);
   const single = (name: GlobalName, at: string): string => {
@@ -77,12 +90,14 @@ export function globalChildren(
           throw invalidOptions("supervisor", [{ field: `${at}.maxSessions`, message: NO_MAX_SESSIONS }]);
         }
         templates.set(name, settings);
+        prefer(templateRule(name), child.template);
         if (fits(child.template)) hosts.templates.push(name);
       } else if (isGlobalPool(child)) {
         const name = single(child.pool, `${at}.pool`);
         if (pools.has(name) || templates.has(name) || sessions.has(nameKey([GLOBAL, name])))
           throw declaredTwice(`${at}.pool`, formatParts([name]));
         pools.add(name);
+        prefer(poolRule(name), child.pool);
         if (!fits(child.pool)) return;
         const here = { ...child, pool: name };
         hostedPools.set(name, poolSettings(here, at));
@@ -100,6 +115,7 @@ export function globalChildren(
         // Invalid options are reported before any node tries to start the session.
         sessionSettings({ ...options, name: globalNameOf(name) }, defaults, at);
         sessions.set(key, { activation: "eager", ...options });
+        prefer(key, name);
         if (fits(name)) hosts.sessions.push(key);
       } else {
         refuseReserved(child, at);
@@ -138,7 +154,7 @@ export function globalChildren(
   return {
     pools: hostedPools,
     local,
-    hosts,
+    hosts: Object.keys(rules).length === 0 ? hosts : { ...hosts, rules },
     wanted: hosts.sessions.filter((key) => sessions.get(key)?.activation !== "lazy"),
     keeping: {
       maxHibernated: sessions.size + allTemplates.reduce((sum, { maxHibernated }) => sum + maxHibernated, 0),

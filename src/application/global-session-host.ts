@@ -97,6 +97,10 @@ export class GlobalSessionHost implements SessionHost {
     return processes + waiting;
   }
 
+  get busy(): Readonly<Record<string, number>> {
+    return this.#pools.busy;
+  }
+
   get report(): NonNullable<SessionHost["report"]> {
     const { processes, waiting, turns } = this.#supervisor.status.capacity();
     const { claudeRelease } = this.#supervisor;

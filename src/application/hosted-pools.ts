@@ -11,6 +11,7 @@ import { GLOBAL } from "../session/options/global-name.ts";
 import type { JobOptions } from "../session/options/job-options.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import type { PendingTurn } from "../session/streams/pending-turn.ts";
+import type { TurnGate } from "../session/streams/turn-gate.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { TurnListOptions } from "../session/turns/turn-summary.ts";
@@ -27,6 +28,15 @@ export class HostedPools {
   constructor(pools: Pools, global: readonly string[]) {
     this.#pools = pools;
     this.#global = global;
+  }
+
+  /** See `NodeState.busy`. */
+  get busy(): Readonly<Record<string, number>> {
+    const counts = this.#global.map((name) => {
+      const { size = 0, idle = 0, waiting = 0 } = this.#pools.server(name)?.status ?? {};
+      return [name, size - idle + waiting] as const;
+    });
+    return Object.fromEntries(counts);
   }
 
   /** @param jobs the pool's jobs in the current run of the node, once it has joined */
@@ -53,8 +63,8 @@ class HostedPool implements HostedSession {
     this.#pool = pool;
   }
 
-  ask(asked: TurnAsked): TurnSource {
-    const turn = submitToPool(this.#pool, promptOf(asked), turnOptionsOf(asked));
+  ask(asked: TurnAsked, gate?: TurnGate): TurnSource {
+    const turn = submitToPool(this.#pool, promptOf(asked), turnOptionsOf(asked), gate);
     const id = keyedTurnId(this.#key, asked.idempotencyKey);
     this.#turns.set(id, turn);
     const over = (): void => void this.#turns.delete(id);

@@ -44,7 +44,7 @@ export class Successor {
     this.#deps = deps;
     const { clock, random, newId } = deps;
     const router: Routing = {
-      locate: async () => ({ to: await this.#located(), claim: false, pool: false }),
+      locate: async () => ({ to: await this.#located(), claim: false, pool: false, confirms: false }),
       learn: () => {},
       forget: () => {},
       deadInMs: () => undefined,

@@ -94,7 +94,7 @@ export class Supervisor implements AsyncDisposable {
    * on a failure instead with `onStartFailure: "throw"`.
    *
    * @throws CastellanError `INVALID_OPTIONS` with all problems; `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`,
-   * `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE`; on a node `DATABASE_UNAVAILABLE`; `CHILD_START_FAILED` with
+   * `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE`; on a node `DATABASE_UNAVAILABLE`, `NODE_NAME_TAKEN`; `CHILD_START_FAILED` with
    * `onStartFailure: "throw"`, or if children escalate. Whatever has started by then is stopped again
    */
   static start(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {

@@ -90,6 +90,10 @@ export class GlobalTurn implements TurnSource {
   #unreached: Unreachable | undefined;
   /** Since when no node has answered; undefined while one does. */
   #silentSince: number | undefined;
+  /** Whether the last node may have begun the turn, if it is one of a pool. */
+  #mayHaveBegun = false;
+  /** Resolves once the last node has been told to begin the turn, or could not be. */
+  #confirming: Promise<void> = Promise.resolve();
   /** Whether further messages are wanted. */
   #wanted: boolean;
 
@@ -207,21 +211,37 @@ export class GlobalTurn implements TurnSource {
   async #ask(failed: FailedRoute | undefined): Promise<FailedRoute | undefined> {
     const { router, transport } = this.#deps;
     const { key, turnId, ask } = this.#request;
-    const { to, claim, pool } = await router.locate(key, failed);
+    const { to, claim, pool, confirms } = await router.locate(key, failed);
     const known = this.#isKnown && !pool ? { known: true } : {};
-    const request = { key, turnId, messages: this.#wanted, claim, ...known, ...withoutUndefined({ ask }) };
+    const confirm = confirms && ask !== undefined ? { confirm: true } : {};
+    const request = { key, turnId, messages: this.#wanted, claim, ...known, ...confirm, ...withoutUndefined({ ask }) };
+    this.#mayHaveBegun = confirm.confirm !== true;
+    this.#confirming = Promise.resolve();
     const after = this.#from === undefined ? {} : { after: { ...this.#from } };
     const silentSince = this.#silentSince;
+    const asked = this.#deps.clock.monotonic();
+    const attempt = new AbortController();
+    const signal = AbortSignal.any([this.#connection.signal, attempt.signal]);
     try {
-      for await (const frame of transport.turn(to, { ...request, ...after }, this.#connection.signal)) {
+      for await (const frame of transport.turn(to, { ...request, ...after }, signal)) {
         if (hasEnded(this.#state)) return undefined;
         if (frame.type === "not_owner") {
           router.forget(key, to.boot);
           if (frame.owner !== undefined) router.learn(key, frame.owner.boot);
           return { boot: to.boot, answered: frame.owner === undefined };
         }
+        if (frame.type === "ready") {
+          this.#confirming = this.#confirm(to, attempt);
+          continue;
+        }
         if (frame.type === "left") {
-          if (pool) return this.#lostMember(to);
+          if (pool && frame.begun === false) {
+            // Nodes that answer and never begin the turn use up the caller's patience as silent ones do.
+            const { clock, patienceMs } = this.#deps;
+            if (clock.monotonic() - asked < patienceMs) this.#silentSince = silentSince ?? asked;
+            return { boot: to.boot, answered: false };
+          }
+          if (pool) return await this.#lostMember(to);
           router.forget(key, to.boot);
           return { boot: to.boot, answered: true };
         }
@@ -234,23 +254,42 @@ export class GlobalTurn implements TurnSource {
         if (frame.type === "found") router.learn(key, to.boot);
         this.#take(frame);
       }
-      return pool ? this.#lostMember(to) : { boot: to.boot, answered: false };
+      return pool ? await this.#lostMember(to) : { boot: to.boot, answered: false };
     } catch (error) {
+      if (attempt.signal.aborted) return { boot: to.boot, answered: false };
       if (!(error instanceof Unreachable) || error.permanent) throw error;
       this.#unreached = error;
-      return pool && !error.unsent ? this.#lostMember(to) : { boot: to.boot, answered: false };
+      return pool && !error.unsent ? await this.#lostMember(to) : { boot: to.boot, answered: false };
     }
   }
 
-  /** Ends a pool's turn whose node is gone: no other node continues it. */
-  #lostMember({ boot, address }: Destination): FailedRoute {
+  /**
+   * Lets a pool's turn begin on this node. From here on, no other node may get it, unless the node certainly has not heard of
+   * that, or refuses.
+   */
+  async #confirm(to: Destination, attempt: AbortController): Promise<void> {
+    const request = { key: this.#request.key, method: "begin", args: [this.id], claim: false } as const;
+    this.#mayHaveBegun = true;
+    try {
+      const answer = await this.#deps.transport.call(to, request, this.#connection.signal);
+      this.#mayHaveBegun = answer.type === "answer" && answer.value === true;
+    } catch (error) {
+      this.#mayHaveBegun = !(error instanceof Unreachable && error.unsent);
+    }
+    if (!this.#mayHaveBegun) attempt.abort();
+  }
+
+  /** Ends a pool's turn whose node is gone, unless it certainly had not begun: then another node gets it. */
+  async #lostMember({ boot, address }: Destination): Promise<FailedRoute> {
+    await this.#confirming;
+    if (!this.#mayHaveBegun) return { boot, answered: false };
     const message = `${this.#who}: the pool's node at ${address} went away during the turn. \`details\` holds the output so far.`;
     const error = new CastellanError("TURN_INTERRUPTED", message, { details: this.#partial });
     this.#end("interrupted", () => this.#reject(error));
     return { boot, answered: false };
   }
 
-  #take(frame: Exclude<TurnFrame, { readonly type: "not_owner" | "left" }>): void {
+  #take(frame: Exclude<TurnFrame, { readonly type: "not_owner" | "left" | "ready" }>): void {
     switch (frame.type) {
       case "found":
         this.#origin = frame.origin ?? this.#origin;

@@ -61,7 +61,8 @@ const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
 /**
  * Joins a cluster as a node. On failure nothing is left running.
  *
- * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; `INVALID_OPTIONS` if the node cannot listen
+ * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; `NODE_NAME_TAKEN` if a live node has the name;
+ * `INVALID_OPTIONS` if the node cannot listen
  */
 export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const { settings, hosts, wanted, clock, newId, random, warn } = request;
@@ -87,7 +88,15 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
   });
   const { name = defaultNodeName(server.port), labels, maxProcesses, beatMs, staleMs, marginMs } = settings;
   const address = addressOf(settings.advertise, server.port);
-  const description = { name, address, protocols: PROTOCOLS, release: RELEASE, labels, hosts, maxProcesses };
+  const description = {
+    name,
+    address,
+    protocols: PROTOCOLS,
+    release: RELEASE,
+    labels,
+    hosts: { ...hosts, confirms: true },
+    maxProcesses,
+  };
   let sessions: SessionHost | undefined;
   const openHost: NodeDeps["openHost"] = async (boot, owned, lost, acts) => {
     const rejoin = (query: Query): Promise<unknown> => query(JOIN, joinValues({ ...description, boot, staleMs }));

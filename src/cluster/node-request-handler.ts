@@ -5,6 +5,7 @@ import { withoutUndefined } from "../fields.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
 import type { TurnEnd } from "../session/streams/reply.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
+import { TurnGate } from "../session/streams/turn-gate.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { hasEnded } from "../session/streams/turn-state.ts";
 import type { ClusterNode, FoundSession } from "./node.ts";
@@ -32,6 +33,16 @@ const CANCELLED_MS = 60_000;
 /** How long a running turn may take when its session moves, in milliseconds. */
 const MOVE_MS = 30_000;
 
+/** How long a caller may take to confirm a pool's turn for which a member is reserved, in milliseconds. */
+const CONFIRM_MS = 10_000;
+
+/** A session or a pool of this node. */
+interface Found {
+  readonly session: HostedSession;
+  readonly boot: string;
+  readonly pool: boolean;
+}
+
 /** The parts of a node that its requests need. */
 export type AskedNode = Pick<ClusterNode, "find" | "pool" | "release" | "eraseFiles">;
 
@@ -41,6 +52,8 @@ export class NodeRequestHandler implements RequestHandler {
   readonly #clock: Clock;
   /** When unknown turns were cancelled, by turn id. */
   readonly #cancelled = new Map<string, number>();
+  /** The gates of pools' turns that callers follow, by turn id. */
+  readonly #gates = new Map<string, TurnGate>();
 
   /**
    * `node` returns undefined until the node has joined. It joins after the server listens, because it needs the
@@ -57,9 +70,38 @@ export class NodeRequestHandler implements RequestHandler {
       yield found;
       return;
     }
+    if (request.confirm === true && request.ask !== undefined && found.pool === true) {
+      yield* this.#confirmed(found, request, signal);
+      return;
+    }
     const source = await this.#source(found.session, request);
     if ("type" in source) yield source;
     else yield* framesOf(source, found.boot, request, signal);
+  }
+
+  /** Yields the frames of a pool's turn that its caller has to confirm before it begins. */
+  async *#confirmed(
+    { session, boot }: Found,
+    request: TurnRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<TurnFrame, void, undefined> {
+    const gate = new TurnGate();
+    const { turnId } = request;
+    // The caller has given up its former request, which it had not confirmed.
+    this.#gates.get(turnId)?.close();
+    this.#gates.set(turnId, gate);
+    const close = (): void => gate.close();
+    signal.addEventListener("abort", close, { once: true });
+    if (signal.aborted) close();
+    try {
+      const source = await this.#source(session, request, gate);
+      if (!("type" in source)) yield* confirmedFrames(source, gate, this.#clock, boot, request, signal);
+      else yield source.type === "left" ? UNBEGUN : source;
+    } finally {
+      signal.removeEventListener("abort", close);
+      close();
+      if (this.#gates.get(turnId) === gate) this.#gates.delete(turnId);
+    }
   }
 
   async call(request: CallRequest): Promise<CallAnswer> {
@@ -113,6 +155,8 @@ export class NodeRequestHandler implements RequestHandler {
   ): Promise<unknown> {
     const [first] = args;
     switch (method) {
+      case "begin":
+        return this.#gates.get(String(first))?.open() ?? false;
       case "cancel":
         this.#remember(String(first));
         return await session.cancel(String(first));
@@ -132,14 +176,10 @@ export class NodeRequestHandler implements RequestHandler {
   async #find(
     key: string,
     claim: boolean,
-  ): Promise<
-    | { readonly session: HostedSession; readonly boot: string }
-    | (TurnFrame & { readonly type: "not_owner" })
-    | (TurnFrame & { readonly type: "refused" })
-  > {
+  ): Promise<Found | (TurnFrame & { readonly type: "not_owner" }) | (TurnFrame & { readonly type: "refused" })> {
     try {
       const found = await this.#lookUp(key, claim);
-      if (found.owned) return found;
+      if (found.owned) return { ...found, pool: found.pool === true };
       const { owner } = found;
       if (owner === undefined || !owner.node.alive) return { type: "not_owner" };
       return { type: "not_owner", owner: { boot: owner.boot, address: owner.node.address } };
@@ -157,18 +197,22 @@ export class NodeRequestHandler implements RequestHandler {
     return (pool === undefined ? undefined : node.pool(pool)) ?? (await node.find(key, claim));
   }
 
-  async #source(session: HostedSession, { turnId, ask, known }: TurnRequest): Promise<TurnSource | TurnFrame> {
+  async #source(
+    session: HostedSession,
+    { turnId, ask, known }: TurnRequest,
+    gate?: TurnGate,
+  ): Promise<TurnSource | TurnFrame> {
     try {
-      if (ask !== undefined && known !== true) return await this.#ask(session, turnId, ask);
+      if (ask !== undefined && known !== true) return await this.#ask(session, turnId, ask, gate);
       return (await session.turn(turnId)) ?? { type: "unknown" };
     } catch (error) {
       return refusal(error);
     }
   }
 
-  async #ask(session: HostedSession, turnId: string, ask: TurnAsked): Promise<TurnSource> {
+  async #ask(session: HostedSession, turnId: string, ask: TurnAsked, gate?: TurnGate): Promise<TurnSource> {
     this.#forgetOld();
-    if (!this.#cancelled.has(turnId)) return session.ask(ask);
+    if (!this.#cancelled.has(turnId)) return session.ask(ask, gate);
     const present = await session.turn(turnId);
     if (present !== undefined) return present;
     const message = `turn ${turnId} was cancelled before it reached its session.`;
@@ -206,6 +250,40 @@ async function stillOwned(node: AskedNode, key: string, boot: string, { code }: 
   );
 }
 
+/** What a caller gets whose turn has not begun here, and never will. */
+const UNBEGUN: TurnFrame = { type: "left", begun: false };
+
+/** Yields the frames of a pool's turn: first that it could begin, and the others once the caller has confirmed it. */
+async function* confirmedFrames(
+  source: TurnSource,
+  gate: TurnGate,
+  clock: Clock,
+  boot: string,
+  request: TurnRequest,
+  signal: AbortSignal,
+): AsyncGenerator<TurnFrame, void, undefined> {
+  yield foundFrame(source, boot, 0);
+  const over = succeeds(source.result);
+  if (await Promise.race([gate.reached.then(() => true), over])) yield { type: "ready" };
+  let isLate = false;
+  const late = clock.schedule(CONFIRM_MS, () => {
+    isLate = !gate.isOpen;
+    gate.close();
+  });
+  await Promise.race([gate.passed, over]);
+  late.cancel();
+  if (gate.isOpen) {
+    yield* framesOf(source, boot, request, signal);
+    return;
+  }
+  const isElsewhere = await source.result.then(() => false, continuesElsewhere);
+  yield isLate || signal.aborted || isElsewhere ? UNBEGUN : await endOfTurn(source);
+}
+
+function continuesElsewhere(error: unknown): boolean {
+  return CastellanError.is(error) && CONTINUES_ELSEWHERE.has(error.code);
+}
+
 /** Yields the frames of a turn, from the next message that the caller needs. Builds each frame on demand. */
 async function* framesOf(
   source: TurnSource,
@@ -214,10 +292,7 @@ async function* framesOf(
   signal: AbortSignal,
 ): AsyncGenerator<TurnFrame, void, undefined> {
   let number = after !== undefined && isStillOf(source, boot, after) ? after.number : 0;
-  const found = (): TurnFrame => {
-    const { recalled, origin, by, metadata } = source;
-    return { type: "found", boot, number, recalled, origin, ...withoutUndefined({ by, metadata }) };
-  };
+  const found = (): TurnFrame => foundFrame(source, boot, number);
   const { recalled } = source;
   yield found();
   const accepted = await succeeds(source.accepted);
@@ -240,6 +315,10 @@ async function* framesOf(
     }
   }
   yield await endOfTurn(source);
+}
+
+function foundFrame({ recalled, origin, by, metadata }: TurnSource, boot: string, number: number): TurnFrame {
+  return { type: "found", boot, number, recalled, origin, ...withoutUndefined({ by, metadata }) };
 }
 
 async function succeeds(promise: Promise<unknown>): Promise<boolean> {

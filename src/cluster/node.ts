@@ -8,9 +8,10 @@ import { NOTHING_REMOVED, type Removed } from "../session/persistence/erasure.ts
 import { backoffDelay } from "../supervision/backoff.ts";
 import { hostNodeOf } from "./host-node.ts";
 import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
+import { joinUnderName } from "./node-name.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { OwnedEpochs } from "./owned-epochs.ts";
-import { covers, pickNode } from "./placement.ts";
+import { countPlaced, covers, familyOf, pickNode } from "./placement.ts";
 import type { Engine, NodeDescription, NodeState, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, SessionHost } from "./session-host.ts";
 
@@ -54,7 +55,7 @@ export interface NodeDeps {
 
 /** A session if the node owns it, otherwise its owner as far as the node knows. */
 export type FoundSession =
-  | { readonly owned: true; readonly session: HostedSession; readonly boot: string }
+  | { readonly owned: true; readonly session: HostedSession; readonly boot: string; readonly pool?: true }
   | { readonly owned: false; readonly owner?: SessionOwnership | undefined };
 
 /** One run of a node, from joining until it leaves or is declared dead. */
@@ -106,6 +107,10 @@ export class ClusterNode {
   #era: number | undefined;
   #unlisten: () => void = () => {};
   #stopRejoining: (() => void) | undefined;
+  /** Earlier runs that may count as alive: the database has not confirmed that they have ended. */
+  readonly #unended = new Set<string>();
+  /** Why the node has not rejoined although the database answers. */
+  #refusal: CastellanError | undefined;
 
   private constructor(settings: NodeSettings, deps: NodeDeps) {
     this.#settings = settings;
@@ -113,9 +118,10 @@ export class ClusterNode {
   }
 
   /**
-   * Joins the cluster. On failure nothing is left running.
+   * Joins the cluster. Waits for a node of the same name that no longer renews its lease, until that counts as dead. On
+   * failure nothing is left running.
    *
-   * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`
+   * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; `NODE_NAME_TAKEN` if another node has the name
    */
   static async join(settings: NodeSettings, deps: NodeDeps): Promise<ClusterNode> {
     const node = new ClusterNode(settings, deps);
@@ -126,6 +132,11 @@ export class ClusterNode {
 
   get phase(): NodePhase {
     return this.#phase;
+  }
+
+  /** Why the node cannot rejoin although the database answers; undefined if it can. */
+  get refusal(): CastellanError | undefined {
+    return this.#refusal;
   }
 
   /** Id of the current run, if any. */
@@ -164,7 +175,9 @@ export class ClusterNode {
   pool(name: string): FoundSession | undefined {
     const run = this.#run;
     const session = run?.host.pool(name);
-    return run === undefined || session === undefined ? undefined : { owned: true, session, boot: run.boot };
+    return run === undefined || session === undefined
+      ? undefined
+      : { owned: true, session, boot: run.boot, pool: true };
   }
 
   /**
@@ -201,12 +214,12 @@ export class ClusterNode {
   }
 
   async #begin(): Promise<void> {
-    const { engine, newId, clock, openHost } = this.#deps;
+    const { engine, newId, openHost } = this.#deps;
     const boot = newId();
-    const { description, staleMs } = this.#settings;
+    const { description } = this.#settings;
     await this.#deps.restore?.();
-    const sent = momentOf(clock);
-    await engine.join({ ...description, boot, staleMs });
+    for (const former of this.#unended) await this.#leave(former);
+    const sent = await this.#enter(boot);
     const owned = new OwnedEpochs(description.hosts.pools.map((name) => nameKey([GLOBAL, name])));
     let run: Run | undefined;
     let lost: CastellanError | undefined;
@@ -234,10 +247,11 @@ export class ClusterNode {
         catchingUp: false,
       };
     } catch (error) {
-      await engine.leave(boot).catch(() => {});
+      await this.#leave(boot).catch(() => {});
       throw error;
     }
     this.#run = run;
+    this.#refusal = undefined;
     this.#apply("joined");
     publish("castellan:node:join", () => this.#facts(boot));
     this.#reportEra(run);
@@ -249,6 +263,27 @@ export class ClusterNode {
       run.host.joined?.(hostNodeOf(engine, boot, (key) => this.#holds(boot, key)));
       void this.#claimUnattended();
     }
+  }
+
+  /** Joins under the node's name. @returns when the node asked for the lease that it got */
+  async #enter(boot: string): Promise<Moment> {
+    const { engine, clock } = this.#deps;
+    const { description, staleMs, beatMs } = this.#settings;
+    // If the answer is lost, nobody else ends the run.
+    this.#unended.add(boot);
+    try {
+      const isLeaving = (): boolean => this.#phase === "draining";
+      return await joinUnderName({ ...description, boot, staleMs }, { engine, clock, beatMs, isLeaving });
+    } catch (error) {
+      if (CastellanError.is(error, "NODE_NAME_TAKEN")) this.#unended.delete(boot);
+      throw error;
+    }
+  }
+
+  /** Ends a run in the database. @throws CastellanError `DATABASE_UNAVAILABLE` */
+  async #leave(boot: string): Promise<void> {
+    await this.#deps.engine.leave(boot);
+    this.#unended.delete(boot);
   }
 
   async #holds(boot: string, key: string): Promise<boolean> {
@@ -336,8 +371,7 @@ export class ClusterNode {
       const nodes = (await engine.nodes()).map((node) => ({ ...node }));
       const mine = keys.toSorted().filter((key) => {
         const node = pickNode(nodes, key);
-        // Counts the session as load of its node for the next placement.
-        if (node !== undefined) Object.assign(node, { load: node.load + 1 });
+        if (node !== undefined) countPlaced(node, key);
         return node?.boot === run.boot;
       });
       await Promise.all(mine.map((key) => this.find(key, true).catch(() => {})));
@@ -421,7 +455,7 @@ export class ClusterNode {
   async #end(run: Run, cause: CastellanError): Promise<void> {
     await run.host.kill(cause);
     run.owned.clear();
-    await this.#deps.engine.leave(run.boot).catch(() => {});
+    await this.#leave(run.boot).catch(() => {});
   }
 
   async #rejoin(): Promise<void> {
@@ -429,12 +463,19 @@ export class ClusterNode {
       try {
         await this.#begin();
         return;
-      } catch {
+      } catch (error) {
+        this.#refuse(CastellanError.is(error, "NODE_NAME_TAKEN") ? error : undefined);
         const { over, end } = this.#wait(backoffDelay(tries + 1, REJOIN, this.#deps.random));
         this.#stopRejoining = end;
         await over;
       }
     }
+  }
+
+  /** Remembers why the node cannot rejoin, and reports it once. */
+  #refuse(error: CastellanError | undefined): void {
+    if (error !== undefined && this.#refusal === undefined) this.#deps.warn(error.message);
+    this.#refusal = error;
   }
 
   #wait(ms: number): { readonly over: Promise<void>; readonly end: () => void } {
@@ -466,7 +507,7 @@ export class ClusterNode {
       run.watch?.cancel();
       this.#run = undefined;
       await run.host.stop();
-      await engine.leave(run.boot).catch(() => {});
+      await this.#leave(run.boot).catch(() => {});
       publish("castellan:node:leave", () => this.#facts(run.boot));
     }
     this.#apply("left");
@@ -494,6 +535,17 @@ export class ClusterNode {
   }
 }
 
-function stateOf({ host: { load, report }, owned }: Run, draining: boolean): NodeState {
-  return { load, draining, ...(report !== undefined && { report: { sessions: owned.keys.length, ...report } }) };
+function stateOf({ host: { load, busy, report }, owned }: Run, draining: boolean): NodeState {
+  const { keys } = owned;
+  const families: Record<string, number> = {};
+  for (const key of keys) {
+    const family = familyOf(key);
+    families[family] = (families[family] ?? 0) + 1;
+  }
+  return {
+    ...{ load, draining },
+    ...(report !== undefined && { report: { sessions: keys.length, ...report } }),
+    ...(keys.length > 0 && { families }),
+    ...(busy !== undefined && { busy }),
+  };
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
-import { fullness, pickNode, poolNameOf } from "./placement.ts";
+import { countPlaced, countTurn, isSuspected, pickNode, poolNameOf, rankNodes } from "./placement.ts";
 import type { Engine, NodeEntry } from "./protocol/engine.ts";
 import { commonProtocol } from "./protocol/protocol.ts";
 import type { Destination } from "./protocol/transport.ts";
@@ -12,6 +12,8 @@ export interface Route {
   readonly claim: boolean;
   /** Whether the name is a pool's, which has members on several nodes. */
   readonly pool: boolean;
+  /** Whether the node can wait for the caller's confirmation before it begins the pool's turn. */
+  readonly confirms: boolean;
 }
 
 /** What finds the node of a session for those who ask. */
@@ -45,6 +47,8 @@ export class Router {
   readonly #owners = new Map<string, string>();
   /** When each node counts as dead unless it renews, on the monotonic clock. */
   #deadAt: ReadonlyMap<string, number> = new Map();
+  /** When a request to each node last failed without an answer, on the monotonic clock. Nodes that answer are not among them. */
+  readonly #silent = new Map<string, number>();
   #nodes: { readonly at: number; readonly entries: Promise<readonly NodeEntry[]> } | undefined;
 
   constructor(engine: Engine, clock: Clock) {
@@ -59,6 +63,7 @@ export class Router {
    * @throws CastellanError `CLUSTER_UNAVAILABLE` if no live node hosts the session, `DATABASE_UNAVAILABLE`
    */
   async locate(key: string, failed?: FailedRoute): Promise<Route> {
+    if (failed?.answered === false) this.#silent.set(failed.boot, this.#clock.monotonic());
     const known = this.#owners.get(key);
     const nodes = await this.nodes(this.#ageFor(known, failed));
     const pool = poolNameOf(key);
@@ -68,28 +73,35 @@ export class Router {
     const owner = known !== undefined && failed?.answered !== true ? known : await this.#owner(key);
     const entry = nodes.find(({ boot }) => boot === owner);
     if (entry?.alive === true) {
-      this.learn(key, entry.boot);
+      this.#remember(key, entry.boot);
       // The node owns the session without knowing it: the answer to its claim was lost.
       const claim = failed?.answered === true && failed.boot === entry.boot;
-      return { to: destinationOf(entry), claim, pool: false };
+      return { to: destinationOf(entry), claim, pool: false, confirms: false };
     }
     if (owner !== undefined) this.forget(key, owner);
-    const picked = pickNode(nodes.filter(hasCommonProtocol), key);
+    const picked = pickNode(nodes.filter(hasCommonProtocol), key, this.#suspects);
     if (picked === undefined) throw noNode(key, nodes.length);
-    // Counts the session as load of its node for the next placement.
-    Object.assign(picked, { load: picked.load + 1 });
-    return { to: destinationOf(picked), claim: true, pool: false };
+    countPlaced(picked, key);
+    return { to: destinationOf(picked), claim: true, pool: false, confirms: false };
   }
 
-  /** Picks the least loaded node that hosts the pool; another one than the failed node, if there is one. */
+  /** Picks the node that suits the pool best; another one than the failed node, if there is one. */
   #locatePool(key: string, pool: string, nodes: readonly NodeEntry[], failed: FailedRoute | undefined): Route {
     const able = nodes.filter((node) => hasCommonProtocol(node) && isOpen(node) && node.hosts.pools.includes(pool));
-    const least = able.toSorted((one, other) => fullness(one) - fullness(other));
-    const best = least.find(({ boot }) => boot !== failed?.boot) ?? least[0];
+    const ranked = rankNodes(able, key, this.#suspects);
+    const best = ranked.find(({ boot }) => boot !== failed?.boot) ?? ranked[0];
     if (best === undefined) throw noNode(key, nodes.length);
-    Object.assign(best, { load: best.load + 1 });
-    return { to: destinationOf(best), claim: false, pool: true };
+    countTurn(best, pool);
+    return { to: destinationOf(best), claim: false, pool: true, confirms: best.hosts.confirms === true };
   }
+
+  /** Whether a node seems to be failing: it has missed beats, or did not answer this process lately. */
+  readonly #suspects = (node: NodeEntry): boolean => {
+    const at = this.#silent.get(node.boot);
+    if (at !== undefined && this.#clock.monotonic() - at < node.staleMs) return true;
+    this.#silent.delete(node.boot);
+    return isSuspected(node);
+  };
 
   /**
    * Returns in how many milliseconds a silent node counts as dead, so that others may take its sessions. Undefined if
@@ -109,6 +121,11 @@ export class Router {
 
   /** Remembers that this node has answered for the session. */
   learn(key: string, boot: string): void {
+    this.#silent.delete(boot);
+    this.#remember(key, boot);
+  }
+
+  #remember(key: string, boot: string): void {
     this.#owners.delete(key);
     this.#owners.set(key, boot);
     if (this.#owners.size <= MOST_REMEMBERED) return;
@@ -128,6 +145,7 @@ export class Router {
       const entries = this.#engine.nodes().then((found) => {
         // Counts from when the query was sent: a slow answer declares no node dead too early.
         this.#deadAt = new Map(found.map(({ boot, aliveForMs }) => [boot, now + aliveForMs]));
+        for (const boot of this.#silent.keys()) if (!this.#deadAt.has(boot)) this.#silent.delete(boot);
         return found.map((entry) => ({ ...entry }));
       });
       const snapshot = { at: now, entries };

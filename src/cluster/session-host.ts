@@ -4,6 +4,7 @@ import type { RemoteControl } from "../session/controls.ts";
 import type { Removed } from "../session/persistence/erasure.ts";
 import type { EventOptions } from "../session/record/event-readers.ts";
 import type { SessionEvent } from "../session/record/session-event-types.ts";
+import type { TurnGate } from "../session/streams/turn-gate.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import type { HostMethod, PoolMethod } from "./protocol/call-methods.ts";
 import type { NodeReport } from "./protocol/engine.ts";
@@ -11,8 +12,13 @@ import type { TurnAsked } from "./protocol/frames.ts";
 
 /** A session or global pool of a {@link SessionHost}. */
 export interface HostedSession {
-  /** Accepts a turn, or returns the one with this key. @throws CastellanError if the turn is refused */
-  ask(turn: TurnAsked): TurnSource;
+  /**
+   * Accepts a turn, or returns the one with this key.
+   *
+   * @param gate what the turn of a pool has to pass before it begins
+   * @throws CastellanError if the turn is refused
+   */
+  ask(turn: TurnAsked, gate?: TurnGate): TurnSource;
   /** Returns a queued, running or ended turn. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   turn(id: string): Promise<TurnSource | undefined>;
   /** Stops a turn, as `Turn.interrupt`. Ignores an unknown one. */
@@ -50,6 +56,8 @@ export interface SessionHost {
   joined?(node: HostNode): void;
   /** Number of processes, plus sessions that wait for one. */
   readonly load: number;
+  /** See `NodeState.busy`. Optional. */
+  readonly busy?: Readonly<Record<string, number>>;
   /** What the node tells of its sessions and its machine. Optional. */
   readonly report?: Omit<NodeReport, "sessions">;
   /**

@@ -4,6 +4,7 @@ import { type Prompt, promptText } from "../session/options/prompt.ts";
 import { type TurnOptions, turnSettings } from "../session/options/turn-options.ts";
 import { invalidOptions, validate } from "../session/options/validation.ts";
 import { PendingTurn, withdrawnError } from "../session/streams/pending-turn.ts";
+import type { TurnGate } from "../session/streams/turn-gate.ts";
 import type { Member } from "./member.ts";
 import type { PoolServer } from "./pool-server.ts";
 import { callsOf } from "./turn-calls.ts";
@@ -24,11 +25,17 @@ export const keySchema: z.ZodType<string | undefined> = z.string().min(1).option
 
 const keyedSchema = z.strictObject({ key: keySchema });
 
-/** Accepts a turn that runs on a member once one is free. @throws CastellanError as `Pool.stream` */
+/**
+ * Accepts a turn that runs on a member once one is free.
+ *
+ * @param gate what the turn has to pass once a member is reserved for it
+ * @throws CastellanError as `Pool.stream`
+ */
 export function submitToPool<Structured>(
   server: PoolServer,
   prompt: Prompt,
   options: PoolTurnOptions<Structured>,
+  gate?: TurnGate,
 ): PendingTurn {
   const { clock, newId } = server.host;
   const { key, ...own } = options;
@@ -43,7 +50,10 @@ export function submitToPool<Structured>(
   if (signal?.aborted) throw withdrawnError(server.settings.name, id, signal.reason);
   const since = clock.monotonic();
   const waitMs = whenBusy === "reject" ? 0 : Math.min(timeoutMs, queueTimeoutMs);
-  const turn = new PendingTurn(id, settings, () => server.withdraw(waiter));
+  const turn = new PendingTurn(id, settings, () => {
+    gate?.close();
+    server.withdraw(waiter);
+  });
   const waiter: Waiter = {
     id,
     wants: "turn",
@@ -51,9 +61,14 @@ export function submitToPool<Structured>(
     timeoutMs: waitMs,
     signal,
     grant: (member) => {
-      const leftMs = Math.max(1, timeoutMs - (clock.monotonic() - since));
-      const rest = timeoutMs === Number.POSITIVE_INFINITY ? own : { ...own, timeout: leftMs };
-      assign(server, turn, member, blocks ?? prompt, rest);
+      const done = member.use === "lent" ? () => void server.giveBack(member, "turn_ended") : () => {};
+      const begin = (): void => {
+        const leftMs = Math.max(1, timeoutMs - (clock.monotonic() - since));
+        const rest = timeoutMs === Number.POSITIVE_INFINITY ? own : { ...own, timeout: leftMs };
+        assign(turn, member, blocks ?? prompt, rest, done);
+      };
+      if (gate === undefined) begin();
+      else void gate.reach().then((opens) => (opens ? begin() : done()));
     },
     start: (far) => {
       const { source, calls } = far(blocks ?? prompt, own);
@@ -64,15 +79,16 @@ export function submitToPool<Structured>(
   };
   if (server.far === undefined) server.enqueue(waiter);
   else waiter.start?.(server.far);
+  void gate?.passed.then((opens) => {
+    if (opens) return;
+    server.withdraw(waiter);
+    turn.fail(withdrawnError(server.settings.name, id));
+  });
   return turn;
 }
 
-/** Runs a turn on a member, and takes the member back afterwards if it was lent for this turn. */
-function assign(pool: PoolServer, turn: PendingTurn, member: Member, prompt: Prompt, options: TurnOptions): void {
-  const { server, use } = member;
-  const done = (): void => {
-    if (use === "lent") void pool.giveBack(member, "turn_ended");
-  };
+/** Runs a turn on a member. Calls `done` once the turn is over: the member may have been lent for it. */
+function assign(turn: PendingTurn, { server }: Member, prompt: Prompt, options: TurnOptions, done: () => void): void {
   try {
     const record = server.submit(prompt, options, { id: turn.id });
     turn.assign(record, callsOf(server, record));

@@ -276,6 +276,38 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     }
   },
 
+  "refuses a node whose name a live node has": async ({ engines: [engine, other], advance }) => {
+    const name = UNUSUAL;
+    equal(await engine.join(node("a", { name })), undefined);
+    const holder = await other.join(node("b", { name }));
+    ok(holder !== undefined && holder.aliveForMs > 0 && holder.aliveForMs <= 5_000);
+    deepEqual([holder.boot, holder.address], ["a", "http://a:7700"]);
+    equal(await other.renew("b", IDLE), false);
+    equal((await engine.nodes()).length, 1);
+    equal((await other.join(node("b", { name })))?.renewedAt, holder.renewedAt);
+    await advance(1_000);
+    equal(await engine.renew("a", IDLE), true);
+    const renewed = await other.join(node("b", { name }));
+    ok(renewed !== undefined && renewed.renewedAt > holder.renewedAt - 1_000);
+    await engine.renew("a", DRAINING);
+    equal((await other.join(node("b", { name })))?.boot, "a");
+    equal(await other.join(node("c")), undefined);
+    await advance(6_000);
+    equal(await other.join(node("b", { name })), undefined);
+    await other.leave("b");
+    equal(await engine.join(node("d", { name })), undefined);
+  },
+
+  "adds one of the nodes that join at once under one name": async ({ engines }) => {
+    const boots = Array.from({ length: 6 }, (_, n) => `node ${n}`);
+    const holders = await Promise.all(
+      boots.map((boot, n) => (engines[n % engines.length] ?? engines[0]).join(node(boot, { name: "one" }))),
+    );
+    const joined = boots.filter((_, n) => holders[n] === undefined);
+    equal(joined.length, 1);
+    deepEqual(new Set(holders.map((holder) => holder?.boot ?? joined[0])), new Set(joined));
+  },
+
   "frees all sessions of a node that leaves": async ({ engines: [engine, other] }) => {
     await engine.join(node("a"));
     await engine.join(node("b"));

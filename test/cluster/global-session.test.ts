@@ -166,7 +166,7 @@ describe("GlobalSession calls", () => {
       ["content", "hash"],
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];
-    const others = ["cancel", "release", "approvals", "approve", "answer", "deny", "steer", ...erasing];
+    const others = ["begin", "cancel", "release", "approvals", "approve", "answer", "deny", "steer", ...erasing];
     // The table of controls may have more. Its own test covers them.
     const own = CALL_METHODS.filter(
       (method) => !isRemoteControl(method) && !isPoolMethod(method) && !others.includes(method),

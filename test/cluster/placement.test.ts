@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { covers, fullness, pickNode } from "../../src/cluster/placement.ts";
-import type { NodeEntry } from "../../src/cluster/protocol/engine.ts";
+import {
+  countPlaced,
+  covers,
+  fullness,
+  pickNode,
+  poolRule,
+  ruleFor,
+  templateRule,
+} from "../../src/cluster/placement.ts";
+import type { NodeEntry, PlacementRule } from "../../src/cluster/protocol/engine.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { node } from "./engine-conformance.ts";
 
@@ -68,6 +76,12 @@ describe("pickNode", () => {
       "b",
     ],
     ["on a full node if all are full", [entry("a", { load: 5, maxProcesses: 4 })], "a"],
+    [
+      "on a node that renews before one that has missed beats",
+      [entry("a", { aliveForMs: 2_499 }), entry("b", { load: 70 })],
+      "b",
+    ],
+    ["on a node that has missed beats if there is no other", [entry("a", { aliveForMs: 1 })], "a"],
     ["nowhere if no node can host it", [entry("a", { alive: false }), entry("b", { draining: true })], undefined],
   ])("places a session without an owner %s", (_, nodes, boot) => {
     expect(pickNode(nodes, REVIEWER)?.boot).toBe(boot);
@@ -115,6 +129,113 @@ describe("pickNode", () => {
         if (fullness(place) >= 1) for (const other of candidates) expect(fullness(other)).toBeGreaterThanOrEqual(1);
       }),
     );
+  });
+
+  describe("with affinity and spread", () => {
+    const zoned = (
+      boot: string,
+      zone: string | undefined,
+      rule: PlacementRule,
+      changed: Partial<NodeEntry> = {},
+    ): NodeEntry =>
+      entry(boot, {
+        labels: zone === undefined ? {} : { zone },
+        hosts: { ...HOSTS, rules: { [templateRule("support")]: rule } },
+        ...changed,
+      });
+    const key = nameKey(["global", "support", 42]);
+    const near = { affinity: { zone: "a" } };
+    const wide = { spread: "zone" };
+
+    test.each<[what: string, nodes: readonly NodeEntry[], boot: string]>([
+      ["in the preferred zone", [zoned("1", "a", near, { load: 9 }), zoned("2", "b", near)], "1"],
+      [
+        "elsewhere if the preferred zone is full",
+        [zoned("1", "a", near, { load: 4, maxProcesses: 4 }), zoned("2", "b", near, { load: 60 })],
+        "2",
+      ],
+      [
+        "elsewhere if the preferred zone is gone",
+        [zoned("1", "a", near, { alive: false }), zoned("2", "b", near)],
+        "2",
+      ],
+      [
+        "elsewhere if the preferred zone misses beats",
+        [zoned("1", "a", near, { aliveForMs: 9 }), zoned("2", "b", near)],
+        "2",
+      ],
+      [
+        "in the preferred zone if all are full",
+        [zoned("1", "b", near, { load: 64 }), zoned("2", "a", near, { load: 99 })],
+        "2",
+      ],
+      [
+        "in the zone with the fewest sessions of the family, however loaded",
+        [
+          zoned("1", "a", wide, { families: { support: 2 } }),
+          zoned("2", "b", wide, { load: 5, families: { support: 1, other: 9 } }),
+          zoned("3", "b", wide, { load: 6 }),
+        ],
+        "2",
+      ],
+      [
+        "in the least loaded zone among equals",
+        [zoned("1", "a", wide), zoned("2", "a", wide, { load: 8 }), zoned("3", "b", wide, { load: 1 })],
+        "3",
+      ],
+      [
+        "in another zone if one is gone",
+        [zoned("1", "a", wide, { alive: false }), zoned("2", "b", wide, { families: { support: 5 } })],
+        "2",
+      ],
+      [
+        "on a node without the label, as a zone of its own",
+        [zoned("1", "a", wide, { families: { support: 1 } }), zoned("2", undefined, wide, { load: 3 })],
+        "2",
+      ],
+    ])("places a session %s", (_, all, boot) => {
+      expect(pickNode(all, key)?.boot).toBe(boot);
+    });
+
+    test("applies to the names that the rule is of", () => {
+      const rules = { [REVIEWER]: { affinity: { zone: "b" } }, [poolRule("summaries")]: wide };
+      const hosts = { ...HOSTS, rules };
+      const nodes = [
+        entry("1", { hosts, labels: { zone: "a" } }),
+        entry("2", { hosts, labels: { zone: "b" }, load: 1 }),
+      ];
+      expect(pickNode(nodes, REVIEWER)?.boot).toBe("2");
+      expect(pickNode(nodes, key)?.boot).toBe("1");
+      expect(ruleFor(nodes, nameKey(["global", "summaries"]))).toEqual(wide);
+      expect(ruleFor(nodes, nameKey(["global", "summaries", 3]))).toEqual(wide);
+    });
+
+    test("keeps zones within one session of each other, whichever nodes there are and whichever are lost", () => {
+      const zones = fc.array(fc.record({ zone: fc.constantFrom("a", "b", "c"), dies: fc.boolean() }), {
+        minLength: 1,
+        maxLength: 6,
+      });
+      fc.assert(
+        fc.property(zones, fc.nat(30), (some, count) => {
+          const all = some.map(({ zone }, n) => zoned(`n${n}`, zone, wide));
+          const placed: string[] = [];
+          const place = (n: number): void => {
+            const node = pickNode(all, nameKey(["global", "support", n]));
+            expect(node === undefined).toBe(all.every(({ alive }) => !alive));
+            if (node === undefined) return;
+            countPlaced(node, nameKey(["global", "support", n]));
+            placed.push(node.labels["zone"] ?? "");
+          };
+          for (let n = 0; n < count; n++) place(n);
+          const counts = [...new Set(some.map(({ zone }) => zone))].map(
+            (zone) => placed.filter((at) => at === zone).length,
+          );
+          expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+          for (const [n, { dies }] of some.entries()) if (dies) Object.assign(all[n] ?? {}, { alive: false });
+          for (let n = 0; n < 3; n++) place(100 + n);
+        }),
+      );
+    });
   });
 
   test("spreads sessions evenly if each placement counts", () => {

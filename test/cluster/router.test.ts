@@ -46,7 +46,12 @@ describe("Router.locate", () => {
   test("returns the owner, which it asks for once", async () => {
     const { router, owners, asked } = scene(entry("a"), entry("b"));
     owners.set(KEY, "b");
-    const route = { to: { boot: "b", address: "http://b:7700", protocol: 1 }, claim: false, pool: false };
+    const route = {
+      to: { boot: "b", address: "http://b:7700", protocol: 1 },
+      claim: false,
+      pool: false,
+      confirms: false,
+    };
     expect(await router.locate(KEY)).toEqual(route);
     for (let at = 0; at < 10; at++) expect(await router.locate(KEY)).toEqual(route);
     expect(asked).toEqual({ nodes: 1, owner: 1 });
@@ -185,6 +190,36 @@ describe("Router.locate for a pool", () => {
     expect(await two.router.locate(POOL, failed)).toMatchObject({ to: { boot: "b" } });
     const one = scene(entry("a"));
     expect(await one.router.locate(POOL, failed)).toMatchObject({ to: { boot: "a" } });
+  });
+
+  test("returns nodes that have missed beats only if there is no other", async () => {
+    const silent = entry("a", { aliveForMs: 2_400 });
+    const two = scene(silent, entry("b", { load: 60 }));
+    for (const key of [POOL, KEY]) expect(await two.router.locate(key)).toMatchObject({ to: { boot: "b" } });
+    const one = scene(silent);
+    for (const key of [POOL, KEY]) expect(await one.router.locate(key)).toMatchObject({ to: { boot: "a" } });
+    // The session's owner is asked nevertheless: no other node may have the session yet.
+    two.owners.set(nameKey(["global", "support", 43]), "a");
+    expect(await two.router.locate(nameKey(["global", "support", 43]))).toMatchObject({ to: { boot: "a" } });
+  });
+
+  test("avoids a node that did not answer, for every name, until it answers or would count as dead", async () => {
+    const { router, clock } = scene(entry("a"), entry("b", { load: 30 }));
+    const other = nameKey(["global", "support", 7]);
+    expect(await router.locate(POOL)).toMatchObject({ to: { boot: "a" } });
+    expect(await router.locate(POOL, { boot: "a", answered: false })).toMatchObject({ to: { boot: "b" } });
+    for (const key of [POOL, other]) expect(await router.locate(key)).toMatchObject({ to: { boot: "b" } });
+    await clock.advance(5_000);
+    expect(await router.locate(POOL)).toMatchObject({ to: { boot: "a" } });
+    await router.locate(POOL, { boot: "a", answered: false });
+    router.learn(KEY, "a");
+    expect(await router.locate(POOL)).toMatchObject({ to: { boot: "a" } });
+  });
+
+  test("tells whether the node waits for the caller's confirmation", async () => {
+    expect((await scene(entry("a")).router.locate(POOL)).confirms).toBe(false);
+    const confirming = entry("a", { hosts: { ...HOSTS, confirms: true } });
+    expect((await scene(confirming).router.locate(POOL)).confirms).toBe(true);
   });
 
   test("rejects with no_node when no node has the pool", async () => {

@@ -3,6 +3,7 @@ import type {
   DescribedSession,
   Engine,
   EngineFindQuery,
+  NameHolder,
   NodeDescription,
   NodeEntry,
   NodeState,
@@ -66,7 +67,7 @@ export class SimulatedEnginePort implements Engine {
     return this.#open;
   }
 
-  join(node: NodeDescription): Promise<void> {
+  join(node: NodeDescription): Promise<NameHolder | undefined> {
     return this.#call(() => this.#engine.join(node));
   }
 

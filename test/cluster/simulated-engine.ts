@@ -2,6 +2,7 @@ import type {
   Claim,
   DescribedSession,
   EngineFindQuery,
+  NameHolder,
   NodeDescription,
   NodeEntry,
   NodeState,
@@ -71,11 +72,17 @@ export class SimulatedEngine {
     this.#ahead += ms;
   }
 
-  join(description: NodeDescription): void {
+  join(description: NodeDescription): NameHolder | undefined {
     // An ended node does not come back.
-    if (this.#nodes.get(description.boot)?.ended === true) return;
+    if (this.#nodes.get(description.boot)?.ended === true) return undefined;
+    for (const node of this.#nodes.values()) {
+      const { boot, name, address, staleMs } = node.description;
+      if (name !== description.name || boot === description.boot || !this.#isAlive(node)) continue;
+      return { boot, address, renewedAt: node.heardAt, aliveForMs: node.heardAt + staleMs - this.#clock };
+    }
     const state = { load: 0, draining: false };
     this.#nodes.set(description.boot, { description, state, heardAt: this.#clock, ended: false });
+    return undefined;
   }
 
   renew(boot: string, state: NodeState): boolean {

@@ -55,6 +55,7 @@ const KINDS: { readonly [Code in ErrorCode | ServerCode | ClientCode]?: Kind } =
   DATABASE_UNAVAILABLE: "busy",
   CLUSTER_UNAVAILABLE: "busy",
   JOURNAL_IN_USE: "busy",
+  NODE_NAME_TAKEN: "busy",
   TURN_FAILED: "turn",
   TURN_INTERRUPTED: "turn",
   TURN_CANCELLED: "turn",

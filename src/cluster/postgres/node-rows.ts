@@ -1,5 +1,6 @@
+import { withoutUndefined } from "../../fields.ts";
 import { fromText, toText } from "../../journal/model/stored-text.ts";
-import type { Hosted, NodeDescription, NodeEntry, NodeReport } from "../protocol/engine.ts";
+import type { Hosted, NameHolder, NodeDescription, NodeEntry, NodeReport, NodeState } from "../protocol/engine.ts";
 
 /* The columns and rows of the table of nodes. */
 
@@ -41,6 +42,24 @@ export function joinValues(node: NodeDescription): unknown[] {
   ];
 }
 
+/** Selects the live node that has a name. Parameters: the name, the boot id of the node that wants it. */
+export const NAME_HOLDER: string = `
+  select nodes.boot, nodes.address, extract(epoch from nodes.renewed_at)::double precision * 1000 as renewed_at,
+    nodes.stale_ms - extract(epoch from clock_timestamp() - nodes.renewed_at)::double precision * 1000 as alive_for_ms
+  from nodes where name = $1 and boot <> $2 and ${isAlive("nodes")} limit 1`;
+
+export interface NameHolderRow {
+  readonly boot: string;
+  readonly address: string;
+  readonly renewed_at: number;
+  readonly alive_for_ms: number;
+}
+
+export function nameHolderOf(row: NameHolderRow): NameHolder {
+  const { boot, address, renewed_at: renewedAt, alive_for_ms: aliveForMs } = row;
+  return { boot: fromText(boot), address: fromText(address), renewedAt, aliveForMs };
+}
+
 export interface NodeRow {
   readonly boot: string;
   readonly name: string;
@@ -54,12 +73,26 @@ export interface NodeRow {
   readonly stale_ms: number;
   readonly load: number;
   readonly draining: boolean;
-  readonly report: NodeReport | null;
+  readonly report: StoredReport | null;
   readonly alive_for_ms: number;
+}
+
+/** What a node tells of itself, in one column. */
+interface StoredReport extends Partial<NodeReport>, Pick<NodeState, "families" | "busy"> {}
+
+/** Returns the value of the column `report`. */
+export function storedReport({ report, families, busy }: NodeState): string | null {
+  const stored = withoutUndefined({ ...report, families, busy });
+  return Object.keys(stored).length === 0 ? null : JSON.stringify(stored);
+}
+
+function isReport(report: Partial<NodeReport>): report is NodeReport {
+  return report.sessions !== undefined;
 }
 
 /** Returns the entry of a node that has not ended. */
 export function nodeOf(row: NodeRow): NodeEntry {
+  const { families, busy, ...report } = row.report ?? {};
   return {
     boot: fromText(row.boot),
     name: fromText(row.name),
@@ -72,7 +105,8 @@ export function nodeOf(row: NodeRow): NodeEntry {
     staleMs: row.stale_ms,
     load: row.load,
     draining: row.draining,
-    ...(row.report !== null && { report: row.report }),
+    ...(isReport(report) && { report }),
+    ...withoutUndefined({ families, busy }),
     alive: row.alive_for_ms > 0,
     aliveForMs: row.alive_for_ms,
   };

@@ -15,6 +15,7 @@ import type {
   DescribedSession,
   Engine,
   EngineFindQuery,
+  NameHolder,
   NodeDescription,
   NodeEntry,
   NodeState,
@@ -25,7 +26,18 @@ import { CLUSTER_TABLES } from "./cluster-tables.ts";
 import { type FoundRow, findStatement, foundOf } from "./find-statement.ts";
 import { detectNewHistory, END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_REPLAYED, MAY_CLAIM } from "./history-statements.ts";
 import { COUNT_JOBS, RESERVE_JOB } from "./job-statements.ts";
-import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
+import {
+  isAlive,
+  isStale,
+  JOIN,
+  joinValues,
+  NAME_HOLDER,
+  type NameHolderRow,
+  NODE_COLUMNS,
+  type NodeRow,
+  nameHolderOf,
+  nodeOf,
+} from "./node-rows.ts";
 import { notifyIfAny, PostgresNotifications } from "./postgres-notifications.ts";
 import { RenewalConnection } from "./renewal-connection.ts";
 
@@ -81,25 +93,32 @@ class PostgresEngine implements Engine {
     return this.#era;
   }
 
-  async join(node: NodeDescription): Promise<void> {
-    await this.#join(node, true);
+  async join(node: NodeDescription): Promise<NameHolder | undefined> {
+    return await this.#join(node, true);
   }
 
-  /** @param replayed whether the node has replayed its writes */
-  async #join(node: NodeDescription, replayed: boolean): Promise<void> {
+  /** @param isNew whether the node has replayed its writes, and needs a free name; otherwise the database has lost its row */
+  async #join(node: NodeDescription, isNew: boolean): Promise<NameHolder | undefined> {
     const { database, history } = await this.#database.useWithHistory();
-    await database.transaction(async (query) => {
+    const holder = await database.transaction(async (query): Promise<NameHolder | undefined> => {
+      if (isNew) {
+        const named = [toText(node.name), toText(node.boot)];
+        const [, [found]] = await Promise.all([query(LOCK_NAMES), query<NameHolderRow>(NAME_HOLDER, named)]);
+        if (found !== undefined) return nameHolderOf(found);
+      }
       const [, , , [row]] = await Promise.all([
         query(detectNewHistory(history)),
         query(CLEAN),
         query(JOIN, joinValues(node)),
         query<EraRow>(`select ${ERA} as era`),
-        replayed ? query(HAS_REPLAYED, [toText(node.boot)]) : undefined,
+        isNew ? query(HAS_REPLAYED, [toText(node.boot)]) : undefined,
         query(END_WAIT),
       ]);
       this.#era = row?.era;
+      return undefined;
     });
-    this.#joined.set(node.boot, node);
+    if (holder === undefined) this.#joined.set(node.boot, node);
+    return holder;
   }
 
   async renew(boot: string, state: NodeState): Promise<boolean> {
@@ -233,6 +252,9 @@ interface SessionRow {
   readonly epoch: number;
   readonly boot: string | null;
 }
+
+/** Nodes join one after the other, so that each sees the names of those before it. */
+const LOCK_NAMES = "select from history for update";
 
 const KNOWN = "select from nodes where boot = $1";
 

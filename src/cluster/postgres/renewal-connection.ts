@@ -6,6 +6,7 @@ import { notOpen, subjectOf, unavailable } from "../../journal/postgres/postgres
 import type { PostgresLocation } from "../../journal/postgres/postgres-location.ts";
 import type { NodeState } from "../protocol/engine.ts";
 import { detectNewHistory, ERA } from "./history-statements.ts";
+import { storedReport } from "./node-rows.ts";
 
 /** A connection for lease renewals alone, so that nothing delays them. */
 export class RenewalConnection {
@@ -29,7 +30,7 @@ export class RenewalConnection {
    * @returns the era; undefined if the node has ended
    * @throws CastellanError `DATABASE_UNAVAILABLE` after `timeoutMs` at the latest
    */
-  async renew(boot: string, { load, draining, report }: NodeState, history: string): Promise<number | undefined> {
+  async renew(boot: string, state: NodeState, history: string): Promise<number | undefined> {
     const subject = subjectOf("cluster", this.#location);
     if (this.#closed !== undefined) throw notOpen(subject);
     const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
@@ -37,7 +38,7 @@ export class RenewalConnection {
     const database = this.#database;
     const renewed = database.then((open) =>
       open.transaction(async (query) => {
-        const values = [toText(boot), load, draining, report === undefined ? null : JSON.stringify(report)];
+        const values = [toText(boot), state.load, state.draining, storedReport(state)];
         const [, [row]] = await Promise.all([query(detectNewHistory(history)), query<RenewedRow>(RENEW, values)]);
         return row?.era;
       }),

@@ -20,8 +20,11 @@ export type HostMethod =
 /** Methods of the jobs of a pool. Each node that has the pool answers them from the database. */
 export type PoolMethod = "enqueueJob" | "findJob" | "cancelJob" | "jobs";
 
-/** Methods that a node answers itself. `eraseFiles` works on a former owner too. */
-export type NodeMethod = "cancel" | "release" | "eraseFiles";
+/**
+ * Methods that a node answers itself. `begin` lets a pool's turn begin, and answers whether it may. `eraseFiles` works on
+ * a former owner too.
+ */
+export type NodeMethod = "begin" | "cancel" | "release" | "eraseFiles";
 
 /** Methods that nodes call on each other's sessions. */
 export type CallMethod = RemoteControl | HostMethod | PoolMethod | NodeMethod;
@@ -51,6 +54,7 @@ const ONCE: Readonly<Record<HostMethod | PoolMethod | NodeMethod, boolean>> = {
   findJob: false,
   cancelJob: false,
   jobs: false,
+  begin: true,
   cancel: false,
   release: false,
   eraseFiles: false,

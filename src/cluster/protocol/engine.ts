@@ -2,6 +2,12 @@ import type { SessionDescription } from "../../journal/model/session-entry.ts";
 import type { SessionListQuery } from "../../journal/model/session-list.ts";
 import type { SessionName } from "../../names.ts";
 
+/** Which nodes are preferred for a session or a pool; see `GlobalPlacement`. */
+export interface PlacementRule {
+  readonly affinity?: Readonly<Record<string, string>>;
+  readonly spread?: string;
+}
+
 /** What a node hosts, by name. The same on every node that runs the same code. */
 export interface Hosted {
   /** Canonical names of declared sessions. */
@@ -10,6 +16,10 @@ export interface Hosted {
   readonly templates: readonly string[];
   /** Names of pools. Each node has members of its own. */
   readonly pools: readonly string[];
+  /** Whether the node can wait for the caller's confirmation before it begins a pool's turn. Left out by earlier releases. */
+  readonly confirms?: boolean;
+  /** Preferences for nodes: of sessions by their key, of others by `templateRule` and `poolRule`. Left out if there are none. */
+  readonly rules?: Readonly<Record<string, PlacementRule>>;
 }
 
 /** One run of a node. A node that was declared dead rejoins as another run. */
@@ -57,6 +67,10 @@ export interface NodeState {
   readonly draining: boolean;
   /** Left out until the first renewal, and by nodes of earlier releases. */
   readonly report?: NodeReport;
+  /** How many sessions it owns of each family, see `familyOf`. Left out if it owns none. */
+  readonly families?: Readonly<Record<string, number>>;
+  /** How many turns and loans its members of each pool have, plus those that wait for one. Left out if there are none. */
+  readonly busy?: Readonly<Record<string, number>>;
 }
 
 /** A node as other nodes see it. */
@@ -64,6 +78,16 @@ export interface NodeEntry extends NodeDescription, NodeState {
   /** Whether it has renewed in time, by the engine's clock, and has not ended. */
   readonly alive: boolean;
   /** In how many milliseconds it counts as dead without a renewal; 0 or less if it already does. */
+  readonly aliveForMs: number;
+}
+
+/** The live node that has a name. */
+export interface NameHolder {
+  readonly boot: string;
+  readonly address: string;
+  /** When it last renewed its lease, in milliseconds, by the engine's clock. */
+  readonly renewedAt: number;
+  /** In how many milliseconds it counts as dead without a renewal. */
   readonly aliveForMs: number;
 }
 
@@ -118,8 +142,12 @@ export interface Engine {
    * commits. As of the last answer to `join` or `renew`. Left out by an engine that loses nothing.
    */
   readonly era?: number | undefined;
-  /** Adds a node. */
-  join(node: NodeDescription): Promise<void>;
+  /**
+   * Adds a node, unless another live node has its name. Of nodes that join at once under one name, one is added.
+   *
+   * @returns the node that has the name; undefined once the node has joined
+   */
+  join(node: NodeDescription): Promise<NameHolder | undefined>;
   /**
    * Renews the lease of a node. Returns false, for good, if the node has left or was declared dead: it was silent for
    * `staleMs` and another node took a session of it.

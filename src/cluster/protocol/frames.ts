@@ -25,6 +25,11 @@ export interface TurnRequest {
    * it; the turn may have run, so the node does not start it.
    */
   readonly known?: boolean;
+  /**
+   * Whether a pool's turn begins only once the caller has confirmed it with the method `begin`, see `ready`. Only nodes
+   * whose `Hosted.confirms` is set know it.
+   */
+  readonly confirm?: boolean;
   /** Whether to send messages, or only the outcome. */
   readonly messages: boolean;
   /** Whether the node may claim the session: the caller has found no owner. */
@@ -73,6 +78,8 @@ export type TurnFrame =
       readonly by?: string;
       readonly metadata?: JsonObject;
     }
+  /** A member of the pool is free for the turn, and waits for the caller to confirm it. */
+  | { readonly type: "ready" }
   /** The turn is in the journal. */
   | { readonly type: "accepted" }
   /**
@@ -96,8 +103,11 @@ export type TurnFrame =
       readonly promptId?: string;
       readonly outcome: JsonObject;
     }
-  /** The turn continues elsewhere: this node is leaving, or the session moves. */
-  | { readonly type: "left" }
+  /**
+   * The turn continues elsewhere: this node is leaving, or the session moves. With `begun: false` the turn of a pool has
+   * not begun here, and never will.
+   */
+  | { readonly type: "left"; readonly begun?: false }
   | { readonly type: "unknown" }
   /** The session does not accept the turn. */
   | { readonly type: "refused"; readonly error: SentError }

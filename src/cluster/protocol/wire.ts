@@ -46,6 +46,7 @@ const turnRequest = z.looseObject({
     .exactOptional(),
   after: z.looseObject({ boot: z.string(), life: z.string().exactOptional(), number: count }).exactOptional(),
   known: z.boolean().exactOptional(),
+  confirm: z.boolean().exactOptional(),
   messages: z.boolean(),
   claim: z.boolean(),
 });
@@ -81,6 +82,7 @@ const turnFrame = z.discriminatedUnion("type", [
     by: z.string().exactOptional(),
     metadata: jsonObject.exactOptional(),
   }),
+  z.looseObject({ type: z.literal("ready") }),
   z.looseObject({ type: z.literal("accepted") }),
   z.looseObject({
     type: z.literal("messages"),
@@ -98,7 +100,7 @@ const turnFrame = z.discriminatedUnion("type", [
     promptId: z.string().exactOptional(),
     outcome: jsonObject,
   }),
-  z.looseObject({ type: z.literal("left") }),
+  z.looseObject({ type: z.literal("left"), begun: z.literal(false).exactOptional() }),
   z.looseObject({ type: z.literal("unknown") }),
   z.looseObject({ type: z.literal("refused"), error: sentError }),
   z.looseObject({ type: z.literal("events_lost"), oldest: count }),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { withoutUndefined } from "../../fields.ts";
 import { formatName, nameProblem, type SessionName } from "../../names.ts";
 import { invalidOptions, validate } from "./validation.ts";
 
@@ -8,10 +9,29 @@ export const GLOBAL = "global";
 /** The key of a global name. Registered globally, so that all copies of this package share it. */
 const GLOBAL_NAME: unique symbol = Symbol.for("castellan.global.1");
 
-/** Which nodes may host a global session. */
+/**
+ * Which nodes may host a global session, template or pool, and which ones should. Read where it is declared; calls may
+ * omit it.
+ */
 export interface GlobalPlacement {
-  /** Requires a node with these labels. Read where the session is declared; calls may omit it. */
+  /** Requires a node with these labels. */
   readonly labels?: Readonly<Record<string, string>>;
+  /**
+   * Prefers nodes with these labels. Others take the session while none of them is alive and has room.
+   *
+   * @example
+   * template(global("support", { affinity: { zone: "a" } }))
+   */
+  readonly affinity?: Readonly<Record<string, string>>;
+  /**
+   * The label of nodes over whose values to spread: a session goes to a node of the value that has the fewest sessions whose
+   * names share their first part; a turn of a pool, to a node of the least loaded value. A value without nodes keeps nobody
+   * waiting. Applies after `affinity`.
+   *
+   * @example
+   * template(global("support", { spread: "zone" }))
+   */
+  readonly spread?: string;
 }
 
 /** The name of a session, template or pool that exists once in a cluster, rather than once in a process. */
@@ -20,14 +40,21 @@ export interface GlobalName {
     /** The name as the cluster knows it: `["global", "support", 42]`. */
     readonly name: readonly [string, string | number, ...(string | number)[]];
     readonly labels: Readonly<Record<string, string>>;
+    /** Left out by copies of earlier releases. */
+    readonly preferred?: Omit<GlobalPlacement, "labels">;
   };
 }
 
-const placementSchema = z.strictObject({ labels: z.record(z.string().min(1), z.string()).optional() });
+const labelsSchema = z.record(z.string().min(1), z.string());
+const placementSchema = z.strictObject({
+  labels: labelsSchema.optional(),
+  affinity: labelsSchema.optional(),
+  spread: z.string().min(1).optional(),
+});
 
 /** Makes a {@link GlobalName} of a local name. @throws CastellanError `INVALID_OPTIONS` */
 export function globalName(name: SessionName, placement: GlobalPlacement = {}): GlobalName {
-  const { labels = {} } = validate(placementSchema, placement, "global");
+  const { labels = {}, ...preferred } = validate(placementSchema, placement, "global");
   const problem = nameProblem(name);
   if (problem !== undefined) {
     const message = `expected a name: a string, or a tuple that begins with one; this is ${problem}`;
@@ -37,7 +64,7 @@ export function globalName(name: SessionName, placement: GlobalPlacement = {}): 
   // Statuses and lists show the name with its prefix; accept that form too.
   const [first, second, ...rest] = given;
   const parts = first === GLOBAL && second !== undefined ? ([second, ...rest] as const) : given;
-  return { [GLOBAL_NAME]: { name: [GLOBAL, ...parts], labels } };
+  return { [GLOBAL_NAME]: { name: [GLOBAL, ...parts], labels, preferred: withoutUndefined(preferred) } };
 }
 
 export function isGlobalName(value: unknown): value is GlobalName {
@@ -66,4 +93,10 @@ export function refuseGlobalName(name: unknown, what: string, field: string): vo
 
 export function labelsOf(name: GlobalName): Readonly<Record<string, string>> {
   return name[GLOBAL_NAME].labels;
+}
+
+/** Returns which nodes are preferred, or undefined if all are equal. */
+export function preferenceOf(name: GlobalName): Omit<GlobalPlacement, "labels"> | undefined {
+  const { preferred = {} } = name[GLOBAL_NAME];
+  return Object.keys(preferred).length === 0 ? undefined : preferred;
 }
