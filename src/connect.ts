@@ -23,6 +23,7 @@ export type {
   GlobalApproval,
   GlobalSession,
   GlobalSessionStatus,
+  SentMcpServer,
 } from "./cluster/global-session.ts";
 export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
 

@@ -89,6 +89,7 @@ export type {
   GlobalApproval,
   GlobalSession,
   GlobalSessionStatus,
+  SentMcpServer,
 } from "./cluster/global-session.ts";
 export type { NodeReport } from "./cluster/protocol/engine.ts";
 export {

@@ -5,19 +5,23 @@ import type { HostedSession, HostNode, SessionHost } from "../cluster/session-ho
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
-import { formatName, nameKey, type SessionName } from "../names.ts";
+import { formatName, nameKey, nameOfKey, type SessionName } from "../names.ts";
+import { readMemory } from "../session/conversation/session-memory.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import type { SessionDefaults } from "../session/options/options.ts";
 import { sessionSettings } from "../session/options/session-settings.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import type { Removed } from "../session/persistence/erasure.ts";
+import type { KnownSession } from "../session/persistence/supervisor-journal.ts";
 import type { UsageOptions, UsageReport } from "../session/persistence/usage.ts";
+import { serverOf } from "../session/session.ts";
+import type { SessionServer } from "../session/session-server.ts";
 import { eraseFiles } from "./erasing.ts";
 import { ExportPages } from "./export-pages.ts";
 import { type GlobalChildren, NO_SESSION_STORE } from "./global-children.ts";
 import { HostedJobs } from "./hosted-jobs.ts";
 import type { HostedPools } from "./hosted-pools.ts";
-import { SupervisedSession } from "./hosted-session.ts";
+import { type CallContext, SupervisedSession } from "./hosted-session.ts";
 import type { BudgetReport } from "./inspection/budgets.ts";
 import type { StoreReport } from "./inspection/storage.ts";
 import { LocalSupervisor } from "./local-supervisor.ts";
@@ -45,6 +49,8 @@ export class GlobalSessionHost implements SessionHost {
   /** The jobs of the node's pools, by name. */
   readonly #jobs = new Map<string, HostedJobs>();
   readonly #exports: ExportPages;
+  /** The node, once its run has joined. */
+  #node: HostNode | undefined;
   #stopping: Promise<void> | undefined;
 
   private constructor(
@@ -115,7 +121,33 @@ export class GlobalSessionHost implements SessionHost {
     if (!this.#children().knows(name)) throw undeclared(name);
     const jobs = this.#jobs.get(String(name[1]));
     const arrived = async (id: string): Promise<void> => await jobs?.arrived(id);
-    return new SupervisedSession(this.#supervisor, name, this.#storage.node, this.#exports, arrived);
+    const fork: CallContext["fork"] = (source, key) => this.#fork(source, key);
+    const own = { supervisor: this.#supervisor, node: this.#storage.node, exports: this.#exports, arrived, fork };
+    return new SupervisedSession(own, name);
+  }
+
+  /**
+   * Starts the session with this key on this node, with a copy of the conversation of `source`. Resolves with `"owned"` if a
+   * node owns the session, and with `"taken"` if it has a conversation.
+   */
+  async #fork(source: SessionServer, key: string): Promise<"forked" | "owned" | "taken"> {
+    const name = nameOfKey(key);
+    if (!this.#children().knows(name)) throw undeclared(name);
+    const node = this.#node;
+    if (node === undefined) throw new CastellanError("NOT_OWNER", "The node is not in the cluster now.");
+    await source.fromJournal(async () => {});
+    const known = (await this.#supervisor.journal.read([key])).get(key);
+    if (known !== undefined && hasConversation(known)) return "taken";
+    if (this.#storage.owns(key)) return "owned";
+    const forked = this.#supervisor.forkIntoTemplate(name, source);
+    try {
+      if (!(await node.claim(key))) return "owned";
+      // Its conversation is in the journal then.
+      await serverNamed(this.#supervisor, name).fromJournal(async () => {});
+      return "forked";
+    } finally {
+      forked();
+    }
   }
 
   pool(name: string): HostedSession | undefined {
@@ -123,6 +155,7 @@ export class GlobalSessionHost implements SessionHost {
   }
 
   joined(node: HostNode): void {
+    this.#node = node;
     for (const name of this.#children().pools.keys()) {
       const jobs = new HostedJobs({
         name,
@@ -193,6 +226,19 @@ export class GlobalSessionHost implements SessionHost {
   #closeJobs(): void {
     for (const jobs of this.#jobs.values()) jobs.close();
   }
+}
+
+/** Whether anything was said in the session, or waits to be. */
+function hasConversation({ entry, turns }: KnownSession): boolean {
+  if (entry === undefined || turns.length > 0) return turns.length > 0;
+  const { conversation } = readMemory(entry.memory, entry.key);
+  return conversation.kind === "fork" || (conversation.kind === "kept" && !conversation.empty);
+}
+
+function serverNamed(supervisor: LocalSupervisor, name: SessionName): SessionServer {
+  const server = serverOf(supervisor.session(name));
+  if (server === undefined) throw new Error("the session belongs to another copy of this package");
+  return server;
 }
 
 /** Makes the template of all global sessions of a run. */

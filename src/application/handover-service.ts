@@ -94,7 +94,8 @@ export class HandoverService {
           if (hosted !== undefined) return { owned: true, session: hosted, boot };
           try {
             const name = nameOfKey(key);
-            const session = new SupervisedSession(supervisor, name, supervisor.name, this.#exports, async () => {});
+            const own = { supervisor, node: supervisor.name, exports: this.#exports };
+            const session = new SupervisedSession({ ...own, arrived: async () => {}, fork: async () => "owned" }, name);
             return { owned: true, session, boot };
           } catch (error) {
             if (!CastellanError.is(error, "SESSION_NOT_FOUND")) throw error;

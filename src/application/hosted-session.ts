@@ -36,13 +36,16 @@ const approvalChanges = z
 const answerer = z.looseObject({ by: z.string().optional() }).transform(withoutUndefined);
 
 /** What a host needs to answer a call for one of its sessions. */
-interface CallContext {
+export interface CallContext {
   readonly supervisor: LocalSupervisor;
   readonly session: Session;
+  /** The name of this node. */
   readonly node: string;
   readonly exports: ExportPages;
   /** Resolves once the session knows the turn of a job that is being taken, at once for any other turn. */
   arrived(id: string): Promise<void>;
+  /** Starts the session with this canonical name, with a copy of the conversation of `source`. */
+  fork(source: SessionServer, key: string): Promise<"forked" | "owned" | "taken">;
 }
 
 type Answer = (context: CallContext, first: unknown, second: unknown, third: unknown) => unknown;
@@ -92,24 +95,16 @@ const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
       () => supervisor.exportSession(session.name),
       next === undefined ? undefined : validate(text, next, labelOf(session), "export"),
     ),
+  fork: ({ session, fork }, key) => fork(serverBehind(session), validate(text, key, labelOf(session), "fork")),
 };
 
 /** A session of this node for other nodes. Rejects invalid arguments with an error for the calling node. */
 export class SupervisedSession implements HostedSession {
   readonly #context: CallContext;
 
-  /**
-   * @param node the name of this node
-   * @throws CastellanError as `Supervisor.session`
-   */
-  constructor(
-    supervisor: LocalSupervisor,
-    name: SessionName,
-    node: string,
-    exports: ExportPages,
-    arrived: CallContext["arrived"],
-  ) {
-    this.#context = { supervisor, session: supervisor.session(name), node, exports, arrived };
+  /** @throws CastellanError as `Supervisor.session` */
+  constructor(own: Omit<CallContext, "session">, name: SessionName) {
+    this.#context = { ...own, session: own.supervisor.session(name) };
   }
 
   ask(asked: TurnAsked): TurnSource {
@@ -151,10 +146,14 @@ export class SupervisedSession implements HostedSession {
 
   /** The session now: a template may have evicted it and created it anew. */
   get #server(): SessionServer {
-    const server = serverOf(this.#context.session);
-    if (server === undefined) throw new Error("the handle belongs to another copy of this package");
-    return server;
+    return serverBehind(this.#context.session);
   }
+}
+
+function serverBehind(session: Session): SessionServer {
+  const server = serverOf(session);
+  if (server === undefined) throw new Error("the handle belongs to another copy of this package");
+  return server;
 }
 
 function labelOf({ name }: Session): string {

@@ -525,6 +525,11 @@ export class LocalSupervisor {
     return await this.startSession(forked, server);
   }
 
+  /** See `Templates.fork`. */
+  forkIntoTemplate(name: SessionName, source: SessionServer): () => void {
+    return this.#tree.templates.fork(name, source);
+  }
+
   /** Resolves once a session has ended for good. */
   closedOwn(server: SessionServer): Promise<void> {
     return this.#sessions.closed(server, () => this.#tree.templates.covers(server.settings.name));

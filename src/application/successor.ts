@@ -71,6 +71,7 @@ export class Successor {
         return leavable(remoteEvents(deps, key, options, this.#closed.signal, leaving), () => leaving.abort());
       },
       move: async () => {},
+      fork: async () => {},
       eraseElsewhere: async () => {},
       newId,
     };

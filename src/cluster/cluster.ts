@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type Clock, pause } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
-import { keyPrefix, nameKey, type SessionName } from "../names.ts";
+import { formatName, keyPrefix, nameKey, nameOfKey, type SessionName } from "../names.ts";
 import { GLOBAL, type GlobalName, globalNameOf } from "../session/options/global-name.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
@@ -125,6 +125,7 @@ export class Cluster implements AsyncDisposable {
         return leavable(read, () => leaving.abort());
       },
       move: (key, node) => this.#move(key, node),
+      fork: (from, to) => this.#fork(from, to),
       eraseElsewhere: async (key) => {
         await this.#eraseFiles(key, await this.#conversations(key), false);
       },
@@ -362,6 +363,20 @@ export class Cluster implements AsyncDisposable {
     this.#router.learn(key, target.boot);
   }
 
+  async #fork(from: string, to: string): Promise<void> {
+    let delay: number = RETRY.first;
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#caller.call(from, "fork", to);
+      if (answer === "forked") return;
+      if (answer !== "owned" || tries === MOVE_TRIES) throw hasConversation(to);
+      // Its owner has nothing of the name: somebody has only looked.
+      await this.#caller.call(to, "release");
+      await pause(this.#deps.clock, delay);
+      delay = Math.min(RETRY.most, delay * RETRY.factor);
+      this.#refuseIfClosed();
+    }
+  }
+
   /** @throws CastellanError `INVALID_OPTIONS` if no live node of this name hosts the session */
   async #moveTarget(key: string, name: string): Promise<NodeEntry> {
     const nodes = await this.#router.nodes(0);
@@ -387,6 +402,12 @@ function connectionClosed(): CastellanError<"CLUSTER_UNAVAILABLE"> {
   const message =
     "The connection to the cluster is closed. Connect again. Turns that were sent before continue on their nodes.";
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" } });
+}
+
+function hasConversation(key: string): CastellanError<"SESSION_ALREADY_STARTED"> {
+  const name = formatName(nameOfKey(key));
+  const message = `Global session ${name} has a conversation, or is in use. Clear it first, or fork to another name.`;
+  return new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor: GLOBAL } });
 }
 
 function leftOnDeadNode({ name }: NodeEntry): LeftBehind {

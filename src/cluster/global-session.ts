@@ -1,18 +1,22 @@
+import type { McpServerConfig, McpSetServersResult } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import {
   type ConversationOptions,
   defineControls,
+  isSendable,
   REMOTE_CONTROLS,
   type RemoteControl,
   type RemoteControls,
 } from "../session/controls.ts";
 import type { Approval, ApprovalAnswerer, ApprovalChanges } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
+import { type GlobalName, globalNameOf } from "../session/options/global-name.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
 import { invalidOptions } from "../session/options/validation.ts";
+import { checkDescribeOptions, type DescribeOptions } from "../session/persistence/live-description.ts";
 import type { QuestionAnswers } from "../session/record/approval-questions.ts";
 import type { ContentReference, EventContent } from "../session/record/content.ts";
 import { checkEventOptions } from "../session/record/event-options.ts";
@@ -49,12 +53,20 @@ export interface GlobalSessionStatus extends SessionStatus {
   readonly node: string;
 }
 
+/** The configuration of an MCP server that is not an in-process one. */
+export type SentMcpServer = Exclude<McpServerConfig, { readonly type: "sdk" }>;
+
+const NOT_IN_PROCESS =
+  "an in-process server cannot be sent to the session's node; declare it in the session's `mcpServers`";
+
 /** How a handle reaches its session. */
 export interface GlobalReach {
   turn(request: GlobalTurnRequest): GlobalTurn;
   call(key: string, method: CallMethod, ...args: readonly unknown[]): Promise<unknown>;
   events(key: string, options: EventOptions): AsyncGenerator<SessionEvent, void, undefined>;
   move(key: string, node: string): Promise<void>;
+  /** Starts the session `to` with a copy of the conversation of `from`. */
+  fork(from: string, to: string): Promise<void>;
   /** Has the nodes that do not own the session remove their files of its conversations. */
   eraseElsewhere(key: string): Promise<void>;
   newId(): string;
@@ -242,6 +254,37 @@ export class GlobalSession extends RemoteSessionControls {
   async content({ $content }: ContentReference): Promise<EventContent | undefined> {
     const found = (await this.#call("content", $content)) as { mediaType: string; data: string } | null;
     return found === null ? undefined : { mediaType: found.mediaType, data: Buffer.from(found.data, "base64") };
+  }
+
+  /**
+   * As `Session.setMcpServers`, but until the session is evicted or moves.
+   *
+   * @throws CastellanError `INVALID_OPTIONS` also for an in-process server, whose functions only this process can call
+   */
+  override async setMcpServers(servers: Record<string, SentMcpServer>): Promise<McpSetServersResult> {
+    const problems = Object.entries(servers).flatMap(([name, config]) =>
+      isSendable(config) ? [] : [{ field: `setMcpServers.${name}`, message: NOT_IN_PROCESS }],
+    );
+    if (problems.length > 0) throw invalidOptions(this.#who, problems);
+    return await super.setMcpServers(servers);
+  }
+
+  /**
+   * Starts a session with a copy of this conversation, on this session's node; the two then continue independently. The new
+   * one has the options with which its name is declared. Its name must have no conversation yet.
+   *
+   * @param name the global name of the new session, such as one that a template covers
+   * @throws CastellanError `SESSION_NOT_FOUND` if this session's node does not declare the name; `SESSION_ALREADY_STARTED` if
+   * the name has a conversation; `INVALID_OPTIONS`
+   * @example
+   * const draft = await session(global(["support", 42])).fork(global(["support", "42 draft"]), { title: "Draft" });
+   */
+  async fork(name: GlobalName, description: Pick<DescribeOptions, "title" | "labels"> = {}): Promise<GlobalSession> {
+    const other = new GlobalSession(globalNameOf(name), this.#reach);
+    const checked = checkDescribeOptions(description);
+    await this.#reach.fork(this.#key, other.#key);
+    if (Object.keys(checked).length > 0) await other.describe(description);
+    return other;
   }
 
   /** Returns Claude's pending permission requests, oldest first, if the session has `approvals`. */

@@ -198,6 +198,13 @@ export interface RemoteControls {
   /** Returns the MCP servers and their status. */
   mcpStatus(): Promise<McpServerStatus[]>;
 
+  /**
+   * Replaces the MCP servers added by this method and all in-process ones, for this process and all later ones. For a
+   * global session it lasts until the session is evicted or moves, and a server cannot be an in-process one, which is made of
+   * functions.
+   */
+  setMcpServers(servers: Record<string, McpServerConfig>): Promise<McpSetServersResult>;
+
   /** Reconnects an MCP server of the process. */
   reconnectMcpServer(name: string): Promise<void>;
 
@@ -232,18 +239,6 @@ export interface RemoteControls {
   accountInfo(): Promise<AccountInfo>;
 }
 
-/**
- * Controls that only work in the process with the session, because they take functions, such as those of in-process MCP
- * servers.
- */
-interface LocalControls {
-  /** Replaces the MCP servers added by this method and all in-process ones, for this process and all later ones. */
-  setMcpServers(servers: Record<string, McpServerConfig>): Promise<McpSetServersResult>;
-}
-
-/** All controls of a session. */
-export interface SessionControls extends RemoteControls, LocalControls {}
-
 /** The name of a control that another node can use. */
 export type RemoteControl = keyof RemoteControls;
 
@@ -267,11 +262,8 @@ type Schemas<Arguments extends readonly unknown[]> = {
   readonly [Index in keyof Arguments]-?: z.ZodType<Arguments[Index]>;
 };
 
-interface LocalRow<Method extends (...args: never[]) => Promise<unknown>> {
+interface ControlRow<Method extends (...args: never[]) => Promise<unknown>> {
   readonly run: Run<Method>;
-}
-
-interface RemoteRow<Method extends (...args: never[]) => Promise<unknown>> extends LocalRow<Method> {
   /** How to parse each argument from another node. */
   readonly arguments: Schemas<Parameters<Method>>;
   /**
@@ -280,12 +272,15 @@ interface RemoteRow<Method extends (...args: never[]) => Promise<unknown>> exten
   readonly once: boolean;
 }
 
-type ControlTable = { readonly [Name in RemoteControl]: RemoteRow<SessionControls[Name]> } & {
-  readonly [Name in keyof LocalControls]: LocalRow<SessionControls[Name]>;
-};
+type ControlTable = { readonly [Name in RemoteControl]: ControlRow<RemoteControls[Name]> };
 
 const text = z.string();
 const permissionMode = text.transform((mode) => mode as PermissionMode);
+/** Claude Code checks the rest. An in-process server is made of functions, which no other node can call. */
+const mcpServers = z.record(
+  text,
+  z.custom<McpServerConfig>(isSendable, "expected the configuration of an MCP server that is not an in-process one"),
+);
 const rewinding = z.object({ dryRun: z.boolean().optional() }).transform(withoutUndefined).optional();
 const approvalHistorySchema = z.strictObject({ limit: z.int().positive().default(100) });
 
@@ -401,7 +396,7 @@ export const CONTROLS: ControlTable = {
       target.server.refreshServers();
     },
   },
-  setMcpServers: { run: nameMcpServers },
+  setMcpServers: { arguments: [mcpServers], once: false, run: nameMcpServers },
   contextUsage: {
     arguments: [],
     once: false,
@@ -439,15 +434,22 @@ export const CONTROLS: ControlTable = {
   },
 };
 
-const isControl = (name: string): name is keyof SessionControls => Object.hasOwn(CONTROLS, name);
+/** The names of the controls. */
+export const REMOTE_CONTROLS: readonly RemoteControl[] = Object.keys(CONTROLS).filter(isRemoteControl);
 
-/** Whether another node can use this control. */
 export function isRemoteControl(name: string): name is RemoteControl {
-  return isControl(name) && "once" in CONTROLS[name];
+  return Object.hasOwn(CONTROLS, name);
 }
 
-/** The names of the controls that another node can use. */
-export const REMOTE_CONTROLS: readonly RemoteControl[] = Object.keys(CONTROLS).filter(isRemoteControl);
+/** Whether the configuration of an MCP server can be sent to another node: it is not an in-process server. */
+export function isSendable(config: unknown): boolean {
+  return (
+    typeof config === "object" &&
+    config !== null &&
+    !("instance" in config) &&
+    !("type" in config && config.type === "sdk")
+  );
+}
 
 /**
  * Parses arguments from another node, where `undefined` may have become `null`.
@@ -482,9 +484,9 @@ class TargetControls {
   }
 
   static {
-    defineControls(TargetControls.prototype, Object.keys(CONTROLS).filter(isControl), (session, name, args) => {
+    defineControls(TargetControls.prototype, REMOTE_CONTROLS, (session, name, args) => {
       const { far } = session.#target;
-      if (far !== undefined && isRemoteControl(name)) return Reflect.apply(far[name], far, args);
+      if (far !== undefined) return Reflect.apply(far[name], far, args);
       return Reflect.apply(CONTROLS[name].run, undefined, [session.#target, ...args]);
     });
   }
@@ -493,6 +495,6 @@ class TargetControls {
 const base: new (target: ControlTarget) => object = TargetControls;
 
 /** A base class with a method for each control, which runs it on the target. */
-export const Controls: new (target: ControlTarget) => SessionControls = base as new (
+export const Controls: new (target: ControlTarget) => RemoteControls = base as new (
   target: ControlTarget,
-) => SessionControls;
+) => RemoteControls;

@@ -284,6 +284,64 @@ describe("Global sessions in a cluster", () => {
     expect(await supervisor.cluster?.session(global("other")).content(accepted.prompt)).toBeUndefined();
   });
 
+  test("take MCP servers that can be sent, until they are evicted or move", async () => {
+    const fake = fakeClaude((turn) => turn.text("read"));
+    const web = (name: string) => ({ type: "http", url: `http://127.0.0.1:9/${name}` }) as const;
+    const supervisor = await Supervisor.start([template(global("chat"), { mcpServers: { docs: web("docs") } })], {
+      cluster: cluster(),
+      defaults: { spawnClaudeCodeProcess: fake.spawn },
+    });
+    onTestFinished(() => supervisor.stop());
+    const chat = supervisor.session(global(["chat", 1]));
+    await chat.query("hi");
+    const names = async () => (await chat.mcpStatus()).map(({ name }) => name).toSorted();
+    await chat.setMcpServers({ first: web("first"), second: web("second") });
+    await chat.restart();
+    expect(await names()).toEqual(["docs", "first", "second"]);
+    // Another handle replaces what this one has set.
+    await supervisor.session(global(["chat", 1])).setMcpServers({ second: web("second") });
+    await chat.restart();
+    expect(await names()).toEqual(["docs", "second"]);
+    await supervisor.session(global(["chat", 1])).setMcpServers({});
+    await chat.restart();
+    expect(await names()).toEqual(["docs"]);
+  });
+
+  test("are forked into a name that has no conversation", async () => {
+    const fake = fakeClaude((turn) => turn.text(`You said: ${turn.prompt}`));
+    const supervisor = await Supervisor.start(
+      [
+        template(global("chat"), (user: string) => ({ labels: { user } })),
+        { name: global("single"), activation: "lazy" },
+      ],
+      { cluster: cluster(), defaults: { spawnClaudeCodeProcess: fake.spawn } },
+    );
+    onTestFinished(() => supervisor.stop());
+    const ann = supervisor.session(global(["chat", "ann"]));
+    await failure(ann.fork(global("unknown")), "SESSION_NOT_FOUND");
+    const early = await ann.fork(global(["chat", "early"]));
+    expect((await early.query("hi")).text).toBe("You said: hi");
+    await ann.query("a");
+    // A node has the name in memory, and nothing was said in it.
+    await supervisor.session(global(["chat", "bob"])).status();
+    const bob = await ann.fork(global(["chat", "bob"]), { title: "Bob's" });
+    expect(await bob.status()).toMatchObject({ title: "Bob's", labels: { user: "bob" } });
+    await bob.query("c");
+    const { conversationId } = await ann.status();
+    expect(fake.processes.at(-1)?.args.join(" ")).toMatch(new RegExp(`--resume[= ]${conversationId}.* --fork-session`));
+    const single = await bob.fork(global("single"));
+    expect((await single.query("d")).text).toBe("You said: d");
+    const conversations = await Promise.all(
+      [ann, bob, single].map(async (session) => (await session.status()).conversationId),
+    );
+    expect(new Set(conversations).size).toBe(3);
+    await failure(ann.fork(global(["chat", "bob"])), "SESSION_ALREADY_STARTED");
+    await failure(ann.fork(global(["chat", "ann"])), "SESSION_ALREADY_STARTED");
+    await bob.stop({ conversation: "clear" });
+    await (await ann.fork(global(["chat", "bob"]))).query("e");
+    expect(fake.processes.at(-1)?.args.join(" ")).toContain("--fork-session");
+  });
+
   test("reject `defaults.sessionStore`", async () => {
     const defaults = { sessionStore: STORE };
     const starting = Supervisor.start([{ name: global("a") }], { cluster: cluster(), defaults });

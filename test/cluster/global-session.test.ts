@@ -1,9 +1,12 @@
+import { createSdkMcpServer } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type GlobalReach, GlobalSession } from "../../src/cluster/global-session.ts";
 import type { GlobalTurn, GlobalTurnRequest } from "../../src/cluster/global-turn.ts";
 import { CALL_METHODS, type CallMethod, isPoolMethod } from "../../src/cluster/protocol/call-methods.ts";
 import { CastellanError } from "../../src/errors.ts";
+import { global } from "../../src/index.ts";
+import { nameKey } from "../../src/names.ts";
 import { isRemoteControl } from "../../src/session/controls.ts";
 import type { Approval } from "../../src/session/conversation/approval.ts";
 import { command } from "../../src/session/options/command.ts";
@@ -36,6 +39,7 @@ function scene(answer: (method: CallMethod, args: readonly unknown[]) => unknown
       yield* events;
     },
     move: async (_, node) => void moves.push(node),
+    fork: async (from, to) => void calls.push(["fork", from, to]),
     eraseElsewhere: async (key) => void elsewhere.push([key, calls.at(-1)?.[0]]),
     newId: () => `id-${++ids}`,
   };
@@ -166,12 +170,45 @@ describe("GlobalSession calls", () => {
       ["content", "hash"],
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];
-    const others = ["begin", "cancel", "release", "approvals", "approve", "answer", "deny", "steer", ...erasing];
+    const others = [
+      "begin",
+      "cancel",
+      "release",
+      "fork",
+      "approvals",
+      "approve",
+      "answer",
+      "deny",
+      "steer",
+      ...erasing,
+    ];
     // The table of controls may have more. Its own test covers them.
     const own = CALL_METHODS.filter(
       (method) => !isRemoteControl(method) && !isPoolMethod(method) && !others.includes(method),
     );
     expect(calls.map(([method]) => method)).toEqual(expect.arrayContaining(own));
+  });
+
+  test("fork to a global name, and describe the fork", async () => {
+    const { session, calls } = scene();
+    await session.fork(global("copy"));
+    expect(calls).toEqual([["fork", KEY, nameKey(["global", "copy"])]]);
+    // @ts-expect-error: a caller without types may pass this
+    await expect(session.fork("copy")).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    // @ts-expect-error: the name's declaration has the options
+    await expect(session.fork(global("copy"), { model: "haiku" })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    expect(calls).toHaveLength(1);
+  });
+
+  test("send MCP servers, and refuse in-process ones", async () => {
+    const { session, calls } = scene();
+    const web = { type: "http", url: "http://127.0.0.1:9/mcp" } as const;
+    await session.setMcpServers({ web, own: { command: "own" } });
+    expect(calls).toEqual([["setMcpServers", { web, own: { command: "own" } }]]);
+    const own = createSdkMcpServer({ name: "own" });
+    const error = await session.setMcpServers({ web, own } as never).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "INVALID_OPTIONS", details: { problems: [{ field: "setMcpServers.own" }] } });
+    expect(calls).toHaveLength(1);
   });
 
   test("throw the node's error, except health, which reports it", async () => {

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { type GlobalReach, GlobalSession } from "../../src/cluster/global-session.ts";
 import { CALL_METHODS, isCallMethod, isOnce } from "../../src/cluster/protocol/call-methods.ts";
@@ -23,9 +24,8 @@ describe("CONTROLS", () => {
     expect(new Set(CALL_METHODS).size).toBe(CALL_METHODS.length);
   });
 
-  test("keeps `setMcpServers`, whose arguments cannot be sent, off remote calls", () => {
-    expect(NAMES.filter((name) => !isCallMethod(name))).toEqual(["setMcpServers"]);
-    expect(methodsOf(GlobalSession)).not.toContain("setMcpServers");
+  test("has every control as a call between nodes", () => {
+    expect(NAMES.filter((name) => !isCallMethod(name))).toEqual([]);
   });
 
   test("marks the controls that must not be repeated", () => {
@@ -50,6 +50,18 @@ describe("CONTROLS", () => {
   });
 });
 
+describe("GlobalSession against Session", () => {
+  test("lacks only what the table of the guide tells", async () => {
+    const guide = await readFile(new URL("../../docs/guide/cluster.md", import.meta.url), "utf8");
+    const [, table = ""] = /<!-- only-local -->\n([\s\S]*?)<!-- \/only-local -->/.exec(guide) ?? [];
+    const told = [...table.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name);
+    const global = new Set(methodsOf(GlobalSession));
+    const lacking = methodsOf(Session).filter((name) => !global.has(name) && name !== "constructor");
+    expect(lacking.length).toBeGreaterThan(0);
+    expect(told.toSorted()).toEqual(lacking.toSorted());
+  });
+});
+
 describe("readControlArguments", () => {
   test("reads `null` as a missing argument, and drops extra arguments", () => {
     expect(readControlArguments("restart", [null], "s")).toEqual([undefined]);
@@ -64,6 +76,9 @@ describe("readControlArguments", () => {
     ["setPermissionMode", [null]],
     ["toggleMcpServer", ["db", "no"]],
     ["rewindFiles", ["uuid", { dryRun: "maybe" }]],
+    ["setMcpServers", [null]],
+    ["setMcpServers", [{ own: { type: "sdk", name: "own" } }]],
+    ["setMcpServers", [{ own: "npx" }]],
   ] as const)("rejects wrong arguments of %s: %j", (name, args) => {
     const refused = () => readControlArguments(name, args, 'global session "a"');
     expect(refused).toThrow(expect.objectContaining({ code: "INVALID_OPTIONS" }));

@@ -1,7 +1,7 @@
 import type { Spares } from "../../capacity/spares.ts";
 import { type Clock, pause, type Timer } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
-import { keyPrefix, nameOfKey, nameProblem, type SessionName } from "../../names.ts";
+import { keyPrefix, nameKey, nameOfKey, nameProblem, type SessionName } from "../../names.ts";
 import { paced } from "../../paced.ts";
 import type { SessionSettings } from "../../session/options/session-settings.ts";
 import { shapeOf } from "../../session/options/session-settings.ts";
@@ -60,6 +60,8 @@ export class Templates {
   readonly #entries = new Map<string, TemplateEntry>();
   /** Sessions that are being evicted, by key. Their names are free, but a new session of the name must wait for the eviction. */
   readonly #evicting = new Map<string, Promise<void>>();
+  /** The sources of sessions that are being forked, by the key of the new one. */
+  readonly #sources = new Map<string, SessionServer>();
 
   constructor(deps: TemplatesDeps) {
     this.#deps = deps;
@@ -159,14 +161,27 @@ export class Templates {
       return member;
     }
     this.#deps.refuseIfEnding();
-    const plan = entry.plan.session(name);
+    const source = this.#sources.get(nameKey(name));
+    const plan = planOf(entry.plan.session(name), source);
     this.#evictIfFull(entry);
     if (++entry.added > entry.plan.maxHibernated * EVICTED_SHARE) this.#evictExcess(entry);
     const member = this.#deps.sessions.add(plan.settings);
     entry.sessions.set(plan.id, member.server);
     this.#watch(entry);
-    void this.#begin(entry, plan, member);
+    void this.#begin(entry, plan, member, source);
     return member;
+  }
+
+  /**
+   * Has the session of this name begin with a copy of the conversation of `source` if it is created before the returned
+   * function is called.
+   */
+  fork(name: SessionName, source: SessionServer): () => void {
+    const key = nameKey(name);
+    this.#sources.set(key, source);
+    return () => {
+      if (this.#sources.get(key) === source) this.#sources.delete(key);
+    };
   }
 
   /**
@@ -203,13 +218,18 @@ export class Templates {
     }
   }
 
-  async #begin({ branch, sessions }: TemplateEntry, plan: SessionPlan, member: Member): Promise<void> {
+  async #begin(
+    { branch, sessions }: TemplateEntry,
+    plan: SessionPlan,
+    member: Member,
+    source: SessionServer | undefined,
+  ): Promise<void> {
     const { sessions: table, opened } = this.#deps;
     const { server } = member;
     try {
       await opened();
       await this.#evicting.get(plan.id);
-      const [failed] = await table.restore([member]);
+      const [failed] = await table.restore([member], source);
       if (failed !== undefined) throw failed.error;
       // Its owner may have terminated it in the meantime.
       if (table.holds(server)) await branch.add(plan);
@@ -293,4 +313,11 @@ async function removeChild(branch: Branch, key: string): Promise<void> {
   await branch.opened();
   await branch.tree?.terminateChild(key).catch(() => {});
   await branch.tree?.deleteChild(key).catch(() => {});
+}
+
+/** Returns the plan of a session, or of one that begins with a copy of the conversation of `source`. */
+function planOf(plan: SessionPlan, source: SessionServer | undefined): SessionPlan {
+  if (source === undefined) return plan;
+  const { settings } = plan;
+  return { ...plan, settings: { ...settings, sdk: { ...settings.sdk, ...source.forkOptions } } };
 }

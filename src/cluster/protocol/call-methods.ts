@@ -15,7 +15,8 @@ export type HostMethod =
   | "cancelSchedule"
   | "conversations"
   | "erase"
-  | "export";
+  | "export"
+  | "fork";
 
 /** Methods of the jobs of a pool. Each node that has the pool answers them from the database. */
 export type PoolMethod = "enqueueJob" | "findJob" | "cancelJob" | "jobs";
@@ -49,6 +50,7 @@ const ONCE: Readonly<Record<HostMethod | PoolMethod | NodeMethod, boolean>> = {
   conversations: false,
   erase: true,
   export: true,
+  fork: true,
   // Its caller gives it a key.
   enqueueJob: false,
   findJob: false,

@@ -17,7 +17,7 @@ import type { Caller } from "../http/caller.ts";
 import { RequestError } from "../http/request-error.ts";
 import { jsonOperation, type Operation, type OperationRequest } from "./operation.ts";
 import { reachedSession, sessionNotFound } from "./reached-session.ts";
-import { shownNames } from "./shown-name.ts";
+import { libraryName, shownNames } from "./shown-name.ts";
 import { shownGlobalSession, shownSession } from "./shown-session.ts";
 
 type Asking = Pick<OperationRequest<unknown, unknown, unknown>, "supervisor" | "caller">;
@@ -125,7 +125,8 @@ const forkSession = jsonOperation(
     path: "/sessions/{name}/fork",
     scope: "operate",
     summary: "Starts a session with a copy of this conversation. The two then continue independently.",
-    description: "Not for global sessions.",
+    description:
+      "The fork of a global session is the global session of that name, which must be declared and have no conversation. It has the options of its declaration, so `model` is not allowed.",
     params: sessionParams,
     body: forkSessionSchema,
     answer: sessionSchema,
@@ -133,9 +134,19 @@ const forkSession = jsonOperation(
   },
   async (request) => {
     const { supervisor, caller, params, body } = request;
-    if (isGlobal(params.name)) throw new RequestError("UNSUPPORTED", "A global session cannot be forked.");
     await reachedSession(request, params.name);
     const { name, title, model } = body;
+    if (isGlobal(params.name)) {
+      if (model !== undefined)
+        throw new RequestError("UNSUPPORTED", "The declaration of a global session has its model.");
+      const copy = { global: name };
+      // Its declaration has the labels by which callers reach it.
+      await reachedSession(request, copy);
+      refuseOtherLabels(caller, body.labels);
+      const description = withoutUndefined({ title, labels: body.labels });
+      await supervisor.session(libraryName(params.name)).fork(libraryName(copy), description);
+      return await sessionOf(request, copy);
+    }
     const labels = ownLabels(body.labels, caller);
     if (!mayReach(caller, name, labels)) {
       throw new RequestError("FORBIDDEN", "The caller may not use the name of the new session.");
