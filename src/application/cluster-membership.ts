@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { TurnLimiter } from "../capacity/turn-limiter.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { ClusterSettings } from "../cluster/cluster-options.ts";
@@ -73,9 +74,10 @@ export class ClusterMembership implements JoinedCluster {
    * Joins the cluster as a node.
    *
    * @param pools the pools of the supervisor, some of which are global
+   * @param turns limits the turns of this node
    * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen
    */
-  async join(pools: Pools, deps: SupervisorDeps): Promise<void> {
+  async join(pools: Pools, deps: SupervisorDeps, turns: TurnLimiter): Promise<void> {
     const { hosts, wanted } = this.#globals;
     const { logger } = this.#settings;
     this.#clock = deps.clock;
@@ -92,7 +94,7 @@ export class ClusterMembership implements JoinedCluster {
       hosts,
       wanted,
       openHost: async (storage) => {
-        this.#host = await GlobalSessionHost.open(storage, () => this.#globals, hosted, this.#settings, deps);
+        this.#host = await GlobalSessionHost.open(storage, () => this.#globals, hosted, this.#settings, deps, turns);
         return this.#host;
       },
       warn: (message) => logWarning(logger, "NOT_OWNER", message),

@@ -1,7 +1,9 @@
 import { machineMemory } from "../capacity/machine-memory.ts";
-import type { Clock } from "../clock.ts";
+import { type TurnLimiter, TurnScope } from "../capacity/turn-limiter.ts";
+import type { Clock, Timer } from "../clock.ts";
 import type { RunStorage } from "../cluster/run-storage.ts";
 import type { HostedSession, HostNode, SessionHost } from "../cluster/session-host.ts";
+import { SharedTurns } from "../cluster/shared-turns.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
@@ -34,6 +36,10 @@ import type { CredentialsReport } from "./tree/supervisor-reports.ts";
 /** The maximum number of global sessions in a node's memory. The node evicts hibernated sessions long before. */
 const MAX_SESSIONS = 1_000_000;
 
+/** How often to read what other nodes have spent, in milliseconds: while turns run, and without any. */
+const SPENDING_MS = 1_000;
+const IDLE_SPENDING_MS = 30_000;
+
 /**
  * Hosts the global sessions of one run of a node: in a supervisor of their own, with the cluster's journal, as sessions
  * of a template.
@@ -51,6 +57,10 @@ export class GlobalSessionHost implements SessionHost {
   readonly #exports: ExportPages;
   /** The node, once its run has joined. */
   #node: HostNode | undefined;
+  #ended = false;
+  #spending: Timer | undefined;
+  #turns: SharedTurns | undefined;
+  #shareTurns: (node: HostNode) => void = () => {};
   #stopping: Promise<void> | undefined;
 
   private constructor(
@@ -81,21 +91,57 @@ export class GlobalSessionHost implements SessionHost {
     pools: HostedPools,
     { name, given, cluster, logger }: SupervisorSettings,
     deps: SupervisorDeps,
+    turns: TurnLimiter,
   ): Promise<GlobalSessionHost> {
-    const { maxProcesses } = cluster ?? {};
+    const { maxProcesses, budget } = cluster ?? {};
+    const scope = new TurnScope();
     const settings = supervisorSettings({
       name: `${name ?? "supervisor"}/${GLOBAL}`,
       journal: storage.journal,
-      ...withoutUndefined({ defaults: given.defaults, logger }),
+      ...withoutUndefined({ defaults: given.defaults, logger, budget }),
       ...(maxProcesses === undefined ? {} : { capacity: { maxProcesses } }),
     });
     const sessions = globalTemplate(storage, children);
-    const supervisor = await LocalSupervisor.start(settings, childPlans([sessions], settings), deps).catch(
-      (error: unknown) => {
-        throw CastellanError.is(error, "SESSION_ALREADY_STARTED") ? alreadyNode(error) : error;
-      },
-    );
-    return new GlobalSessionHost(supervisor, storage, children, pools, given.defaults ?? {}, deps);
+    const supervisor = await LocalSupervisor.start(settings, childPlans([sessions], settings), {
+      ...deps,
+      turns: turns.within(scope),
+    }).catch((error: unknown) => {
+      throw CastellanError.is(error, "SESSION_ALREADY_STARTED") ? alreadyNode(error) : error;
+    });
+    const host = new GlobalSessionHost(supervisor, storage, children, pools, given.defaults ?? {}, deps);
+    if (cluster?.maxConcurrentTurns !== undefined) {
+      const { maxConcurrentTurns: limit, beatMs } = cluster;
+      // Until the run has joined, no turn can run.
+      scope.limit = 0;
+      scope.whole = limit;
+      host.#shareTurns = (node) => {
+        const share = node.shareTurns.bind(node);
+        host.#turns = new SharedTurns({ limit, scope, limiter: turns, clock: deps.clock, beatMs, share });
+      };
+    }
+    if (budget !== undefined) host.#followSpending(scope);
+    return host;
+  }
+
+  /** Takes over what other nodes spend: at once while turns run or wait here, and otherwise now and then. */
+  #followSpending(scope: TurnScope): void {
+    let idleMs = 0;
+    const look = async (): Promise<void> => {
+      idleMs = scope.running + scope.waiting > 0 ? 0 : idleMs + SPENDING_MS;
+      // What cannot be read now is read the next time.
+      if (idleMs % IDLE_SPENDING_MS === 0) await this.#supervisor.journal.followSpending().catch(() => {});
+      if (this.#ended) return;
+      this.#spending = this.#clock.schedule(SPENDING_MS, () => void look(), { background: true });
+    };
+    this.#spending = this.#clock.schedule(SPENDING_MS, () => void look(), { background: true });
+  }
+
+  /** Ends what runs beside the sessions. */
+  #close(): void {
+    this.#ended = true;
+    this.#spending?.cancel();
+    this.#turns?.close();
+    this.#closeJobs();
   }
 
   get load(): number {
@@ -156,6 +202,7 @@ export class GlobalSessionHost implements SessionHost {
 
   joined(node: HostNode): void {
     this.#node = node;
+    this.#shareTurns(node);
     for (const name of this.#children().pools.keys()) {
       const jobs = new HostedJobs({
         name,
@@ -205,20 +252,22 @@ export class GlobalSessionHost implements SessionHost {
     return await this.#supervisor.store();
   }
 
-  /** Returns the budgets of the global sessions on this node. */
+  /** Returns the budget that all global sessions share, and those of the ones on this node. */
   budgets(): BudgetReport[] {
-    // The template of all global sessions is none of the application's.
-    return this.#supervisor.status.budgets().map(({ template: _, ...report }) => report);
+    return this.#supervisor.status.budgets().map(
+      // The template of all global sessions is none of the application's.
+      ({ template: _, ...report }) => (report.session === undefined ? { ...report, global: true } : report),
+    );
   }
 
   async kill(cause: CastellanError): Promise<void> {
-    this.#closeJobs();
+    this.#close();
     this.#storage.lose(cause);
     await this.#supervisor.closed;
   }
 
   stop(): Promise<void> {
-    this.#closeJobs();
+    this.#close();
     this.#stopping ??= this.#supervisor.stop();
     return this.#stopping;
   }

@@ -521,7 +521,8 @@ export class LocalSupervisor {
   /** Forks a session on the call of a handle. See `Session.fork`. */
   async forkOwn(server: SessionServer, name: SessionName, options: Partial<SessionDefaults>): Promise<Session> {
     this.#refuseIfGone(server);
-    const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
+    const own = { ...likeOptions(server.settings), ...options };
+    const forked = { ...own, ...server.forkOptions(own.activation === "lazy"), name };
     return await this.startSession(forked, server);
   }
 

@@ -40,7 +40,7 @@ export function processResources(
     capacity,
     memory,
     spares,
-    turns: new TurnLimiter(limits.maxConcurrentTurns),
+    turns: deps.turns ?? new TurnLimiter(limits.maxConcurrentTurns),
     startActivation,
     advise: advisor(logger),
     keyRefused: (credentials) => {

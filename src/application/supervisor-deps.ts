@@ -1,3 +1,4 @@
+import type { TurnLine } from "../capacity/turn-limiter.ts";
 import type { StartActivation } from "../claude/activation.ts";
 import type { MemoryReader } from "../claude/memory.ts";
 import type { SessionDeps } from "../session/context/session-context.ts";
@@ -11,6 +12,8 @@ export interface SupervisorDeps extends SessionDeps {
   readonly readMemory?: MemoryReader;
   /** Default: starts Claude Code. */
   readonly startActivation?: StartActivation;
+  /** The limit of running turns that the supervisor shares with another one. Default: its own, from the option `capacity`. */
+  readonly turns?: TurnLine;
   /** The endpoints that get the sessions' events; left out if there are none. */
   readonly webhooks?: Promise<Webhooks>;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { agentSdk } from "../agent-sdk.ts";
+import { TurnLimiter } from "../capacity/turn-limiter.ts";
 import { systemClock } from "../clock.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { GlobalSession } from "../cluster/global-session.ts";
@@ -113,13 +114,14 @@ export class Supervisor implements AsyncDisposable {
     // While the journal opens: at the first prompt it would block the event loop for longer than anything else.
     agentSdk().catch(() => {});
     const opening = openWebhooks(settings, deps);
-    const own = opening === undefined ? deps : { ...deps, webhooks: opening };
+    const turns = new TurnLimiter(settings.capacity.maxConcurrentTurns);
+    const own = { ...deps, turns, ...(opening !== undefined && { webhooks: opening }) };
     const local = await LocalSupervisor.start(settings, plans, own, membership);
     local.offer((needs) => new SupervisorHandover(local, needs));
     const webhooks = await opening;
     void local.closed.then(() => webhooks?.close());
     try {
-      await membership?.join(local.pools, own);
+      await membership?.join(local.pools, own, turns);
     } catch (error) {
       await local.stop();
       throw error;

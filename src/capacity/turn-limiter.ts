@@ -6,6 +6,23 @@ export interface TurnLimits {
   readonly perKey?: number | undefined;
 }
 
+/** Sessions that have a limit of their own within a {@link TurnLimiter}, such as those of a cluster. */
+export class TurnScope {
+  /** How many of their turns may run. */
+  limit: number = Number.POSITIVE_INFINITY;
+  /** The limit that `limit` is a share of, for messages. */
+  whole: number | undefined;
+  running = 0;
+  waiting = 0;
+  /** Called after a turn has begun to wait, or has ended. */
+  changed: () => void = () => {};
+}
+
+/** The part of a {@link TurnLimiter} that a session uses. */
+export type TurnLine = Pick<TurnLimiter, "limits" | "running" | "waiting" | "limitOf" | "join" | "leave" | "done"> & {
+  readonly scope?: TurnScope;
+};
+
 /**
  * Limits how many turns run. Sessions wait in a {@link WaitingLine}, each with one permit regardless of its number of turns, and go
  * back to its end after each turn, so none starves the others. A session whose key is at its limit is skipped.
@@ -30,39 +47,70 @@ export class TurnLimiter {
     return this.#line.length;
   }
 
+  /** Returns the limiter for sessions that also have the limit of `scope`. */
+  within(scope: TurnScope): TurnLine {
+    return {
+      scope,
+      limits: this.limits,
+      get running() {
+        return scope.running;
+      },
+      get waiting() {
+        return scope.waiting;
+      },
+      limitOf: (key) => this.limitOf(key, scope),
+      join: (permit) => this.join(permit),
+      leave: (permit) => this.leave(permit),
+      done: (key) => this.done(key, scope),
+    };
+  }
+
+  /** Admits turns that may run now: a scope's limit has risen. */
+  admit(): void {
+    this.#admit();
+  }
+
   /** Returns the limit that keeps turns with this key from running, or undefined. */
-  limitOf(key: string): number | undefined {
+  limitOf(key: string, scope?: TurnScope): number | undefined {
+    if (scope !== undefined && scope.running >= scope.limit) return scope.whole ?? scope.limit;
     const { total = Number.POSITIVE_INFINITY, perKey = Number.POSITIVE_INFINITY } = this.limits;
     if ((this.#runningOf.get(key) ?? 0) >= perKey) return perKey;
     return this.#running >= total ? total : undefined;
   }
 
   join(permit: TurnPermit): void {
+    const { scope } = permit;
     this.#line.join(permit);
+    if (scope !== undefined) scope.waiting += 1;
     this.#admit();
+    scope?.changed();
   }
 
   leave(permit: TurnPermit): void {
     this.#line.leave(permit);
+    if (permit.scope !== undefined) permit.scope.waiting -= 1;
   }
 
-  done(key: string): void {
-    this.#count(key, -1);
+  done(key: string, scope?: TurnScope): void {
+    this.#count(key, scope, -1);
     this.#admit();
+    scope?.changed();
   }
 
   /** Admits the waiting sessions that may run, in order. */
   #admit(): void {
     for (;;) {
-      const permit = this.#line.next(({ key }) => this.limitOf(key) === undefined);
+      const permit = this.#line.next(({ key, scope }) => this.limitOf(key, scope) === undefined);
       if (permit === undefined) return;
-      this.#count(permit.key, 1);
+      if (permit.scope !== undefined) permit.scope.waiting -= 1;
+      this.#count(permit.key, permit.scope, 1);
       permit.admit();
     }
   }
 
-  #count(key: string, by: number): void {
+  #count(key: string, scope: TurnScope | undefined, by: number): void {
     this.#running += by;
+    if (scope !== undefined) scope.running += by;
     const running = (this.#runningOf.get(key) ?? 0) + by;
     if (running === 0) this.#runningOf.delete(key);
     else this.#runningOf.set(key, running);
@@ -81,15 +129,20 @@ export interface PermitHolder {
 
 /** A session's permit to run a turn. */
 export class TurnPermit {
-  readonly #limiter: TurnLimiter;
+  readonly #limiter: TurnLine;
   readonly #session: PermitHolder;
   #state: "away" | "waiting" | "running" = "away";
   #key = "";
   #asking = false;
 
-  constructor(limiter: TurnLimiter, session: PermitHolder) {
+  constructor(limiter: TurnLine, session: PermitHolder) {
     this.#limiter = limiter;
     this.#session = session;
+  }
+
+  /** The limit of its kind of sessions, if there is one. */
+  get scope(): TurnScope | undefined {
+    return this.#limiter.scope;
   }
 
   /** Whether the next turn is one of an earlier run of the application. */

@@ -2,8 +2,10 @@ import { hostname } from "node:os";
 import { z } from "zod";
 import { type Duration, formatDuration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { postgresLocation } from "../journal/postgres/postgres-location.ts";
-import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
+import type { Budget } from "../session/options/budget.ts";
+import { budgetSchema, durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 
 /** How a process connects to a cluster. */
 export interface ConnectOptions {
@@ -42,6 +44,17 @@ export interface ClusterOptions extends ConnectOptions {
   name?: string;
   /** Maximum number of processes for global sessions. Default: unlimited. */
   maxProcesses?: number;
+  /**
+   * How much all global sessions of supervisors of this name together may spend, on all nodes, in the form of a session's `budget`.
+   * A node learns within a second or two what others have spent. Turns of pools count for the supervisor's own `budget`.
+   * Default: no limit.
+   */
+  budget?: Budget;
+  /**
+   * The maximum number of concurrent turns of global sessions on all nodes together. Nodes divide it by what they need; give all the
+   * same. The supervisor's `capacity.maxConcurrentTurns` limits each node, with its local sessions and pools. Default: no limit.
+   */
+  maxConcurrentTurns?: number;
   /** Labels that a global session can require of its node; see `global`. */
   labels?: Readonly<Record<string, string>>;
   /** Interval of the node's heartbeat. Default `"1s"`. */
@@ -70,6 +83,8 @@ export interface ClusterSettings extends ConnectSettings {
   readonly notifications: string | false | undefined;
   readonly name: string | undefined;
   readonly maxProcesses: number | undefined;
+  readonly budget: Budget | undefined;
+  readonly maxConcurrentTurns: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly beatMs: number;
   readonly staleMs: number;
@@ -100,6 +115,8 @@ const clusterSchema = z.strictObject({
   notifications: z.union([z.string(), z.literal(false)]).optional(),
   name: z.string().min(1).max(200).optional(),
   maxProcesses: z.int().positive().optional(),
+  budget: budgetSchema.optional(),
+  maxConcurrentTurns: z.int().positive().optional(),
   labels: z.record(z.string().min(1), z.string()).default({}),
   beat: durationSchema.default(1_000),
   staleAfter: durationSchema.default(5_000),
@@ -145,7 +162,8 @@ export function clusterSettings(options: ClusterOptions): ClusterSettings {
   }
   if (problems.length > 0) throw invalidOptions("supervisor", problems);
   const { host, port = Number(advertise.port || (advertise.protocol === "https:" ? 443 : 80)) } = given.listen;
-  const { notifications, name, maxProcesses, labels } = given;
+  const { notifications, name, maxProcesses, maxConcurrentTurns, labels } = given;
+  const budget = given.budget === undefined ? undefined : withoutUndefined(given.budget);
   return {
     ...withDefaults(given),
     advertise,
@@ -153,6 +171,8 @@ export function clusterSettings(options: ClusterOptions): ClusterSettings {
     notifications,
     name,
     maxProcesses,
+    budget,
+    maxConcurrentTurns,
     labels,
     beatMs,
     staleMs,

@@ -7,6 +7,8 @@ export function hostNodeOf(engine: Engine, boot: string, claim: HostNode["claim"
   return {
     claim,
     reserveJob: (key) => engine.reserveJob(boot, key),
+    shareTurns: async (limit, wanted, running) =>
+      (await engine.shareTurns?.(boot, limit, wanted, running)) ?? { limit, held: running },
     countJobs: (key) => engine.countJobs(key),
     sessionKeys: async (prefix) => (await engine.sessions(prefix)).map(({ name }) => nameKey(name)),
   };

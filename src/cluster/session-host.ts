@@ -9,6 +9,7 @@ import type { TurnSource } from "../session/streams/turn-source.ts";
 import type { HostMethod, PoolMethod } from "./protocol/call-methods.ts";
 import type { NodeReport } from "./protocol/engine.ts";
 import type { TurnAsked } from "./protocol/frames.ts";
+import type { TurnShare } from "./protocol/turn-share.ts";
 
 /** A session or global pool of a {@link SessionHost}. */
 export interface HostedSession {
@@ -36,6 +37,8 @@ export interface HostNode {
   claim(key: string): Promise<boolean>;
   /** See `Engine.reserveJob`. */
   reserveJob(key: string): Promise<string | undefined>;
+  /** See `Engine.shareTurns`. */
+  shareTurns(limit: number, wanted: number, running: number): Promise<TurnShare>;
   /** See `Engine.countJobs`. */
   countJobs(key: string): Promise<number>;
   /** Returns the canonical names of the sessions that have, or had, an owner and begin with `keyPrefix`. */

@@ -365,9 +365,13 @@ export class SessionServer {
     this.close("supervisor");
   }
 
-  /** The options with which a fork begins: this conversation up to the last ended turn. */
-  get forkOptions(): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
-    return forkOptions(this.#core.conversation.now, this.#core.dispatcher.busy);
+  /**
+   * Returns the options with which a fork begins: this conversation up to the last ended turn.
+   *
+   * @param later whether the fork gets its process later: turns that end meanwhile are not part of it
+   */
+  forkOptions(later: boolean): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
+    return forkOptions(this.#core.conversation.now, later || this.#core.dispatcher.busy);
   }
 
   /**
@@ -387,7 +391,8 @@ export class SessionServer {
     if (refusal !== undefined && this.#core.state.name === "stopped") throw refusal;
     if (this.#admission === "draining") throw this.#drains;
     const blocker = refusal ?? this.#core.overBudget();
-    const record = this.#core.dispatcher.intake.accept(asked, settings, durable, blocker, id);
+    const spent = (): CastellanError | undefined => this.#core.overBudget();
+    const record = this.#core.dispatcher.intake.accept(asked, settings, durable, blocker, spent, id);
     this.#errors.watch(record.result);
     return record;
   }

@@ -12,8 +12,10 @@ export interface BudgetStatus {
 
 /** A budget, its owner, and how much of it is spent. */
 export interface BudgetReport extends BudgetStatus {
-  /** Left out for the budget of the supervisor. */
+  /** Left out for the budget of the supervisor, and of its cluster's global sessions. */
   readonly session?: WireName | undefined;
+  /** Whether all global sessions of the cluster share the budget. */
+  readonly global?: true | undefined;
   /** The template or the pool that the session belongs to. */
   readonly template?: string | undefined;
   readonly pool?: string | undefined;
@@ -42,7 +44,10 @@ export const budgetListSchema: z.ZodType<BudgetList> = z
       .array(
         z
           .object({
-            session: nameSchema.optional().describe("Left out for the budget of the supervisor."),
+            session: nameSchema
+              .optional()
+              .describe("Left out for the budget of the supervisor, and of its cluster's global sessions."),
+            global: z.literal(true).optional().describe("Whether all global sessions of the cluster share the budget."),
             template: z.string().optional(),
             pool: z.string().optional(),
             ...budget,

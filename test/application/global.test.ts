@@ -342,6 +342,61 @@ describe("Global sessions in a cluster", () => {
     expect(fake.processes.at(-1)?.args.join(" ")).toContain("--fork-session");
   });
 
+  test("share `capacity.maxConcurrentTurns` of their node with its local sessions", async () => {
+    const fake = fakeClaude((turn) => (turn.prompt === "hang" ? turn.hang() : turn.text("done")));
+    const local = unique();
+    const supervisor = await Supervisor.start([{ name: local }, template(global("chat"))], {
+      cluster: cluster(),
+      capacity: { maxConcurrentTurns: 1 },
+      defaults: { spawnClaudeCodeProcess: fake.spawn },
+    });
+    onTestFinished(() => supervisor.stop());
+    const running = supervisor.stream(local, "hang");
+    await vi.waitUntil(() => supervisor.capacity().turns.running === 1);
+    const waiting = supervisor.query(global(["chat", 1]), "hi");
+    await vi.waitUntil(() => supervisor.capacity().turns.waiting === 1);
+    expect(fake.processes.flatMap(({ prompts }) => prompts)).not.toContain("hi");
+    await running.interrupt();
+    expect((await waiting).text).toBe("done");
+    expect(supervisor.capacity().turns).toEqual({ running: 0, waiting: 0 });
+  });
+
+  test("keep budget, usage and record when another node has them", async () => {
+    const where = cluster();
+    const fake = fakeClaude((turn) => turn.result({ text: "ok", costUsd: 1 }));
+    const start = async (name: string): Promise<Supervisor> => {
+      const supervisor = await Supervisor.start([template(global("chat"), { budget: { usd: 2 } })], {
+        name: "application",
+        cluster: { ...where, name, budget: { usd: 3 } },
+        defaults: { spawnClaudeCodeProcess: fake.spawn },
+      });
+      onTestFinished(() => supervisor.stop());
+      return supervisor;
+    };
+    const [ann, bob] = [global(["chat", "ann"]), global(["chat", "bob"])];
+    const first = await start("one");
+    await first.query(ann, "1");
+    await first.query(ann, "2");
+    const exceeded = await failure(first.query(ann, "3"), "BUDGET_EXCEEDED");
+    expect(exceeded.details).toEqual({ scope: "session", limitUsd: 2, spentUsd: 2 });
+    await first.stop();
+    const second = await start("two");
+    expect((await failure(second.query(ann, "4"), "BUDGET_EXCEEDED")).details).toEqual(exceeded.details);
+    expect(await second.usage({ global: true, by: ["session"] })).toMatchObject([
+      { session: ["global", "chat", "ann"], costUsd: 2, turns: 2 },
+    ]);
+    const events = await second.session(ann).pastEvents({ types: ["turn_ended"] });
+    expect(events).toHaveLength(2);
+    await second.query(bob, "5");
+    const whole = await failure(second.query(bob, "6"), "BUDGET_EXCEEDED");
+    expect(whole.details).toEqual({ scope: "supervisor", limitUsd: 3, spentUsd: 3 });
+    expect(second.budgets()).toMatchObject([
+      { global: true, limitUsd: 3, spentUsd: 3 },
+      { session: ["global", "chat", "ann"], spentUsd: 2 },
+      { session: ["global", "chat", "bob"], spentUsd: 1 },
+    ]);
+  });
+
   test("reject `defaults.sessionStore`", async () => {
     const defaults = { sessionStore: STORE };
     const starting = Supervisor.start([{ name: global("a") }], { cluster: cluster(), defaults });

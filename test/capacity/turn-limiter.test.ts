@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { TurnLimiter, TurnPermit } from "../../src/capacity/turn-limiter.ts";
+import { TurnLimiter, TurnPermit, TurnScope } from "../../src/capacity/turn-limiter.ts";
 
 test("TurnLimiter: exceeds no limit, delays no turn below it, and serves all, for any order of events", () => {
   const action = fc.record({ who: fc.nat(7), does: fc.constantFrom("take", "release") });
@@ -62,4 +62,32 @@ test("TurnLimiter: puts a turn of the same session at the end of the line", () =
   c?.release();
   expect(a?.take()).toBe(true);
   expect(line.waiting).toBe(0);
+});
+
+test("TurnLimiter.within: limits the turns of a scope beside all others, and counts them", () => {
+  const line = new TurnLimiter({ total: 3 });
+  const scope = new TurnScope();
+  let changes = 0;
+  scope.changed = () => void changes++;
+  scope.limit = 1;
+  scope.whole = 8;
+  const within = line.within(scope);
+  const permit = (of: TurnLimiter | typeof within) =>
+    new TurnPermit(of, { key: "k", resumes: false, admitted: () => {} });
+  const [a, b, c] = [permit(within), permit(within), permit(within)];
+  const [x, y] = [permit(line), permit(line)];
+  expect([a.take(), b.take(), x.take()]).toEqual([true, false, true]);
+  expect([scope.running, scope.waiting, line.running, within.running, within.waiting]).toEqual([1, 1, 2, 1, 1]);
+  // The limit that people know.
+  expect(b.limit).toBe(8);
+  scope.limit = 2;
+  line.admit();
+  expect([b.take(), y.take(), c.take()]).toEqual([true, false, false]);
+  expect([y.limit, scope.running, scope.waiting]).toEqual([3, 2, 1]);
+  // Those of other sessions pass the one whose scope is full.
+  scope.limit = 0;
+  a.release();
+  expect([c.take(), y.take(), scope.running]).toEqual([false, true, 1]);
+  c.release();
+  expect([scope.waiting, changes > 0]).toEqual([0, true]);
 });

@@ -342,3 +342,24 @@ it("postgresEngine: forgets ended nodes after an hour unless they still own sess
   await engine.join(node("d"));
   expect(await boots()).toEqual(["b", "c", "d"]);
 });
+
+it("postgresEngine: divides a limit of running turns between the living nodes", async () => {
+  const where = server.fresh();
+  const engines = [open(where), open(where)] as const;
+  const [engine, other] = engines;
+  await engine.join(node("a"));
+  await engine.join(node("b", { staleMs: 60_000 }));
+  expect(await engine.shareTurns?.("a", 3, 9, 0)).toEqual({ limit: 3, held: 3 });
+  expect(await other.shareTurns?.("b", 3, 2, 0)).toEqual({ limit: 0, held: 0 });
+  expect(await engine.shareTurns?.("a", 3, 9, 3)).toEqual({ limit: 2, held: 3 });
+  expect(await engine.shareTurns?.("a", 3, 9, 1)).toEqual({ limit: 2, held: 2 });
+  expect(await other.shareTurns?.("b", 3, 2, 0)).toEqual({ limit: 1, held: 1 });
+  expect(await other.shareTurns?.("nobody", 3, 2, 0)).toEqual({ limit: 0, held: 0 });
+  // The share of a dead node is free.
+  await advance(server, where.schema, 6_000);
+  expect(await other.shareTurns?.("b", 3, 9, 1)).toEqual({ limit: 3, held: 3 });
+  const boots = Array.from({ length: 6 }, (_, n) => `n${n}`);
+  for (const boot of boots) await engine.join(node(boot, { staleMs: 60_000 }));
+  const shares = await Promise.all(boots.map((boot, n) => engines[n % 2 === 0 ? 0 : 1].shareTurns?.(boot, 7, 2, 0)));
+  expect(shares.reduce((sum, share) => sum + (share?.held ?? 0), 0)).toBe(4);
+});

@@ -57,7 +57,12 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
   expect(await session.get()).toMatchObject({ name, labels: { user: "ann" }, status: { name }, node: "one" });
   const owned = { name, epoch: 1, state: "owned", node: "one", labels: { user: "ann" } };
   expect(await Array.fromAsync(client.globalSessions({ prefix: support }))).toMatchObject([owned]);
-  await vi.waitUntil(async () => (await client.nodes())[0]?.report?.sessions === 1, { timeout: 30_000 });
+  // As of a beat after the turn.
+  const isIdle = async (): Promise<boolean> => {
+    const { sessions, turns } = (await client.nodes())[0]?.report ?? {};
+    return sessions === 1 && turns === 0;
+  };
+  await vi.waitUntil(isIdle, { timeout: 30_000 });
   const [node] = await client.nodes();
   expect(node).toMatchObject({ state: "alive", load: 1, staleAfterMs: 5_000 });
   expect(node?.silentForMs).toBeLessThan(5_000);

@@ -6,8 +6,10 @@ import type { SessionTable } from "../tree/session-table.ts";
 
 /** A budget, its owner, and how much of it is spent. */
 export interface BudgetReport extends BudgetStatus {
-  /** The session that has the budget. Left out for the budget of the supervisor. */
+  /** The session that has the budget. Left out for the budget of the supervisor, and of its cluster's global sessions. */
   readonly session?: SessionName;
+  /** Whether all global sessions of the cluster share the budget: `cluster.budget`. */
+  readonly global?: true;
   /** The template or the pool that the session belongs to. */
   readonly template?: string;
   readonly pool?: string;

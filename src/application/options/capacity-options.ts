@@ -30,7 +30,8 @@ export interface CapacityOptions {
   /**
    * The maximum number of concurrent turns: of all sessions, or `{ total, perKey }` to limit also the turns that use the same API
    * key. Waiting sessions are served round-robin, one turn each, as with `maxProcesses`. Waiting counts towards `queueTimeout`. A turn counts until it
-   * ends, even while it waits for an approval, so a turn that queries another session needs a limit of at least two. Default: no limit.
+   * ends, even while it waits for an approval, so a turn that queries another session needs a limit of at least two. On a node of
+   * a cluster, the turns of its global sessions count; `cluster.maxConcurrentTurns` limits those of all nodes. Default: no limit.
    */
   maxConcurrentTurns?: number | { readonly total?: number; readonly perKey?: number };
 }

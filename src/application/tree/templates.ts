@@ -319,5 +319,5 @@ async function removeChild(branch: Branch, key: string): Promise<void> {
 function planOf(plan: SessionPlan, source: SessionServer | undefined): SessionPlan {
   if (source === undefined) return plan;
   const { settings } = plan;
-  return { ...plan, settings: { ...settings, sdk: { ...settings.sdk, ...source.forkOptions } } };
+  return { ...plan, settings: { ...settings, sdk: { ...settings.sdk, ...source.forkOptions(true) } } };
 }

@@ -61,6 +61,12 @@ const HISTORY = `
 /* What a node tells of itself, for people. */
 const REPORTS = "alter table nodes add column report json";
 
+/* What each node holds of the limit of running turns, and how many turns it would run. */
+const TURNS = `
+  alter table nodes add column turns_held double precision not null default 0;
+  alter table nodes add column turns_wanted double precision not null default 0;
+`;
+
 export const CLUSTER_TABLES: PostgresTables = {
   name: "cluster",
   steps: [
@@ -68,5 +74,6 @@ export const CLUSTER_TABLES: PostgresTables = {
     { sql: FORGOTTEN, additive: true },
     { sql: HISTORY, additive: true },
     { sql: REPORTS, additive: true },
+    { sql: TURNS, additive: true },
   ],
 };

@@ -22,6 +22,7 @@ import type {
   OwnedSession,
   SessionOwnership,
 } from "../protocol/engine.ts";
+import { type TurnShare, turnShare } from "../protocol/turn-share.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
 import { type FoundRow, findStatement, foundOf } from "./find-statement.ts";
 import { detectNewHistory, END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_REPLAYED, MAY_CLAIM } from "./history-statements.ts";
@@ -103,7 +104,7 @@ class PostgresEngine implements Engine {
     const holder = await database.transaction(async (query): Promise<NameHolder | undefined> => {
       if (isNew) {
         const named = [toText(node.name), toText(node.boot)];
-        const [, [found]] = await Promise.all([query(LOCK_NAMES), query<NameHolderRow>(NAME_HOLDER, named)]);
+        const [, [found]] = await Promise.all([query(LOCK_NODES), query<NameHolderRow>(NAME_HOLDER, named)]);
         if (found !== undefined) return nameHolderOf(found);
       }
       const [, , , [row]] = await Promise.all([
@@ -209,6 +210,25 @@ class PostgresEngine implements Engine {
     return job && fromText(job.id);
   }
 
+  async shareTurns(boot: string, limit: number, wanted: number, running: number): Promise<TurnShare> {
+    const database = await this.#database.use();
+    return await database.transaction(async (query): Promise<TurnShare> => {
+      const [, rows] = await Promise.all([query(LOCK_NODES), query<TurnsRow>(TURNS)]);
+      const nodes = rows.map(({ boot: other, wanted: wants, held }) => ({
+        boot: fromText(other),
+        wanted: wants,
+        held,
+      }));
+      const own = nodes.find((node) => node.boot === boot);
+      // It has been declared dead, and learns so with its next beat.
+      if (own === undefined) return { limit: 0, held: running };
+      const others = nodes.filter((node) => node !== own);
+      const share = turnShare(limit, { ...own, wanted }, running, others);
+      await query(SET_TURNS, [toText(boot), wanted, share.held]);
+      return share;
+    });
+  }
+
   async countJobs(key: string): Promise<number> {
     const [row] = await this.#read<{ readonly count: number }>(COUNT_JOBS, [toText(key)]);
     return row?.count ?? 0;
@@ -253,8 +273,18 @@ interface SessionRow {
   readonly boot: string | null;
 }
 
-/** Nodes join one after the other, so that each sees the names of those before it. */
-const LOCK_NAMES = "select from history for update";
+/** Makes nodes join, or divide turns, one after the other, so that each sees what those before it have. */
+const LOCK_NODES = "select from history for update";
+
+const TURNS = `select boot, turns_wanted as wanted, turns_held as held from nodes where ${isAlive("nodes")}`;
+
+const SET_TURNS = "update nodes set turns_wanted = $2, turns_held = $3 where boot = $1";
+
+interface TurnsRow {
+  readonly boot: string;
+  readonly wanted: number;
+  readonly held: number;
+}
 
 const KNOWN = "select from nodes where boot = $1";
 

@@ -1,6 +1,7 @@
 import type { SessionDescription } from "../../journal/model/session-entry.ts";
 import type { SessionListQuery } from "../../journal/model/session-list.ts";
 import type { SessionName } from "../../names.ts";
+import type { TurnShare } from "./turn-share.ts";
 
 /** Which nodes are preferred for a session or a pool; see `GlobalPlacement`. */
 export interface PlacementRule {
@@ -185,6 +186,11 @@ export interface Engine {
    * Returns its id, or undefined. Another node may reserve it after thirty seconds, or once this one is dead.
    */
   reserveJob(boot: string, key: string): Promise<string | undefined>;
+  /**
+   * Records how many turns a node runs and wants to run, and returns how many it may run of a limit for all nodes; see
+   * `turnShare`. Optional.
+   */
+  shareTurns?(boot: string, limit: number, wanted: number, running: number): Promise<TurnShare>;
   /** Returns the number of waiting jobs of a pool. */
   countJobs(key: string): Promise<number>;
   /**

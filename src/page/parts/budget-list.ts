@@ -29,7 +29,7 @@ export function BudgetList({ context, budgets }: BudgetListProps): View {
       budgets.length === 0
         ? html`<p class="panel-empty">Nothing has a budget. The option <code>budget</code> of a supervisor, a session, a template or a pool sets one.</p>`
         : html`<ul class="budgets">
-            ${shown.map((budget) => html`<${Budget} key=${budget.session === undefined ? "" : keyOf(budget.session)} context=${context} budget=${budget} />`)}
+            ${shown.map((budget) => html`<${Budget} key=${budget.session === undefined ? (budget.global ? "global" : "") : keyOf(budget.session)} context=${context} budget=${budget} />`)}
           </ul>`
     }
     ${
@@ -47,11 +47,13 @@ interface BudgetProps {
 }
 
 function Budget({ context: { fleet, navigation }, budget }: BudgetProps): View {
-  const { session, template, pool, limitUsd, spentUsd, per, resetsAt } = budget;
+  const { session, global, template, pool, limitUsd, spentUsd, per, resetsAt } = budget;
   const left = budgetLeft(budget);
   const owner =
     session === undefined
-      ? "supervisor"
+      ? global
+        ? "cluster"
+        : "supervisor"
       : template !== undefined
         ? `template ${plain(template)}`
         : pool !== undefined
@@ -65,7 +67,7 @@ function Budget({ context: { fleet, navigation }, budget }: BudgetProps): View {
     <span class="budget-name">
       ${
         session === undefined
-          ? html`<b>All sessions</b>`
+          ? html`<b>${global ? "All global sessions" : "All sessions"}</b>`
           : html`<a href=${navigation.href(pathOf({ page: "session", name: session }))}>${shownName(session)}</a>`
       }
     </span>

@@ -252,10 +252,14 @@ export function isSuspect(conversation: Conversation): boolean {
   return conversation.kind === "kept" && conversation.suspect === true;
 }
 
-/** Returns the options of a fork of this conversation, without the running turn. */
+/**
+ * Returns the options of a fork of this conversation.
+ *
+ * @param ends whether the fork ends with the last ended turn, because others run or follow before its process starts
+ */
 export function forkOptions(
   conversation: Conversation,
-  busy: boolean,
+  ends: boolean,
 ): Pick<SdkOptions, "resume" | "forkSession" | "resumeSessionAt"> {
   const begin = (resume: string, at: string | undefined): ReturnType<typeof forkOptions> => ({
     resume,
@@ -268,7 +272,7 @@ export function forkOptions(
   // Messages that a compaction has summarised are not found; the summary is.
   const { lastUuid, before } = conversation;
   const at = isSummarised(conversation) ? before : lastUuid;
-  return begin(conversation.id, busy || conversation.cut ? at : undefined);
+  return begin(conversation.id, ends || conversation.cut ? at : undefined);
 }
 
 /** Returns how the next process begins. */

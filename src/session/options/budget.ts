@@ -29,6 +29,8 @@ const MOST_DAYS = 31;
 export class BudgetMeter {
   readonly #clock: Clock;
   #ever = 0;
+  /** What was added while the spending is being read again. */
+  #late: (readonly [day: string, usd: number])[] | undefined;
   /** Spending by day. */
   readonly #days = new SparseMap<string, number>();
 
@@ -46,7 +48,27 @@ export class BudgetMeter {
 
   add(spendings: readonly Spending[]): void {
     const day = dayOf(this.#clock.now());
-    for (const { costUsd } of spendings) this.#add(day, costUsd);
+    for (const { costUsd } of spendings) {
+      this.#add(day, costUsd);
+      this.#late?.push([day, costUsd]);
+    }
+  }
+
+  /**
+   * Replaces the recorded spending of a day, and of all later ones, with what `read` returns, by day. What is added meanwhile counts
+   * in any case.
+   */
+  async reread(since: string, read: () => Promise<readonly UsageEntry[]>): Promise<void> {
+    const late: (readonly [day: string, usd: number])[] = [];
+    this.#late = late;
+    try {
+      const entries = await read();
+      for (const [day, usd] of [...this.#days]) if (day >= since) this.#add(day, -usd);
+      for (const { day = "", costUsd } of entries) this.#add(day, costUsd);
+      for (const [day, usd] of late) this.#add(day, usd);
+    } finally {
+      if (this.#late === late) this.#late = undefined;
+    }
   }
 
   /** Returns how much of `budget` is spent. */

@@ -21,11 +21,13 @@ import {
   type TranscriptStore,
 } from "../../journal/model/transcript-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
-import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
+import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
 import type { SharedJournal } from "../../journal/shared-journal.ts";
 import { type Budget, BudgetMeter, type BudgetStatus } from "../options/budget.ts";
 import type { KnownConversations } from "./belongings.ts";
 import type { EventDelivery } from "./event-delivery.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
 
 /** How many sessions to list at a time. */
 const KEYS = 1_000;
@@ -280,6 +282,17 @@ export class SupervisorJournal {
     this.delivery?.restored(keys);
     if (this.#budget === undefined) return;
     this.meter.load(await this.usage({ supervisor: this.supervisor, by: ["day"] }));
+  }
+
+  /**
+   * Takes over what was spent since yesterday: other applications write to the same journal, and spend of the same budget.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async followSpending(): Promise<void> {
+    const since = dayOf(this.#clock.now() - DAY_MS);
+    const { supervisor } = this;
+    await this.meter.reread(since, () => this.usageWritten({ supervisor, by: ["day"], since }));
   }
 
   /** Resolves once the record of the session is not being opened. */

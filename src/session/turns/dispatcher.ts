@@ -1,5 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
-import type { TurnLimiter } from "../../capacity/turn-limiter.ts";
+import type { TurnLine } from "../../capacity/turn-limiter.ts";
 import type { Activation } from "../../claude/activation.ts";
 import { CastellanError, type ErrorCode, type ExitRecord } from "../../errors.ts";
 import { type CastellanEvents, publish } from "../../events.ts";
@@ -52,7 +52,7 @@ export class Dispatcher implements IntakeDispatcher {
     context: SessionContext,
     conversation: SessionConversation,
     process: ProcessOutlook,
-    limiter: TurnLimiter,
+    limiter: TurnLine,
     signal: Signal,
   ) {
     this.#context = context;

@@ -67,8 +67,9 @@ export class Intake {
 
   /**
    * Accepts a turn. `durable` tells whether its caller may come back for it, as with a key. `blocker` is why the
-   * session accepts no new turns, if so; a turn known by its key is returned regardless. `freshId` becomes the id of a
-   * turn without a key.
+   * session accepts no new turns, if so; a turn known by its key is returned regardless. `spent` tells whether the budget
+   * is spent, which a session that the journal has yet to restore does not know. `freshId` becomes the id of a turn
+   * without a key.
    *
    * @throws CastellanError `blocker`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if another
    * turn has its key
@@ -78,6 +79,7 @@ export class Intake {
     settings: TurnSettings,
     durable: boolean,
     blocker?: CastellanError,
+    spent: () => CastellanError | undefined = () => undefined,
     freshId: string = this.#context.newId(),
   ): TurnRecord {
     const { whenBusy, signal, idempotencyKey } = settings;
@@ -104,7 +106,7 @@ export class Intake {
     this.#kept.add(record);
     this.#tellOf(record, false);
     this.#dispatcher.watches.begin(record, settings);
-    void this.#admit(record, settings);
+    void this.#admit(record, settings, this.#restoring === undefined ? undefined : spent);
     return record;
   }
 
@@ -239,13 +241,19 @@ export class Intake {
   }
 
   /** Writes a turn to the journal before it may begin. */
-  async #admit(record: TurnRecord, { whenBusy, idempotencyKey }: TurnSettings): Promise<void> {
+  async #admit(
+    record: TurnRecord,
+    { whenBusy, idempotencyKey }: TurnSettings,
+    spent: (() => CastellanError | undefined) | undefined,
+  ): Promise<void> {
     let start: TurnStart | undefined;
     try {
       await this.ready;
       if (record.state !== "accepted") return;
       const earlier = idempotencyKey === undefined ? undefined : await this.#recalled(record);
       if (earlier === "ended") return;
+      const refusal = earlier === undefined ? spent?.() : undefined;
+      if (refusal !== undefined) throw refusal;
       record.submitted = true;
       start = takesOver(whenBusy) || earlier === "unfinished" ? undefined : this.#dispatcher.startWith(record);
       await this.#context.journal.accept(record, start?.promptId);

@@ -1,4 +1,4 @@
-import { type PermitHolder, type TurnLimiter, TurnPermit } from "../../capacity/turn-limiter.ts";
+import { type PermitHolder, type TurnLine, TurnPermit } from "../../capacity/turn-limiter.ts";
 import type { Activation } from "../../claude/activation.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import type { SessionContext } from "../context/session-context.ts";
@@ -25,7 +25,7 @@ export class TurnsAtWork implements PermitHolder {
   readonly #hold: Hold;
   readonly #mailbox: Mailbox;
   readonly #signal: Signal;
-  readonly #limiter: TurnLimiter;
+  readonly #limiter: TurnLine;
   /** The permit to run a turn, among the turns of all sessions, once it is asked for. */
   #permit: TurnPermit | undefined;
   #activation: Activation | undefined;
@@ -41,7 +41,7 @@ export class TurnsAtWork implements PermitHolder {
   constructor(
     context: SessionContext,
     process: ProcessOutlook,
-    limiter: TurnLimiter,
+    limiter: TurnLine,
     hold: Hold,
     mailbox: Mailbox,
     signal: Signal,
