@@ -25,6 +25,8 @@ export type {
   GlobalSessionStatus,
   SentMcpServer,
 } from "./cluster/global-session.ts";
+export type { MovedSession } from "./cluster/rebalance.ts";
+export type { SessionActivity } from "./cluster/session-host.ts";
 export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
 
 /**

@@ -92,6 +92,8 @@ export type {
   SentMcpServer,
 } from "./cluster/global-session.ts";
 export type { NodeReport } from "./cluster/protocol/engine.ts";
+export type { MovedSession } from "./cluster/rebalance.ts";
+export type { SessionActivity } from "./cluster/session-host.ts";
 export {
   type CastellanConfig,
   type ConfigLayer,

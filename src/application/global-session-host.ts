@@ -2,7 +2,7 @@ import { machineMemory } from "../capacity/machine-memory.ts";
 import { type TurnLimiter, TurnScope } from "../capacity/turn-limiter.ts";
 import type { Clock, Timer } from "../clock.ts";
 import type { RunStorage } from "../cluster/run-storage.ts";
-import type { HostedSession, HostNode, SessionHost } from "../cluster/session-host.ts";
+import type { HostedSession, HostNode, SessionActivity, SessionHost } from "../cluster/session-host.ts";
 import { SharedTurns } from "../cluster/shared-turns.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
@@ -147,6 +147,15 @@ export class GlobalSessionHost implements SessionHost {
   get load(): number {
     const { processes, waiting } = this.#supervisor.status.capacity();
     return processes + waiting;
+  }
+
+  activityOf(name: SessionName): SessionActivity {
+    const status = this.#supervisor.statusOf(name);
+    if (status === undefined || status.state === "quarantined" || status.state === "stopped") return "none";
+    const { state, pid, mailbox, wakeups } = status;
+    if (mailbox > 0 || wakeups.length > 0) return "busy";
+    if (state === "idle") return "idle";
+    return state === "hibernated" || pid === undefined ? "none" : "busy";
   }
 
   get busy(): Readonly<Record<string, number>> {

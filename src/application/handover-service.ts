@@ -107,6 +107,8 @@ export class HandoverService {
       },
       pool: () => undefined,
       release: async () => {},
+      activities: () => [],
+      activityOf: () => "none",
       eraseFiles: async () => {
         throw new CastellanError("SUPERVISOR_STOPPED", "The files belong to the process that has the session.");
       },

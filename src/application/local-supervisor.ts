@@ -21,6 +21,7 @@ import type { ExportOptions } from "../session/persistence/session-export.ts";
 import { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import type { Elsewhere, HandoverNeeds } from "./elsewhere.ts";
@@ -524,6 +525,11 @@ export class LocalSupervisor {
     const own = { ...likeOptions(server.settings), ...options };
     const forked = { ...own, ...server.forkOptions(own.activation === "lazy"), name };
     return await this.startSession(forked, server);
+  }
+
+  /** Returns the status of a session in memory. */
+  statusOf(name: SessionName): SessionStatus | undefined {
+    return this.#sessions.find(name)?.server.status();
   }
 
   /** See `Templates.fork`. */

@@ -19,6 +19,7 @@ import { mcpCommand } from "./commands/mcp.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { psCommand } from "./commands/ps.ts";
 import { queryCommand } from "./commands/query.ts";
+import { rebalanceCommand } from "./commands/rebalance.ts";
 import { restartCommand } from "./commands/restart.ts";
 import { rmCommand } from "./commands/rm.ts";
 import { serveCommand } from "./commands/serve.ts";
@@ -68,7 +69,16 @@ const GROUPS = [
   },
   {
     title: "Control:",
-    commands: [interruptCommand, restartCommand, hibernateCommand, wakeCommand, touchCommand, stopCommand, rmCommand],
+    commands: [
+      interruptCommand,
+      restartCommand,
+      hibernateCommand,
+      wakeCommand,
+      touchCommand,
+      stopCommand,
+      rmCommand,
+      rebalanceCommand,
+    ],
   },
   { title: "Permission requests:", commands: [approvalsCommand, approveCommand, denyCommand] },
   {

@@ -4,8 +4,11 @@ import type {
   GlobalSessionInfo,
   GlobalSessionListQuery,
   GlobalSessionPage,
+  MovedSession,
+  MovedSessions,
   NodeInfo,
   NodeList,
+  RebalanceCluster,
 } from "../wire/cluster.ts";
 import type { WireName } from "../wire/name.ts";
 import type { PoolList, PoolStatus } from "../wire/pool.ts";
@@ -164,6 +167,12 @@ export class CastellanClient {
   /** Lists the nodes of the cluster. There is none if the server is in no cluster. */
   async nodes(options: RequestOptions = {}): Promise<readonly NodeInfo[]> {
     return (await this.#read<NodeList>(["cluster", "nodes"], {}, options)).nodes;
+  }
+
+  /** Moves global sessions to even out the load of the nodes, idle ones first. Resolves with what has moved. */
+  async rebalance(rebalance: RebalanceCluster = {}, options: RequestOptions = {}): Promise<readonly MovedSession[]> {
+    const timeout = { timeout: Number.POSITIVE_INFINITY, ...options };
+    return (await this.#do<MovedSessions>("POST", ["cluster", "rebalance"], rebalance, false, timeout)).moved;
   }
 
   /** Lists global sessions by name, page by page. There is none if the server is in no cluster. */

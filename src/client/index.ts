@@ -20,6 +20,7 @@ export type {
   GlobalSessionInfo,
   GlobalSessionListQuery,
   GlobalSessionPage,
+  MovedSession,
   NodeInfo,
   NodeReport,
 } from "../wire/cluster.ts";

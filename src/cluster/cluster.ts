@@ -21,8 +21,10 @@ import type { Engine, NodeEntry, NodeReport } from "./protocol/engine.ts";
 import type { ExportPage } from "./protocol/frames.ts";
 import { RETRY } from "./protocol/retry.ts";
 import type { Transport } from "./protocol/transport.ts";
+import { type MovedSession, rebalance } from "./rebalance.ts";
 import { remoteEvents } from "./remote-events.ts";
 import { destinationOf, Router } from "./router.ts";
+import type { SessionActivity } from "./session-host.ts";
 
 /** A node, in lists. */
 export interface NodeInfo {
@@ -62,6 +64,8 @@ export interface ClusterDeps {
   readonly random: () => number;
   readonly patienceMs: number;
 }
+
+const rebalanceSchema = z.strictObject({ max: z.int().positive().default(10) });
 
 const eraseSchema = z.strictObject({ memory: z.boolean().default(false) });
 
@@ -124,7 +128,7 @@ export class Cluster implements AsyncDisposable {
         const read = remoteEvents({ router, transport, clock, patienceMs }, key, options, this.#closed.signal, leaving);
         return leavable(read, () => leaving.abort());
       },
-      move: (key, node) => this.#move(key, node),
+      move: async (key, node) => void (await this.#move(key, node)),
       fork: (from, to) => this.#fork(from, to),
       eraseElsewhere: async (key) => {
         await this.#eraseFiles(key, await this.#conversations(key), false);
@@ -229,6 +233,31 @@ export class Cluster implements AsyncDisposable {
   async version(): Promise<string | undefined> {
     this.#refuseIfClosed();
     return await this.#deps.engine.version?.();
+  }
+
+  /**
+   * Evens out the load of the nodes by moving sessions, one after the other: first those that have a process and no turn, then
+   * those without a process, and only then those in mid-turn, whose turns have thirty seconds to finish. Returns what has moved;
+   * nothing if the load is even. Sessions stay on nodes that can host them and that their `affinity` prefers.
+   *
+   * The load of a node is that of its sessions, relative to its `maxProcesses`; one without a process counts a tenth.
+   *
+   * @param options.max the most sessions to move. Default 10
+   * @throws CastellanError `INVALID_OPTIONS`, `DATABASE_UNAVAILABLE`; `CLUSTER_UNAVAILABLE` if the cluster is closed
+   * @example
+   * for (const { name, from, to } of await cluster.rebalance({ max: 20 })) console.log(name, from, to);
+   */
+  async rebalance(options: { readonly max?: number } = {}): Promise<MovedSession[]> {
+    this.#refuseIfClosed();
+    const { max } = validate(rebalanceSchema, options, "rebalance");
+    const nodes = await this.#router.nodes(0);
+    const sessions = await this.#deps.engine.sessions(keyPrefix(GLOBAL));
+    // Any session of a node stands for the node.
+    const keys = new Map(sessions.flatMap(({ boot, name }) => (boot === undefined ? [] : [[boot, nameKey(name)]])));
+    return await rebalance(nodes, keys, max, {
+      caller: this.#caller,
+      move: (key, node, activity) => this.#move(key, node, activity),
+    });
   }
 
   /** Moves a session to another node; see `GlobalSession.move`. */
@@ -341,15 +370,25 @@ export class Cluster implements AsyncDisposable {
     );
   }
 
-  async #move(key: string, name: string): Promise<void> {
+  /**
+   * Moves a session. Returns false if it is in mid-turn, unless that was known before.
+   *
+   * @param activity what it did when the move was planned; left out if it moves in any case
+   */
+  async #move(key: string, name: string, activity?: SessionActivity): Promise<boolean> {
+    const isPatient = activity === "none" || activity === "idle";
     let target = await this.#moveTarget(key, name);
     let delay: number = RETRY.first;
     for (let tries = 1; ; tries++) {
       const owner = await this.#deps.engine.ownerOf(key);
       if (owner?.boot === target.boot) break;
-      if (owner?.node.alive === true) await this.#caller.call(key, "release");
+      if (owner?.node.alive === true) {
+        const answer = await this.#caller.call(key, "release", ...(isPatient ? ["idle"] : []));
+        if (answer === "busy") return false;
+      }
       try {
-        await this.#caller.callAt(destinationOf(target), key, "wake");
+        // The status claims the session, and leaves it without a process.
+        await this.#caller.callAt(destinationOf(target), key, activity === "none" ? "status" : "wake");
         break;
       } catch (error) {
         // Another node claimed the session first, or the node joined again and has another boot.
@@ -361,6 +400,7 @@ export class Cluster implements AsyncDisposable {
       target = await this.#moveTarget(key, name);
     }
     this.#router.learn(key, target.boot);
+    return true;
   }
 
   async #fork(from: string, to: string): Promise<void> {

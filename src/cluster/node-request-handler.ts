@@ -44,7 +44,7 @@ interface Found {
 }
 
 /** The parts of a node that its requests need. */
-export type AskedNode = Pick<ClusterNode, "find" | "pool" | "release" | "eraseFiles">;
+export type AskedNode = Pick<ClusterNode, "find" | "pool" | "release" | "eraseFiles" | "activities" | "activityOf">;
 
 /** Answers requests for a node's sessions and pools, from other nodes and from this process. */
 export class NodeRequestHandler implements RequestHandler {
@@ -109,6 +109,7 @@ export class NodeRequestHandler implements RequestHandler {
     const node = this.#node();
     if (node === undefined) return { type: "not_owner" };
     if (method === "eraseFiles") return await eraseFiles(node, request);
+    if (method === "activities") return { type: "answer", value: node.activities() };
     const found = await this.#find(key, claim);
     if (!("session" in found)) return found.type === "refused" ? { type: "failed", error: found.error } : found;
     try {
@@ -150,7 +151,7 @@ export class NodeRequestHandler implements RequestHandler {
     node: AskedNode,
     key: string,
     session: HostedSession,
-    method: Exclude<CallMethod, "eraseFiles">,
+    method: Exclude<CallMethod, "eraseFiles" | "activities">,
     args: readonly unknown[],
   ): Promise<unknown> {
     const [first] = args;
@@ -161,6 +162,7 @@ export class NodeRequestHandler implements RequestHandler {
         this.#remember(String(first));
         return await session.cancel(String(first));
       case "release":
+        if (first === "idle" && node.activityOf(key) === "busy") return "busy";
         return await node.release(key, MOVE_MS);
       case "stop":
       case "erase": {

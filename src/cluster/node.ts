@@ -13,7 +13,7 @@ import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase
 import { OwnedEpochs } from "./owned-epochs.ts";
 import { countPlaced, covers, familyOf, pickNode } from "./placement.ts";
 import type { Engine, NodeDescription, NodeState, SessionOwnership } from "./protocol/engine.ts";
-import type { HostedSession, SessionHost } from "./session-host.ts";
+import type { HostedSession, OwnedActivity, SessionActivity, SessionHost } from "./session-host.ts";
 
 /** Settings of a node. Durations are in milliseconds. */
 export interface NodeSettings {
@@ -147,6 +147,17 @@ export class ClusterNode {
   /** Number of owned sessions. */
   get owned(): number {
     return this.#run?.owned.keys.length ?? 0;
+  }
+
+  /** What the node's sessions do. */
+  activities(): OwnedActivity[] {
+    const run = this.#acting();
+    return (run?.owned.keys ?? []).map((key) => ({ key, activity: this.activityOf(key) }));
+  }
+
+  /** What a session of this node does. */
+  activityOf(key: string): SessionActivity {
+    return this.#run?.host.activityOf?.(nameOfKey(key)) ?? "none";
   }
 
   /** Whether the node's children declare a session of this name. */

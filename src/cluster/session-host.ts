@@ -31,6 +31,15 @@ export interface HostedSession {
   events(options: EventOptions): AsyncGenerator<SessionEvent, void, undefined>;
 }
 
+/** What a session does: `none` without a process, `idle` with one, `busy` in or before a turn, or with background work. */
+export type SessionActivity = "none" | "idle" | "busy";
+
+/** A session that a node owns. */
+export interface OwnedActivity {
+  readonly key: string;
+  readonly activity: SessionActivity;
+}
+
 /** What a host needs of its node, for the jobs of pools. Each method rejects with `DATABASE_UNAVAILABLE`. */
 export interface HostNode {
   /** Claims a session, by its canonical name. Resolves with whether this run owns it. */
@@ -59,6 +68,8 @@ export interface SessionHost {
   joined?(node: HostNode): void;
   /** Number of processes, plus sessions that wait for one. */
   readonly load: number;
+  /** Returns what a session does here. Optional. */
+  activityOf?(name: SessionName): SessionActivity;
   /** See `NodeState.busy`. Optional. */
   readonly busy?: Readonly<Record<string, number>>;
   /** What the node tells of its sessions and its machine. Optional. */

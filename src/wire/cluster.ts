@@ -80,6 +80,27 @@ export interface GlobalSessionPage {
   readonly next: SessionName | null;
 }
 
+/** How many global sessions to move at most. */
+export interface RebalanceCluster {
+  /** Default 10. */
+  readonly max?: number | undefined;
+}
+
+/** A global session that has moved. */
+export interface MovedSession {
+  readonly name: WireName;
+  /** The names of the nodes. */
+  readonly from: string;
+  readonly to: string;
+  /** What it did before: nothing without a process, nothing with one, or a turn, which had thirty seconds to finish. */
+  readonly activity: "none" | "idle" | "busy";
+}
+
+/** The sessions that have moved. */
+export interface MovedSessions {
+  readonly moved: readonly MovedSession[];
+}
+
 /** Where to move a global session. */
 export interface MoveSession {
   /** The name of the node. */
@@ -167,3 +188,26 @@ export const globalSessionPageSchema: z.ZodType<GlobalSessionPage> = z
 export const moveSessionSchema: z.ZodType<MoveSession> = z
   .strictObject({ node: z.string() })
   .meta({ id: "MoveSession" });
+
+export const rebalanceClusterSchema: z.ZodType<RebalanceCluster> = z
+  .strictObject({ max: z.int().positive().optional().describe("At most this many. Default 10.") })
+  .meta({ id: "RebalanceCluster" });
+
+export const movedSessionsSchema: z.ZodType<MovedSessions> = z
+  .object({
+    moved: z
+      .array(
+        z
+          .object({
+            name: nameSchema,
+            from: z.string(),
+            to: z.string(),
+            activity: z
+              .enum(["none", "idle", "busy"])
+              .describe("What it did: nothing without a process, nothing with one, or a turn."),
+          })
+          .meta({ id: "MovedSession" }),
+      )
+      .readonly(),
+  })
+  .meta({ id: "MovedSessions" });

@@ -380,6 +380,7 @@ test("CastellanClient: shows and changes the children, health, capacity, usage a
   expect(await client.usage({ by: ["session"], global: true })).toEqual([]);
   await expect(client.usage({ since: "2026-02-30" })).rejects.toMatchObject({ code: "INVALID_OPTIONS", status: 400 });
   expect(await client.nodes()).toEqual([]);
+  expect(await client.rebalance({ max: 3 })).toEqual([]);
   expect(await client.listGlobalSessions({ prefix: "x" })).toEqual({ sessions: [], next: null });
   expect(await client.drain({ deadline: "1s" })).toEqual({ completed: true });
   await expect(client.session(one).enqueue("late")).rejects.toMatchObject({ code: "SUPERVISOR_STOPPED", status: 503 });

@@ -171,6 +171,7 @@ describe("GlobalSession calls", () => {
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];
     const others = [
+      "activities",
       "begin",
       "cancel",
       "release",

@@ -54,6 +54,8 @@ function crew(faults: readonly Fault[], { confirms = true, leaves = 0 } = {}) {
       pool: () => found,
       find: async () => found,
       release: async () => {},
+      activities: () => [],
+      activityOf: () => "none",
       eraseFiles: async () => {
         throw new Error("nobody erases");
       },

@@ -23,9 +23,9 @@ export type PoolMethod = "enqueueJob" | "findJob" | "cancelJob" | "jobs";
 
 /**
  * Methods that a node answers itself. `begin` lets a pool's turn begin, and answers whether it may. `eraseFiles` works on
- * a former owner too.
+ * a former owner too. `activities` tells what all sessions of the node do. `release` may be limited to idle sessions.
  */
-export type NodeMethod = "begin" | "cancel" | "release" | "eraseFiles";
+export type NodeMethod = "activities" | "begin" | "cancel" | "release" | "eraseFiles";
 
 /** Methods that nodes call on each other's sessions. */
 export type CallMethod = RemoteControl | HostMethod | PoolMethod | NodeMethod;
@@ -56,6 +56,7 @@ const ONCE: Readonly<Record<HostMethod | PoolMethod | NodeMethod, boolean>> = {
   findJob: false,
   cancelJob: false,
   jobs: false,
+  activities: false,
   begin: true,
   cancel: false,
   release: false,

@@ -1,11 +1,14 @@
+import { withoutUndefined } from "../../fields.ts";
 import { hasLabels } from "../../journal/model/session-list.ts";
 import type { SessionName } from "../../names.ts";
 import { type GlobalName, globalName } from "../../session/options/global-name.ts";
 import {
   globalSessionListSchema,
   globalSessionPageSchema,
+  movedSessionsSchema,
   moveSessionSchema,
   nodeListSchema,
+  rebalanceClusterSchema,
 } from "../../wire/cluster.ts";
 import { isGlobal } from "../../wire/name.ts";
 
@@ -89,5 +92,26 @@ const moveSession = jsonOperation(
   },
 );
 
+const rebalanceCluster = jsonOperation(
+  {
+    id: "rebalanceCluster",
+    tag: "Cluster",
+    method: "post",
+    path: "/cluster/rebalance",
+    scope: "operate",
+    wholeReach: true,
+    summary: "Moves global sessions to even out the load of the nodes, idle ones first. Answers what has moved.",
+    description:
+      "Sessions in mid-turn move only if nothing else evens out the load. Their turns have thirty seconds to finish.",
+    body: rebalanceClusterSchema,
+    answer: movedSessionsSchema,
+  },
+  async ({ supervisor, body }) => {
+    const show = shownNames(supervisor);
+    const moved = (await supervisor.cluster?.rebalance(withoutUndefined(body))) ?? [];
+    return { moved: moved.map(({ name, ...move }) => ({ name: show(name), ...move })) };
+  },
+);
+
 /** The operations on a cluster. */
-export const clusterOperations: readonly Operation[] = [listNodes, listGlobalSessions, moveSession];
+export const clusterOperations: readonly Operation[] = [listNodes, listGlobalSessions, moveSession, rebalanceCluster];
