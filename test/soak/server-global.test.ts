@@ -105,7 +105,13 @@ test("CastellanClient: uses and lists global sessions of a cluster", async () =>
     options: { approvals: { value: { timeout: 600_000 }, origin: { from: "template" } } },
     lastExits: [],
   });
-  await expect(session.fork({ name: unique() })).rejects.toMatchObject({ code: "UNSUPPORTED", status: 400 });
+  // A fork of a global session is global, and has the options of its declaration.
+  await expect(session.fork({ name: unique() })).rejects.toMatchObject({ code: "SESSION_NOT_FOUND", status: 404 });
+  const copied = { name: [support, "copy"], title: "A copy" } as const;
+  await expect(session.fork({ ...copied, model: "haiku" })).rejects.toMatchObject({ code: "UNSUPPORTED", status: 400 });
+  expect(await session.fork(copied)).toMatchObject({ name: { global: copied.name }, title: "A copy" });
+  await expect(session.fork(copied)).rejects.toMatchObject({ code: "SESSION_ALREADY_STARTED", status: 400 });
+  await client.session({ global: copied.name }).erase();
   const schedule = await session.schedule("later", { every: "1h", idempotencyKey: "hourly" });
   expect(await session.schedules()).toMatchObject([{ id: schedule, prompt: "later", by: "operator" }]);
   expect(await session.cancelSchedule(schedule)).toBe(true);
