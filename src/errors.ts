@@ -128,12 +128,16 @@ export interface ErrorDetails {
     readonly reason: JournalFault;
     /** Whether the write took effect. Left out if unknown. */
     readonly applied?: boolean;
+    /** For the reason `denied`, if known: the SQL statements that grant what the role lacks. */
+    readonly grants?: readonly string[];
   };
   /** A PostgreSQL database that holds a cluster's state or the transcripts of `postgresSessionStore`. */
   DATABASE_UNAVAILABLE: {
     readonly reason: DatabaseFault;
     /** Whether the write took effect. Left out if unknown. */
     readonly applied?: boolean;
+    /** For the reason `denied`, if known: the SQL statements that grant what the role lacks. */
+    readonly grants?: readonly string[];
   };
   /** The name of the registry, if any, and the taken key. */
   KEY_ALREADY_REGISTERED: { readonly registry: string | undefined; readonly key: RegisteredKey };
@@ -167,11 +171,14 @@ export type SteerRefusal = "ended" | "stopping" | "unprompted" | "unsupported" |
 type RegisteredKey = string | number | readonly (string | number)[];
 
 /**
- * Why a journal cannot be read or written: it is unreachable (a server, a path), has no space, is read-only, is
- * damaged, belongs to another version or program, rejects the data, is locked by another program, or failed otherwise.
+ * Why a journal cannot be read or written: it is unreachable (a server, a path), its server cannot be verified by TLS, the
+ * database role lacks a privilege, it has no space, is read-only, is damaged, belongs to another version or program,
+ * rejects the data, is locked by another program, or failed otherwise.
  */
 export type JournalFault =
   | "unreachable"
+  | "untrusted"
+  | "denied"
   | "no_space"
   | "busy"
   | "read_only"

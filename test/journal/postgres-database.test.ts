@@ -130,10 +130,13 @@ describe("PostgresDatabase", () => {
       isCondition: true,
     });
     const numbers = (): Promise<unknown[]> => database.read("select number from public.numbers order by number");
-    expect(await database.pipeline([unless(1), add(1)])).toBe(true);
-    expect(await database.pipeline([unless(2), add(2), unless(3)], { durable: false })).toBe(true);
-    expect(await database.pipeline([unless(1), add(3)])).toBe(false);
-    expect(await database.pipeline([add(3), unless(3)])).toBe(false);
+    expect(await database.pipeline([unless(1), { ...add(1), text: `${add(1).text} returning number` }])).toMatchObject([
+      [{}],
+      [{ number: 1 }],
+    ]);
+    expect(await database.pipeline([unless(2), add(2), unless(3)], { durable: false })).toHaveLength(3);
+    expect(await database.pipeline([unless(1), add(3)])).toBeUndefined();
+    expect(await database.pipeline([add(3), unless(3)])).toBeUndefined();
     expect(proxy.roundTrips).toBe(4);
     const refused = { details: { reason: "refused", applied: false } };
     await expect(database.pipeline([unless(3), add(3), add(1), unless(3)])).rejects.toMatchObject(refused);
@@ -152,7 +155,7 @@ describe("PostgresDatabase", () => {
       expect(error).toMatchObject({ code: "JOURNAL_UNAVAILABLE", details: { reason: "unreachable" } });
       expect(error).not.toHaveProperty("details.applied");
     }
-    expect(await database.pipeline([{ text: "select 1", values: [] }])).toBe(true);
+    expect(await database.pipeline([{ text: "select 1 as one", values: [] }])).toEqual([[{ one: 1 }]]);
     // The server ends the connection during a statement, so it has not committed.
     const sleeping = expect(database.pipeline([{ text: "select pg_sleep(60)", values: [] }])).rejects.toMatchObject({
       details: { reason: "unreachable", applied: false },

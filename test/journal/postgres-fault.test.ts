@@ -5,8 +5,7 @@ import { fromText, toText } from "../../src/journal/model/stored-text.ts";
 import { faultOf, messageOf, stateOf } from "../../src/journal/postgres/postgres-fault.ts";
 
 describe("faultOf, stateOf and messageOf", () => {
-  const cases: readonly (readonly [state: string | undefined, fault: JournalFault, why: string])[] = [
-    [undefined, "unreachable", "the connection was lost"],
+  const cases: readonly (readonly [state: string, fault: JournalFault, why: string])[] = [
     ["08006", "unreachable", "connection failure"],
     ["28P01", "unreachable", "wrong password"],
     ["3D000", "unreachable", "no such database"],
@@ -23,13 +22,32 @@ describe("faultOf, stateOf and messageOf", () => {
     ["54000", "refused", "too long for an index"],
     ["57014", "failed", "took too long"],
     ["40P01", "failed", "deadlock"],
-    ["42501", "failed", "not permitted"],
+    ["42501", "denied", "not permitted"],
   ];
   for (const [state, fault, why] of cases) {
     it(`map ${state} to "${fault}": ${why}`, () => {
-      expect(faultOf(state)).toBe(fault);
+      expect(faultOf(Object.assign(new Error(why), { code: state, severity: "ERROR" }))).toBe(fault);
     });
   }
+
+  it("map errors of the network, of certificates and of their files, which have no SQLSTATE", () => {
+    const of = (fields: object, message = ""): JournalFault => faultOf(Object.assign(new Error(message), fields));
+    expect(of({}, "Connection terminated unexpectedly")).toBe("unreachable");
+    expect(of({ code: "ECONNREFUSED", syscall: "connect" })).toBe("unreachable");
+    expect(of({ code: "ENOENT", syscall: "connect" })).toBe("unreachable");
+    expect(of({ code: "ENOENT", syscall: "open" })).toBe("untrusted");
+    for (const code of [
+      "SELF_SIGNED_CERT_IN_CHAIN",
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      "CERT_HAS_EXPIRED",
+      "ERR_TLS_CERT_ALTNAME_INVALID",
+      "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    ]) {
+      expect(of({ code })).toBe("untrusted");
+    }
+    expect(of({}, "The server does not support SSL connections")).toBe("untrusted");
+  });
 
   it("find no state in errors of the network", () => {
     expect(stateOf(Object.assign(new Error("reset"), { code: "ECONNRESET" }))).toBeUndefined();

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { appendFile, chmod, chown, cp, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, chown, cp, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -25,26 +25,33 @@ type End = "stop" | "crash";
 
 const SIGNALS = { stop: "SIGINT", crash: "SIGQUIT" } as const;
 
+/** Settings of a server, as in `postgresql.conf`. */
+type ServerSettings = Readonly<Record<string, string | number>>;
+
 /**
  * A real PostgreSQL on 127.0.0.1 with a directory of its own, for the tests of one file: start it in `beforeAll`,
  * `remove` it in `afterAll`.
  */
 export class PostgresServer {
   readonly port: number;
+  readonly user: string = USER;
   readonly password: string = PASSWORD;
   readonly #directory: string;
   readonly #binaries: string;
   #process: ChildProcess | undefined;
   #log: string[] = [];
   #schemas = 0;
+  /** Settings besides those of all servers. */
+  readonly #settings: ServerSettings;
 
-  private constructor(directory: string, binaries: string, port: number) {
+  private constructor(directory: string, binaries: string, port: number, settings: ServerSettings) {
     this.#directory = directory;
     this.#binaries = binaries;
     this.port = port;
+    this.#settings = settings;
   }
 
-  static async start(): Promise<PostgresServer> {
+  static async start(settings: ServerSettings = {}): Promise<PostgresServer> {
     const directory = await mkdtemp(join(tmpdir(), "castellan-postgres-"));
     try {
       const template = process.env["POSTGRES_TEMPLATE"];
@@ -55,7 +62,7 @@ export class PostgresServer {
         binaries = await madeOnce(template);
         await run("cp", ["-a", join(template, "data"), directory], { cwd: directory, ...NOBODY });
       }
-      const server = new PostgresServer(directory, binaries, await freePort());
+      const server = new PostgresServer(directory, binaries, await freePort(), settings);
       await server.start();
       return server;
     } catch (error) {
@@ -98,6 +105,34 @@ export class PostgresServer {
     }
   }
 
+  /** Runs statements although the database takes no writes by default. */
+  async writable(...statements: readonly string[]): Promise<void> {
+    const client = new pg.Client({ connectionString: this.url() });
+    await client.connect();
+    try {
+      await client.query("set default_transaction_read_only = off");
+      for (const statement of statements) await client.query(statement);
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Restarts the server with its write-ahead log in another folder, which its user can write. */
+  async moveLog(folder: string): Promise<void> {
+    await this.end();
+    const log = join(this.#directory, "data", "pg_wal");
+    await run("cp", ["-a", log, folder], { cwd: folder, ...NOBODY });
+    await rm(log, { recursive: true });
+    await symlink(join(folder, "pg_wal"), log);
+    await this.start();
+  }
+
+  /** Has the server refuse connections without TLS. */
+  async requireTls(): Promise<void> {
+    await writeFile(join(this.#directory, "data", "pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n");
+    await this.sql("select pg_reload_conf()");
+  }
+
   /** Terminates every client connection, as a network failure or an administrator may. */
   async cutConnections(): Promise<void> {
     const others = "backend_type = 'client backend' and pid <> pg_backend_pid()";
@@ -119,7 +154,7 @@ export class PostgresServer {
     const settings = `primary_conninfo = '${conninfo.join(" ").replaceAll("'", "''")}'\nhot_standby = on\n`;
     await appendFile(join(directory, "data", "postgresql.auto.conf"), settings);
     await writeFile(join(directory, "data", "standby.signal"), "");
-    const standby = new PostgresServer(directory, this.#binaries, await freePort());
+    const standby = new PostgresServer(directory, this.#binaries, await freePort(), this.#settings);
     await standby.start();
     return standby;
   }
@@ -139,6 +174,7 @@ export class PostgresServer {
       shared_buffers: "32MB",
       max_connections: 60,
       lc_messages: "C",
+      ...this.#settings,
     };
     const parameters = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     // The server ends with its parent where the platform supports it.

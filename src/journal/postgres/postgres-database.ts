@@ -1,9 +1,9 @@
-import type { Client, ClientConfig, Pool, PoolClient, QueryResultRow } from "pg";
-import type { CastellanError } from "../../errors.ts";
+import type { PoolClient, QueryResultRow } from "pg";
+import { CastellanError } from "../../errors.ts";
+import { PostgresConnections } from "./postgres-connections.ts";
 import {
   faultOf,
   messageOf,
-  notOpen,
   type PostgresSubject,
   type PostgresUse,
   stateOf,
@@ -63,9 +63,6 @@ export interface DatabaseTerms {
   readonly idleMs?: number;
 }
 
-const CONNECT_MS = 5_000;
-/** How long to wait for a pooled connection, in milliseconds. Each use is short, but many may wait. */
-const QUEUE_MS = 60_000;
 /** How much longer than the server's timeout to wait for its answer, in milliseconds. */
 const GRACE_MS = 2_000;
 /** The SQLSTATE of a condition that is not met: division by zero. */
@@ -81,22 +78,15 @@ export class PostgresDatabase {
   /** For errors. */
   readonly subject: PostgresSubject;
   readonly schema: string;
-  readonly #pool: Pool;
-  /** All connections, also those that are not made yet. */
-  readonly #clients: ReadonlySet<Client>;
-  /** Callers that wait for a connection. */
-  readonly #waiting: Set<PromiseWithResolvers<PoolClient>> = new Set();
+  readonly #connections: PostgresConnections;
   readonly #settings: string;
-  #closed = false;
 
   private constructor(
-    pool: Pool,
-    clients: ReadonlySet<Client>,
+    connections: PostgresConnections,
     subject: PostgresSubject,
     { schema, timeoutMs, idleMs }: { readonly schema: string; readonly timeoutMs: number; readonly idleMs: number },
   ) {
-    this.#pool = pool;
-    this.#clients = clients;
+    this.#connections = connections;
     this.subject = subject;
     this.schema = schema;
     this.#settings = [
@@ -113,41 +103,20 @@ export class PostgresDatabase {
    * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by `use`, if `pg` is not installed
    */
   static async load(
-    { url, schema, label }: PostgresLocation,
+    location: PostgresLocation,
     use: PostgresUse,
     // Callers that wait for a suspended application's locks get them before their own timeout.
     { timeoutMs, connections = 4, idleMs = timeoutMs / 2 }: DatabaseTerms,
     importPg: () => Promise<Pick<typeof import("pg"), "Client" | "Pool">> = () => import("pg"),
   ): Promise<PostgresDatabase> {
-    const subject = subjectOf(use, { label });
+    const subject = subjectOf(use, location);
     const pg = await importPg().catch((cause: unknown) => {
       const advice = "npm install pg";
       const what = 'it needs the package "pg", which could not be loaded';
       throw unavailable(subject, "failed", what, { applied: false, advice, cause });
     });
-    const clients = new Set<Client>();
-    const pool = new pg.Pool({
-      // A new connection has a shorter timeout than the wait for a pooled one, which says nothing about the server.
-      Client: class extends pg.Client {
-        constructor(config?: string | ClientConfig) {
-          super({ ...(typeof config === "object" && config), connectionTimeoutMillis: CONNECT_MS });
-          clients.add(this);
-          this.once("end", () => clients.delete(this));
-        }
-      },
-      connectionTimeoutMillis: QUEUE_MS,
-      connectionString: url,
-      application_name: "castellan",
-      max: connections,
-      query_timeout: timeoutMs + GRACE_MS,
-      allowExitOnIdle: true,
-      keepAlive: true,
-      pipeline: true,
-    });
-    // The user of a connection gets its error; an unhandled `error` event would end the process.
-    pool.on("error", () => {});
-    pool.on("connect", (client) => client.on("error", () => {}));
-    return new PostgresDatabase(pool, clients, subject, { schema, timeoutMs, idleMs });
+    const made = new PostgresConnections(pg, location, subject, { connections, queryMs: timeoutMs + GRACE_MS });
+    return new PostgresDatabase(made, subject, { schema: location.schema, timeoutMs, idleMs });
   }
 
   /** @throws CastellanError as {@link PostgresDatabase.load} */
@@ -161,7 +130,7 @@ export class PostgresDatabase {
     { text, values }: Statement,
     other?: Statement,
   ): Promise<readonly [Row[], Other[]]> {
-    const client = await this.#connect();
+    const client = await this.#connections.take();
     try {
       const [, { rows }, others] = await inOneWrite(client, () =>
         Promise.all([
@@ -171,10 +140,10 @@ export class PostgresDatabase {
           client.query("commit"),
         ]),
       );
-      client.release();
+      this.#connections.giveBack(client);
       return [rows, others?.rows ?? []];
     } catch (error) {
-      client.release(true);
+      this.#connections.giveBack(client, true);
       throw this.#fault(error, false);
     }
   }
@@ -190,7 +159,7 @@ export class PostgresDatabase {
     work: (query: Query) => Promise<Result>,
     { durable = true }: TransactionOptions = {},
   ): Promise<Result> {
-    const client = await this.#connect();
+    const client = await this.#connections.take();
     const query: Query = async <Row extends QueryResultRow>(text: string, values: readonly unknown[] = []) => {
       try {
         return (await client.query<Row>(text, [...values])).rows;
@@ -201,10 +170,10 @@ export class PostgresDatabase {
     try {
       const [, result] = await Promise.all([query(this.#begin(durable)), work(query)]);
       await this.#commit(client);
-      client.release();
+      this.#connections.giveBack(client);
       return result;
     } catch (error) {
-      await rollBack(client);
+      await this.#rollBack(client, error);
       throw error;
     }
   }
@@ -212,32 +181,35 @@ export class PostgresDatabase {
   /**
    * Runs statements as one transaction in one round trip.
    *
-   * @returns whether it has committed; otherwise a condition is not met, and nothing has happened
+   * @returns the rows of each statement; undefined if a condition is not met, and nothing has happened
    * @throws CastellanError as {@link PostgresDatabase.load}, without `details.applied` if the outcome is unknown: the
    * commit is under way from the beginning
    */
-  async pipeline(
+  async pipeline<Row extends QueryResultRow>(
     statements: readonly PipelinedStatement[],
     { durable = true }: TransactionOptions = {},
-  ): Promise<boolean> {
-    const client = await this.#connect();
+  ): Promise<readonly Row[][] | undefined> {
+    const client = await this.#connections.take();
     const begin: PipelinedStatement = { text: this.#begin(durable), values: [] };
     const all = [begin, ...statements, { text: "commit", values: [] }];
     const outcomes = await inOneWrite(client, () =>
-      Promise.allSettled(all.map(({ text, values }) => client.query(text, [...values]))),
+      Promise.allSettled(all.map(({ text, values }) => client.query<Row>(text, [...values]))),
     );
+    const isUnreplicated = this.#connections.hasSkippedStandby(client);
     const failed = outcomes.findIndex(({ status }) => status === "rejected");
     const outcome = outcomes[failed];
     if (outcome?.status !== "rejected") {
-      client.release();
-      return true;
+      this.#connections.giveBack(client);
+      if (isUnreplicated) throw this.#unreplicated();
+      return outcomes.slice(1, -1).map((one) => (one.status === "fulfilled" ? one.value.rows : []));
     }
     const error: unknown = outcome.reason;
     const state = stateOf(error);
     const isCommit = failed === all.length - 1;
     // The server has ended the transaction by the last outcome, unless the connection is broken.
-    client.release(isCommit || outcomes.at(-1)?.status === "rejected");
-    if (all[failed]?.isCondition === true && state === UNMET) return false;
+    const isBroken = isCommit || outcomes.at(-1)?.status === "rejected";
+    this.#connections.giveBack(client, isBroken || isStale(error));
+    if (all[failed]?.isCondition === true && state === UNMET) return undefined;
     // After an error that the server reports it executes nothing, the commit included.
     throw this.#fault(error, isCommit || state === undefined ? undefined : false);
   }
@@ -248,37 +220,12 @@ export class PostgresDatabase {
 
   /** Waits for running transactions. Rejects callers that wait for a connection. */
   async close(): Promise<void> {
-    this.#refuse();
-    await this.#pool.end();
+    await this.#connections.close();
   }
 
   /** Breaks all connections with their transactions, also those that are being made, and makes no more. */
   abandon(): void {
-    this.#refuse();
-    for (const client of this.#clients) client.connection.stream.destroy();
-  }
-
-  #refuse(): void {
-    this.#closed = true;
-    for (const waiting of this.#waiting) waiting.reject(notOpen(this.subject));
-    this.#waiting.clear();
-  }
-
-  async #connect(): Promise<PoolClient> {
-    if (this.#closed) throw notOpen(this.subject);
-    const waiting = Promise.withResolvers<PoolClient>();
-    this.#waiting.add(waiting);
-    this.#pool.connect().then(
-      (client) => {
-        if (this.#waiting.delete(waiting)) waiting.resolve(client);
-        else client.release();
-      },
-      (cause: unknown) => {
-        this.#waiting.delete(waiting);
-        waiting.reject(unavailable(this.subject, "unreachable", messageOf(cause), { applied: false, cause }));
-      },
-    );
-    return await waiting.promise;
+    this.#connections.abandon();
   }
 
   async #commit(client: PoolClient): Promise<void> {
@@ -287,12 +234,29 @@ export class PostgresDatabase {
     } catch (error) {
       throw this.#fault(error, undefined);
     }
+    if (this.#connections.hasSkippedStandby(client)) throw this.#unreplicated();
+  }
+
+  async #rollBack(client: PoolClient, error: unknown): Promise<void> {
+    try {
+      await client.query("rollback");
+      this.#connections.giveBack(client, CastellanError.is(error) && isStale(error.cause));
+    } catch {
+      this.#connections.giveBack(client, true);
+    }
+  }
+
+  /** A later commit on the same server confirms this one, because it waits for the standbys to have both. */
+  #unreplicated(): CastellanError {
+    const what = "its wait for a synchronous standby was cancelled, so a failover could lose the commit";
+    const advice = "Check the servers in `synchronous_standby_names`.";
+    return unavailable(this.subject, "unreachable", what, { advice });
   }
 
   #fault(cause: unknown, applied: false | undefined): CastellanError {
     const state = stateOf(cause);
     const what = `${messageOf(cause)}${state === undefined ? "" : ` (${state})`}`;
-    return unavailable(this.subject, faultOf(state), what, { applied, cause });
+    return unavailable(this.subject, faultOf(cause), what, { applied, cause });
   }
 }
 
@@ -305,11 +269,10 @@ async function inOneWrite<Result>(client: PoolClient, work: () => Promise<Result
   return await result;
 }
 
-async function rollBack(client: PoolClient): Promise<void> {
-  try {
-    await client.query("rollback");
-    client.release();
-  } catch {
-    client.release(true);
-  }
+/**
+ * Whether the connection leads to a server that takes no writes: a former primary, or one whose settings have changed.
+ * Another connection may lead to the primary, and has the present settings.
+ */
+function isStale(error: unknown): boolean {
+  return faultOf(error) === "read_only";
 }

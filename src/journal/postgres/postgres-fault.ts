@@ -16,10 +16,14 @@ export function subjectOf(use: PostgresUse, { label }: Pick<PostgresLocation, "l
   return { code, label: `The ${use} ${label}` };
 }
 
-/** Classifies an error of PostgreSQL by its SQLSTATE, which is undefined if the server gave none. */
-export function faultOf(state: string | undefined): DatabaseFault {
-  if (state === undefined) return "unreachable";
-  return FAULTS.find(([states]) => states.test(state))?.[1] ?? "failed";
+/** Classifies an error by PostgreSQL's SQLSTATE or the code of Node.js; without either, the connection was lost. */
+export function faultOf(error: unknown): DatabaseFault {
+  const state = stateOf(error);
+  if (state !== undefined) return FAULTS.find(([states]) => states.test(state))?.[1] ?? "failed";
+  const { code = "", syscall = "", message } = error as NodeJS.ErrnoException;
+  // A file that the URL names, not a socket.
+  if (UNTRUSTED.test(code) || message === NO_TLS || syscall === "open") return "untrusted";
+  return "unreachable";
 }
 
 const FAULTS: readonly (readonly [states: RegExp, fault: DatabaseFault])[] = [
@@ -28,14 +32,25 @@ const FAULTS: readonly (readonly [states: RegExp, fault: DatabaseFault])[] = [
   [/^(08...|25P03|28...|3D000|53300|57P0.)$/, "unreachable"],
   [/^53100$/, "no_space"],
   [/^25006$/, "read_only"],
+  [/^42501$/, "denied"],
   // Missing tables and columns, and corruption that the server reports.
   [/^(42P01|42703|3F000|XX00[12])$/, "damaged"],
   // Data that cannot be represented, violates a constraint or exceeds a limit.
   [/^(22...|23...|54...)$/, "refused"],
 ];
 
+/** Codes of certificates that cannot be verified, and of failed TLS handshakes. */
+const UNTRUSTED =
+  /^(UNABLE_TO_|CERT_|CRL_|ERROR_IN_C|DEPTH_ZERO_|SELF_SIGNED_|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|HOSTNAME_MISMATCH$|ERR_TLS_|ERR_SSL_|ERR_OSSL_|EPROTO$)/;
+
+/** The client reports a server without TLS only in words. */
+const NO_TLS = "The server does not support SSL connections";
+
 const ADVICE: { readonly [Fault in DatabaseFault]: string } = {
   unreachable: "Check that the server runs, and check address, user and password.",
+  untrusted:
+    "Castellan sends no password. Check `sslmode`, and the certificates in `sslrootcert`, `sslcert` and `sslkey` of the URL; the certificate of the server must name the host of the URL.",
+  denied: "Grant the role what it lacks; the guide to PostgreSQL lists the grants.",
   no_space: "Free some disk space on the server; Castellan then recovers by itself.",
   read_only: "Use the URL of the primary server, and a user with write permission.",
   damaged: "Castellan leaves the schema unchanged. Restore a backup, or choose another schema.",
@@ -50,6 +65,8 @@ interface FaultInit {
   readonly cause?: unknown;
   /** What to do, instead of the usual advice. */
   readonly advice?: string;
+  /** SQL statements that grant what the role lacks. */
+  readonly grants?: readonly string[];
 }
 
 /** Returns the error for a fault of a database. */
@@ -57,9 +74,9 @@ export function unavailable(
   { code, label }: PostgresSubject,
   reason: DatabaseFault,
   what: string,
-  { applied, cause, advice = ADVICE[reason] }: FaultInit = {},
+  { applied, cause, advice = ADVICE[reason], grants }: FaultInit = {},
 ): CastellanError<PostgresSubject["code"]> {
-  const details = applied === undefined ? { reason } : { reason, applied };
+  const details = { reason, ...(applied !== undefined && { applied }), ...(grants && { grants }) };
   const message = `${label} cannot be used (${reason}): ${what}. ${advice}`;
   return new CastellanError(code, message, { details, cause });
 }

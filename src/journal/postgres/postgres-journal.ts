@@ -393,7 +393,7 @@ export class PostgresJournal implements Journal {
       ...own.map((statement) => ({ text: statement.text, values: parametersOf(statement) })),
       ...(after === undefined ? [] : [{ ...after, isCondition: true }]),
     ];
-    return await reserved.pipeline(statements, { durable });
+    return (await reserved.pipeline(statements, { durable })) !== undefined;
   }
 
   /** Writes a batch, after the confirmed batches that the database lacks. */

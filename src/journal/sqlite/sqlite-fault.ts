@@ -12,7 +12,7 @@ export class UncertainCommit extends Error {
 }
 
 /** By SQLite's primary result codes. */
-const BY_RESULT: { readonly [code: number]: JournalFault } = {
+const BY_RESULT: { readonly [code: number]: FileFault } = {
   3: "read_only", // SQLITE_PERM
   5: "busy", // SQLITE_BUSY
   6: "busy", // SQLITE_LOCKED
@@ -32,7 +32,7 @@ const SQLITE_IOERR_SHMSIZE = 4874;
 /** Result codes with which the commit frame has not been written. */
 const NOT_COMMITTED: ReadonlySet<number> = new Set([5, 8, 13]); // SQLITE_BUSY, SQLITE_READONLY, SQLITE_FULL
 
-const BY_CODE: { readonly [code: string]: JournalFault } = {
+const BY_CODE: { readonly [code: string]: FileFault } = {
   EACCES: "read_only",
   EPERM: "read_only",
   EROFS: "read_only",
@@ -48,7 +48,10 @@ const BY_CODE: { readonly [code: string]: JournalFault } = {
   ERR_INVALID_ARG_VALUE: "unreachable", // a path with a null byte
 };
 
-const ADVICE: { readonly [Fault in JournalFault]: string } = {
+/** Why a file cannot be read or written. */
+type FileFault = Exclude<JournalFault, "untrusted" | "denied">;
+
+const ADVICE: { readonly [Fault in FileFault]: string } = {
   unreachable: "Name a file in a folder that exists or can be created.",
   no_space: "Free some disk space; the journal then recovers by itself.",
   busy: "Another program has locked the file. The journal recovers once the lock is gone.",
@@ -70,7 +73,7 @@ export function isBusy(error: unknown): boolean {
 }
 
 /** Classifies an error of SQLite, the file system or the given values. */
-export function faultOf(error: unknown): JournalFault {
+export function faultOf(error: unknown): FileFault {
   if (error instanceof UncertainCommit) return faultOf(error.cause);
   if (error instanceof DamagedRow || error instanceof SyntaxError) return "damaged";
   const result = resultOf(error);
@@ -108,7 +111,7 @@ export function unavailable(location: string, error: unknown, applied?: boolean)
 /** As {@link unavailable}, without an underlying error, or with a better description. */
 export function fault(
   location: string,
-  reason: JournalFault,
+  reason: FileFault,
   what: string,
   { cause, advice = ADVICE[reason], ...known }: { cause?: unknown; advice?: string; applied?: boolean } = {},
 ): CastellanError<"JOURNAL_UNAVAILABLE"> {

@@ -46,7 +46,14 @@ export function exitOfError(error: unknown, clock: Clock): ExitRecord {
 }
 
 /** Journal faults that need a person to fix them. */
-const LASTING: ReadonlySet<JournalFault> = new Set(["read_only", "damaged", "foreign", "refused"]);
+const LASTING: ReadonlySet<JournalFault> = new Set([
+  "untrusted",
+  "denied",
+  "read_only",
+  "damaged",
+  "foreign",
+  "refused",
+]);
 
 /** Whether the error is a journal fault that another try may not meet. */
 export function isTemporaryJournalFault(error: unknown): boolean {
