@@ -91,6 +91,7 @@ export type {
   GlobalSessionStatus,
   SentMcpServer,
 } from "./cluster/global-session.ts";
+export { type Migration, type MigrationOptions, migratePostgres } from "./cluster/postgres/migrate-postgres.ts";
 export type { NodeReport } from "./cluster/protocol/engine.ts";
 export type { MovedSession } from "./cluster/rebalance.ts";
 export type { SessionActivity } from "./cluster/session-host.ts";

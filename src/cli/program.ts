@@ -16,6 +16,7 @@ import { inspectCommand } from "./commands/inspect.ts";
 import { interruptCommand } from "./commands/interrupt.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { mcpCommand } from "./commands/mcp.ts";
+import { migrateCommand } from "./commands/migrate.ts";
 import { nodesCommand } from "./commands/nodes.ts";
 import { psCommand } from "./commands/ps.ts";
 import { queryCommand } from "./commands/query.ts";
@@ -53,7 +54,7 @@ export function createProgram(): Command {
 
 /** The commands as the help lists them. */
 const GROUPS = [
-  { title: "Server:", commands: [serveCommand, mcpCommand, tokenCommand, drainCommand, doctorCommand] },
+  { title: "Server:", commands: [serveCommand, mcpCommand, tokenCommand, drainCommand, migrateCommand, doctorCommand] },
   {
     title: "Sessions:",
     commands: [

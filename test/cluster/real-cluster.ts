@@ -16,6 +16,10 @@ export interface RealClusterOptions {
   readonly server: PostgresServer;
   /** The port of a proxy before the server. Default: the server's own. */
   readonly port?: number;
+  /** Default: an unused one. */
+  readonly schema?: string;
+  /** Returns the URL of the database with a given port. Default: the server's. */
+  readonly url?: (port: number) => string;
   readonly claude: NodeStart["claude"];
   /** The environment of the real Claude Code: the model's address only. */
   readonly env?: Readonly<Record<string, string>>;
@@ -39,13 +43,13 @@ export class RealCluster implements AsyncDisposable {
   readonly #options: RealClusterOptions;
 
   private constructor(directory: string, options: RealClusterOptions) {
-    const { server, port = server.port, cluster } = options;
+    const { server, port = server.port, cluster, schema, url = (at) => server.url({ port: at }) } = options;
     this.#directory = directory;
     this.#options = options;
     this.server = server;
-    this.schema = server.fresh().schema;
+    this.schema = schema ?? server.fresh().schema;
     const { patience = "60s" } = cluster ?? {};
-    this.place = { postgres: server.url({ port }), schema: this.schema, secret: SECRET, patience };
+    this.place = { postgres: url(port), schema: this.schema, secret: SECRET, patience };
     this.client = connect(this.place);
   }
 
@@ -73,11 +77,12 @@ export class RealCluster implements AsyncDisposable {
       always = [],
       deadlineMs = 20_000,
       webhooks,
+      url = (at) => server.url({ port: at }),
     } = this.#options;
     const node = await RealNode.start({
       name,
       directory: join(this.#directory, name),
-      postgres: { port, url: (at) => server.url({ port: at }) },
+      postgres: { port, url },
       cluster: { schema: this.schema, secret: SECRET, ...cluster, ...own },
       env,
       claude,

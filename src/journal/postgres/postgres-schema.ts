@@ -1,5 +1,7 @@
+import type { CastellanError } from "../../errors.ts";
 import type { PostgresDatabase, Query } from "./postgres-database.ts";
 import { messageOf, stateOf, unavailable } from "./postgres-fault.ts";
+import { grantsFor, type LackRow, lacksStatement, lacksVersion, usageGrant } from "./postgres-grants.ts";
 
 /** A migration to the next version. */
 export interface PostgresStep {
@@ -22,31 +24,62 @@ export interface PostgresTables {
 /** An arbitrary key for the advisory lock. */
 const MIGRATION_LOCK = 0x43_61_73_74;
 
+const NOT_PERMITTED = "42501";
+
 /** SQLSTATEs for a table, column or index that already exists, or is missing. */
 const IN_THE_WAY = /^(42P07|42701|42703|42710)$/;
+
+interface StateRow {
+  readonly encoding: string;
+  readonly role: string;
+  /** Whether the role may use the schema; null if there is none. */
+  readonly usable: boolean | null;
+  /** Whether the schema has any of Castellan's tables. */
+  readonly begun: boolean;
+}
+
+/* To a role that may not use the schema, its tables do not exist. */
+const STATE = `
+  select current_setting('server_encoding') as encoding, current_user::text as role,
+    (select has_schema_privilege(oid, 'usage') from pg_namespace where nspname = $1) as usable,
+    to_regclass('castellan_version') is not null as begun`;
 
 /**
  * Creates the tables or migrates them to the newest version. Safe with any number of applications at once, also of
  * different releases: an earlier one works with newer tables if all later steps are additive.
  *
  * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, with the reason `foreign` if the tables need
- * a newer release or are not Castellan's
+ * a newer release or are not Castellan's, and `denied` if the role may not create, migrate, read or write them
+ * @returns whether anything was created or migrated
  */
-export async function prepare(database: PostgresDatabase, tables: PostgresTables): Promise<void> {
-  const [state] = await database.read<{ encoding: string; begun: boolean }>(
-    `select current_setting('server_encoding') as encoding, to_regclass('castellan_version') is not null as begun`,
-  );
+export async function prepare(database: PostgresDatabase, tables: PostgresTables): Promise<boolean> {
+  const { schema, subject } = database;
+  const [state] = await database.read<StateRow>(STATE, [schema]);
   if (state?.encoding !== "UTF8") {
     const what = `the database has the encoding ${state?.encoding}, which cannot represent all characters`;
     const advice = "Create a database with the encoding UTF8.";
-    throw unavailable(database.subject, "refused", what, { applied: false, advice });
+    throw unavailable(subject, "refused", what, { applied: false, advice });
   }
-  // Looks first, so that only the first application needs permission to create anything.
-  if (state.begun) {
+  const { role, usable, begun } = state;
+  if (usable === false) throw lacking(database, role, [usageGrant(schema, role)]);
+  if (begun) {
+    const { text, values } = lacksStatement(schema, tables);
+    const lacks = await database.read<LackRow>(text, values);
+    const refuse = (): never => {
+      throw lacking(database, role, grantsFor(schema, role, lacks, tables));
+    };
+    if (lacksVersion(lacks)) refuse();
+    // Looks first, so that only the first application needs permission to create anything.
     const [found] = await database.read<VersionRow>(VERSION, [tables.name]);
-    if (isCurrent(database, tables, found)) return;
+    if (isCurrent(database, tables, found)) return lacks.length > 0 ? refuse() : false;
   }
-  await migrate(database, tables);
+  return await migrate(database, tables, state);
+}
+
+function lacking({ subject }: PostgresDatabase, role: string, grants: readonly string[]): CastellanError {
+  const what = `the role ${role} lacks privileges`;
+  const advice = `Run as the owner of the tables: ${grants.join("; ")}.`;
+  return unavailable(subject, "denied", what, { applied: false, advice, grants });
 }
 
 /**
@@ -65,8 +98,12 @@ const VERSION = `select version, (to_json(castellan_version)->>'made')::integer 
   where name = $1`;
 
 /** The lock lasts until the transaction ends; a waiting application then finds the work done. */
-async function migrate(database: PostgresDatabase, tables: PostgresTables): Promise<void> {
-  await database.transaction(async (query) => {
+async function migrate(
+  database: PostgresDatabase,
+  tables: PostgresTables,
+  { role, usable }: Pick<StateRow, "role" | "usable">,
+): Promise<boolean> {
+  return await database.transaction(async (query) => {
     await query("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
     try {
       // `if not exists` needs the permission to create a schema even if the schema exists.
@@ -74,10 +111,17 @@ async function migrate(database: PostgresDatabase, tables: PostgresTables): Prom
       if (found === undefined) await query(`create schema "${database.schema}"`);
       await query("create table if not exists castellan_version (name text primary key, version integer not null)");
       const [row] = await query<VersionRow>(VERSION, [tables.name]);
-      if (isCurrent(database, tables, row)) return;
+      if (isCurrent(database, tables, row)) return false;
       await make(query, tables, row);
+      return true;
     } catch (error) {
       const { cause } = error as Error;
+      if (stateOf(cause) === NOT_PERMITTED) {
+        const what = `the role ${role} may not ${usable === null ? `create the schema ${database.schema}` : `create or migrate the tables of the ${tables.name}`}: ${messageOf(cause)}`;
+        const advice =
+          "Run `castellan migrate` as a role that may, the owner of the schema, before this release starts.";
+        throw unavailable(database.subject, "denied", what, { applied: false, cause, advice });
+      }
       if (!IN_THE_WAY.test(stateOf(cause) ?? "")) throw error;
       const what = `the schema holds tables of another program: ${messageOf(cause)}`;
       throw unavailable(database.subject, "foreign", what, { applied: false, cause });
