@@ -66,7 +66,9 @@ const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
  */
 export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const { settings, hosts, wanted, clock, newId, random, warn } = request;
-  const engine = engineOf(settings, settings.notifications, Math.max(settings.beatMs, 1_000), clock);
+  // On a slow network a new connection takes most of it. A second attempt still has time.
+  const renewMs = Math.max(settings.beatMs, 1_000, (settings.staleMs - settings.marginMs) / 2);
+  const engine = engineOf(settings, settings.notifications, renewMs, clock, warn);
   const replay = new ReplayBuffer(postgresLocation(settings), clock, warn);
   let node: ClusterNode | undefined;
   const handler = new NodeRequestHandler(() => node, clock);
@@ -170,9 +172,10 @@ function engineOf(
   notifications: string | false | undefined,
   renewTimeoutMs: number,
   clock: Clock,
+  warn: (message: string) => void = () => {},
 ): Engine {
   const listen = notifications === undefined ? {} : { listen: notifications };
-  return postgresEngine({ postgres, schema, renewTimeoutMs, ...listen }, clock);
+  return postgresEngine({ postgres, schema, renewTimeoutMs, warn, ...listen }, clock);
 }
 
 /** Returns the address for other nodes, with the actual port in place of 0. */

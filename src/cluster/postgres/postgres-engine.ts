@@ -50,6 +50,8 @@ export interface PostgresEngineOptions extends PostgresOptions {
    * Default: `postgres`.
    */
   readonly listen?: string | false;
+  /** Reports something that the operator should know. */
+  warn?(message: string): void;
 }
 
 /**
@@ -78,7 +80,7 @@ class PostgresEngine implements Engine {
 
   constructor(
     location: PostgresLocation,
-    { renewTimeoutMs, listen = location.url }: PostgresEngineOptions,
+    { renewTimeoutMs, listen = location.url, warn }: PostgresEngineOptions,
     clock: Clock,
   ) {
     this.location = location.label;
@@ -86,8 +88,9 @@ class PostgresEngine implements Engine {
     const terms = { timeoutMs: STATEMENT_MS, idleMs: IDLE_MS };
     this.#database = new LazyDatabase(location, "cluster", terms, [JOURNAL_TABLES, CLUSTER_TABLES]);
     this.#renewals = new RenewalConnection(location, renewTimeoutMs, clock);
-    this.#news =
-      listen === false ? undefined : new PostgresNotifications({ url: listen, schema: location.schema }, clock);
+    const { schema } = location;
+    const pooled = (): void => warn?.(noNotifications(postgresLocation({ postgres: String(listen), schema })));
+    this.#news = listen === false ? undefined : new PostgresNotifications({ url: listen, schema, pooled }, clock);
   }
 
   get era(): number | undefined {
@@ -254,8 +257,12 @@ class PostgresEngine implements Engine {
 
   async #change(text: string, values: readonly unknown[]): Promise<void> {
     const database = await this.#database.use();
-    await database.transaction((query) => query(text, values));
+    await database.pipeline([{ text, values }]);
   }
+}
+
+function noNotifications({ label }: PostgresLocation): string {
+  return `\`cluster.notifications\`: ${label} leads through a transaction pooler, which delivers no notifications, so a session without an owner waits for the next beat. Set it to a URL of the database itself, or to \`false\`.`;
 }
 
 function ownershipOf({ epoch, ...node }: OwnerRow): SessionOwnership {

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { Client } from "pg";
 import type { Clock, Timer } from "../../clock.ts";
 import { backoffDelay } from "../../supervision/backoff.ts";
+import { isPooledByTransaction } from "./transaction-pooling.ts";
 
 const CHANNEL = "castellan_cluster";
 
@@ -23,11 +24,13 @@ interface NewsSource {
   /** URL of the server itself, or of a session pooler. */
   readonly url: string;
   readonly schema: string;
+  /** Called if the URL leads through a transaction pooler, which delivers no notifications. */
+  pooled(): void;
 }
 
 /**
  * Listens for changes in a cluster, over a connection that is open while there are listeners. Notifications are best
- * effort: a transaction pooler delivers none.
+ * effort. A transaction pooler delivers none, so that nothing listens through one.
  */
 export class PostgresNotifications {
   readonly #source: NewsSource;
@@ -67,17 +70,20 @@ export class PostgresNotifications {
     // Any other use of the engine reports the missing package.
     const pg = await import("pg").catch(() => undefined);
     if (pg === undefined || this.#listeners.size === 0 || this.#client !== undefined) return;
-    const client = new pg.Client({
-      connectionString: this.#source.url,
-      application_name: "castellan",
-      connectionTimeoutMillis: CONNECT_MS,
-      query_timeout: CONNECT_MS,
-      keepAlive: true,
-    });
+    const { url, schema } = this.#source;
+    const open = (): Client => {
+      const made = new pg.Client({
+        connectionString: url,
+        application_name: "castellan",
+        connectionTimeoutMillis: CONNECT_MS,
+        query_timeout: CONNECT_MS,
+        keepAlive: true,
+      });
+      return made.on("error", () => {});
+    };
+    const client = open();
     this.#client = client;
-    client.on("error", () => {});
     client.on("end", () => this.#lost(client));
-    const { schema } = this.#source;
     client.on("notification", ({ channel, payload }) => {
       if (this.#client === client && channel === CHANNEL && payload === schema) this.#tell();
     });
@@ -85,6 +91,12 @@ export class PostgresNotifications {
       await client.connect();
       // Does not keep the process alive.
       (client.connection.stream as Socket).unref();
+      const another = async (): Promise<Client> => {
+        const other = open();
+        await other.connect();
+        return other;
+      };
+      if (await isPooledByTransaction(client, another)) return this.#giveUp(client);
       await client.query(`listen ${CHANNEL}`);
       if (this.#client !== client) return;
       this.#failures = 0;
@@ -101,6 +113,12 @@ export class PostgresNotifications {
     this.#failures += 1;
     const delay = backoffDelay(this.#failures + 1, RETRY, this.#random);
     this.#timer = this.#clock.schedule(delay, () => void this.#connect(), { background: true });
+  }
+
+  #giveUp(client: Client): void {
+    if (this.#client !== client) return;
+    this.#stop();
+    this.#source.pooled();
   }
 
   #stop(): void {

@@ -24,7 +24,7 @@ export class RenewalConnection {
   }
 
   /**
-   * Renews the lease of a node. The tables must exist.
+   * Renews the lease of a node, in one round trip. The tables must exist.
    *
    * @param history a SQL expression for the history of the database, see `historyExpression`
    * @returns the era; undefined if the node has ended
@@ -36,13 +36,14 @@ export class RenewalConnection {
     const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
     this.#database ??= PostgresDatabase.load(this.#location, "cluster", terms);
     const database = this.#database;
-    const renewed = database.then((open) =>
-      open.transaction(async (query) => {
-        const values = [toText(boot), state.load, state.draining, storedReport(state)];
-        const [, [row]] = await Promise.all([query(detectNewHistory(history)), query<RenewedRow>(RENEW, values)]);
-        return row?.era;
-      }),
-    );
+    const values = [toText(boot), state.load, state.draining, storedReport(state)];
+    const renewed = database.then(async (open) => {
+      const rows = await open.pipeline<RenewedRow>([
+        { text: detectNewHistory(history), values: [] },
+        { text: RENEW, values },
+      ]);
+      return rows?.at(-1)?.[0]?.era;
+    });
     try {
       return await withDeadline(this.#clock, this.#timeoutMs, renewed, () => {
         throw unavailable(subject, "unreachable", `no answer for ${this.#timeoutMs} ms`);
