@@ -230,7 +230,7 @@ export class ClusterNode {
     const { description } = this.#settings;
     await this.#deps.restore?.();
     for (const former of this.#unended) await this.#leave(former);
-    const sent = await this.#enter(boot);
+    let sent = await this.#enter(boot);
     const owned = new OwnedEpochs(description.hosts.pools.map((name) => nameKey([GLOBAL, name])));
     let run: Run | undefined;
     let lost: CastellanError | undefined;
@@ -245,6 +245,7 @@ export class ClusterNode {
         },
         acts,
       );
+      sent = await this.#renewBefore(boot, sent);
       run = {
         boot,
         owned,
@@ -295,6 +296,19 @@ export class ClusterNode {
   async #leave(boot: string): Promise<void> {
     await this.#deps.engine.leave(boot);
     this.#unended.delete(boot);
+  }
+
+  /**
+   * Renews the lease of a run that is about to begin, if half of it is over: on a slow database, its journal takes longer to
+   * open than the lease lasts. Returns when the last renewal was sent.
+   */
+  async #renewBefore(boot: string, sent: Moment): Promise<Moment> {
+    const { engine, clock } = this.#deps;
+    const { staleMs, marginMs } = this.#settings;
+    const now = momentOf(clock);
+    if (leaseLeftMs(sent, now, staleMs, marginMs) > (staleMs - marginMs) / 2) return sent;
+    if (await engine.renew(boot, { load: 0, draining: false })) return now;
+    throw this.#givenUp();
   }
 
   async #holds(boot: string, key: string): Promise<boolean> {
