@@ -68,6 +68,8 @@ export class Handover {
   /** The canonical names of the sessions that this application has not returned yet. */
   readonly #kept = new Set<string>();
   #wasOffered = false;
+  /** Why the journal could not be opened again. */
+  #refusal: unknown;
   #overdue: Timer | undefined;
   /** Keeps the closed journal for the taker, and from others. */
   #reservation: FileLock | undefined;
@@ -267,7 +269,9 @@ export class Handover {
       case "lose":
         this.#endOffer();
         journal.arrive();
-        this.#writer?.lose(notOwner(journal.location));
+        this.#writer?.lose(
+          isForeign(this.#refusal) ? migrated(journal.location, this.#refusal) : notOwner(journal.location),
+        );
         return;
     }
   }
@@ -349,6 +353,7 @@ export class Handover {
         this.#lends = false;
         return this.#apply({ type: "reopened" });
       } catch (error) {
+        this.#refusal = error;
         if (CastellanError.is(error, "JOURNAL_IN_USE") && (await this.#rejoinAt(error.details))) return;
       }
       if (clock.monotonic() >= until) return this.#apply({ type: "refused" });
@@ -397,6 +402,15 @@ export class Handover {
     this.#lending.rejoin(id, pid, channel);
     return { id: this.#deps.owner.id, lent };
   }
+}
+
+function isForeign(error: unknown): boolean {
+  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "foreign";
+}
+
+function migrated(location: string, cause: unknown): CastellanError<"NOT_OWNER"> {
+  const message = `A newer release has migrated the journal ${location}, and has ended since. This one cannot open it any more; what was accepted is in it. Start the newer release again.`;
+  return new CastellanError("NOT_OWNER", message, { cause });
 }
 
 function declined(): Error {
