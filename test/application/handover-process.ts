@@ -7,7 +7,9 @@ import { onTestFinished } from "vitest";
 
 type Line = Readonly<Record<string, unknown>>;
 
-/** Runs `handover-host.ts`, and reads what it prints. */
+const HOST = fileURLToPath(new URL("handover-host.ts", import.meta.url));
+
+/** Runs `handover-host.ts`, or another script of its kind, and reads what it prints. */
 export class HandoverProcess implements AsyncDisposable {
   readonly lines: Line[] = [];
   readonly ended: Promise<unknown>;
@@ -15,10 +17,9 @@ export class HandoverProcess implements AsyncDisposable {
   readonly #reader: ReturnType<typeof createInterface>;
   #next = 1;
 
-  constructor(release: string, journal: object) {
-    const script = fileURLToPath(new URL("handover-host.ts", import.meta.url));
+  constructor(release: string, journal: object | undefined, script: string = HOST, more: object = {}) {
     const env = { ...process.env, ANTHROPIC_API_KEY: "sk-ant-fake" };
-    const setting = JSON.stringify({ release, journal });
+    const setting = JSON.stringify({ release, journal, ...more });
     this.#process = spawn(process.execPath, [script, setting], { stdio: ["pipe", "pipe", "inherit"], env });
     this.#process.stdin.on("error", () => {});
     this.#reader = createInterface(this.#process.stdout).on("line", (line) => this.lines.push(JSON.parse(line)));
@@ -42,8 +43,8 @@ export class HandoverProcess implements AsyncDisposable {
   async does(what: string, session?: unknown, prompt?: string, key?: string): Promise<unknown> {
     const id = this.#next++;
     this.#process.stdin.write(`${JSON.stringify({ do: what, id, session, prompt, key })}\n`);
-    const { value, error, message } = await this.said({ id });
-    return error === undefined ? value : { error, message };
+    const { value, error, message, details } = await this.said({ id });
+    return error === undefined ? value : { error, message, ...(details !== undefined && { details }) };
   }
 
   kill(signal: NodeJS.Signals): void {
