@@ -58,3 +58,15 @@ it("a cluster on a database that takes 200 ms for each query: keeps its leases, 
   const epochs = await server.sql<{ readonly epoch: string }>(`select epoch from ${cluster.schema}.globals`);
   expect(epochs.map(({ epoch }) => epoch)).toEqual(["1", "1", "1"]);
 });
+
+it("a node of a cluster with a hundred sessions that begin at once: has at most 14 connections, and a client 4", async () => {
+  const cluster = await RealCluster.start({ server, port: line.port, claude: "fake" }, "one", "two");
+  onTestFinished(() => cluster[Symbol.asyncDispose]());
+  const names = Array.from({ length: 100 }, (_, n) => cluster.nameOf("chat", `s${n}`));
+  const replies = await Promise.all(names.map((name) => cluster.client.session(name).query("hello")));
+  expect(replies).toHaveLength(100);
+  await server.cutConnections();
+  expect(await Promise.all(names.map((name) => cluster.client.session(name).query("again")))).toHaveLength(100);
+  console.log(`${line.most} connections at most, ${line.total} in all`);
+  expect(line.most).toBeLessThanOrEqual(2 * 14 + 4);
+});

@@ -45,6 +45,14 @@ interface Offer {
   readonly lent: readonly string[];
 }
 
+/** An application that takes the journal. */
+interface Taker {
+  readonly channel: Channel;
+  readonly id: string;
+  readonly place: OwnerPlace;
+  readonly offered: PromiseWithResolvers<Offer>;
+}
+
 /**
  * Hands a journal over between applications on one machine, so that a new process of an application takes over from the
  * old one while that finishes its turns. As a taker it asks the owner for the journal; as the owner it offers it; as a
@@ -62,7 +70,7 @@ export class Handover {
   #writer: HandoverWriter | undefined;
   #listener: HandoverListener | undefined;
   /** The taker that has been offered the journal, and what waits for the offer. */
-  #taker: { readonly channel: Channel; readonly id: string; readonly offered: PromiseWithResolvers<Offer> } | undefined;
+  #taker: Taker | undefined;
   /** What another application has offered to this one. */
   #offer: { readonly channel: Channel; readonly offer: Offer } | undefined;
   /** The canonical names of the sessions that this application has not returned yet. */
@@ -121,7 +129,11 @@ export class Handover {
     const channel = await this.#connect(holder);
     if (channel === undefined) return false;
     try {
-      const offer = await withDeadline(this.#deps.clock, limitMs, channel.call("take", owner.id));
+      const offer = await withDeadline(
+        this.#deps.clock,
+        limitMs,
+        channel.call("take", owner.id, owner.pid, owner.startedAt),
+      );
       if (offer === undefined) throw declined();
       this.#offer = { channel, offer: offer as Offer };
       return true;
@@ -180,7 +192,7 @@ export class Handover {
           if (args[0] !== HANDOVER_PROTOCOL) throw new Error(`this release speaks protocol ${HANDOVER_PROTOCOL}`);
           return HANDOVER_PROTOCOL;
         case "take":
-          return await this.#take(channel, String(args[0]));
+          return await this.#take(channel, String(args[0]), { pid: Number(args[1]), startedAt: Number(args[2]) });
         case "taken":
           this.#takenBy(channel, String(args[0]), Number(args[1]));
           return undefined;
@@ -211,11 +223,11 @@ export class Handover {
   }
 
   /** The owner's part: waits until the journal is free for this taker. */
-  async #take(channel: Channel, taker: string): Promise<Offer> {
+  async #take(channel: Channel, taker: string, place: OwnerPlace): Promise<Offer> {
     // The sessions of the previous owner come back first.
     if (this.loans.size > 0 || this.#parties.size === 0 || this.#state.name !== "owning") throw declined();
     const offered = Promise.withResolvers<Offer>();
-    this.#taker = { channel, id: taker, offered };
+    this.#taker = { channel, id: taker, place, offered };
     this.#apply({ type: "asked", taker });
     return await offered.promise;
   }
@@ -354,11 +366,17 @@ export class Handover {
         return this.#apply({ type: "reopened" });
       } catch (error) {
         this.#refusal = error;
-        if (CastellanError.is(error, "JOURNAL_IN_USE") && (await this.#rejoinAt(error.details))) return;
+        const holder = CastellanError.is(error, "JOURNAL_IN_USE") ? error.details : this.#migrator(error);
+        if (holder !== undefined && (await this.#rejoinAt(holder))) return;
       }
       if (clock.monotonic() >= until) return this.#apply({ type: "refused" });
       await pause(clock, RECLAIM_PAUSE_MS);
     }
+  }
+
+  /** Returns the taker if it has migrated the journal, which this release then cannot ask for its owner. */
+  #migrator(error: unknown): (OwnerPlace & { readonly host: string }) | undefined {
+    return this.#taker && isForeign(error) ? { ...this.#taker.place, host: this.#deps.owner.host } : undefined;
   }
 
   /** Continues as a borrower of the application that owns the journal. Returns whether that is decided. */
@@ -379,7 +397,7 @@ export class Handover {
       this.#apply({ type: "refused" });
       return true;
     }
-    this.#taker = { channel, id, offered: Promise.withResolvers() };
+    this.#taker = { channel, id, place: holder, offered: Promise.withResolvers() };
     void channel.closed.then(() => this.#gone(channel));
     this.#apply({ type: "taken", taker: id });
     return true;

@@ -18,6 +18,7 @@ import type { Batch, Change } from "../../../src/journal/model/change.ts";
 import type { JournalOwner } from "../../../src/journal/model/journal.ts";
 import { openSharedJournal } from "../../../src/journal/shared-journal.ts";
 import { sqliteJournal } from "../../../src/journal/sqlite/sqlite-journal.ts";
+import { MIGRATIONS } from "../../../src/journal/sqlite/sqlite-schema.ts";
 
 const OTHER = { pid: process.ppid, startedAt: 7, host: hostname() };
 
@@ -166,6 +167,37 @@ describe("Handover", () => {
     await once(server, "listening");
     onTestFinished(() => void server.close());
     expect(await handover.ask(OTHER, 1_000)).toBe(false);
+  });
+
+  test("goes on through a taker that has migrated the journal when the connection to it breaks", async () => {
+    const sqlite = join(await folder(), "castellan.db");
+    const { own, dial, writer, told, handover } = await owner(sqlite, ["s"]);
+    const path = socketOf(own, OTHER) ?? "";
+    makePrivate(path);
+    const joined = Promise.withResolvers<unknown[]>();
+    const batches: unknown[] = [];
+    const server = createServer((socket) => {
+      new Channel(socket, async (method, args) => {
+        if (method === "rejoin") joined.resolve([...args]);
+        if (method === "rejoin") return { id: "taker", lent: ["s"] };
+        if (method === "write") batches.push(args);
+        return method === "hello" ? HANDOVER_PROTOCOL : {};
+      });
+    });
+    server.listen(path);
+    onTestFinished(() => void server.close());
+    const taker = await dial();
+    await taker.call("take", "taker", OTHER.pid, OTHER.startedAt);
+    const next = sqliteJournal({ sqlite }, { migrations: [...MIGRATIONS, "CREATE TABLE later (a)"] });
+    await next.open({ ...OTHER, id: "taker" });
+    onTestFinished(() => next.close());
+    await taker.call("taken", "taker", 5_000);
+    taker.close();
+    expect(await joined.promise).toEqual(["owner", process.pid, ["s"]]);
+    await expect.poll(() => handover.state).toBe("lending");
+    await writer.write([event("s", 1)], { session: "s" });
+    expect(batches).toHaveLength(1);
+    expect(told).not.toContain("resume");
   });
 
   test("asks nobody on another host, and nobody who does not listen", async () => {
