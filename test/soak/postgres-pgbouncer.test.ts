@@ -87,6 +87,8 @@ async function stateOf({ port }: PgBouncer): Promise<unknown> {
 }
 
 describe("a cluster behind PgBouncer", () => {
+  /** How long a condition may take on a busy machine. */
+  const PATIENT = { timeout: 20_000 };
   const SPANS = { beat: "200ms", staleAfter: "1500ms", margin: "400ms", patience: "20s" } as const;
 
   async function cluster(options: PgBouncerOptions, ...names: string[]): Promise<readonly [RealCluster, PgBouncer]> {
@@ -101,7 +103,7 @@ describe("a cluster behind PgBouncer", () => {
     const session = nodes.client.session(nodes.nameOf("chat", "a"));
     const before = await session.query("hello");
     for (const { warnings } of nodes.nodes) {
-      await expect.poll(() => warnings.filter((line) => line.includes("transaction pooler"))).toHaveLength(1);
+      await expect.poll(() => warnings.filter((line) => line.includes("transaction pooler")), PATIENT).toHaveLength(1);
     }
     expect(await server.sql("select from pg_stat_activity where query ilike 'listen%'")).toEqual([]);
     const owner = await nodes.owner("chat", "a");
@@ -117,7 +119,9 @@ describe("a cluster behind PgBouncer", () => {
   it("in session mode: gets notifications, and warns of nothing", async () => {
     const [nodes] = await cluster({ mode: "session", poolSize: 40 }, "one", "two");
     await nodes.client.session(nodes.nameOf("chat", "a")).query("hello");
-    await expect.poll(() => server.sql("select from pg_stat_activity where query ilike 'listen%'")).toHaveLength(2);
+    await expect
+      .poll(() => server.sql("select from pg_stat_activity where query ilike 'listen%'"), PATIENT)
+      .toHaveLength(2);
     for (const { warnings } of nodes.nodes) expect(warnings.join()).not.toContain("pooler");
   });
 });
