@@ -307,8 +307,9 @@ export class ClusterNode {
     const { staleMs, marginMs } = this.#settings;
     const now = momentOf(clock);
     if (leaseLeftMs(sent, now, staleMs, marginMs) > (staleMs - marginMs) / 2) return sent;
-    if (await engine.renew(boot, { load: 0, draining: false })) return now;
-    throw this.#givenUp();
+    const answer = await engine.renew(boot, { load: 0, draining: false }).catch(() => undefined);
+    if (answer === false) throw this.#givenUp();
+    return answer === true ? now : sent;
   }
 
   async #holds(boot: string, key: string): Promise<boolean> {

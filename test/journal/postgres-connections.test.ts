@@ -130,7 +130,7 @@ describe("a commit whose wait for a synchronous standby was cancelled", () => {
       "select from (select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep') as c";
     for (const write of [() => some.pipeline([insert]), () => some.transaction((query) => query(insert.text))]) {
       const written = write().catch((error: unknown) => error);
-      await expect.poll(() => own.sql(cancel)).toHaveLength(1);
+      await expect.poll(() => own.sql(cancel), { timeout: 10_000 }).toHaveLength(1);
       const error = await written;
       expect(error).toMatchObject({
         code: "JOURNAL_UNAVAILABLE",
