@@ -49,7 +49,7 @@ describe("a role that may only read and write the tables", () => {
 
   it("runs the nodes and the client of a cluster, over the loss of a node", async () => {
     await server.empty(SCHEMA);
-    const spans = { beat: "200ms", staleAfter: "1500ms", margin: "400ms", patience: "20s" } as const;
+    const spans = { beat: "500ms", staleAfter: "5s", patience: "60s" } as const;
     const url = (port: number): string => as("app", port);
     const cluster = await RealCluster.start(
       { server, claude: "fake", schema: SCHEMA, url, cluster: spans },

@@ -6,6 +6,7 @@ import { prepare } from "../../journal/postgres/postgres-schema.ts";
 import { TRANSCRIPT_TABLES } from "../../journal/postgres/postgres-transcripts.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
 
+/** The tables to migrate, and who uses them. */
 export interface MigrationOptions extends PostgresOptions {
   /**
    * A role that runs Castellan on the tables, and may neither create nor change them: it gets `usage` on the schema,
