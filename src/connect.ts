@@ -16,7 +16,7 @@ import { connectCluster } from "./cluster/join.ts";
 
 export { global } from "./castellan.ts";
 export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
-export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
+export type { ClusterOptions, ClusterTls, ConnectOptions } from "./cluster/cluster-options.ts";
 export type { GlobalFindOptions, GlobalFoundSession, GlobalFoundState } from "./cluster/global-finding.ts";
 export type { GlobalPool } from "./cluster/global-pool.ts";
 export type {

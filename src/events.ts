@@ -175,6 +175,11 @@ export interface CastellanEvents {
    * before all nodes have reported what they know. Each session then gets a higher epoch than any it can have had.
    */
   "castellan:database:failover": NodeFacts & { readonly era: number };
+  /**
+   * The clock of the node's machine differs by more than 15 seconds from the database's, or, with `over`, does no longer.
+   * `aheadMs`: how far it is ahead, in milliseconds; negative if it is behind.
+   */
+  "castellan:clock:skew": NodeFacts & { readonly aheadMs: number; readonly over: boolean };
   /** The next process of the application has taken over the journal of a supervisor, and takes over its sessions. */
   "castellan:supervisor:handover": {
     readonly supervisor: string;
@@ -256,6 +261,7 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:node:lose": true,
   "castellan:node:leave": true,
   "castellan:database:failover": true,
+  "castellan:clock:skew": true,
   "castellan:supervisor:handover": true,
   "castellan:database:gap": true,
   "castellan:global:claim": true,

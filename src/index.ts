@@ -82,7 +82,7 @@ export type { Delta, ToolUse } from "./claude/messages/shown.ts";
 export type { Wakeup } from "./claude/messages/wakeups.ts";
 export type { ApiKey } from "./claude/process-options.ts";
 export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
-export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
+export type { ClusterOptions, ClusterTls, ConnectOptions } from "./cluster/cluster-options.ts";
 export type { GlobalFindOptions, GlobalFoundSession, GlobalFoundState } from "./cluster/global-finding.ts";
 export type { GlobalPool } from "./cluster/global-pool.ts";
 export type {

@@ -65,6 +65,11 @@ export class ClusterMembership implements JoinedCluster {
     return node?.phase === "lost" ? (node.refusal?.message ?? LEASE_LOST) : undefined;
   }
 
+  /** What is wrong with the clock of the machine, compared with the database's; undefined if nothing is known to be. */
+  get clockFault(): string | undefined {
+    return this.#membership?.node.clockFault;
+  }
+
   /** The children that exist once per process. */
   get local(): readonly ChildOptions[] {
     return this.#globals.local;

@@ -26,6 +26,8 @@ import type { Tree } from "./tree/tree.ts";
 export interface JoinedCluster {
   /** Why the node currently takes no turns of global sessions; undefined if it does. */
   readonly fault: string | undefined;
+  /** What is wrong with the clock of the machine; undefined if nothing is known to be. */
+  readonly clockFault: string | undefined;
   /** Releases what the node owns, after the running turns or at the deadline. Idempotent: a second call waits for the first. */
   leave(deadlineMs: number): Promise<void>;
 }
@@ -131,11 +133,11 @@ export class SupervisorStatus {
     const reason = end?.reason;
     const journal = this.#parts.journal.fault?.message;
     const journalDamage = this.#parts.journal.damage;
-    const cluster = this.#parts.cluster?.fault;
+    const { fault: cluster, clockFault: clock } = this.#parts.cluster ?? {};
     return {
       phase,
       ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
-      ...withoutUndefined({ journal, journalDamage, cluster }),
+      ...withoutUndefined({ journal, journalDamage, cluster, clock }),
     };
   }
 }

@@ -118,6 +118,7 @@ function unreachable(
   patienceMs: number,
   cause: unknown,
 ): CastellanError<"CLUSTER_UNAVAILABLE"> {
-  const message = `global session ${formatName(nameOfKey(key))}: no node answered \`${method}\` for ${formatDuration(patienceMs)}.`;
+  const why = cause instanceof Error ? ` (${cause.message})` : "";
+  const message = `global session ${formatName(nameOfKey(key))}: no node answered \`${method}\` for ${formatDuration(patienceMs)}${why}.`;
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" }, cause });
 }

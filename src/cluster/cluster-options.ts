@@ -6,6 +6,30 @@ import { withoutUndefined } from "../fields.ts";
 import { postgresLocation } from "../journal/postgres/postgres-location.ts";
 import type { Budget } from "../session/options/budget.ts";
 import { budgetSchema, durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
+import type { TlsPaths } from "./http/tls-files.ts";
+
+/**
+ * Certificates for the connections between nodes, and from clients to nodes. Each side shows its own and accepts only
+ * those that an authority in `ca` has issued. Each option is a file in PEM. Files that are replaced are used within ten
+ * seconds, without a restart; open connections go on.
+ */
+export interface ClusterTls {
+  /** The certificates of the authorities: those that have issued the certificates of all nodes and clients. */
+  ca: string;
+  /**
+   * The certificate of this node or client, followed by those between it and an authority. A node's needs the usages
+   * `serverAuth` and `clientAuth`, and the host of `advertise` as a subject alternative name; a client's needs
+   * `clientAuth`.
+   */
+  cert: string;
+  /** The private key of the certificate, without a passphrase. */
+  key: string;
+  /**
+   * A name that the certificates of all nodes have, for nodes whose addresses change, such as pods. Default: each node's
+   * certificate has the host of its own address.
+   */
+  serverName?: string;
+}
 
 /** How a process connects to a cluster. */
 export interface ConnectOptions {
@@ -24,13 +48,18 @@ export interface ConnectOptions {
   secret: string | readonly string[];
   /** How long a call looks for a node, or retries a database that does not answer, before it fails. Default `"60s"`. */
   patience?: Duration;
+  /**
+   * Certificates, besides the secret. All nodes and clients of the cluster have them, or none: the others are refused.
+   * Default: none, and requests between nodes are signed but not encrypted.
+   */
+  tls?: ClusterTls;
 }
 
 /** How a node takes part in a cluster. */
 export interface ClusterOptions extends ConnectOptions {
   /**
-   * Address at which the other nodes reach this one: `http://10.0.0.7:7700`. Port 0 takes any free port, for tests on
-   * one machine.
+   * Address at which the other nodes reach this one: `http://10.0.0.7:7700`, or `https://…` with `tls` or behind a
+   * proxy that ends TLS. Port 0 takes any free port, for tests on one machine.
    */
   advertise: string;
   /** Address and port to listen on. Default: all addresses, and the port of `advertise`. */
@@ -74,6 +103,7 @@ export interface ConnectSettings {
   readonly schema: string;
   readonly secrets: readonly string[];
   readonly patienceMs: number;
+  readonly tls: TlsPaths | undefined;
 }
 
 /** {@link ClusterOptions} with defaults applied; durations in milliseconds. */
@@ -99,6 +129,14 @@ const connectShape = {
   schema: z.string().default("castellan"),
   secret: z.union([secretSchema, z.array(secretSchema).min(1)]),
   patience: durationSchema.default(60_000),
+  tls: z
+    .strictObject({
+      ca: z.string().min(1),
+      cert: z.string().min(1),
+      key: z.string().min(1),
+      serverName: z.string().min(1).optional(),
+    })
+    .optional(),
 };
 
 const NO_TRANSCRIPTS =
@@ -160,6 +198,9 @@ export function clusterSettings(options: ClusterOptions): ClusterSettings {
       `expected an address that the other nodes can reach; ${advertise.hostname} only works for listening`,
     );
   }
+  if (given.tls !== undefined && advertise.protocol !== "https:") {
+    refuse("advertise", "expected https://… with `tls`: a node with certificates takes no requests in the clear");
+  }
   if (problems.length > 0) throw invalidOptions("supervisor", problems);
   const { host, port = Number(advertise.port || (advertise.protocol === "https:" ? 443 : 80)) } = given.listen;
   const { notifications, name, maxProcesses, maxConcurrentTurns, labels } = given;
@@ -204,7 +245,8 @@ function withDefaults({
   schema,
   secret,
   patience: patienceMs,
+  tls,
 }: z.output<typeof connectSchema>): ConnectSettings {
   const secrets = typeof secret === "string" ? [secret] : secret;
-  return { postgres, schema, secrets, patienceMs };
+  return { postgres, schema, secrets, patienceMs, tls };
 }

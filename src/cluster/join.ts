@@ -8,6 +8,7 @@ import { Cluster } from "./cluster.ts";
 import { type ClusterSettings, type ConnectSettings, defaultNodeName } from "./cluster-options.ts";
 import { serveRequests } from "./http/http-server.ts";
 import { httpTransport } from "./http/http-transport.ts";
+import { TlsCredentials } from "./http/tls-credentials.ts";
 import { ClusterNode, type NodeDeps } from "./node.ts";
 import { NodeRequestHandler } from "./node-request-handler.ts";
 import { JOIN, joinValues } from "./postgres/node-rows.ts";
@@ -62,18 +63,21 @@ const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
  * Joins a cluster as a node. On failure nothing is left running.
  *
  * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; `NODE_NAME_TAKEN` if a live node has the name;
- * `INVALID_OPTIONS` if the node cannot listen
+ * `INVALID_OPTIONS` if the node cannot listen, or other nodes would refuse its certificate
  */
 export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const { settings, hosts, wanted, clock, newId, random, warn } = request;
+  const { hostname } = settings.advertise;
+  const tls =
+    settings.tls &&
+    new TlsCredentials(settings.tls, { clock, warn, host: hostname, what: "supervisor", at: "cluster." });
   // On a slow network a new connection takes most of it. A second attempt still has time.
   const renewMs = Math.max(settings.beatMs, 1_000, (settings.staleMs - settings.marginMs) / 2);
   const engine = engineOf(settings, settings.notifications, renewMs, clock, warn);
   const replay = new ReplayBuffer(postgresLocation(settings), clock, warn);
   let node: ClusterNode | undefined;
   const handler = new NodeRequestHandler(() => node, clock);
-  const { host = isIPv6(settings.advertise.hostname.replace(/^\[|\]$/g, "")) ? "::" : "0.0.0.0", port } =
-    settings.listen;
+  const { host = isIPv6(hostname.replace(/^\[|\]$/g, "")) ? "::" : "0.0.0.0", port } = settings.listen;
   const listen = { host, port };
   const secret = settings.secrets;
   const server = await serveRequests(handler, {
@@ -84,7 +88,10 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
     release: RELEASE,
     maxRequestBytes: LARGEST_REQUEST_BYTES,
     failed: (error) => warn(`A request of another node failed: ${String(error)}`),
+    refused: warn,
+    tls,
   }).catch(async (cause: unknown) => {
+    tls?.[Symbol.dispose]();
     await engine.close();
     throw notListening(listen, cause);
   });
@@ -114,12 +121,13 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
       { engine, clock, newId, random, openHost, warn, restore: (but) => replay.restore(but) },
     );
   } catch (error) {
+    tls?.[Symbol.dispose]();
     await server.close();
     await engine.close();
     throw error;
   }
   const member = node;
-  const network = httpTransport({ secret, clock, newId });
+  const network = httpTransport({ secret, clock, newId, tls });
   const transport = new OwnTransport(handler, () => member.boot, network);
   const { patienceMs } = settings;
   let left: Promise<void> | undefined;
@@ -127,6 +135,7 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
     try {
       await member.drain(deadlineMs);
     } finally {
+      tls?.[Symbol.dispose]();
       await cluster.close();
       await server.close();
       await engine.close();
@@ -147,20 +156,24 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
 }
 
 /**
- * Connects to a cluster as a client. Does no I/O before the first call.
+ * Connects to a cluster as a client. Reads the files of `tls`, and does no other I/O before the first call.
  *
  * @param enter registers the cluster, and returns a function that removes it
+ * @throws CastellanError `INVALID_OPTIONS` if nodes would refuse its certificate
  */
 export function connectCluster(
   settings: ConnectSettings,
   { clock, newId, random }: ClusterSources,
   enter: (cluster: Cluster) => () => void,
 ): Cluster {
+  const warn = (message: string): void => process.emitWarning(message, { type: "CastellanWarning" });
+  const tls = settings.tls && new TlsCredentials(settings.tls, { clock, warn, what: "connect", at: "" });
   const engine = engineOf(settings, false, 5_000, clock);
-  const transport: Transport = httpTransport({ secret: settings.secrets, clock, newId });
+  const transport: Transport = httpTransport({ secret: settings.secrets, clock, newId, tls });
   const { patienceMs } = settings;
   const cluster = new Cluster({ engine, transport, clock, newId, random, patienceMs }, async () => {
     leave();
+    tls?.[Symbol.dispose]();
     await engine.close();
   });
   const leave = enter(cluster);

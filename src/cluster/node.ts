@@ -6,13 +6,14 @@ import { nameKey, nameOfKey } from "../names.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import { NOTHING_REMOVED, type Removed } from "../session/persistence/erasure.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
+import { skewChange, skewProblem } from "./clock-skew.ts";
 import { hostNodeOf } from "./host-node.ts";
 import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { joinUnderName } from "./node-name.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { OwnedEpochs } from "./owned-epochs.ts";
 import { countPlaced, covers, familyOf, pickNode } from "./placement.ts";
-import type { Engine, NodeDescription, NodeState, SessionOwnership } from "./protocol/engine.ts";
+import type { ClockSkew, Engine, NodeDescription, NodeState, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, OwnedActivity, SessionActivity, SessionHost } from "./session-host.ts";
 
 /** Settings of a node. Durations are in milliseconds. */
@@ -105,6 +106,8 @@ export class ClusterNode {
   #draining: Promise<void> | undefined;
   /** The last known era of the database, over all runs. */
   #era: number | undefined;
+  /** The difference of the clocks that the operator was told of. */
+  #toldSkew: ClockSkew | undefined;
   #unlisten: () => void = () => {};
   #stopRejoining: (() => void) | undefined;
   /** Earlier runs that may count as alive: the database has not confirmed that they have ended. */
@@ -142,6 +145,11 @@ export class ClusterNode {
   /** Id of the current run, if any. */
   get boot(): string | undefined {
     return this.#run?.boot;
+  }
+
+  /** What is wrong with the machine's clock, compared with the engine's; undefined if nothing is known to be. */
+  get clockFault(): string | undefined {
+    return skewProblem(this.#deps.engine.skew);
   }
 
   /** Number of owned sessions. */
@@ -337,8 +345,10 @@ export class ClusterNode {
   async #beat(run: Run): Promise<void> {
     const { engine, clock } = this.#deps;
     const sent = momentOf(clock);
-    const answer = await engine.renew(run.boot, stateOf(run, this.#phase === "draining")).catch(() => undefined);
+    const state = stateOf(run, this.#phase === "draining", engine.skew);
+    const answer = await engine.renew(run.boot, state).catch(() => undefined);
     if (this.#run !== run) return;
+    this.#checkClock(run);
     if (answer === false) return this.#lose(run, this.#givenUp());
     // The lease counts from when the renewal was sent, not from when it was answered.
     if (answer === true) run.sent = sent;
@@ -347,6 +357,19 @@ export class ClusterNode {
     this.#reportEra(run);
     if (engine.era !== run.era) await this.#catchUp(run);
     await this.#claimUnattended();
+  }
+
+  /** Tells of a clock that differs from the engine's, once, and when it does no longer. */
+  #checkClock({ boot }: Run): void {
+    const { skew } = this.#deps.engine;
+    const change = skewChange(this.#toldSkew, skew);
+    if (skew === undefined || change.type === "none") return;
+    const { name } = this.#settings.description;
+    const isOver = change.type === "over";
+    this.#toldSkew = isOver ? undefined : skew;
+    const words = isOver ? "the clock of this machine agrees with the database's again." : change.problem;
+    this.#deps.warn(`Node ${name}: ${words}`);
+    publish("castellan:clock:skew", () => ({ ...this.#facts(boot), aheadMs: Math.round(skew.aheadMs), over: isOver }));
   }
 
   /** Emits an event for each era that begins while the node runs. */
@@ -523,7 +546,7 @@ export class ClusterNode {
     const run = this.#run;
     if (run !== undefined) {
       // Tells other nodes to send nothing more here.
-      await engine.renew(run.boot, stateOf(run, true)).catch(() => {});
+      await engine.renew(run.boot, stateOf(run, true, engine.skew)).catch(() => {});
       await Promise.all(run.claims.values()).catch(() => {});
       await Promise.allSettled(run.owned.keys.map((key) => this.release(key, deadlineMs)));
       await this.#rejoining;
@@ -561,16 +584,21 @@ export class ClusterNode {
   }
 }
 
-function stateOf({ host: { load, busy, report }, owned }: Run, draining: boolean): NodeState {
+function stateOf(
+  { host: { load, busy, report }, owned }: Run,
+  draining: boolean,
+  skew: ClockSkew | undefined,
+): NodeState {
   const { keys } = owned;
   const families: Record<string, number> = {};
   for (const key of keys) {
     const family = familyOf(key);
     families[family] = (families[family] ?? 0) + 1;
   }
+  const clock = skew && { clockAheadMs: Math.round(skew.aheadMs) };
   return {
     ...{ load, draining },
-    ...(report !== undefined && { report: { sessions: keys.length, ...report } }),
+    ...(report !== undefined && { report: { sessions: keys.length, ...report, ...clock } }),
     ...(keys.length > 0 && { families }),
     ...(busy !== undefined && { busy }),
   };

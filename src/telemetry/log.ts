@@ -12,7 +12,7 @@ export interface EventLogger {
 
 /**
  * Logs a line for each ended turn, restart, rejected and changed key, fault, quarantine and settled approval, for each global session
- * that this node claims, each time that the node gives up its sessions, each failover or gap of a PostgreSQL database, and each event that a webhook did not get. The line of
+ * that this node claims, each time that the node gives up its sessions, a clock that differs from the database's, each failover or gap of a PostgreSQL database, and each event that a webhook did not get. The line of
  * a turn has the session, the length of the prompt, the result, the duration, the cost and the tokens. No line contains a key.
  *
  * @param logger the logger for the lines
@@ -75,6 +75,10 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
     }),
     on("castellan:database:failover", ({ node, era }) => {
       logger.warn({ node, era }, `the database of node ${node} failed over or was restored`);
+    }),
+    on("castellan:clock:skew", ({ node, aheadMs, over }) => {
+      const words = over ? "agrees with the database's again" : "differs from the database's";
+      logger.warn({ node, aheadMs }, `the clock of node ${node} ${words}`);
     }),
     on("castellan:supervisor:handover", ({ supervisor, sessions }) => {
       logger.info({ supervisor, sessions }, `${supervisor} handed its journal over to the next process`);

@@ -36,6 +36,8 @@ export interface NodeReport {
   readonly nodeRelease: string;
   /** The release of Claude Code in the process that started last. */
   readonly claudeRelease?: string | undefined;
+  /** How far its clock is ahead of the database's, in milliseconds. Negative if it is behind. */
+  readonly clockAheadMs?: number | undefined;
 }
 
 /** The nodes of the server's cluster; none if it is in no cluster. */
@@ -116,6 +118,10 @@ const nodeReportSchema: z.ZodType<NodeReport> = z
     memory: z.object({ usedBytes: z.number(), totalBytes: z.number() }).describe("The memory of its machine."),
     nodeRelease: z.string().describe("The release of Node.js."),
     claudeRelease: z.string().optional().describe("The release of Claude Code in the process that started last."),
+    clockAheadMs: z
+      .number()
+      .optional()
+      .describe("How far its clock is ahead of the database's. Negative if it is behind."),
   })
   .meta({ id: "NodeReport" });
 

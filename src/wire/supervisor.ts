@@ -32,6 +32,8 @@ export interface SupervisorHealth {
   readonly journal?: string | undefined;
   readonly journalDamage?: string | undefined;
   readonly cluster?: string | undefined;
+  /** What is wrong with the clock of the machine of a node; left out if nothing is known to be. */
+  readonly clock?: string | undefined;
   readonly sessions: number;
   /** The number of sessions with a process. */
   readonly active: number;
@@ -104,6 +106,7 @@ export const healthSchema: z.ZodType<SupervisorHealth> = z
     journal: z.string().optional().describe("Why the journal accepts no writes; left out if it does."),
     journalDamage: z.string().optional(),
     cluster: z.string().optional(),
+    clock: z.string().optional().describe("What is wrong with the clock of the machine of a node."),
     sessions: z.number(),
     active: z.number().describe("The number of sessions with a process."),
     states: z.record(z.string(), z.number()),

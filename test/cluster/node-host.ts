@@ -109,7 +109,7 @@ async function execute(order: NodeOrder): Promise<void> {
     }
     case "look": {
       const { ok, checks } = (await started()).readyz();
-      const reasons = checks.flatMap(({ ok: fine, name, reason = name }) => (fine ? [] : [reason]));
+      const reasons = checks.flatMap(({ ok: fine, name, reason }) => reason ?? (fine ? [] : [name]));
       return report({ is: "looked", id: order.id, ready: ok, reasons });
     }
   }

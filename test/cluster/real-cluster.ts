@@ -48,8 +48,9 @@ export class RealCluster implements AsyncDisposable {
     this.#options = options;
     this.server = server;
     this.schema = schema ?? server.fresh().schema;
-    const { patience = "60s" } = cluster ?? {};
-    this.place = { postgres: url(port), schema: this.schema, secret: SECRET, patience };
+    const { patience = "60s", tls } = cluster ?? {};
+    const secured = tls === undefined ? {} : { tls };
+    this.place = { postgres: url(port), schema: this.schema, secret: SECRET, patience, ...secured };
     this.client = connect(this.place);
   }
 
@@ -67,7 +68,11 @@ export class RealCluster implements AsyncDisposable {
   }
 
   /** Starts a node, or another run of it. Resolves once it has joined. */
-  async join(name: string, own: Partial<ClusterOptions> = {}): Promise<RealNode> {
+  async join(
+    name: string,
+    own: Partial<ClusterOptions> = {},
+    { clockAheadMs = 0 }: { readonly clockAheadMs?: number } = {},
+  ): Promise<RealNode> {
     const {
       server,
       port = server.port,
@@ -89,6 +94,7 @@ export class RealCluster implements AsyncDisposable {
       always,
       deadlineMs,
       webhooks,
+      clockAheadMs,
     });
     this.nodes.push(node);
     await node.ready;

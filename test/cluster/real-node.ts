@@ -23,6 +23,8 @@ export interface RealNodeOptions {
   readonly always: readonly string[];
   readonly deadlineMs: number;
   readonly webhooks?: NodeStart["webhooks"];
+  /** How far the wall clock of its process is ahead, in milliseconds. */
+  readonly clockAheadMs?: number;
 }
 
 type Answer = Exclude<NodeReport, { readonly is: "ready" | "warning" | "failed" }>;
@@ -75,7 +77,7 @@ export class RealNode {
 
   /** Starts the process, which joins the cluster. */
   static async start(options: RealNodeOptions): Promise<RealNode> {
-    const { name, directory, postgres, cluster, env, claude, always, deadlineMs, webhooks } = options;
+    const { name, directory, postgres, cluster, env, claude, always, deadlineMs, webhooks, clockAheadMs = 0 } = options;
     const [home, work] = [join(directory, "home"), join(directory, `work-of-${name}`)];
     await Promise.all([mkdir(join(home, ".claude"), { recursive: true }), mkdir(work, { recursive: true })]);
     // The node's own port is known before it listens.
@@ -84,7 +86,8 @@ export class RealNode {
     const fromOthers = await SeverableLine.start(port.promise);
     const own = await freePort();
     port.resolve(own);
-    const child = fork(HOST, [name], { execArgv: [], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const execArgv = clockAheadMs === 0 ? [] : ["--import", wallClock(clockAheadMs)];
+    const child = fork(HOST, [name], { execArgv, stdio: ["ignore", "inherit", "inherit", "ipc"] });
     const node = new RealNode(options, child, [toPostgres, fromOthers]);
     node.#send({
       do: "start",
@@ -92,7 +95,7 @@ export class RealNode {
         ...cluster,
         name,
         postgres: postgres.url(toPostgres.port),
-        advertise: `http://127.0.0.1:${fromOthers.port}`,
+        advertise: `${cluster.tls === undefined ? "http" : "https"}://127.0.0.1:${fromOthers.port}`,
         listen: { host: "127.0.0.1", port: own },
       },
       env: { ...env, HOME: home, CLAUDE_CONFIG_DIR: join(home, ".claude"), ANTHROPIC_API_KEY: `sk-ant-mock-${name}` },
@@ -170,4 +173,9 @@ export class RealNode {
     // The node may have exited, which `gone` reports.
     this.#process.send(order, () => {});
   }
+}
+
+/** Returns a module that sets the wall clock of its process forward, or back. */
+function wallClock(aheadMs: number): string {
+  return `data:text/javascript,${encodeURIComponent(`const now = Date.now; Date.now = () => now() + ${aheadMs};`)}`;
 }

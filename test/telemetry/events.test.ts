@@ -23,6 +23,7 @@ test("eventNames: lists these channels", () => {
       "castellan:approval:settle",
       "castellan:capacity:end",
       "castellan:capacity:wait",
+      "castellan:clock:skew",
       "castellan:database:failover",
       "castellan:database:gap",
       "castellan:global:claim",

@@ -17,6 +17,8 @@ export interface SupervisorCondition {
   readonly journalDamage?: string;
   /** Why it currently takes no turns of global sessions; absent if it does. */
   readonly cluster?: string;
+  /** What is wrong with the clock of its machine, compared with that of the cluster's database; absent if nothing is known to be. */
+  readonly clock?: string;
 }
 
 /** The health of a supervisor and its children. */
@@ -24,7 +26,7 @@ export interface SupervisorHealth extends SupervisorCondition {
   /**
    * `unhealthy`: it takes no turns, all its sessions are unhealthy, or it has no sessions and all its workers are quarantined.
    * `degraded`: a child has a problem, the journal cannot be written (running turns continue, new turns are rejected until it
-   * can), or the journal is damaged or incomplete.
+   * can), the journal is damaged or incomplete, or the clock of a node differs from the database's.
    */
   readonly status: SessionHealth["status"];
   readonly sessions: number;
@@ -62,7 +64,11 @@ export function healthOf(
     ...pools.flatMap((pool) => poolDetails(pool)),
   ];
   const takesTurns = condition.phase === "running" && condition.cluster === undefined;
-  const isDegraded = condition.journal !== undefined || condition.journalDamage !== undefined || details.length > 0;
+  const isDegraded =
+    condition.journal !== undefined ||
+    condition.journalDamage !== undefined ||
+    condition.clock !== undefined ||
+    details.length > 0;
   const noneHealthy =
     reports.length > 0
       ? reports.every(({ health }) => health.status === "unhealthy")
@@ -127,7 +133,7 @@ export function readinessOf(
   sessions: readonly { readonly state: SessionState["name"] }[],
   others: readonly ChildReport[],
 ): HealthChecks {
-  const { phase, journal, journalDamage, cluster } = condition;
+  const { phase, journal, journalDamage, cluster, clock } = condition;
   const lost = sessions.length > 0 && sessions.every(({ state }) => state === "quarantined" || state === "stopped");
   return combine([
     phase === "running"
@@ -137,6 +143,7 @@ export function readinessOf(
       ? { name: "journal", ok: true, ...withoutUndefined({ reason: journalDamage }) }
       : { name: "journal", ok: false, reason: journal },
     ...(cluster === undefined ? [] : [{ name: "cluster", ok: false, reason: cluster }]),
+    ...(clock === undefined ? [] : [{ name: "clock", ok: true, reason: clock }]),
     lost
       ? { name: "sessions", ok: false, reason: "all sessions are quarantined or stopped" }
       : { name: "sessions", ok: true },

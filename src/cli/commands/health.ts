@@ -20,7 +20,7 @@ async function health(options: ServerOptions): Promise<void> {
   const report = await (await clientFor(options)).health();
   const { status, phase, sessions, active, details } = report;
   print(options.json, report, () => {
-    const facts = [report.end, report.journal, report.journalDamage, report.cluster].filter(
+    const facts = [report.end, report.journal, report.journalDamage, report.cluster, report.clock].filter(
       (fact) => fact !== undefined,
     );
     const lines = [`${styledState(status)}: ${phase}, ${sessions} sessions, ${active} with a process`, ...facts];

@@ -25,9 +25,13 @@ export async function clusterClient(
     import("../../application/supervisor.ts"),
     import("../../server/index.ts"),
   ]);
-  const { postgres, schema, secret, patience } = options.cluster;
+  const { postgres, schema, secret, patience, tls } = options.cluster;
   // Checks its options, and opens no connection before the first call.
-  const cluster = connect({ postgres, secret, ...withoutUndefined({ schema, patience }) } satisfies ConnectOptions);
+  const cluster = connect({
+    postgres,
+    secret,
+    ...withoutUndefined({ schema, patience, tls }),
+  } satisfies ConnectOptions);
   const supervisor = await Supervisor.start([], { name: "castellan", journal: "memory" });
   // Whoever can read the secret may do everything.
   const caller: Caller = { id: "cli", scopes: new Set(SCOPES) };

@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { Clock } from "../../clock.ts";
 import { PROTOCOLS, speaks } from "../protocol/protocol.ts";
+import { ByteBudget } from "./byte-budget.ts";
 import { HEADERS } from "./http-headers.ts";
 import { Nonces } from "./http-nonces.ts";
 import { REFUSALS, type Refusal } from "./http-refusal.ts";
@@ -27,6 +28,8 @@ export interface AdmissionDeps {
   readonly release: string;
   /** Maximum size of a request, in bytes. */
   readonly maxRequestBytes: number;
+  /** Maximum size of all requests that are being read, in bytes. */
+  readonly maxUnreadBytes: number;
 }
 
 /** The sender of a request, for binding the answer to it. */
@@ -40,11 +43,13 @@ export interface Asker {
 export class Admission {
   readonly #deps: AdmissionDeps;
   readonly #nonces: Nonces;
+  readonly #budget: ByteBudget;
 
   constructor(deps: AdmissionDeps) {
     this.#deps = deps;
     // A request dated ahead of our clock stays valid for twice the allowed difference.
     this.#nonces = new Nonces(deps.clock, 2 * SKEW_MS, NONCES);
+    this.#budget = new ByteBudget(deps.maxUnreadBytes);
   }
 
   /** Checks the headers of a request. */
@@ -83,21 +88,19 @@ export class Admission {
     const pieces: Uint8Array[] = [];
     let size = 0;
     const reader = request.body?.getReader();
-    for (;;) {
-      const piece = await reader?.read();
-      if (piece === undefined || piece.done) break;
-      size += piece.value.length;
-      if (size > this.#deps.maxRequestBytes) return { refusal: this.#tooLarge() };
-      pieces.push(piece.value);
-    }
-    const body = Buffer.concat(pieces, size);
-    if (digestOf(body) !== request.headers.get(HEADERS.digest)) {
-      return { refusal: { reason: "unauthentic", problem: "its body does not match its signature" } };
-    }
     try {
-      return { value: JSON.parse(body.toString("utf8")) };
-    } catch {
-      return { refusal: { reason: "malformed", problem: "its body is not JSON" } };
+      for (;;) {
+        const piece = await reader?.read();
+        if (piece === undefined || piece.done) break;
+        const { length } = piece.value;
+        if (size + length > this.#deps.maxRequestBytes) return { refusal: this.#tooLarge() };
+        if (!this.#budget.take(length)) return { refusal: { reason: "busy", limit: this.#budget.limit } };
+        size += length;
+        pieces.push(piece.value);
+      }
+      return parsed(Buffer.concat(pieces.splice(0), size), request.headers.get(HEADERS.digest));
+    } finally {
+      this.#budget.give(size);
     }
   }
 
@@ -121,5 +124,17 @@ export class Admission {
 
   #tooLarge(): Refusal {
     return { reason: "too_large", limit: this.#deps.maxRequestBytes };
+  }
+}
+
+/** Parses a body after checking it against the signed digest. */
+function parsed(body: Buffer, digest: string | null): { readonly value: unknown } | { readonly refusal: Refusal } {
+  if (digestOf(body) !== digest) {
+    return { refusal: { reason: "unauthentic", problem: "its body does not match its signature" } };
+  }
+  try {
+    return { value: JSON.parse(body.toString("utf8")) };
+  } catch {
+    return { refusal: { reason: "malformed", problem: "its body is not JSON" } };
   }
 }

@@ -4,12 +4,13 @@ import { request as httpsRequest } from "node:https";
 import type { Clock, Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
 import { type Destination, Unreachable } from "../protocol/transport.ts";
-import { nodeAt } from "./http-refusal.ts";
+import { certificateOf, nodeAt, withoutTls } from "./http-refusal.ts";
+import { certificateFault, isTlsFault } from "./tls-fault.ts";
 
 export interface HttpConnectionDeps {
   readonly clock: Clock;
-  /** For `http:` and `https:` addresses. */
-  readonly agents: { readonly http: Agent; readonly https: Agent };
+  /** Returns the agent for `http:` or `https:` addresses. */
+  readonly agent: (secure: boolean) => Agent;
   /** Connect timeout, in milliseconds. */
   readonly connectMs: number;
   /** How long the node may neither send nor receive anything, in milliseconds. */
@@ -126,7 +127,7 @@ export class HttpConnection implements Disposable {
   #open(path: string, headers: Readonly<Record<string, string>>): ClientRequest {
     const url = new URL(this.#to.address.replace(/\/+$/, "") + path);
     const secure = url.protocol === "https:";
-    const options = { method: "POST", headers, agent: secure ? this.#deps.agents.https : this.#deps.agents.http };
+    const options = { method: "POST", headers, agent: this.#deps.agent(secure) };
     const request = secure ? httpsRequest(url, options) : httpRequest(url, options);
     const connected = (): void => {
       this.#sent = true;
@@ -170,6 +171,11 @@ export class HttpConnection implements Disposable {
   /** Returns the error that describes a failure of the connection. */
   #fault(error: unknown): unknown {
     if (this.#broken !== undefined) return this.#broken.reason;
+    if (!this.#sent) {
+      const code = certificateFault(error);
+      if (code !== undefined) return certificateOf(this.#to, code, explained(error));
+      if (isTlsFault(error)) return withoutTls(this.#to, explained(error));
+    }
     const what = this.#sent ? "the connection broke" : "the connection failed";
     return this.unreachable(`${what}: ${explained(error)}.`, { unsent: !this.#sent, cause: error });
   }

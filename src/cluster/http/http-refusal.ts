@@ -2,6 +2,7 @@ import { z } from "zod";
 import { formatDuration } from "../../duration.ts";
 import { PROTOCOLS } from "../protocol/protocol.ts";
 import { type Destination, Unreachable } from "../protocol/transport.ts";
+import { certificateWords } from "./tls-fault.ts";
 
 /** Why a node refuses a request, and the HTTP status for it. */
 export const REFUSALS = {
@@ -11,6 +12,8 @@ export const REFUSALS = {
   skewed: 401,
   /** The node has already had this request. */
   replayed: 401,
+  /** The node trusts only certificates of its authorities, and the sender's is none. */
+  certificate: 403,
   /** The request is for another run of a node. */
   elsewhere: 421,
   too_large: 413,
@@ -67,7 +70,7 @@ const PERMANENT: ReadonlySet<string> = new Set(["unauthentic", "skewed", "too_la
 export class Refused extends Unreachable {
   /**
    * See {@link REFUSALS}; later releases may add reasons. `foreign`: the answer did not come from a node of the
-   * cluster.
+   * cluster. `certificate` also if this machine refuses the node's. `tls`: only one of the two sides has TLS.
    */
   readonly reason: string;
 
@@ -86,6 +89,7 @@ export function refused(to: Destination, refusal: ReceivedRefusal): Refused {
 
 /** Returns the error for an answer without a valid seal. */
 export function unproven(to: Destination, status: number, refusal: ReceivedRefusal | undefined): Refused {
+  if (refusal?.reason === "certificate") return certificateRefused(to, refusal.problem ?? "missing");
   if (refusal?.reason === "unauthentic") {
     return new Refused(
       "unauthentic",
@@ -101,6 +105,33 @@ export function unproven(to: Destination, status: number, refusal: ReceivedRefus
       "whether a proxy is in between.",
     false,
   );
+}
+
+/** Returns the error for a node that refuses this machine's certificate. */
+function certificateRefused(to: Destination, problem: string): Refused {
+  const advice = "Check `cluster.tls` of both machines; files that are replaced are used without a restart.";
+  const message = `${nodeAt(to)} refuses the certificate of this machine, which ${certificateWords(problem, "the node")}. ${advice}`;
+  return new Refused("certificate", message, true);
+}
+
+/**
+ * Returns the error for a node whose certificate this machine refuses. Nothing was sent.
+ *
+ * @param code the code of OpenSSL or Node.js
+ */
+export function certificateOf(to: Destination, code: string, said: string): Refused {
+  const advice = "Check `cluster.tls` of both machines; files that are replaced are used without a restart.";
+  const message = `${nodeAt(to)} has a certificate that ${certificateWords(code, "this machine")} (${said}). ${advice}`;
+  return new Refused("certificate", message, true);
+}
+
+/** Returns the error for a node that does not speak TLS as this machine does. Nothing was sent. */
+export function withoutTls(to: Destination, said?: string): Refused {
+  const message =
+    said === undefined
+      ? `${nodeAt(to)} has no TLS, and this machine, which has \`cluster.tls\`, sends nothing in the clear. Give every node and client \`cluster.tls\`.`
+      : `${nodeAt(to)} does not speak TLS as this machine does (${said}). Give every node and client \`cluster.tls\`, or check the proxy in between.`;
+  return new Refused("tls", message, true);
 }
 
 /** Names a node in messages. */
@@ -119,7 +150,7 @@ function explained(
         : `it was changed in transit (${problem ?? "its signature is invalid"}). Check whether a proxy rewrites requests.`;
     case "skewed":
       return (
-        `the clock of this machine is ${formatDuration(Math.abs(aheadMs))} ${aheadMs < 0 ? "behind" : "ahead of"} that of the node, ` +
+        `the clock of this machine is ${formatDuration(Math.round(Math.abs(aheadMs) / 1_000) * 1_000)} ${aheadMs < 0 ? "behind" : "ahead of"} that of the node, ` +
         `and ${formatDuration(limit ?? 0)} are allowed. Synchronise both clocks by NTP.`
       );
     case "replayed":

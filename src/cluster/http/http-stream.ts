@@ -6,6 +6,8 @@ export interface HttpStreamOptions {
   readonly clock: Clock;
   /** Interval of the empty lines that show the reader that the connection lives, in milliseconds. */
   readonly pingMs: number;
+  /** How long the reader may take nothing, in milliseconds. */
+  readonly stallMs: number;
   /** Aborted when the reader disconnects, or by the server before it breaks the connection. */
   readonly abort: AbortController;
   /** Called once when the stream ends. */
@@ -15,20 +17,24 @@ export interface HttpStreamOptions {
    * incomplete.
    */
   readonly failed: (error: unknown) => void;
+  /** Called when the reader has taken nothing for `stallMs`. It must break the connection. */
+  readonly stalled: () => void;
 }
 
 /**
  * Streams values as lines of JSON, with `OVER` as the last one. It pulls the next value only when the reader has taken
- * the last one, so nothing accumulates for a slow reader.
+ * the last one, so nothing accumulates for a slow reader; one that stops reading loses its connection.
  */
 export function lineStream(
   values: () => AsyncIterable<unknown>,
   options: HttpStreamOptions,
 ): ReadableStream<Uint8Array> {
-  const { clock, pingMs, abort, ended, failed } = options;
+  const { clock, pingMs, stallMs, abort, ended, failed, stalled } = options;
   let iterator: AsyncIterator<unknown> | undefined;
   let timer: Timer | undefined;
   let open = true;
+  /** How often the reader has asked for more, now and at the last ping. */
+  let [pulls, pullsBefore] = [0, 0];
   const end = (): void => {
     if (!open) return;
     open = false;
@@ -38,14 +44,20 @@ export function lineStream(
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        let unreadSince: number | undefined;
         const ping = (): void => {
           // Sends no ping while the last line is unread.
-          if (controller.desiredSize === 0) controller.enqueue(EMPTY_LINE);
-          timer = clock.schedule(pingMs, ping, { background: true });
+          const isUnread = controller.desiredSize !== 0;
+          if (!isUnread) controller.enqueue(EMPTY_LINE);
+          unreadSince = isUnread && pulls === pullsBefore ? (unreadSince ?? clock.monotonic()) : undefined;
+          pullsBefore = pulls;
+          if (unreadSince !== undefined && clock.monotonic() - unreadSince >= stallMs) stalled();
+          else timer = clock.schedule(pingMs, ping, { background: true });
         };
         timer = clock.schedule(pingMs, ping, { background: true });
       },
       async pull(controller) {
+        pulls += 1;
         try {
           iterator ??= values()[Symbol.asyncIterator]();
           const { done, value } = await iterator.next();

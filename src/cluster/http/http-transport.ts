@@ -7,9 +7,10 @@ import { type Destination, type Transport, Unreachable } from "../protocol/trans
 import { isOver, readCallAnswer, readEventFrame, readTurnFrame } from "../protocol/wire.ts";
 import { HttpConnection, type HttpConnectionDeps } from "./http-connection.ts";
 import { HEADERS, ROOT } from "./http-headers.ts";
-import { noCommonProtocol, nodeAt, readRefusal, refused, unproven } from "./http-refusal.ts";
+import { noCommonProtocol, nodeAt, readRefusal, refused, unproven, withoutTls } from "./http-refusal.ts";
 import { JsonLines } from "./json-lines.ts";
 import { type ClusterSecret, digestOf, Keyring } from "./signature.ts";
+import type { TlsIdentity } from "./tls-credentials.ts";
 
 export interface HttpTransportOptions {
   /** The same on every machine; see {@link ClusterSecret}. */
@@ -23,6 +24,8 @@ export interface HttpTransportOptions {
   readonly silenceMs?: number;
   /** Maximum size of one frame or answer, in bytes. Default 256 MB. */
   readonly maxLineBytes?: number;
+  /** Certificates of both sides. Default: none, and `https:` is for nodes behind a proxy. The caller disposes of it. */
+  readonly tls?: TlsIdentity | undefined;
 }
 
 /** Maximum size of a refusal, in bytes. */
@@ -32,7 +35,7 @@ const NOTHING = digestOf("");
 
 /**
  * Sends requests to the nodes that `serveRequests` serves. It signs requests, and accepts only answers that are sealed
- * with the secret. It does not encrypt: use TLS on an untrusted network.
+ * with the secret. It encrypts only with `tls`, and then sends nothing to nodes without.
  *
  * A refused request rejects with {@link Refused}, an `Unreachable` with a reason.
  *
@@ -48,14 +51,20 @@ class HttpTransport implements Transport {
   readonly #deps: HttpConnectionDeps;
   readonly #maxLineBytes: number;
   readonly #connections = new Set<HttpConnection>();
+  readonly #plainAgent = new Agent({ keepAlive: true });
+  #secureAgent: Agent;
+  /** The files that the agent uses. */
+  #version: object | undefined;
   #closed = false;
 
   constructor(options: HttpTransportOptions) {
     const { secret, connectMs = 2_000, silenceMs = 6_000, maxLineBytes = 256 * 1024 ** 2 } = options;
     this.#options = options;
     this.#keyring = new Keyring(secret);
-    const agents = { http: new Agent({ keepAlive: true }), https: new SecureAgent({ keepAlive: true }) };
-    this.#deps = { clock: options.clock, agents, connectMs, silenceMs };
+    this.#secureAgent = options.tls?.agent() ?? new SecureAgent({ keepAlive: true });
+    this.#version = options.tls?.version;
+    const agent = (secure: boolean): Agent => (secure ? this.#secure() : this.#plainAgent);
+    this.#deps = { clock: options.clock, agent, connectMs, silenceMs };
     this.#maxLineBytes = maxLineBytes;
   }
 
@@ -85,7 +94,19 @@ class HttpTransport implements Transport {
   async close(): Promise<void> {
     this.#closed = true;
     for (const connection of this.#connections) connection.close();
-    for (const agent of Object.values(this.#deps.agents)) agent.destroy();
+    for (const agent of [this.#plainAgent, this.#secureAgent]) agent.destroy();
+  }
+
+  /** Returns an agent with the current files. Connections of the one before end with their requests. */
+  #secure(): Agent {
+    const { tls } = this.#options;
+    if (tls === undefined || tls.version === this.#version) return this.#secureAgent;
+    const before = this.#secureAgent;
+    before.maxFreeSockets = 0;
+    for (const socket of Object.values(before.freeSockets).flat()) socket?.destroy();
+    this.#secureAgent = tls.agent();
+    this.#version = tls.version;
+    return this.#secureAgent;
   }
 
   /** Yields the lines of an answer without the last one, which marks the answer as complete. */
@@ -98,6 +119,7 @@ class HttpTransport implements Transport {
     using connection = new HttpConnection(to, signal, this.#deps);
     if (this.#closed) throw connection.unreachable("this process has closed its connections.", { unsent: true });
     if (!speaks(PROTOCOLS, to.protocol)) throw noCommonProtocol(to);
+    if (this.#options.tls !== undefined && !to.address.startsWith("https:")) throw withoutTls(to);
     this.#connections.add(connection);
     try {
       const response = await this.#post(connection, to, path, Buffer.from(JSON.stringify(request)));

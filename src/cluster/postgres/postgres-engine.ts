@@ -12,6 +12,7 @@ import { keyPrefix, nameOfKey } from "../../names.ts";
 import { GLOBAL } from "../../session/options/global-name.ts";
 import type {
   Claim,
+  ClockSkew,
   DescribedSession,
   Engine,
   EngineFindQuery,
@@ -76,6 +77,7 @@ class PostgresEngine implements Engine {
   readonly #news: PostgresNotifications | undefined;
   /** The descriptions of the runs that joined here. */
   readonly #joined = new Map<string, NodeDescription>();
+  #skew: ClockSkew | undefined;
   #era: number | undefined;
 
   constructor(
@@ -95,6 +97,10 @@ class PostgresEngine implements Engine {
 
   get era(): number | undefined {
     return this.#era;
+  }
+
+  get skew(): ClockSkew | undefined {
+    return this.#skew;
   }
 
   async join(node: NodeDescription): Promise<NameHolder | undefined> {
@@ -127,9 +133,10 @@ class PostgresEngine implements Engine {
 
   async renew(boot: string, state: NodeState): Promise<boolean> {
     const { history } = await this.#database.useWithHistory();
-    const era = await this.#renewals.renew(boot, state, history);
-    this.#era = era ?? this.#era;
-    return era !== undefined || (await this.#rejoin(boot));
+    const renewal = await this.#renewals.renew(boot, state, history);
+    this.#era = renewal?.era ?? this.#era;
+    this.#skew = renewal?.skew ?? this.#skew;
+    return renewal !== undefined || (await this.#rejoin(boot));
   }
 
   /** Inserts a node again into a database that has lost it in a failover or a restore. */

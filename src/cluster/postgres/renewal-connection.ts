@@ -4,9 +4,15 @@ import { toText } from "../../journal/model/stored-text.ts";
 import { PostgresDatabase } from "../../journal/postgres/postgres-database.ts";
 import { notOpen, subjectOf, unavailable } from "../../journal/postgres/postgres-fault.ts";
 import type { PostgresLocation } from "../../journal/postgres/postgres-location.ts";
-import type { NodeState } from "../protocol/engine.ts";
+import type { ClockSkew, NodeState } from "../protocol/engine.ts";
 import { detectNewHistory, ERA } from "./history-statements.ts";
 import { storedReport } from "./node-rows.ts";
+
+/** The answer to a renewal. */
+export interface Renewal {
+  readonly era: number;
+  readonly skew: ClockSkew;
+}
 
 /** A connection for lease renewals alone, so that nothing delays them. */
 export class RenewalConnection {
@@ -27,10 +33,10 @@ export class RenewalConnection {
    * Renews the lease of a node, in one round trip. The tables must exist.
    *
    * @param history a SQL expression for the history of the database, see `historyExpression`
-   * @returns the era; undefined if the node has ended
+   * @returns undefined if the node has ended
    * @throws CastellanError `DATABASE_UNAVAILABLE` after `timeoutMs` at the latest
    */
-  async renew(boot: string, state: NodeState, history: string): Promise<number | undefined> {
+  async renew(boot: string, state: NodeState, history: string): Promise<Renewal | undefined> {
     const subject = subjectOf("cluster", this.#location);
     if (this.#closed !== undefined) throw notOpen(subject);
     const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
@@ -38,11 +44,14 @@ export class RenewalConnection {
     const database = this.#database;
     const values = [toText(boot), state.load, state.draining, storedReport(state)];
     const renewed = database.then(async (open) => {
+      const sent = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() };
       const rows = await open.pipeline<RenewedRow>([
         { text: detectNewHistory(history), values: [] },
         { text: RENEW, values },
       ]);
-      return rows?.at(-1)?.[0]?.era;
+      const halfMs = (this.#clock.monotonic() - sent.monotonic) / 2;
+      const row = rows?.at(-1)?.[0];
+      return row && { era: row.era, skew: { aheadMs: sent.wall + halfMs - row.now, withinMs: halfMs } };
     });
     try {
       return await withDeadline(this.#clock, this.#timeoutMs, renewed, () => {
@@ -79,8 +88,10 @@ export class RenewalConnection {
 
 interface RenewedRow {
   readonly era: number;
+  /** In milliseconds since the epoch. */
+  readonly now: number;
 }
 
 const RENEW = `
   update nodes set renewed_at = clock_timestamp(), load = $2, draining = $3, report = $4 where boot = $1 and ended_at is null
-  returning ${ERA} as era`;
+  returning ${ERA} as era, extract(epoch from clock_timestamp())::double precision * 1000 as now`;

@@ -43,6 +43,14 @@ export interface NodeDescription {
   readonly staleMs: number;
 }
 
+/** How a machine's clock compares with the engine's. */
+export interface ClockSkew {
+  /** How far the machine's wall clock is ahead, in milliseconds. Negative if it is behind. */
+  readonly aheadMs: number;
+  /** How far that may be off, in milliseconds: half of the time that the measurement took. */
+  readonly withinMs: number;
+}
+
 /** What a node tells of itself, for people. */
 export interface NodeReport {
   /** Number of global sessions that it owns. */
@@ -58,6 +66,8 @@ export interface NodeReport {
   readonly nodeRelease: string;
   /** The release of Claude Code in the process that started last. Left out before the first one. */
   readonly claudeRelease?: string;
+  /** How far its clock is ahead of the database's, in milliseconds. Negative if it is behind. Left out if unknown. */
+  readonly clockAheadMs?: number;
 }
 
 /** What a node reports with each renewal. */
@@ -143,6 +153,8 @@ export interface Engine {
    * commits. As of the last answer to `join` or `renew`. Left out by an engine that loses nothing.
    */
   readonly era?: number | undefined;
+  /** How this machine's clock compares with the engine's, as of the last answer to `renew`. Left out if unknown. */
+  readonly skew?: ClockSkew | undefined;
   /**
    * Adds a node, unless another live node has its name. Of nodes that join at once under one name, one is added.
    *
