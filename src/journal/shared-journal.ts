@@ -1,6 +1,8 @@
 import { hostname } from "node:os";
 import { type Clock, pause, type Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { isAlive } from "../live-process.ts";
+import { type HandoverConnections, unixConnections } from "./handover/connections.ts";
 import { Handover } from "./handover/handover.ts";
 import { Loans } from "./handover/loans.ts";
 import { MovableJournal } from "./handover/movable-journal.ts";
@@ -50,6 +52,16 @@ export interface SharedJournalDeps {
   readonly newId: () => string;
   /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
+  /** Where this application runs, and how it reaches others with the journal. Default: this process, and unix sockets. */
+  readonly machine?: JournalMachine;
+}
+
+/** The machine of an application with a journal. */
+export interface JournalMachine {
+  readonly own: Omit<JournalOwner, "id">;
+  readonly connections: HandoverConnections;
+  /** Whether a process of this machine runs. */
+  isAlive(pid: number): boolean;
 }
 
 /** An open journal that several supervisors of this process may share. */
@@ -66,7 +78,8 @@ export interface SharedJournal {
   release(): Promise<void>;
 }
 
-interface Opened {
+/** An opened journal, its only writer, and what stops its upkeep. */
+export interface Opened {
   readonly journal: Journal;
   readonly writer: JournalWriter;
   readonly handover: Handover | undefined;
@@ -102,7 +115,7 @@ export async function openSharedJournal(
       await present.closing;
       continue;
     }
-    const sharing = present ?? { users: 0, erasures: new Erasures(), opened: open(make(), terms, deps) };
+    const sharing = present ?? { users: 0, erasures: new Erasures(), opened: openUnshared(make(), terms, deps) };
     sharing.users += 1;
     journals.set(identity, sharing);
     try {
@@ -118,18 +131,17 @@ export async function openSharedJournal(
   }
 }
 
-async function open(own: Journal, terms: JournalTerms, deps: SharedJournalDeps): Promise<Opened> {
-  const { clock } = deps;
-  const owner: JournalOwner = {
-    id: deps.newId(),
-    pid: process.pid,
-    host: hostname(),
-    startedAt: Math.round(performance.timeOrigin),
-  };
+/** Opens a journal, or takes it over. @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE` */
+export async function openUnshared(own: Journal, terms: JournalTerms, deps: SharedJournalDeps): Promise<Opened> {
+  const { clock, machine = thisMachine(own) } = deps;
+  const owner: JournalOwner = { id: deps.newId(), ...machine.own };
   const movable = terms.waitForOwnerMs > 0 && own.kind !== undefined ? new MovableJournal(own) : undefined;
   const handover =
     movable &&
-    new Handover({ clock, journal: movable, own, owner, loans: new Loans(), deadlineMs: terms.waitForOwnerMs });
+    new Handover({
+      ...{ clock, journal: movable, own, owner, loans: new Loans(), deadlineMs: terms.waitForOwnerMs },
+      ...{ connections: machine.connections, isAlive: machine.isAlive },
+    });
   const journal = movable ?? own;
   await openInTurn(journal, owner, handover, terms, deps);
   const writer = new JournalWriter(journal, deps);
@@ -140,6 +152,11 @@ async function open(own: Journal, terms: JournalTerms, deps: SharedJournalDeps):
   );
   await handover?.begin(writer);
   return { journal, writer, handover, retire: pruneRegularly(journal, terms, clock) };
+}
+
+function thisMachine(journal: Journal): JournalMachine {
+  const own = { pid: process.pid, host: hostname(), startedAt: Math.round(performance.timeOrigin) };
+  return { own, connections: unixConnections(journal, own), isAlive };
 }
 
 /** Opens the journal, after its owner has handed it over or closed it. @throws CastellanError `JOURNAL_IN_USE` */
@@ -229,11 +246,12 @@ function retentionOf({ maxAgeMs, maxTurns, maxEvents, maxEventBytes }: JournalTe
 async function release(journals: Map<unknown, Sharing>, identity: unknown, sharing: Sharing): Promise<void> {
   sharing.users -= 1;
   if (sharing.users > 0) return;
-  sharing.closing = sharing.opened.then(close).finally(() => journals.delete(identity));
+  sharing.closing = sharing.opened.then(closeUnshared).finally(() => journals.delete(identity));
   await sharing.closing;
 }
 
-async function close({ journal, writer, handover, retire }: Opened): Promise<void> {
+/** Closes an opened journal. */
+export async function closeUnshared({ journal, writer, handover, retire }: Opened): Promise<void> {
   retire();
   await writer.close(CLOSE_MS);
   await handover?.close();

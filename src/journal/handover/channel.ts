@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import { deserialize, serialize } from "node:v8";
 import { CastellanError, type ErrorDetails } from "../../errors.ts";
 
@@ -25,6 +24,18 @@ interface SentFault {
   readonly details?: unknown;
 }
 
+/** The part of a socket that a channel needs. */
+export interface ChannelSocket {
+  once(event: "close", listener: () => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "data", listener: (bytes: Buffer) => void): unknown;
+  cork(): void;
+  write(bytes: Uint8Array): unknown;
+  uncork(): void;
+  unref(): unknown;
+  destroy(): unknown;
+}
+
 /** The connection ended before the call was answered: the call may have taken effect. */
 export class ChannelClosed extends Error {
   override readonly name = "ChannelClosed";
@@ -37,7 +48,7 @@ export class ChannelClosed extends Error {
 export class Channel {
   /** Resolves once the connection has ended. */
   readonly closed: Promise<void>;
-  readonly #socket: Socket;
+  readonly #socket: ChannelSocket;
   /** Answers the other side's calls. */
   onCall: Answer;
   readonly #calls = new Map<number, PromiseWithResolvers<unknown>>();
@@ -47,7 +58,7 @@ export class Channel {
   #working = 0;
   #hasEnded = false;
 
-  constructor(socket: Socket, answer: Answer) {
+  constructor(socket: ChannelSocket, answer: Answer) {
     this.#socket = socket;
     this.onCall = answer;
     this.closed = new Promise((resolve) => {

@@ -1,6 +1,8 @@
 import { chmodSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
-import { isPrivate, makePrivate, removeFolder } from "./place.ts";
+import type { Journal } from "../model/journal.ts";
+import type { ChannelSocket } from "./channel.ts";
+import { isPrivate, makePrivate, type OwnerPlace, removeFolder, socketOf } from "./place.ts";
 
 /** How many applications may ask at a time. */
 const MOST_CONNECTIONS = 64;
@@ -10,8 +12,30 @@ export interface HandoverListener {
   close(): Promise<void>;
 }
 
+/** How the applications with a journal reach each other. */
+export interface HandoverConnections {
+  /** Listens for other applications. Resolves with undefined if that is impossible here. */
+  listen(accept: (socket: ChannelSocket) => void): Promise<HandoverListener | undefined>;
+  /** Connects to an owner of the journal. Resolves with undefined if that is impossible. */
+  connect(owner: OwnerPlace): Promise<ChannelSocket | undefined>;
+}
+
+/** Returns the connections by unix sockets of a journal. @param own this application */
+export function unixConnections(journal: Pick<Journal, "kind" | "location">, own: OwnerPlace): HandoverConnections {
+  return {
+    listen: async (accept) => {
+      const path = socketOf(journal, own);
+      return path === undefined ? undefined : await listenFor(path, accept);
+    },
+    connect: async (owner) => {
+      const path = socketOf(journal, owner);
+      return path === undefined ? undefined : await connectTo(path);
+    },
+  };
+}
+
 /** Listens on a socket in a folder that only this user can open. Resolves with undefined if that is impossible here. */
-export async function listenFor(path: string, accept: (socket: Socket) => void): Promise<HandoverListener | undefined> {
+async function listenFor(path: string, accept: (socket: Socket) => void): Promise<HandoverListener | undefined> {
   if (!makePrivate(path)) return undefined;
   // A process with this pid and start time has left it: this one.
   rmSync(path, { force: true });
@@ -42,7 +66,7 @@ export async function listenFor(path: string, accept: (socket: Socket) => void):
 }
 
 /** Connects to the socket of an owner. Resolves with undefined if nobody listens, or another user might. */
-export async function connectTo(path: string): Promise<Socket | undefined> {
+async function connectTo(path: string): Promise<Socket | undefined> {
   if (!isPrivate(path)) return undefined;
   const { promise, resolve } = Promise.withResolvers<Socket | undefined>();
   const socket = connect(path, () => resolve(socket));

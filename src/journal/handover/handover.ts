@@ -4,13 +4,13 @@ import { CastellanError } from "../../errors.ts";
 import type { Journal, JournalOwner } from "../model/journal.ts";
 import type { FileLock } from "../sqlite/file-lock.ts";
 import { Channel, ChannelClosed } from "./channel.ts";
-import { connectTo, type HandoverListener, listenFor } from "./connections.ts";
+import type { HandoverConnections, HandoverListener } from "./connections.ts";
 import { type HandoverWriter, Lending, notOwner } from "./lending.ts";
 import type { Loans } from "./loans.ts";
 import type { MovableJournal } from "./movable-journal.ts";
 import { nextOwnerStep, type OwnerAction, type OwnerEvent, type OwnerState } from "./owner-state.ts";
 import type { HandoverParty, Reach } from "./party.ts";
-import { type OwnerPlace, socketOf } from "./place.ts";
+import type { OwnerPlace } from "./place.ts";
 import { reserve } from "./reservation.ts";
 
 /** The protocol between the two applications. A release that changes what its messages mean raises it. */
@@ -32,6 +32,9 @@ export interface HandoverDeps {
   readonly journal: MovableJournal;
   readonly own: Journal;
   readonly owner: JournalOwner;
+  readonly connections: HandoverConnections;
+  /** Whether a process of this machine runs. */
+  readonly isAlive: (pid: number) => boolean;
   readonly loans: Loans;
   /** How long turns of the previous owner may take, in milliseconds. */
   readonly deadlineMs: number;
@@ -145,7 +148,7 @@ export class Handover {
 
   /** This application owns the journal now. Takes over what the previous owner has lent, and offers the journal in turn. */
   async begin(writer: HandoverWriter): Promise<void> {
-    const { own, owner, deadlineMs } = this.#deps;
+    const { owner, deadlineMs, connections } = this.#deps;
     this.#writer = writer;
     const offered = this.#offer;
     this.#offer = undefined;
@@ -157,8 +160,7 @@ export class Handover {
       await channel.call("taken", owner.id, deadlineMs).catch(() => {});
       channel.unref();
     }
-    const path = socketOf(own, owner);
-    if (path !== undefined) this.#listener = await listenFor(path, (socket) => this.#accept(socket));
+    this.#listener = await connections.listen((socket) => this.#accept(socket));
   }
 
   /** The journal could not be opened although it was offered. */
@@ -207,8 +209,7 @@ export class Handover {
   }
 
   async #connect(holder: OwnerPlace): Promise<Channel | undefined> {
-    const path = socketOf(this.#deps.own, holder);
-    const socket = path === undefined ? undefined : await connectTo(path);
+    const socket = await this.#deps.connections.connect(holder);
     if (socket === undefined) return undefined;
     const channel: Channel = new Channel(socket, (method, args) => this.#serve(undefined, channel, method, args));
     try {

@@ -1,6 +1,5 @@
 import { type Clock, pause, type Timer } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
-import { isAlive } from "../../live-process.ts";
 import type { Batch, Change } from "../model/change.ts";
 import type { Journal } from "../model/journal.ts";
 import type { Channel } from "./channel.ts";
@@ -26,6 +25,8 @@ export interface LendingDeps {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly loans: Loans;
+  /** Whether a process of this machine runs. */
+  readonly isAlive: (pid: number) => boolean;
   /** How long turns of a borrower may take, in milliseconds. */
   readonly deadlineMs: number;
 }
@@ -129,7 +130,7 @@ export class Lending {
   /** Takes the loans back once the borrower is dead, or has not come back for long. */
   #watch(borrower: Borrower): void {
     const { channel, id, pid, reading } = borrower;
-    const { clock, loans } = this.#deps;
+    const { clock, loans, isAlive } = this.#deps;
     void channel.closed.then(async () => {
       reading.close();
       const until = clock.monotonic() + REJOIN_MS;

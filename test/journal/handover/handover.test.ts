@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { CastellanError } from "../../../src/errors.ts";
 import { Channel } from "../../../src/journal/handover/channel.ts";
+import { unixConnections } from "../../../src/journal/handover/connections.ts";
 import { HANDOVER_PROTOCOL, Handover } from "../../../src/journal/handover/handover.ts";
 import { BorrowedWriting } from "../../../src/journal/handover/journal-calls.ts";
 import { Loans } from "../../../src/journal/handover/loans.ts";
@@ -19,6 +20,7 @@ import type { JournalOwner } from "../../../src/journal/model/journal.ts";
 import { openSharedJournal } from "../../../src/journal/shared-journal.ts";
 import { sqliteJournal } from "../../../src/journal/sqlite/sqlite-journal.ts";
 import { MIGRATIONS } from "../../../src/journal/sqlite/sqlite-schema.ts";
+import { isAlive } from "../../../src/live-process.ts";
 
 const OTHER = { pid: process.ppid, startedAt: 7, host: hostname() };
 
@@ -33,7 +35,17 @@ async function owner(sqlite: string, kept: readonly string[] = [], reach: () => 
   const own = sqliteJournal({ sqlite });
   const journal = new MovableJournal(own);
   const self: JournalOwner = { id: "owner", pid: process.pid, host: hostname(), startedAt: 1 };
-  const deps = { clock: systemClock, journal, own, owner: self, loans: new Loans(), deadlineMs: 5_000 };
+  const connections = unixConnections(own, self);
+  const deps = {
+    clock: systemClock,
+    journal,
+    own,
+    owner: self,
+    connections,
+    isAlive,
+    loans: new Loans(),
+    deadlineMs: 5_000,
+  };
   const handover = new Handover(deps);
   await journal.open(self);
   const writer = new JournalWriter(journal, { clock: systemClock, random: () => 0.5 });
