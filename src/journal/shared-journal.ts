@@ -6,7 +6,7 @@ import { type HandoverConnections, unixConnections } from "./handover/connection
 import { Handover } from "./handover/handover.ts";
 import { Loans } from "./handover/loans.ts";
 import { MovableJournal } from "./handover/movable-journal.ts";
-import { reservationOf } from "./handover/reservation.ts";
+import { fileReservations, type Reservations } from "./handover/reservation.ts";
 import { JournalWriter } from "./journal-writer.ts";
 import { Erasures } from "./model/erasures.ts";
 import type { Journal, JournalOwner, Retention } from "./model/journal.ts";
@@ -60,6 +60,7 @@ export interface SharedJournalDeps {
 export interface JournalMachine {
   readonly own: Omit<JournalOwner, "id">;
   readonly connections: HandoverConnections;
+  readonly reservations: Reservations;
   /** Whether a process of this machine runs. */
   isAlive(pid: number): boolean;
 }
@@ -133,17 +134,17 @@ export async function openSharedJournal(
 
 /** Opens a journal, or takes it over. @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE` */
 export async function openUnshared(own: Journal, terms: JournalTerms, deps: SharedJournalDeps): Promise<Opened> {
-  const { clock, machine = thisMachine(own) } = deps;
+  const { clock, machine = thisMachine(own, clock) } = deps;
   const owner: JournalOwner = { id: deps.newId(), ...machine.own };
   const movable = terms.waitForOwnerMs > 0 && own.kind !== undefined ? new MovableJournal(own) : undefined;
   const handover =
     movable &&
     new Handover({
       ...{ clock, journal: movable, own, owner, loans: new Loans(), deadlineMs: terms.waitForOwnerMs },
-      ...{ connections: machine.connections, isAlive: machine.isAlive },
+      ...{ connections: machine.connections, reservations: machine.reservations, isAlive: machine.isAlive },
     });
   const journal = movable ?? own;
-  await openInTurn(journal, owner, handover, terms, deps);
+  await openInTurn(journal, owner, handover, terms, { ...deps, reservations: machine.reservations });
   const writer = new JournalWriter(journal, deps);
   if (journal.unwritable !== undefined) writer.impair(journal.unwritable);
   journal.lost?.then(
@@ -154,9 +155,10 @@ export async function openUnshared(own: Journal, terms: JournalTerms, deps: Shar
   return { journal, writer, handover, retire: pruneRegularly(journal, terms, clock) };
 }
 
-function thisMachine(journal: Journal): JournalMachine {
+function thisMachine(journal: Journal, clock: Clock): JournalMachine {
   const own = { pid: process.pid, host: hostname(), startedAt: Math.round(performance.timeOrigin) };
-  return { own, connections: unixConnections(journal, own), isAlive };
+  const reservations = fileReservations(journal, clock);
+  return { own, connections: unixConnections(journal, own), reservations, isAlive };
 }
 
 /** Opens the journal, after its owner has handed it over or closed it. @throws CastellanError `JOURNAL_IN_USE` */
@@ -165,11 +167,11 @@ async function openInTurn(
   owner: JournalOwner,
   handover: Handover | undefined,
   { waitForOwnerMs }: JournalTerms,
-  { clock, prepared = async () => {} }: SharedJournalDeps,
+  { clock, prepared = async () => {}, reservations }: SharedJournalDeps & { readonly reservations: Reservations },
 ): Promise<void> {
   const deadline = clock.monotonic() + waitForOwnerMs;
   let offeredUntil: number | undefined;
-  const reserved = reservations(journal, clock);
+  const reserved = reservedFor(reservations, clock);
   for (;;) {
     try {
       if (offeredUntil === undefined) await reserved();
@@ -202,11 +204,11 @@ async function openInTurn(
  * Returns a function that throws `JOURNAL_IN_USE`, after `leave`, while the journal is reserved for another application; not for
  * ever, since the process that reserved it may have been stopped.
  */
-function reservations(journal: Journal, clock: Clock): (leave?: () => Promise<void>) => Promise<void> {
+function reservedFor(reservations: Reservations, clock: Clock): (leave?: () => Promise<void>) => Promise<void> {
   let since: number | undefined;
   return async (leave) => {
     // A file that cannot be locked reserves nothing.
-    const reserved = await reservationOf(journal).catch(() => undefined);
+    const reserved = await reservations.held().catch(() => undefined);
     since = reserved && (since ?? clock.monotonic());
     if (reserved === undefined || since === undefined || clock.monotonic() - since >= RESERVED_MS) return;
     await leave?.();

@@ -11,8 +11,14 @@ interface Pending {
 export class SimulatedTime {
   #now = 0;
   #order = 0;
+  readonly #rounds: number;
   /** A heap, the next event first. */
   readonly #pending: Pending[] = [];
+
+  /** @param rounds how often the effects of an event may wait for the next round of the event loop, plus one */
+  constructor(rounds = 1) {
+    this.#rounds = rounds;
+  }
 
   get now(): number {
     return this.#now;
@@ -33,7 +39,7 @@ export class SimulatedTime {
    * next event.
    */
   async run(end: number, over: () => boolean = () => false): Promise<void> {
-    await settle();
+    await this.#settle();
     while (!over()) {
       const next = this.#pending[0];
       if (next === undefined || next.at > end) {
@@ -44,8 +50,12 @@ export class SimulatedTime {
       if (next.run === undefined) continue;
       this.#now = next.at;
       next.run();
-      await settle();
+      await this.#settle();
     }
+  }
+
+  async #settle(): Promise<void> {
+    for (let round = 0; round < this.#rounds; round++) await settle();
   }
 
   #push(pending: Pending): void {

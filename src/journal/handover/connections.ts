@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import type { Journal } from "../model/journal.ts";
 import type { ChannelSocket } from "./channel.ts";
-import { isPrivate, makePrivate, type OwnerPlace, removeFolder, socketOf } from "./place.ts";
+import { isPrivate, listenersOf, makePrivate, type OwnerPlace, removeFolder, socketOf } from "./place.ts";
 
 /** How many applications may ask at a time. */
 const MOST_CONNECTIONS = 64;
@@ -18,6 +18,8 @@ export interface HandoverConnections {
   listen(accept: (socket: ChannelSocket) => void): Promise<HandoverListener | undefined>;
   /** Connects to an owner of the journal. Resolves with undefined if that is impossible. */
   connect(owner: OwnerPlace): Promise<ChannelSocket | undefined>;
+  /** Returns the other applications of this machine that listen, or did before they died. */
+  others(): readonly OwnerPlace[];
 }
 
 /** Returns the connections by unix sockets of a journal. @param own this application */
@@ -31,6 +33,7 @@ export function unixConnections(journal: Pick<Journal, "kind" | "location">, own
       const path = socketOf(journal, owner);
       return path === undefined ? undefined : await connectTo(path);
     },
+    others: () => listenersOf(journal, own),
   };
 }
 

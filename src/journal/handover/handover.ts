@@ -2,7 +2,6 @@ import { type Clock, pause, type Timer } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
 import type { Journal, JournalOwner } from "../model/journal.ts";
-import type { FileLock } from "../sqlite/file-lock.ts";
 import { Channel, ChannelClosed } from "./channel.ts";
 import type { HandoverConnections, HandoverListener } from "./connections.ts";
 import { type HandoverWriter, Lending, notOwner } from "./lending.ts";
@@ -11,7 +10,7 @@ import type { MovableJournal } from "./movable-journal.ts";
 import { nextOwnerStep, type OwnerAction, type OwnerEvent, type OwnerState } from "./owner-state.ts";
 import type { HandoverParty, Reach } from "./party.ts";
 import type { OwnerPlace } from "./place.ts";
-import { reserve } from "./reservation.ts";
+import type { Reservations } from "./reservation.ts";
 
 /** The protocol between the two applications. A release that changes what its messages mean raises it. */
 export const HANDOVER_PROTOCOL = 1;
@@ -33,6 +32,7 @@ export interface HandoverDeps {
   readonly own: Journal;
   readonly owner: JournalOwner;
   readonly connections: HandoverConnections;
+  readonly reservations: Reservations;
   /** Whether a process of this machine runs. */
   readonly isAlive: (pid: number) => boolean;
   readonly loans: Loans;
@@ -48,7 +48,7 @@ interface Offer {
   readonly lent: readonly string[];
 }
 
-/** An application that takes the journal. */
+/** An application that takes the journal, and what waits for the offer. */
 interface Taker {
   readonly channel: Channel;
   readonly id: string;
@@ -74,6 +74,8 @@ export class Handover {
   #listener: HandoverListener | undefined;
   /** The taker that has been offered the journal, and what waits for the offer. */
   #taker: Taker | undefined;
+  /** The application that has opened the journal without an offer, and is about to take it. */
+  #opener: Taker | undefined;
   /** What another application has offered to this one. */
   #offer: { readonly channel: Channel; readonly offer: Offer } | undefined;
   /** The canonical names of the sessions that this application has not returned yet. */
@@ -83,7 +85,7 @@ export class Handover {
   #refusal: unknown;
   #overdue: Timer | undefined;
   /** Keeps the closed journal for the taker, and from others. */
-  #reservation: FileLock | undefined;
+  #reservation: Awaited<ReturnType<Reservations["reserve"]>>;
   /** How long the turns here may take, as the taker says. */
   #deadlineMs = 0;
   /** Whether the sessions are being ended here. They go on ending when the owner changes. */
@@ -148,18 +150,14 @@ export class Handover {
 
   /** This application owns the journal now. Takes over what the previous owner has lent, and offers the journal in turn. */
   async begin(writer: HandoverWriter): Promise<void> {
-    const { owner, deadlineMs, connections } = this.#deps;
+    const { connections } = this.#deps;
     this.#writer = writer;
     const offered = this.#offer;
     this.#offer = undefined;
-    if (offered !== undefined) {
-      this.#wasOffered = true;
-      const { channel, offer } = offered;
-      this.loans.lend(offer.lent, offer.id);
-      this.#lending.add(offer.id, offer.pid, channel);
-      await channel.call("taken", owner.id, deadlineMs).catch(() => {});
-      channel.unref();
-    }
+    if (offered !== undefined) await this.#takeOver(offered.channel, offered.offer);
+    // The journal was free: its owner has died, has ended, or has just closed it for another application.
+    const others = offered === undefined ? connections.others() : [];
+    await Promise.all(others.map((other) => this.#adopt(other)));
     this.#listener = await connections.listen((socket) => this.#accept(socket));
   }
 
@@ -186,6 +184,31 @@ export class Handover {
     await this.#listener?.close();
   }
 
+  async #takeOver(channel: Channel, { id, pid, lent }: Offer): Promise<void> {
+    const { owner, deadlineMs } = this.#deps;
+    this.#wasOffered = true;
+    this.loans.lend(lent, id);
+    this.#lending.add(id, pid, channel);
+    await channel.call("taken", owner.id, deadlineMs).catch(() => {});
+    channel.unref();
+  }
+
+  /** Lets an earlier owner that still has sessions finish them. */
+  async #adopt(earlier: OwnerPlace): Promise<void> {
+    const { owner, isAlive, clock } = this.#deps;
+    if (earlier.pid === owner.pid || !isAlive(earlier.pid)) return;
+    const channel = await this.#connect(earlier);
+    if (channel === undefined) return;
+    try {
+      const telling = channel.call("opened", owner.id, owner.pid, owner.startedAt);
+      const kept = (await withDeadline(clock, TAKE_MS, telling)) as Offer | undefined;
+      if (kept === undefined) channel.close();
+      else await this.#takeOver(channel, kept);
+    } catch {
+      channel.close();
+    }
+  }
+
   #accept(socket: ConstructorParameters<typeof Channel>[0]): void {
     let borrower: string | undefined;
     const channel: Channel = new Channel(socket, async (method, args) => {
@@ -198,6 +221,8 @@ export class Handover {
         case "taken":
           this.#takenBy(channel, String(args[0]), Number(args[1]));
           return undefined;
+        case "opened":
+          return this.#openedBy(channel, String(args[0]), { pid: Number(args[1]), startedAt: Number(args[2]) });
         case "rejoin":
           borrower = String(args[0]);
           return this.#rejoin(channel, borrower, Number(args[1]), args[2]);
@@ -234,9 +259,20 @@ export class Handover {
   }
 
   #takenBy(channel: Channel, taker: string, deadlineMs: number): void {
+    const isOpener = this.#opener?.channel === channel;
+    if (isOpener) this.#taker = this.#opener;
     if (this.#taker?.channel !== channel) throw declined();
     this.#deadlineMs = deadlineMs;
-    this.#apply({ type: "taken", taker });
+    this.#apply({ type: isOpener ? "opened" : "taken", taker });
+  }
+
+  /** Another application has opened the journal without an offer. Returns what is kept here; `taken` follows. */
+  #openedBy(channel: Channel, taker: string, place: OwnerPlace): Offer | undefined {
+    const { name } = this.#state;
+    if (name !== "released" && name !== "lending" && name !== "reclaiming") return undefined;
+    this.#opener = { channel, id: taker, place, offered: Promise.withResolvers() };
+    const { id, pid } = this.#deps.owner;
+    return { id, pid, lent: [...this.#kept] };
   }
 
   #gone(channel: Channel): void {
@@ -269,6 +305,7 @@ export class Handover {
         this.#taker = undefined;
         journal.arrive();
         for (const party of this.#parties) party.resume();
+        void this.#tellHome();
         return;
       case "lend":
         this.#endOffer();
@@ -300,7 +337,7 @@ export class Handover {
       () => false,
     );
     if (!((await withDeadline(clock, FLUSH_MS, flushed)) ?? false)) return this.#apply({ type: "unwritable" });
-    this.#reservation = await reserve(this.#deps.own, clock).catch(() => undefined);
+    this.#reservation = await this.#deps.reservations.reserve().catch(() => undefined);
     if (this.#reservation === undefined) return this.#apply({ type: "unwritable" });
     await journal.leave();
     this.#apply({ type: "released" });
@@ -331,6 +368,13 @@ export class Handover {
   #moved(reach: Reach): void {
     for (const party of this.#parties) party.reach(reach);
     this.#lending.moved(reach);
+  }
+
+  /** Earlier processes may reach the sessions at an application that is gone: they are here again. */
+  async #tellHome(): Promise<void> {
+    if (!this.#lending.any) return;
+    const reach = await this.#reach.promise;
+    this.#lending.moved(await reach());
   }
 
   /** Callers here learn that the sessions are elsewhere when they stop waiting. A broken connection is handled apart. */
@@ -366,6 +410,8 @@ export class Handover {
         this.#lends = false;
         return this.#apply({ type: "reopened" });
       } catch (error) {
+        // Whoever has opened it may have said so meanwhile.
+        if (this.#state.name !== "reclaiming") return;
         this.#refusal = error;
         const holder = CastellanError.is(error, "JOURNAL_IN_USE") ? error.details : this.#migrator(error);
         if (holder !== undefined && (await this.#rejoinAt(holder))) return;

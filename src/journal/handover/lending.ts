@@ -55,6 +55,11 @@ export class Lending {
     this.#writer = writer;
   }
 
+  /** Whether any other application is connected, with or without sessions. */
+  get any(): boolean {
+    return this.#borrowers.size > 0;
+  }
+
   /** Adds an application to which sessions have been lent. */
   add(id: string, pid: number, channel: Channel): void {
     const { clock, deadlineMs, journal } = this.#deps;

@@ -27,6 +27,8 @@ export type OwnerEvent =
   | { readonly type: "unwritable" }
   /** The taker owns the journal. */
   | { readonly type: "taken"; readonly taker: string }
+  /** An application that was not offered the journal has opened it while nobody had: now it is the taker. */
+  | { readonly type: "opened"; readonly taker: string }
   /** The connection to the taker ended. */
   | { readonly type: "gone"; readonly taker: string }
   /** The taker has not opened the journal in time. */
@@ -88,6 +90,8 @@ export function nextOwnerStep(state: OwnerState, event: OwnerEvent): OwnerStep {
           return event.taker === state.taker
             ? { state: { name: "lending", taker: state.taker }, actions: ["lend"] }
             : stays;
+        case "opened":
+          return { state: { name: "lending", taker: event.taker }, actions: ["lend"] };
         case "gone":
           return event.taker === state.taker ? { state: { name: "reclaiming" }, actions: ["reclaim"] } : stays;
         case "overdue":
@@ -98,6 +102,7 @@ export function nextOwnerStep(state: OwnerState, event: OwnerEvent): OwnerStep {
     case "lending":
       if (event.type === "asked") return declined(state);
       if (event.type === "refused") return { state: { name: "lost" }, actions: ["lose"] };
+      if (event.type === "opened") return { state: { name: "lending", taker: event.taker }, actions: ["lend"] };
       if (event.type !== "gone" || event.taker !== state.taker) return stays;
       return { state: { name: "reclaiming" }, actions: ["reclaim"] };
     case "reclaiming":
@@ -107,6 +112,7 @@ export function nextOwnerStep(state: OwnerState, event: OwnerEvent): OwnerStep {
         case "reopened":
           return { state: { name: "owning" }, actions: ["resume"] };
         case "taken":
+        case "opened":
           return { state: { name: "lending", taker: event.taker }, actions: ["lend"] };
         case "refused":
           return { state: { name: "lost" }, actions: ["lose"] };

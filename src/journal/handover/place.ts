@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, rmdirSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Journal, JournalOwner } from "../model/journal.ts";
@@ -20,7 +20,7 @@ export function socketOf(
 ): string | undefined {
   const uid = process.getuid?.();
   if (uid === undefined || (kind !== "sqlite" && kind !== "postgres")) return undefined;
-  const file = `${owner.pid}-${owner.startedAt.toString(36)}`;
+  const file = fileOf(owner);
   if (kind === "sqlite") {
     const beside = join(dirname(location), `${basename(location)}-handover`, file);
     if (Buffer.byteLength(beside) <= LONGEST_PATH) return beside;
@@ -39,6 +39,23 @@ export function reservationPathOf({ kind, location }: Pick<Journal, "kind" | "lo
 function temporaryPath(uid: number, location: string, file: string): string {
   const hash = createHash("sha256").update(location).digest("hex").slice(0, 16);
   return join(tmpdir(), `castellan-${uid}`, `${hash}-${file}`);
+}
+
+/** Returns the other owners of the journal whose sockets are left, dead or alive. */
+export function listenersOf(journal: Pick<Journal, "kind" | "location">, own: OwnerPlace): readonly OwnerPlace[] {
+  const path = socketOf(journal, own);
+  if (path === undefined || !isPrivate(path)) return [];
+  const file = basename(path);
+  const prefix = file.slice(0, file.length - fileOf(own).length);
+  return readdirSync(dirname(path)).flatMap((name) => {
+    if (name === file || !name.startsWith(prefix)) return [];
+    const [, pid, startedAt = ""] = /^(\d+)-([0-9a-z]+)$/.exec(name.slice(prefix.length)) ?? [];
+    return pid === undefined ? [] : [{ pid: Number(pid), startedAt: Number.parseInt(startedAt, 36) }];
+  });
+}
+
+function fileOf({ pid, startedAt }: OwnerPlace): string {
+  return `${pid}-${startedAt.toString(36)}`;
 }
 
 /** Makes the folder of a socket. Returns whether only this user can open it. */

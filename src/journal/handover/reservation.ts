@@ -6,6 +6,19 @@ import type { Journal } from "../model/journal.ts";
 import { type FileLock, fileLocks, lockHolderOf } from "../sqlite/file-lock.ts";
 import { reservationPathOf } from "./place.ts";
 
+/** Keeps a journal that is handed over from all but its taker. */
+export interface Reservations {
+  /** See {@link reserve}. */
+  reserve(): Promise<Pick<FileLock, "close"> | undefined>;
+  /** See {@link reservationOf}. */
+  held(): Promise<CastellanError<"JOURNAL_IN_USE"> | undefined>;
+}
+
+/** Returns the reservations of a journal by locks of a file. */
+export function fileReservations(own: Journal, clock: Clock): Reservations {
+  return { reserve: () => reserve(own, clock), held: () => reservationOf(own) };
+}
+
 /** How often to try again while another application looks at the reservation, and the interval in milliseconds. */
 const TRIES = 20;
 const RETRY_MS = 10;
@@ -16,7 +29,7 @@ const RETRY_MS = 10;
  *
  * @returns undefined if that is impossible now
  */
-export async function reserve(own: Journal, clock: Clock): Promise<FileLock | undefined> {
+async function reserve(own: Journal, clock: Clock): Promise<FileLock | undefined> {
   const path = reservationPathOf(own);
   if (path === undefined) return undefined;
   const tryLock = await fileLocks();
@@ -32,7 +45,7 @@ export async function reserve(own: Journal, clock: Clock): Promise<FileLock | un
  * Returns why this application must leave a journal that has no owner now; undefined if nobody has reserved it. Decides only
  * if it is called while this application owns the journal: the reservation begins before the former owner closes it.
  */
-export async function reservationOf(own: Journal): Promise<CastellanError<"JOURNAL_IN_USE"> | undefined> {
+async function reservationOf(own: Journal): Promise<CastellanError<"JOURNAL_IN_USE"> | undefined> {
   const path = reservationPathOf(own);
   if (path === undefined || !existsSync(path)) return undefined;
   const lock = (await fileLocks())(path);

@@ -13,6 +13,7 @@ import { BorrowedWriting } from "../../../src/journal/handover/journal-calls.ts"
 import { Loans } from "../../../src/journal/handover/loans.ts";
 import { MovableJournal } from "../../../src/journal/handover/movable-journal.ts";
 import { makePrivate, socketOf } from "../../../src/journal/handover/place.ts";
+import { fileReservations } from "../../../src/journal/handover/reservation.ts";
 import { JournalWriter } from "../../../src/journal/journal-writer.ts";
 import { memoryJournal } from "../../../src/journal/memory/memory-journal.ts";
 import type { Batch, Change } from "../../../src/journal/model/change.ts";
@@ -37,6 +38,7 @@ async function owner(sqlite: string, kept: readonly string[] = [], reach: () => 
   const self: JournalOwner = { id: "owner", pid: process.pid, host: hostname(), startedAt: 1 };
   const connections = unixConnections(own, self);
   const deps = {
+    reservations: fileReservations(own, systemClock),
     clock: systemClock,
     journal,
     own,
@@ -210,6 +212,30 @@ describe("Handover", () => {
     await writer.write([event("s", 1)], { session: "s" });
     expect(batches).toHaveLength(1);
     expect(told).not.toContain("resume");
+  });
+
+  test("lets an owner finish its sessions that another application was offered the journal of", async () => {
+    const sqlite = join(await folder(), "castellan.db");
+    const { dial, told, writer, journal } = await owner(sqlite, ["s"]);
+    // It is offered the journal, and never opens it.
+    await (await dial()).call("take", "taker");
+    const own = sqliteJournal({ sqlite });
+    const self: JournalOwner = { ...OTHER, id: "opener" };
+    await own.open(self);
+    onTestFinished(() => own.close());
+    const loans = new Loans();
+    const opener = new Handover({
+      ...{ clock: systemClock, journal: new MovableJournal(own), own, owner: self, loans, deadlineMs: 5_000, isAlive },
+      connections: unixConnections(own, self),
+      reservations: fileReservations(own, systemClock),
+    });
+    const other = new JournalWriter(own, { clock: systemClock, random: () => 0.5 });
+    await opener.begin(other);
+    onTestFinished(() => opener.close());
+    expect([loans.isLentTo("s", "owner"), opener.wasOffered]).toEqual([true, true]);
+    await writer.write([event("s", 1)], { session: "s" });
+    expect([(await own.eventExtent("s"))?.last, (await journal.eventExtent("s"))?.last]).toEqual([1, 1]);
+    expect(told.slice(0, 2)).toEqual(["yield", "lend"]);
   });
 
   test("asks nobody on another host, and nobody who does not listen", async () => {
