@@ -18,6 +18,8 @@ export type PlannedEvent =
   | { readonly type: "kill_at_step"; readonly at: number; readonly whom: Whom; readonly step: number }
   /** Kills the process that writes that batch, once the file has it: counted from then, of all but the oldest process. */
   | { readonly type: "kill_writer"; readonly at: number; readonly batch: number }
+  /** Kills the next process that opens the file, that long afterwards. */
+  | { readonly type: "kill_opener"; readonly at: number; readonly afterMs: number }
   | {
       readonly type: "freeze";
       readonly at: number;
@@ -51,9 +53,9 @@ const WHOM: readonly Whom[] = ["oldest", "oldest", "newest", "newest", "any"];
 export function handoverPlanOf(seed: number): HandoverPlan {
   const chance = new Chance(`hand-over ${seed}`);
   const keys = Array.from({ length: 1 + chance.below(3) }, (_, at) => `"s${at}"`);
-  const deploys = Array.from({ length: 1 + chance.below(3) }, () => chance.between(300, 5_000)).toSorted(
-    (a, b) => a - b,
-  );
+  const first = Array.from({ length: 1 + chance.below(2) }, () => chance.between(300, 5_000));
+  // Some processes start together.
+  const deploys = first.flatMap((at) => (chance.happens(0.4) ? [at, at + chance.between(0, 300)] : [at]));
   const untilMs = 6_000;
   const turns = Array.from({ length: 3 + chance.below(12) }, (_, number) => ({
     // Most of them about the time of a hand-over.
@@ -63,7 +65,7 @@ export function handoverPlanOf(seed: number): HandoverPlan {
     key: chance.pick(keys),
     turn: `t${number}`,
   }));
-  const kinds = (["kill", "kill_at_step", "kill_writer", "freeze", "set_clock", "slow"] as const).filter(() =>
+  const kinds = (["kill", "kill_at_step", "kill_writer", "kill_opener", "freeze", "set_clock", "slow"] as const).filter(() =>
     chance.happens(0.4),
   );
   const count = kinds.length === 0 ? 0 : 1 + chance.below(4);
@@ -91,6 +93,8 @@ function faultOf(
       return { type, at: Math.max(0, chance.pick(deploys)), whom, step: 1 + chance.below(80) };
     case "kill_writer":
       return { type, at, batch: 1 + chance.below(6) };
+    case "kill_opener":
+      return { type, at: Math.max(0, chance.pick(deploys)), afterMs: chance.pick([chance.between(0, 10), chance.between(0, 900)]) };
     case "freeze":
       return {
         ...{ type, at, whom, as: chance.pick(["stopped", "suspended"] as const) },

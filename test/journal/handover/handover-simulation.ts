@@ -53,6 +53,8 @@ export class HandoverSimulation {
   /** Kills that wait for a step, and for a batch. */
   readonly #steps: { step: number; readonly whom: Whom }[] = [];
   readonly #batches: { left: number }[] = [];
+  /** How long after it each of the next openings kills its process, in milliseconds. */
+  readonly #openings: number[] = [];
   /** What to do when a process dies. */
   readonly #deaths = new Map<SimulatedMachine, Set<() => void>>();
   #ids = 0;
@@ -64,6 +66,7 @@ export class HandoverSimulation {
     this.#chance = new Chance(`run ${plan.seed}`);
     this.file = new SimulatedFile(this.time, this.#chance.of("file"));
     this.sockets = new SimulatedSockets(this.time, this.#chance.of("sockets"));
+    this.file.onOpened = (machine) => this.#openedBy(machine);
     this.file.onWritten = (machine) => this.#wrote(machine);
     this.file.log = (what) => this.#log(what);
     this.file.onCall = () => this.#step();
@@ -145,6 +148,9 @@ export class HandoverSimulation {
       case "kill_writer":
         this.#batches.push({ left: event.batch });
         return;
+      case "kill_opener":
+        this.#openings.push(event.afterMs);
+        return;
       case "freeze":
         this.#hurt(event.whom, ({ machine }) => {
           machine.freeze(event.as);
@@ -168,6 +174,17 @@ export class HandoverSimulation {
       if (waiting.step !== 0) continue;
       this.time.after(0, () => this.#hurt(waiting.whom, (one) => this.#kill(one, "is killed at a step")));
     }
+  }
+
+  #openedBy(machine: SimulatedMachine): void {
+    const afterMs = this.#openings.shift();
+    const application = this.#alive.find((one) => one.machine === machine);
+    if (afterMs === undefined || application === undefined) return;
+    this.time.after(afterMs, () => {
+      if (this.#isHealed) return;
+      this.hurt.add(machine);
+      this.#kill(application, "is killed after an opening");
+    });
   }
 
   #wrote(machine: SimulatedMachine): void {
@@ -225,6 +242,7 @@ export class HandoverSimulation {
     this.#isHealed = true;
     this.#steps.length = 0;
     this.#batches.length = 0;
+    this.#openings.length = 0;
     Object.assign(this.file, { slownessMs: 3, fails: 0 });
     for (const { machine } of this.#alive) this.#thaw(machine);
   }

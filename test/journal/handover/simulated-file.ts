@@ -30,6 +30,8 @@ export class SimulatedFile {
   fails = 0;
   readonly written: WrittenBatch[] = [];
   #lock: { readonly machine: SimulatedMachine; readonly owner: JournalOwner } | undefined;
+  /** Called when a process has opened the file, before it learns of it. */
+  onOpened: (machine: SimulatedMachine) => void = () => {};
   /** Called after each batch that had an effect, before its writer learns of it. */
   onWritten: (machine: SimulatedMachine) => void = () => {};
   log: (what: string) => void = () => {};
@@ -107,6 +109,7 @@ export class SimulatedFile {
     await this.#content.open(owner);
     this.#lock = { machine, owner };
     this.log(`${machine.name} has opened the file`);
+    this.onOpened(machine);
   }
 
   async #close(machine: SimulatedMachine): Promise<void> {

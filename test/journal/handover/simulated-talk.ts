@@ -161,7 +161,7 @@ export class SimulatedTalk {
     if (this.#ended.has(id)) return;
     this.#ended.set(id, Promise.withResolvers());
     // A turn that was cut is not run again if it had begun to answer.
-    if (state === "running" && touched) void this.#end(id, "interrupted");
+    if (state === "running" && touched) void this.#end(id, "interrupted").catch(() => {});
     else this.#queue.push(id);
   }
 
