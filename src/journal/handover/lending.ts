@@ -49,6 +49,8 @@ export class Lending {
   readonly #borrowers = new Map<string, Borrower>();
   /** The borrowers that did not return their sessions in time. */
   readonly #revoked = new Set<string>();
+  /** What borrowers have said and the journal does not have yet, by borrower. */
+  readonly #writes = new Map<string, Set<Promise<void>>>();
 
   constructor(deps: LendingDeps, writer: () => HandoverWriter | undefined) {
     this.#deps = deps;
@@ -149,12 +151,12 @@ export class Lending {
     });
   }
 
-  /** Takes back what a borrower has not returned. It may write no more. */
+  /** Takes back what a borrower has not returned, once what it has said is written. It may write no more. */
   #revoke(id: string): void {
     const { loans } = this.#deps;
     if (!loans.hasAny(id)) return;
     this.#revoked.add(id);
-    loans.end(id);
+    void Promise.allSettled(this.#writes.get(id) ?? []).then(() => loans.end(id));
   }
 
   /** Writes what a borrower says of the sessions that are lent to it, and of no other. */
@@ -164,7 +166,15 @@ export class Lending {
     if (this.#revoked.has(id)) throw notOwner(journal.location);
     const foreign = sessions.find((key) => !loans.isLentTo(key, id));
     if (foreign !== undefined || sessions.length === 0) throw notLent(journal.location, foreign);
-    await this.#writer()?.record(changes, { durable });
+    const written = this.#writer()?.record(changes, { durable });
+    if (written === undefined) return;
+    const writes = this.#writes.get(id) ?? new Set();
+    this.#writes.set(id, writes.add(written));
+    try {
+      await written;
+    } finally {
+      writes.delete(written);
+    }
   }
 }
 
