@@ -15,6 +15,8 @@ export interface SimulatedCall {
   readonly turnId: string;
   readonly machine: SimulatedMachine;
   readonly askedAt: number;
+  /** When the caller learned the outcome. */
+  outcomeAt: number | undefined;
   /** When the turn was acknowledged. */
   acceptedAt: number | undefined;
   /** Whether the turn was found, once that is known. */
@@ -85,6 +87,7 @@ export class SimulatedCaller {
       machine: this.machine,
       askedAt: this.#time.now,
       acceptedAt: undefined,
+      outcomeAt: undefined,
       found: undefined,
       outcome: undefined,
       times: 0,
@@ -135,6 +138,7 @@ export class SimulatedCaller {
     );
     const end = (outcome: NonNullable<SimulatedCall["outcome"]>): void => {
       record.outcome = outcome;
+      record.outcomeAt = this.#time.now;
       record.times++;
       record.open--;
       this.#onOutcome(record);

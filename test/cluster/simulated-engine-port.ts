@@ -17,6 +17,7 @@ import type { SimulatedEngine } from "./simulated-engine.ts";
 import type { SimulatedChange } from "./simulated-journal.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
+import type { NumberedChange, Writer, WritesAgain } from "./simulated-writes.ts";
 
 /** The quality of the connections to an engine. It may change during calls. */
 export interface EngineLine {
@@ -39,7 +40,7 @@ const TIMEOUT_MS = 1_500;
 const LATE_MS = 1_000;
 
 /** An engine as one machine reaches it. */
-export class SimulatedEnginePort implements Engine {
+export class SimulatedEnginePort implements Engine, WritesAgain {
   readonly location = "the simulated engine";
   readonly #engine: SimulatedEngine;
   readonly #line: EngineLine;
@@ -47,6 +48,9 @@ export class SimulatedEnginePort implements Engine {
   readonly #time: SimulatedTime;
   readonly #chance: Chance;
   #open = 0;
+  #era: number | undefined;
+  readonly #joined = new Map<string, NodeDescription>();
+  readonly #history: () => number;
 
   constructor(
     engine: SimulatedEngine,
@@ -54,7 +58,10 @@ export class SimulatedEnginePort implements Engine {
     machine: SimulatedMachine,
     time: SimulatedTime,
     chance: Chance,
+    /** Counts the failovers. What was sent before one does not take effect after it. */
+    history: () => number = () => 0,
   ) {
+    this.#history = history;
     this.#engine = engine;
     this.#line = line;
     this.#machine = machine;
@@ -67,15 +74,43 @@ export class SimulatedEnginePort implements Engine {
     return this.#open;
   }
 
-  join(node: NodeDescription): Promise<NameHolder | undefined> {
-    return this.#call(() => this.#engine.join(node));
+  get era(): number | undefined {
+    return this.#era;
   }
 
-  renew(boot: string, state: NodeState): Promise<boolean> {
-    return this.#call(() => this.#engine.renew(boot, state));
+  async join(node: NodeDescription): Promise<NameHolder | undefined> {
+    const [holder, era] = await this.#call(() => [this.#engine.join(node), this.#engine.era] as const);
+    this.#era = era;
+    if (holder === undefined) this.#joined.set(node.boot, node);
+    return holder;
+  }
+
+  async renew(boot: string, state: NodeState): Promise<boolean> {
+    const joined = this.#joined.get(boot);
+    const [renewed, era] = await this.#call(() => [this.#engine.renew(boot, state, joined), this.#engine.era] as const);
+    this.#era = era;
+    return renewed;
+  }
+
+  caughtUp(boot: string): Promise<void> {
+    return this.#call(() => this.#engine.caughtUp(boot));
+  }
+
+  restored(boots: readonly string[]): Promise<void> {
+    return this.#call(() => this.#engine.restored(boots));
+  }
+
+  lastNumber(writer: Writer): Promise<number> {
+    return this.#call(() => this.#engine.lastNumber(writer));
+  }
+
+  writeAgain(writer: Writer, changes: readonly NumberedChange[], stillOwned: boolean): Promise<void> {
+    const joined = this.#joined.get(writer.boot);
+    return this.#call(() => this.#engine.writeAgain(writer, changes, stillOwned, joined));
   }
 
   leave(boot: string): Promise<void> {
+    this.#joined.delete(boot);
     return this.#call(() => this.#engine.leave(boot));
   }
 
@@ -158,7 +193,12 @@ export class SimulatedEnginePort implements Engine {
     return !cut.has("all") && !cut.has(this.#machine.name);
   }
 
-  #call<Value>(effect: () => Value): Promise<Value> {
+  #call<Value>(sent: () => Value): Promise<Value> {
+    const history = this.#history();
+    const effect = (): Value => {
+      if (this.#history() !== history) throw unavailable();
+      return sent();
+    };
     const { promise, resolve, reject } = Promise.withResolvers<Value>();
     const { fails, loses, delays, slownessMs } = this.#line;
     const chance = this.#chance;

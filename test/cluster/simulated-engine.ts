@@ -14,19 +14,46 @@ import type { SessionDescription } from "../../src/journal/model/session-entry.t
 import { compareKeys, isListed } from "../../src/journal/model/session-list.ts";
 import { keyPrefix, nameOfKey } from "../../src/names.ts";
 import { GLOBAL } from "../../src/session/options/global-name.ts";
-import { type SimulatedChange, SimulatedJournal } from "./simulated-journal.ts";
+import { type HistoryNode, SimulatedHistory } from "./simulated-history.ts";
+import { type SimulatedChange, SimulatedJournal, type StoredJournal } from "./simulated-journal.ts";
+import { MissingWrites, type NumberedChange, type Writer } from "./simulated-writes.ts";
 
 interface NodeRow {
   readonly description: NodeDescription;
   state: NodeState;
   heardAt: number;
   ended: boolean;
+  /** The last era for which it has written again what was missing. */
+  era: number;
 }
 
 interface SessionRow {
   owner: string | undefined;
   epoch: number;
+  era: number;
 }
+
+/** Everything that the database stores. */
+export interface StoredEngine {
+  readonly nodes: readonly (readonly [string, Readonly<NodeRow>])[];
+  readonly sessions: readonly (readonly [string, Readonly<SessionRow>])[];
+  readonly numbers: readonly (readonly [string, number])[];
+  readonly history: SimulatedHistory["stored"];
+  readonly journal: StoredJournal;
+}
+
+/** A defect of the engine, to show that a property detects it. */
+export interface EngineMutation {
+  /** It does not check the owner of a write. */
+  readonly unfenced?: boolean;
+  /** It allows claims at once after a failover. */
+  readonly hasty?: boolean;
+  /** It counts again what a node writes again. */
+  readonly recounts?: boolean;
+}
+
+/** Step of an epoch at the first claim in an era; see `history-statements.ts`. */
+const EPOCHS_OF_AN_ERA = 1_000;
 
 interface SimulatedJob {
   readonly key: string;
@@ -45,7 +72,8 @@ interface SimulatedJob {
 export class SimulatedEngine {
   readonly journal = new SimulatedJournal();
   readonly #now: () => number;
-  readonly #fenced: boolean;
+  readonly #mutation: EngineMutation;
+  readonly #history: SimulatedHistory;
   readonly #nodes = new Map<string, NodeRow>();
   readonly #sessions = new Map<string, SessionRow>();
   /** The last number that each run of a node wrote per session. A repeated write has no effect. */
@@ -57,10 +85,33 @@ export class SimulatedEngine {
   #forgotten = 0;
   #ahead = 0;
 
-  /** @param fenced whether writes check the owner; only a mutant does not */
-  constructor(now: () => number, fenced = true) {
+  constructor(now: () => number, mutation: EngineMutation = {}) {
     this.#now = now;
-    this.#fenced = fenced;
+    this.#mutation = mutation;
+    this.#history = new SimulatedHistory(mutation.hasty !== true);
+  }
+
+  /** Rises with each failover that somebody has noticed. */
+  get era(): number {
+    return this.#history.era;
+  }
+
+  get stored(): StoredEngine {
+    const rows = <Row extends object>(all: Map<string, Row>) => [...all].map(([id, row]) => [id, { ...row }] as const);
+    return {
+      ...{ nodes: rows(this.#nodes), sessions: rows(this.#sessions), numbers: [...this.#numbers] },
+      ...{ history: this.#history.stored, journal: this.journal.stored },
+    };
+  }
+
+  /** Fails over to a replica that lacks what was written since. */
+  failOver({ nodes, sessions, numbers, history, journal }: StoredEngine): void {
+    for (const kept of [this.#nodes, this.#sessions, this.#numbers]) kept.clear();
+    for (const [boot, node] of nodes) this.#nodes.set(boot, { ...node });
+    for (const [key, session] of sessions) this.#sessions.set(key, { ...session });
+    for (const [writer, number] of numbers) this.#numbers.set(writer, number);
+    this.#history.failOver(history);
+    this.journal.failOver(journal);
   }
 
   get listeners(): number {
@@ -73,6 +124,7 @@ export class SimulatedEngine {
   }
 
   join(description: NodeDescription): NameHolder | undefined {
+    this.#detect();
     // An ended node does not come back.
     if (this.#nodes.get(description.boot)?.ended === true) return undefined;
     for (const node of this.#nodes.values()) {
@@ -80,17 +132,36 @@ export class SimulatedEngine {
       if (name !== description.name || boot === description.boot || !this.#isAlive(node)) continue;
       return { boot, address, renewedAt: node.heardAt, aliveForMs: node.heardAt + staleMs - this.#clock };
     }
-    const state = { load: 0, draining: false };
-    this.#nodes.set(description.boot, { description, state, heardAt: this.#clock, ended: false });
+    this.#insert(description, this.#history.era);
+    this.#endWait();
     return undefined;
   }
 
-  renew(boot: string, state: NodeState): boolean {
+  /** @param joined the node, which a database that has lost it inserts again */
+  renew(boot: string, state: NodeState, joined?: NodeDescription): boolean {
+    this.#detect();
+    if (joined !== undefined && !this.#nodes.has(boot)) this.#insert(joined, 0);
     const node = this.#nodes.get(boot);
     if (node === undefined || node.ended) return false;
     node.heardAt = this.#clock;
     node.state = state;
     return true;
+  }
+
+  /** The node has written again what was missing. */
+  caughtUp(boot: string): void {
+    const node = this.#nodes.get(boot);
+    if (node !== undefined) node.era = this.#history.era;
+    this.#endWait();
+  }
+
+  /** A run has ended, and everything of it is written again. */
+  restored(boots: readonly string[]): void {
+    for (const boot of boots) {
+      const node = this.#nodes.get(boot);
+      if (node !== undefined) node.ended = true;
+    }
+    this.#endWait();
   }
 
   leave(boot: string): void {
@@ -101,8 +172,14 @@ export class SimulatedEngine {
   }
 
   claim(boot: string, key: string): Claim {
+    this.#detect();
     const claimant = this.#nodes.get(boot);
-    const session = this.#sessions.get(key) ?? { owner: undefined, epoch: this.#forgotten };
+    const { era } = this.#history;
+    const session = this.#sessions.get(key) ?? { owner: undefined, epoch: this.#forgotten, era };
+    if (!this.#history.mayClaim(this.#clock)) {
+      const living = this.ownerOf(key);
+      return { taken: false, owner: living?.node.alive === true ? living : undefined };
+    }
     const owner = session.owner === undefined ? undefined : this.#nodes.get(session.owner);
     const isOwn = session.owner === boot;
     if (claimant === undefined || !this.#isAlive(claimant) || (claimant.state.draining && !isOwn)) {
@@ -115,7 +192,8 @@ export class SimulatedEngine {
       this.#tell();
     }
     session.owner = boot;
-    session.epoch++;
+    session.epoch += session.era < era ? EPOCHS_OF_AN_ERA : 1;
+    session.era = era;
     this.#sessions.set(key, session);
     return { taken: true, epoch: session.epoch };
   }
@@ -229,17 +307,73 @@ export class SimulatedEngine {
   /**
    * Writes a change if the writer owns the session. `number` counts the writes of one run of a node for one session.
    *
-   * @throws CastellanError `NOT_OWNER`
+   * @throws CastellanError `NOT_OWNER`; `MissingWrites` if the engine lacks earlier writes, or the claim
    */
   write(boot: string, key: string, epoch: number, number: number, change: SimulatedChange): void {
     const owned = this.isOwner(boot, key, epoch);
-    if (this.#fenced && !owned) {
-      throw new CastellanError("NOT_OWNER", `${boot} does not own ${key} under epoch ${epoch}.`);
+    const last = this.lastNumber({ boot, key, epoch });
+    if (this.#mutation.unfenced !== true) {
+      if ((this.#sessions.get(key)?.epoch ?? 0) < epoch || (owned && number > last + 1)) throw new MissingWrites();
+      if (!owned) throw notOwner(boot, key, epoch);
     }
-    const writer = `${boot} ${key} ${epoch}`;
-    if (number <= (this.#numbers.get(writer) ?? 0)) return;
-    this.#numbers.set(writer, number);
-    this.journal.write({ at: this.#now(), boot, key, epoch, change, owned });
+    if (number <= last) return;
+    this.#numbers.set(`${boot} ${key} ${epoch}`, number);
+    this.journal.write({ at: this.#now(), boot, key, epoch, change, owned, again: false });
+  }
+
+  lastNumber({ boot, key, epoch }: Writer): number {
+    return this.#numbers.get(`${boot} ${key} ${epoch}`) ?? 0;
+  }
+
+  /**
+   * Writes again what it lacks, and records the claim again.
+   *
+   * @param joined the node, which a database that has lost it inserts again
+   * @throws CastellanError `NOT_OWNER` if another node has claimed the session since
+   */
+  writeAgain(
+    { boot, key, epoch }: Writer,
+    changes: readonly NumberedChange[],
+    stillOwned: boolean,
+    joined?: NodeDescription,
+  ): void {
+    this.#detect();
+    const last = this.lastNumber({ boot, key, epoch });
+    const { era } = this.#history;
+    if (!stillOwned && this.#history.mayClaim(this.#clock)) {
+      this.#history.begin(this.#historyNodes, this.#clock);
+    }
+    const session = this.#sessions.get(key) ?? { owner: undefined, epoch: 0, era };
+    const isOther = session.owner !== undefined && session.owner !== boot;
+    if (session.epoch > epoch || (session.epoch === epoch && isOther)) throw notOwner(boot, key, epoch);
+    if (stillOwned && joined !== undefined && !this.#nodes.has(boot)) this.#insert(joined, 0);
+    if (stillOwned && this.#nodes.get(boot)?.ended !== false) throw notOwner(boot, key, epoch);
+    this.#sessions.set(key, { ...session, owner: stillOwned ? boot : undefined, epoch });
+    for (const { number, change } of changes) {
+      if (number <= last && this.#mutation.recounts !== true) continue;
+      this.journal.write({ at: this.#now(), boot, key, epoch, change, owned: true, again: true });
+    }
+    this.#numbers.set(`${boot} ${key} ${epoch}`, Math.max(last, changes.at(-1)?.number ?? 0));
+  }
+
+  #insert(description: NodeDescription, era: number): void {
+    const present = this.#nodes.get(description.boot);
+    // An ended node does not come back.
+    if (present?.ended === true) return;
+    const state = { load: 0, draining: false };
+    this.#nodes.set(description.boot, { description, state, heardAt: this.#clock, ended: false, era });
+  }
+
+  get #historyNodes(): readonly HistoryNode[] {
+    return [...this.#nodes.values()].map((node) => ({ ...node, staleMs: node.description.staleMs }));
+  }
+
+  #detect(): void {
+    this.#history.detect(this.#historyNodes, this.#clock);
+  }
+
+  #endWait(): void {
+    this.#history.endWait(this.#historyNodes, this.#clock);
   }
 
   get #clock(): number {
@@ -263,4 +397,8 @@ export class SimulatedEngine {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function notOwner(boot: string, key: string, epoch: number): CastellanError<"NOT_OWNER"> {
+  return new CastellanError("NOT_OWNER", `${boot} does not own ${key} under epoch ${epoch}.`);
 }

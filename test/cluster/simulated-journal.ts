@@ -32,7 +32,12 @@ export interface Written {
   readonly change: SimulatedChange;
   /** Whether the writer owned the session under that epoch at that moment. */
   readonly owned: boolean;
+  /** Whether it was written before, and lost. */
+  readonly again: boolean;
 }
+
+/** The cost of each attempt that ends. */
+const COST = 1;
 
 interface StoredTurn {
   readonly id: string;
@@ -49,15 +54,40 @@ interface StoredTurn {
   ends: number;
 }
 
+/** What a database stores of a journal. */
+export interface StoredJournal {
+  readonly turns: readonly Readonly<StoredTurn>[];
+  readonly said: readonly string[];
+  readonly spent: readonly (readonly [turn: string, cost: number])[];
+}
+
 /** The turns and transcripts of all sessions. The engine decides who may write. */
 export class SimulatedJournal {
   readonly #turns = new Map<string, StoredTurn>();
   /** Every written change, in order. */
   readonly written: Written[] = [];
   readonly #said = new Set<string>();
+  /** The cost of each turn. Spending is added however the turn stands. */
+  readonly #spent = new Map<string, number>();
 
   get turns(): readonly Readonly<StoredTurn>[] {
     return [...this.#turns.values()];
+  }
+
+  get stored(): StoredJournal {
+    return { turns: this.turns.map((turn) => ({ ...turn })), said: [...this.#said], spent: [...this.#spent] };
+  }
+
+  /** The database fails over to a state that was stored before. What was written since is lost. */
+  failOver({ turns, said, spent }: StoredJournal): void {
+    for (const kept of [this.#turns, this.#said, this.#spent]) kept.clear();
+    for (const turn of turns) this.#turns.set(turn.id, { ...turn });
+    for (const one of said) this.#said.add(one);
+    for (const [turn, cost] of spent) this.#spent.set(turn, cost);
+  }
+
+  costOf(turn: string): number {
+    return this.#spent.get(turn) ?? 0;
   }
 
   write(written: Written): void {
@@ -94,6 +124,9 @@ export class SimulatedJournal {
     if (change.type === "said") this.#said.add(`${change.turn}/${change.attempt}`);
     if (turn === undefined) return;
     if (change.type === "ended") turn.ends++;
+    if (change.type === "ended" && change.state === "completed") {
+      this.#spent.set(turn.id, this.costOf(turn.id) + COST);
+    }
     if (isOver(turn.state)) return;
     switch (change.type) {
       case "withdrawn":

@@ -1,4 +1,4 @@
-import { pause } from "../../src/clock.ts";
+import { type Clock, pause } from "../../src/clock.ts";
 import { ClusterNode, type NodeSettings } from "../../src/cluster/node.ts";
 import { NodeRequestHandler } from "../../src/cluster/node-request-handler.ts";
 import type { SimulatedActivations } from "./simulated-activations.ts";
@@ -7,6 +7,10 @@ import type { SimulatedEnginePort } from "./simulated-engine-port.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { SimulatedNetwork } from "./simulated-network.ts";
 import { SimulatedSessionHost } from "./simulated-session-host.ts";
+import { SimulatedWrites } from "./simulated-writes.ts";
+
+/** How many runs a node remembers, as `ReplayBuffer` does. */
+const MOST_RUNS = 3;
 
 export interface SimulatedNodeWorld {
   readonly machine: SimulatedMachine;
@@ -19,6 +23,10 @@ export interface SimulatedNodeWorld {
   /** The longest time that the end of a process takes, in milliseconds. */
   readonly endMs: number;
   readonly newId: () => string;
+  /** The clock that the node reads; only a mutant reads another than its machine's. */
+  readonly clock: Clock;
+  /** Whether it writes again what the engine lacks; only a mutant does not. */
+  readonly remembers: boolean;
   readonly tell: (what: string) => void;
 }
 
@@ -28,6 +36,8 @@ export class SimulatedNode {
   readonly port: SimulatedEnginePort;
   readonly #world: SimulatedNodeWorld;
   readonly #given = new AbortController();
+  /** The writes of its runs, the oldest first. */
+  #runs: SimulatedWrites[] = [];
   #node: ClusterNode | undefined;
   #left = false;
 
@@ -60,18 +70,34 @@ export class SimulatedNode {
     this.#world.tell(`${this.machine.name} has left`);
   }
 
+  /** Writes again what the engine lacks of the runs before, and tells what is lost. */
+  async #restore(but?: string): Promise<void> {
+    if (!this.#world.remembers) return;
+    const runs = this.#runs.filter(({ boot }) => boot !== but);
+    if (runs.length === 0) return;
+    for (const run of runs) {
+      const refused = await run.restore(this.port);
+      if (refused > 0) this.#world.tell(`${this.machine.name} says that ${refused} writers of ${run.boot} have lost writes`);
+    }
+    await this.port.restored(runs.map(({ boot }) => boot));
+  }
+
   async #join(settings: NodeSettings): Promise<void> {
     const { machine, port, network, activations, chance, stepMs, crashes, endMs, newId, tell } = this.#world;
+    const { clock, remembers } = this.#world;
     while (!this.#given.signal.aborted && this.#node === undefined) {
       try {
         const node = await ClusterNode.join(settings, {
           engine: port,
-          clock: machine,
+          clock,
           newId,
+          restore: (but) => this.#restore(but),
           random: chance.random,
           openHost: async (boot, owned, lost) => {
             await pause(machine, chance.between(0, 20), { signal: this.#given.signal });
-            const place = { boot, machine, port, chance, activations, stepMs, crashes, endMs, lost };
+            const writes = new SimulatedWrites(boot);
+            this.#runs = [...this.#runs, writes].slice(-MOST_RUNS);
+            const place = { boot, machine, port, chance, activations, stepMs, crashes, endMs, lost, writes, remembers };
             return new SimulatedSessionHost(place, owned);
           },
           warn: tell,

@@ -1,6 +1,6 @@
 import type { OwnedEpochs } from "../../src/cluster/owned-epochs.ts";
 import type { HostedSession, SessionHost } from "../../src/cluster/session-host.ts";
-import type { CastellanError } from "../../src/errors.ts";
+import { CastellanError } from "../../src/errors.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import type { Removed } from "../../src/session/persistence/erasure.ts";
 import { type SessionPlace, SimulatedSession } from "./simulated-session.ts";
@@ -42,6 +42,16 @@ export class SimulatedSessionHost implements SessionHost {
 
   async eraseFiles(): Promise<Removed> {
     return { conversations: [], transcripts: 0, files: 0, left: [] };
+  }
+
+  /** Writes again what the engine lacks since it failed over. Of a session that another node has taken, the run is lost. */
+  async catchUp(): Promise<void> {
+    try {
+      await Promise.all([...this.#sessions.values()].map((session) => session.catchUp()));
+    } catch (error) {
+      if (CastellanError.is(error, "NOT_OWNER")) this.#place.lost(error);
+      throw error;
+    }
   }
 
   async kill(cause: CastellanError): Promise<void> {

@@ -20,6 +20,7 @@ import type { SimulatedEnginePort } from "./simulated-engine-port.ts";
 import type { SimulatedChange } from "./simulated-journal.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import { SimulatedTurn } from "./simulated-turn.ts";
+import { MissingWrites, type NumberedChange, type SimulatedWrites, type Writer } from "./simulated-writes.ts";
 
 /** Where a simulated session runs, and its times. */
 export interface SessionPlace {
@@ -37,6 +38,10 @@ export interface SessionPlace {
   /** Counts the writes for a session under one epoch. */
   nextNumber(key: string, epoch: number): number;
   lost(cause: CastellanError): void;
+  /** The confirmed writes of the run. */
+  readonly writes: SimulatedWrites;
+  /** Whether it writes again what the engine lacks; only a mutant does not. */
+  readonly remembers: boolean;
 }
 
 /** Counts turn records. Each record is another life of its turn. */
@@ -344,13 +349,34 @@ export class SimulatedSession implements HostedSession {
       const epoch = this.#place.epochOf(this.#key);
       if (epoch === undefined) throw new CastellanError("NOT_OWNER", `${this.#key} is not owned here.`);
       const number = this.#place.nextNumber(this.#key, epoch);
-      const { port, boot } = this.#place;
-      return this.#until(() => port.write(boot, this.#key, epoch, number, change), patienceMs);
+      const { boot } = this.#place;
+      const written = this.#until(() => this.#send({ boot, key: this.#key, epoch }, { number, change }), patienceMs);
+      return written.then(() => this.#place.writes.add(this.#key, epoch, { number, change }));
     });
     this.#line = written.catch((error: unknown) => {
       if (CastellanError.is(error, "NOT_OWNER") && !this.#over.signal.aborted) this.#place.lost(error);
     });
     return written;
+  }
+
+  /** Writes a change, after what the engine lacks since it failed over. */
+  async #send(writer: Writer, change: NumberedChange): Promise<void> {
+    const { port, writes, remembers } = this.#place;
+    const { boot, key, epoch } = writer;
+    try {
+      await port.write(boot, key, epoch, change.number, change.change);
+    } catch (error) {
+      if (!(error instanceof MissingWrites)) throw error;
+      await port.writeAgain(writer, [...(remembers ? writes.of(key, epoch) : []), change], true);
+    }
+  }
+
+  /** Writes again what the engine lacks, and records the claim. @throws CastellanError `NOT_OWNER` */
+  async catchUp(): Promise<void> {
+    const { boot, port, writes, remembers } = this.#place;
+    const epoch = this.#place.epochOf(this.#key);
+    if (epoch === undefined || this.#over.signal.aborted) return;
+    await port.writeAgain({ boot, key: this.#key, epoch }, remembers ? writes.of(this.#key, epoch) : [], true);
   }
 
   /** Retries until success, or until the session is over. */

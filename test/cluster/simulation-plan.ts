@@ -40,6 +40,8 @@ export type PlannedFault =
     }
   | { readonly type: "move"; readonly at: number; readonly by: string; readonly key: string }
   | { readonly type: "join"; readonly at: number; readonly node: string }
+  /** The database fails over to a replica that lacks the last commits, and is away for a while. */
+  | { readonly type: "failover"; readonly at: number; readonly lackMs: number; readonly forMs: number }
   | { readonly type: "storm"; readonly at: number; readonly forMs: number; readonly strength: number };
 
 /** The durations of a cluster, see `NodeSettings`. */
@@ -82,10 +84,15 @@ const KINDS: readonly PlannedFault["type"][] = [
   "move",
   "join",
   "storm",
+  "failover",
 ];
 
-/** Returns the plan of a seed. */
-export function planOf(seed: number): Plan {
+/**
+ * Returns the plan of a seed.
+ *
+ * @param only the kinds of its faults. Default: a few of all
+ */
+export function planOf(seed: number, only?: readonly PlannedFault["type"][]): Plan {
   const chance = new Chance(`plan ${seed}`);
   const nodes = ["n1", "n2", "n3"].slice(0, chance.happens(0.8) ? 3 : 2);
   const clients = ["c1", "c2"];
@@ -93,7 +100,8 @@ export function planOf(seed: number): Plan {
   const untilMs = chance.between(3_000, 14_000);
   const asks = askedIn(chance.of("asks"), { machines: [...nodes, ...clients, ...clients], keys, untilMs });
   // Only a few kinds at a time: with all at once most plans would look alike.
-  const kinds = KINDS.filter(() => chance.happens(0.35));
+  const some = KINDS.filter(() => chance.happens(0.35));
+  const kinds = only ?? some;
   const count = kinds.length === 0 ? 0 : 1 + chance.below(8);
   const faults = Array.from({ length: count }, () =>
     faultOf(chance.pick(kinds), chance, { nodes, machines: [...nodes, ...clients], keys, untilMs }),
@@ -173,6 +181,8 @@ function faultOf(type: PlannedFault["type"], chance: Chance, ground: Ground): Pl
       return { type, at, by: chance.pick(machines), key: chance.pick(keys) };
     case "join":
       return { type, at, node: `n${4 + chance.below(2)}` };
+    case "failover":
+      return { type, at, lackMs: chance.between(1, Math.min(at, 2_000)), forMs: chance.pick([chance.between(5, 300), forMs]) };
     case "storm":
       return { type, at, forMs, strength: chance.between(0.02, 0.3) };
   }

@@ -7,9 +7,11 @@ export interface Violation {
   /**
    * `a`: two writers. `b`: a turn that does not end exactly once, or whose callers get different results. `c`: an
    * accepted turn that is lost. `d`: no progress. `e`: a prompt sent by a node that had stood still. `f`: two processes
-   * at once. `g`: leftovers. `h`: missing or repeated messages.
+   * at once. `g`: leftovers. `h`: missing or repeated messages. `i`: a turn that a failover has lost, and whose caller is
+   * not told. `j`: a turn whose cost counts more often, or less often, than it ran. `k`: a turn that is accepted again,
+   * although its caller knew it as accepted.
    */
-  readonly property: "a" | "b" | "c" | "d" | "e" | "f" | "g" | "h";
+  readonly property: "a" | "b" | "c" | "d" | "e" | "f" | "g" | "h" | "i" | "j" | "k";
   readonly what: string;
 }
 
@@ -28,6 +30,8 @@ export function violationsOf(simulation: Simulation): Violation[] {
     ...writers(simulation),
     ...ends(simulation),
     ...lost(simulation),
+    ...costs(simulation),
+    ...accepts(simulation),
     ...progress(simulation),
     ...strays(simulation),
     ...overlaps(simulation),
@@ -36,9 +40,15 @@ export function violationsOf(simulation: Simulation): Violation[] {
   ];
 }
 
-function* writers({ engine }: Simulation): Generator<Violation> {
+function* writers({ engine, plan }: Simulation): Generator<Violation> {
   const last = new Map<string, { readonly epoch: number; readonly boot: string }>();
+  const failovers = failoversOf(plan);
   for (const { key, epoch, boot, owned, change, at } of engine.journal.written) {
+    // A failover forgets the last owners.
+    if ((failovers[0] ?? Number.POSITIVE_INFINITY) <= at) {
+      failovers.shift();
+      last.clear();
+    }
     const what = `${boot} wrote ${change.type} of ${change.turn} for ${key} under ${epoch} at ${at.toFixed(1)}`;
     if (!owned) yield { property: "a", what: `${what} and did not own it` };
     const before = last.get(key);
@@ -49,22 +59,28 @@ function* writers({ engine }: Simulation): Generator<Violation> {
   }
 }
 
-function* ends({ engine, calls, activations }: Simulation): Generator<Violation> {
+function* ends({ engine, calls, activations, plan }: Simulation): Generator<Violation> {
+  const mayRunAgain = losesNodes(plan);
+  const failedOverAt = failoversOf(plan).at(-1) ?? Number.NEGATIVE_INFINITY;
   const turns = new Map(engine.journal.turns.map((turn) => [turn.id, turn]));
   for (const { id, state, ends: count, prompt } of turns.values()) {
     if (count > 1) yield { property: "b", what: `${prompt} (${id}) has ended ${count} times` };
     if (!calls.some(({ turnId }) => turnId === id))
       yield { property: "b", what: `nobody has asked for ${prompt} (${id})` };
     const finished = activations.finished.get(id) ?? 0;
-    if (state === "completed" && finished !== 1)
+    if (state === "completed" && finished !== 1 && !(mayRunAgain && finished > 1))
       yield { property: "b", what: `${prompt} has run to its end ${finished} times` };
   }
   const acceptedAt = new Map<string, number>();
   for (const { turnId, acceptedAt: at } of calls) {
     if (at !== undefined) acceptedAt.set(turnId, Math.min(at, acceptedAt.get(turnId) ?? at));
   }
-  for (const { outcome, times, ask, turnId, askedAt } of calls) {
+  for (const { outcome, times, ask, turnId, askedAt, outcomeAt = 0 } of calls) {
     if (outcome === undefined) continue;
+    const isLost = "code" in outcome && outcome.code === "TURN_LOST";
+    if (isLost && !mayRunAgain) yield { property: "b", what: `the caller of ${ask.turn} was told that it is lost` };
+    // What a caller was told before a failover may be lost with the nodes that know it.
+    if (isLost || (mayRunAgain && outcomeAt <= failedOverAt)) continue;
     // A look for a turn that is not accepted yet may find none.
     if (
       ask.looks &&
@@ -98,12 +114,60 @@ function isOwnLimit({ timeoutMs, abortAfterMs }: SimulatedCall["ask"], said: str
   return abortAfterMs !== undefined && (said === "TURN_INTERRUPTED" || said === "TURN_CANCELLED");
 }
 
-function* lost({ engine, calls }: Simulation): Generator<Violation> {
+function* lost({ engine, calls, plan }: Simulation): Generator<Violation> {
   const known = new Set(engine.journal.turns.map(({ id }) => id));
-  for (const { acceptedAt, ask, turnId } of calls) {
-    if (acceptedAt !== undefined && !known.has(turnId))
-      yield { property: "c", what: `${ask.turn} was accepted, and is not in the journal` };
+  const mayLose = losesNodes(plan);
+  const failedOverAt = failoversOf(plan).at(-1) ?? Number.NEGATIVE_INFINITY;
+  for (const { acceptedAt, ask, turnId, outcome, outcomeAt = 0, machine } of calls) {
+    if (acceptedAt === undefined || known.has(turnId)) continue;
+    if (!mayLose) yield { property: "c", what: `${ask.turn} was accepted, and is not in the journal` };
+    else if (outcome !== undefined && (outcomeAt <= failedOverAt || isTold(outcome))) continue;
+    else if (machine.state !== "dead" && !isOwnLimit(ask, outcome === undefined || "text" in outcome ? "" : outcome.code))
+      yield { property: "i", what: `${ask.turn} was accepted and is lost, and its caller was told ${JSON.stringify(outcome)}` };
   }
+}
+
+/** Whether a caller knows that its turn may be lost. */
+function isTold(outcome: NonNullable<SimulatedCall["outcome"]>): boolean {
+  return "code" in outcome && (outcome.code === "TURN_LOST" || OPEN.has(outcome.code));
+}
+
+function* costs({ engine, activations, plan }: Simulation): Generator<Violation> {
+  for (const { id, state, prompt } of engine.journal.turns) {
+    const [cost, finished] = [engine.journal.costOf(id), activations.finished.get(id) ?? 0];
+    const isEnough = state !== "completed" || cost >= (losesNodes(plan) ? 1 : finished);
+    if (cost > finished || !isEnough) yield { property: "j", what: `${prompt} ran ${finished} times and cost ${cost}` };
+  }
+}
+
+/** A turn whose caller knows that it was accepted is not accepted a second time: it may have run. */
+function* accepts({ engine, calls }: Simulation): Generator<Violation> {
+  const asked = Map.groupBy(calls, ({ turnId }) => turnId);
+  for (const { change, at, again, boot } of engine.journal.written) {
+    if (change.type !== "accepted" || again) continue;
+    const [call, ...others] = asked.get(change.turn) ?? [];
+    // Others may ask with the same key, and not know.
+    if (call?.acceptedAt === undefined || others.length > 0 || call.acceptedAt >= at) continue;
+    yield { property: "k", what: `${change.prompt} was accepted again by ${boot} at ${at.toFixed(1)}` };
+  }
+}
+
+/** When the database fails over, in order. */
+function failoversOf({ faults }: Plan): number[] {
+  return faults.flatMap(({ type, at }) => (type === "failover" ? [at] : []));
+}
+
+/** Faults after which a node may not be able to write again what a failover has lost, or is too late. */
+const LOSES_NODES: ReadonlySet<string> = new Set([
+  ...["kill", "freeze", "drain", "cut_engine", "storm", "set_clock", "set_engine_clock"],
+]);
+
+/** Whether a failover of the plan can lose what no node can write again. */
+function losesNodes({ faults, pace }: Plan): boolean {
+  const leaseMs = pace.staleMs - pace.marginMs;
+  const isLong = faults.some((fault) => fault.type === "failover" && fault.forMs >= leaseMs / 2);
+  const failovers = faults.filter(({ type }) => type === "failover").length;
+  return failovers > 0 && (isLong || failovers > 1 || faults.some(({ type }) => LOSES_NODES.has(type)));
 }
 
 function* progress({ inTime, openTurns, calls }: Simulation): Generator<Violation> {
@@ -117,7 +181,8 @@ function* progress({ inTime, openTurns, calls }: Simulation): Generator<Violatio
 
 function* strays({ activations, plan }: Simulation): Generator<Violation> {
   // A node that is declared dead because the engine's clock was set was not frozen. It cannot know before it writes.
-  if (setsEngineClock(plan)) return;
+  // After a failover the engine does not know the owner for a moment.
+  if (setsEngineClock(plan) || failoversOf(plan).length > 0) return;
   for (const { at, turn, activation } of activations.strayPrompts) {
     const { boot, key, machine, endedAt } = activation;
     // The kernel delivers what arrived while the process stood still before the process can notice.

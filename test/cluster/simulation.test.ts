@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
+import type { Clock } from "../../src/clock.ts";
 import type { TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.ts";
 import type { Transport } from "../../src/cluster/protocol/transport.ts";
+import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { Mutation } from "./simulation.ts";
-import { planOf } from "./simulation-plan.ts";
+import { type PlannedFault, planOf } from "./simulation-plan.ts";
 import { counterexample, report, shrink } from "./simulation-shrinking.ts";
 import type { Violation } from "./simulation-verdict.ts";
 
@@ -37,23 +39,53 @@ test("Simulation: repeats a run exactly by its seed", async () => {
 
 describe("the properties of the simulation", () => {
   test("detect an engine that does not check the owner of a write", async () => {
-    expect(await isNoticed({ unfenced: true }, "a")).toBe(true);
+    expect(await isNoticed({ unfenced: true }, ["a"])).toBe(true);
   });
 
   test("detect a node that ends its processes too late", async () => {
-    expect(await isNoticed({ lateMs: 2_500 }, "f")).toBe(true);
+    expect(await isNoticed({ lateMs: 2_500 }, ["f"])).toBe(true);
+  });
+
+  test("detect a node that does not count the time of a suspended machine", async () => {
+    const monotonic = (machine: SimulatedMachine): Clock => ({ ...clockOf(machine), now: () => machine.monotonic() });
+    expect(await isNoticed({ clock: monotonic }, ["e", "f"], ["freeze"])).toBe(true);
+  });
+
+  test("detect a node that counts its lease by the time of day alone", async () => {
+    const wall = (machine: SimulatedMachine): Clock => ({ ...clockOf(machine), monotonic: () => machine.now() });
+    expect(await isNoticed({ clock: wall }, ["f"], ["set_clock", "cut_engine"])).toBe(true);
+  });
+
+  test("detect a node that does not write again what a failover has lost", async () => {
+    expect(await isNoticed({ forgets: true }, ["b", "c"], ["failover"])).toBe(true);
+  });
+
+  test("detect an engine that allows claims at once after a failover", async () => {
+    expect(await isNoticed({ hasty: true }, ["b", "c", "f"], ["failover"])).toBe(true);
+  });
+
+  test("detect an engine that counts again what is written again", async () => {
+    expect(await isNoticed({ recounts: true }, ["j"], ["failover"])).toBe(true);
+  });
+
+  test("detect a caller that sends a turn again which a failover has lost", async () => {
+    expect(await isNoticed({ transport: unknowing }, ["k"], ["failover", "kill"])).toBe(true);
   });
 
   test("detect a retry with another idempotency key", async () => {
-    expect(await isNoticed({ transport: withoutKeys }, "b")).toBe(true);
+    expect(await isNoticed({ transport: withoutKeys }, ["b"])).toBe(true);
   });
 });
 
-/** Whether a mutant violates this property in one of the first schedules. */
-async function isNoticed(mutation: Mutation, property: Violation["property"]): Promise<boolean> {
+/** Whether a mutant violates one of these properties in one of the first schedules. */
+async function isNoticed(
+  mutation: Mutation,
+  properties: readonly Violation["property"][],
+  kinds?: readonly PlannedFault["type"][],
+): Promise<boolean> {
   for (let seed = 1; seed <= MOST_MUTANT_SCHEDULES; seed++) {
-    const found = await counterexample(planOf(seed), mutation);
-    if (found?.violations.some((violation) => violation.property === property)) return true;
+    const found = await counterexample(planOf(seed, kinds), mutation);
+    if (found?.violations.some(({ property }) => properties.includes(property))) return true;
   }
   return false;
 }
@@ -65,6 +97,19 @@ async function findings(mutation: Mutation, count: number): Promise<string[]> {
     if (example !== undefined) found.push(report(example));
   }
   return found;
+}
+
+function clockOf(machine: SimulatedMachine): Clock {
+  return {
+    now: () => machine.now(),
+    monotonic: () => machine.monotonic(),
+    schedule: (ms, callback) => machine.schedule(ms, callback),
+  };
+}
+
+/** Does not tell the node that the caller knows the turn as accepted. */
+function unknowing(transport: Transport): Transport {
+  return { ...transport, turn: (to, { known: _, ...request }, signal) => transport.turn(to, request, signal) };
 }
 
 /** Gives each retry of a turn another idempotency key. */

@@ -1,10 +1,11 @@
+import type { Clock } from "../../src/clock.ts";
 import type { NodeSettings } from "../../src/cluster/node.ts";
 import type { Engine } from "../../src/cluster/protocol/engine.ts";
 import type { Transport } from "../../src/cluster/protocol/transport.ts";
 import { SimulatedActivations } from "./simulated-activations.ts";
 import { type SimulatedCall, SimulatedCaller } from "./simulated-caller.ts";
 import { Chance } from "./simulated-chance.ts";
-import { SimulatedEngine } from "./simulated-engine.ts";
+import { type EngineMutation, SimulatedEngine, type StoredEngine } from "./simulated-engine.ts";
 import { type EngineLine, engineLine, SimulatedEnginePort } from "./simulated-engine-port.ts";
 import { SimulatedMachine } from "./simulated-machine.ts";
 import { networkWeather, SimulatedNetwork } from "./simulated-network.ts";
@@ -13,11 +14,13 @@ import { SimulatedTime } from "./simulated-time.ts";
 import type { Plan, PlannedFault } from "./simulation-plan.ts";
 
 /** A defect of one part, to show that a property detects it. */
-export interface Mutation {
-  /** The engine does not check the owner of a write. */
-  readonly unfenced?: boolean;
+export interface Mutation extends EngineMutation {
   /** The node ends its processes that many milliseconds too late. */
   readonly lateMs?: number;
+  /** The node does not write again what the engine lacks. */
+  readonly forgets?: boolean;
+  /** The clock by which the node counts its lease. */
+  readonly clock?: (machine: SimulatedMachine) => Clock;
   /** Wraps the transport. */
   readonly transport?: (transport: Transport) => Transport;
 }
@@ -51,6 +54,9 @@ export class Simulation {
   readonly #machines: SimulatedMachine[] = [];
   readonly #ports: SimulatedEnginePort[] = [];
   readonly #settings: Pick<NodeSettings, "beatMs" | "staleMs" | "marginMs" | "wanted">;
+  /** What the replicas of later failovers have. */
+  readonly #replicas = new Map<PlannedFault, StoredEngine>();
+  #failovers = 0;
   #boots = 0;
   #healed = false;
   #isOver = false;
@@ -59,7 +65,7 @@ export class Simulation {
     this.plan = plan;
     this.#mutation = mutation;
     this.#chance = new Chance(`run ${plan.seed}`);
-    this.engine = new SimulatedEngine(() => this.time.now, mutation.unfenced !== true);
+    this.engine = new SimulatedEngine(() => this.time.now, mutation);
     this.activations = new SimulatedActivations(this.time, this.engine);
     this.network = new SimulatedNetwork(networkWeather(), this.time, this.#chance.of("network"));
     const { beatMs, staleMs, marginMs } = plan.pace;
@@ -72,7 +78,10 @@ export class Simulation {
     for (const node of nodes) this.#boot(node);
     for (const client of clients) this.#callers.set(client, this.#caller(this.#machine(client)));
     for (const ask of asks) this.time.after(ask.at, () => this.#ask(ask));
-    for (const fault of faults) this.time.after(fault.at, () => this.#inflict(fault));
+    for (const fault of faults) {
+      if (fault.type === "failover") this.time.after(fault.at - fault.lackMs, () => this.#replicas.set(fault, this.engine.stored));
+      this.time.after(fault.at, () => this.#inflict(fault));
+    }
     await this.time.run(untilMs);
     this.#heal();
     await this.time.run(this.time.now + QUIET_MS, () => this.#isQuiet);
@@ -151,6 +160,8 @@ export class Simulation {
         crashes: this.plan.crashes,
         endMs: this.plan.pace.marginMs / 2,
         newId: () => `${name}-${++this.#boots}`,
+        clock: this.#mutation.clock?.(machine) ?? machine,
+        remembers: this.#mutation.forgets !== true,
         tell: (what) => this.#log(what),
       },
     );
@@ -166,7 +177,7 @@ export class Simulation {
 
   #port(machine: SimulatedMachine): SimulatedEnginePort {
     const chance = this.#chance.of(`port ${machine.name} ${this.#ports.length}`);
-    const port = new SimulatedEnginePort(this.engine, this.#line, machine, this.time, chance);
+    const port = new SimulatedEnginePort(this.engine, this.#line, machine, this.time, chance, () => this.#failovers);
     this.#ports.push(port);
     return port;
   }
@@ -225,6 +236,14 @@ export class Simulation {
       case "join":
         if (!this.#nodes.has(fault.node)) this.#boot(fault.node);
         return;
+      case "failover": {
+        const replica = this.#replicas.get(fault);
+        if (replica === undefined) return;
+        this.#failovers += 1;
+        this.engine.failOver(replica);
+        this.#cut(this.#line.cut, ["all"], fault.forMs);
+        return;
+      }
       case "storm":
         this.#storm(fault.strength);
         this.time.after(fault.forMs, () => this.#storm(0));

@@ -80,6 +80,8 @@ export class Handover {
   #offer: { readonly channel: Channel; readonly offer: Offer } | undefined;
   /** The canonical names of the sessions that this application has not returned yet. */
   readonly #kept = new Set<string>();
+  /** Counts how often the sessions stayed or came back, so that what was to be returned before is not returned later. */
+  #round = 0;
   #wasOffered = false;
   /** Why the journal could not be opened again. */
   #refusal: unknown;
@@ -302,6 +304,7 @@ export class Handover {
       case "resume":
         this.#endOffer();
         this.#kept.clear();
+        this.#round += 1;
         this.#taker = undefined;
         journal.arrive();
         for (const party of this.#parties) party.resume();
@@ -386,7 +389,8 @@ export class Handover {
   }
 
   async #return(key: string): Promise<void> {
-    while (this.#kept.has(key)) {
+    const round = this.#round;
+    while (round === this.#round && this.#kept.has(key)) {
       const { name } = this.#state;
       // They stay here after all.
       if (name === "owning" || name === "lost" || name === "closed") return;
@@ -394,10 +398,11 @@ export class Handover {
         () => true,
         () => false,
       );
+      if (round !== this.#round) return;
       if (isTold === true && this.#state.name === "lending") this.#kept.delete(key);
       else await pause(this.#deps.clock, RECLAIM_PAUSE_MS);
     }
-    if (this.#kept.size === 0) this.#whenOver.resolve();
+    if (round === this.#round && this.#kept.size === 0) this.#whenOver.resolve();
   }
 
   /** Opens the journal again, or finds the application that has. The journal decides which. */

@@ -121,19 +121,22 @@ export class JournalReading {
 
 /** Writes the batches of one borrower, each once, although a batch comes again after a broken connection. */
 export class BorrowedWriting {
-  readonly #write: (batch: Batch) => Promise<void>;
+  readonly #write: (batch: Batch, isDoubtful: boolean) => Promise<void>;
   #last: { readonly number: number; readonly done: Promise<void> } | undefined;
 
-  constructor(write: (batch: Batch) => Promise<void>) {
+  constructor(write: (batch: Batch, isDoubtful: boolean) => Promise<void>) {
     this.#write = write;
   }
 
-  /** @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
-  async write(batch: Batch): Promise<void> {
+  /**
+   * @param isDoubtful whether an earlier owner may have written the batch before it went away
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  async write(batch: Batch, isDoubtful = false): Promise<void> {
     const last = this.#last;
     if (last !== undefined && batch.number < last.number) return;
     if (last?.number === batch.number) return await last.done;
-    const done = this.#write(batch);
+    const done = this.#write(batch, isDoubtful);
     const writing = { number: batch.number, done };
     this.#last = writing;
     try {

@@ -2,6 +2,7 @@ import { type Clock, pause, type Timer } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import type { Batch, Change } from "../model/change.ts";
 import type { Journal } from "../model/journal.ts";
+import { wasApplied } from "./applied.ts";
 import type { Channel } from "./channel.ts";
 import { BorrowedWriting, JournalReading } from "./journal-calls.ts";
 import type { Loans } from "./loans.ts";
@@ -65,7 +66,7 @@ export class Lending {
   /** Adds an application to which sessions have been lent. */
   add(id: string, pid: number, channel: Channel): void {
     const { clock, deadlineMs, journal } = this.#deps;
-    const writing = new BorrowedWriting((batch) => this.#write(id, batch));
+    const writing = new BorrowedWriting((batch, isDoubtful) => this.#write(id, batch, isDoubtful));
     const due = clock.schedule(deadlineMs + ENDING_MS, () => this.#revoke(id), { background: true });
     const borrower: Borrower = { id, pid, writing, channel, reading: new JournalReading(journal), due };
     this.#borrowers.set(id, borrower);
@@ -106,7 +107,7 @@ export class Lending {
     const { id, reading, writing } = this.require(known, channel);
     switch (method) {
       case "write":
-        return await writing.write(first as Batch);
+        return await writing.write(first as Batch, second === true);
       case "read":
         return await reading.read(first, second);
       case "stream":
@@ -159,13 +160,19 @@ export class Lending {
     void Promise.allSettled(this.#writes.get(id) ?? []).then(() => loans.end(id));
   }
 
-  /** Writes what a borrower says of the sessions that are lent to it, and of no other. */
-  async #write(id: string, { changes, sessions = [], durable }: Batch): Promise<void> {
+  /**
+   * Writes what a borrower says of the sessions that are lent to it, and of no other.
+   *
+   * @param isDoubtful whether an earlier owner, which is gone, may have written the batch
+   */
+  async #write(id: string, batch: Batch, isDoubtful: boolean): Promise<void> {
+    const { changes, sessions = [], durable } = batch;
     const { journal, loans } = this.#deps;
     if (changes.length === 0) return;
     if (this.#revoked.has(id)) throw notOwner(journal.location);
     const foreign = sessions.find((key) => !loans.isLentTo(key, id));
     if (foreign !== undefined || sessions.length === 0) throw notLent(journal.location, foreign);
+    if (isDoubtful && (await wasApplied(batch, journal))) return;
     const written = this.#writer()?.record(changes, { durable });
     if (written === undefined) return;
     const writes = this.#writes.get(id) ?? new Set();

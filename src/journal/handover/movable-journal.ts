@@ -35,7 +35,7 @@ export class MovableJournal implements Journal {
   /** Numbers of batches count from the last opening; the writer counts from the first one. */
   #base = 0;
   #written = 0;
-  /** The number of a batch that the other application may have written before it went away. */
+  /** The number of a batch that another application may have written before it went away. */
   #doubtful: number | undefined;
 
   constructor(own: Journal) {
@@ -115,7 +115,7 @@ export class MovableJournal implements Journal {
         break;
       }
       try {
-        await place.channel.call("write", batch);
+        await place.channel.call("write", batch, this.#doubtful === batch.number);
         break;
       } catch (error) {
         if (!(error instanceof ChannelClosed)) throw error;
