@@ -20,7 +20,7 @@ async function bench(): Promise<EngineBench> {
   let isOver = false;
   const gone = runUntil(time, () => isOver);
   const write = (key: string, change: SimulatedChange): void =>
-    engine.journal.write({ at: time.now, boot: "", key, epoch: 0, change, owned: true });
+    engine.journal.write({ at: time.now, boot: "", key, epoch: 0, change, owned: true, again: false });
   return {
     engines: [port("one"), port("other"), port("third")],
     advance: async (ms) => engine.jump(ms),

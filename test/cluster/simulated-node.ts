@@ -77,7 +77,8 @@ export class SimulatedNode {
     if (runs.length === 0) return;
     for (const run of runs) {
       const refused = await run.restore(this.port);
-      if (refused > 0) this.#world.tell(`${this.machine.name} says that ${refused} writers of ${run.boot} have lost writes`);
+      if (refused > 0)
+        this.#world.tell(`${this.machine.name} says that ${refused} writers of ${run.boot} have lost writes`);
     }
     await this.port.restored(runs.map(({ boot }) => boot));
   }

@@ -182,7 +182,12 @@ function faultOf(type: PlannedFault["type"], chance: Chance, ground: Ground): Pl
     case "join":
       return { type, at, node: `n${4 + chance.below(2)}` };
     case "failover":
-      return { type, at, lackMs: chance.between(1, Math.min(at, 2_000)), forMs: chance.pick([chance.between(5, 300), forMs]) };
+      return {
+        type,
+        at,
+        lackMs: chance.between(1, Math.min(at, 2_000)),
+        forMs: chance.pick([chance.between(5, 300), forMs]),
+      };
     case "storm":
       return { type, at, forMs, strength: chance.between(0.02, 0.3) };
   }

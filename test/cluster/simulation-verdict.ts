@@ -122,8 +122,14 @@ function* lost({ engine, calls, plan }: Simulation): Generator<Violation> {
     if (acceptedAt === undefined || known.has(turnId)) continue;
     if (!mayLose) yield { property: "c", what: `${ask.turn} was accepted, and is not in the journal` };
     else if (outcome !== undefined && (outcomeAt <= failedOverAt || isTold(outcome))) continue;
-    else if (machine.state !== "dead" && !isOwnLimit(ask, outcome === undefined || "text" in outcome ? "" : outcome.code))
-      yield { property: "i", what: `${ask.turn} was accepted and is lost, and its caller was told ${JSON.stringify(outcome)}` };
+    else if (
+      machine.state !== "dead" &&
+      !isOwnLimit(ask, outcome === undefined || "text" in outcome ? "" : outcome.code)
+    )
+      yield {
+        property: "i",
+        what: `${ask.turn} was accepted and is lost, and its caller was told ${JSON.stringify(outcome)}`,
+      };
   }
 }
 

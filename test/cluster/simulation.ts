@@ -79,7 +79,8 @@ export class Simulation {
     for (const client of clients) this.#callers.set(client, this.#caller(this.#machine(client)));
     for (const ask of asks) this.time.after(ask.at, () => this.#ask(ask));
     for (const fault of faults) {
-      if (fault.type === "failover") this.time.after(fault.at - fault.lackMs, () => this.#replicas.set(fault, this.engine.stored));
+      if (fault.type === "failover")
+        this.time.after(fault.at - fault.lackMs, () => this.#replicas.set(fault, this.engine.stored));
       this.time.after(fault.at, () => this.#inflict(fault));
     }
     await this.time.run(untilMs);

@@ -65,8 +65,8 @@ export function handoverPlanOf(seed: number): HandoverPlan {
     key: chance.pick(keys),
     turn: `t${number}`,
   }));
-  const kinds = (["kill", "kill_at_step", "kill_writer", "kill_opener", "freeze", "set_clock", "slow"] as const).filter(() =>
-    chance.happens(0.4),
+  const kinds = (["kill", "kill_at_step", "kill_writer", "kill_opener", "freeze", "set_clock", "slow"] as const).filter(
+    () => chance.happens(0.4),
   );
   const count = kinds.length === 0 ? 0 : 1 + chance.below(4);
   const faults = Array.from({ length: count }, () => faultOf(chance.pick(kinds), chance, deploys));
@@ -94,7 +94,11 @@ function faultOf(
     case "kill_writer":
       return { type, at, batch: 1 + chance.below(6) };
     case "kill_opener":
-      return { type, at: Math.max(0, chance.pick(deploys)), afterMs: chance.pick([chance.between(0, 10), chance.between(0, 900)]) };
+      return {
+        type,
+        at: Math.max(0, chance.pick(deploys)),
+        afterMs: chance.pick([chance.between(0, 10), chance.between(0, 900)]),
+      };
     case "freeze":
       return {
         ...{ type, at, whom, as: chance.pick(["stopped", "suspended"] as const) },
