@@ -5,7 +5,7 @@ import type { ClockSkew } from "./protocol/engine.ts";
  * How far a node's clock may differ from the database's, in milliseconds. Two nodes within that of the database are
  * within 30 seconds of each other, which their requests allow.
  */
-export const MOST_SKEW_MS = 15_000;
+const MOST_SKEW_MS = 15_000;
 
 /** Returns the part of a skew that is certain, in milliseconds. Negative if the machine's clock is behind. */
 function certainMs({ aheadMs, withinMs }: ClockSkew): number {

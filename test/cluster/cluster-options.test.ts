@@ -7,6 +7,7 @@ import {
   connectSettings,
   defaultNodeName,
 } from "../../src/cluster/cluster-options.ts";
+import { connect } from "../../src/connect.ts";
 import { CastellanError } from "../../src/errors.ts";
 
 const SECRET = "a secret of at least thirty-two characters";
@@ -155,4 +156,27 @@ test("clusterSettings: leaves a node that misses two beats time to end its proce
 test("clusterSettings: refuses `transcripts`, because global sessions move", () => {
   const problems = problemsOf(() => clusterSettings({ ...LEAST, ...{ transcripts: "local" } }));
   expect(problems).toEqual({ "cluster.transcripts": expect.stringContaining("could not move") });
+});
+
+describe("clusterSettings and connectSettings: `tls`", () => {
+  const tls = { ca: "ca.pem", cert: "node.pem", key: "node.key" };
+
+  test("is taken with an address of https, and by clients", () => {
+    expect(clusterSettings({ ...LEAST, advertise: "https://10.0.0.7:7700", tls }).tls).toEqual(tls);
+    expect(connectSettings({ ...CONNECT, tls: { ...tls, serverName: "nodes" } }).tls).toMatchObject({
+      serverName: "nodes",
+    });
+  });
+
+  test("is refused with an address of http, or without one of its files", () => {
+    expect(problemsOf(() => clusterSettings({ ...LEAST, tls }))["cluster.advertise"]).toContain("expected https://…");
+    const { key: _, ...some } = tls;
+    // @ts-expect-error: a caller without types may pass this
+    expect(Object.keys(problemsOf(() => connectSettings({ ...CONNECT, tls: some })))).toEqual(["tls.key"]);
+  });
+
+  test("is read when a client is made, and a file that is missing is named", () => {
+    const made = (): unknown => connect({ ...CONNECT, tls });
+    expect(problemsOf(made)["tls.ca"]).toMatch(/^cannot be read: ENOENT.*; ca\.pem$/);
+  });
 });
