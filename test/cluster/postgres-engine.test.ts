@@ -188,6 +188,16 @@ describe("postgresEngine claim", () => {
 });
 
 describe("postgresEngine renew", () => {
+  it.each([0, 600_000, -600_000])("measures a clock that is %d ms ahead of the database's", async (ms) => {
+    const engine = open(server.fresh(), { ...systemClock, now: () => Date.now() + ms });
+    await engine.join(node("a"));
+    expect(engine.skew).toBeUndefined();
+    await engine.renew("a", IDLE);
+    const { aheadMs = Number.NaN, withinMs = Number.NaN } = engine.skew ?? {};
+    // Both run on this machine.
+    expect(Math.abs(aheadMs - ms)).toBeLessThanOrEqual(withinMs + 5);
+  });
+
   it("succeeds while every other connection is blocked", async () => {
     const where = server.fresh();
     const engine = open(where);
