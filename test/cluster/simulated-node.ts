@@ -28,6 +28,9 @@ export interface SimulatedNodeWorld {
   /** Whether it writes again what the engine lacks; only a mutant does not. */
   readonly remembers: boolean;
   readonly tell: (what: string) => void;
+  readonly joined: () => void;
+  /** Tells that writes for a session are lost. */
+  readonly tellLost: (key: string, what: string) => void;
 }
 
 /** A process that hosts a node. It retries until it has joined, and answers requests. */
@@ -77,8 +80,8 @@ export class SimulatedNode {
     if (runs.length === 0) return;
     for (const run of runs) {
       const refused = await run.restore(this.port);
-      if (refused > 0)
-        this.#world.tell(`${this.machine.name} says that ${refused} writers of ${run.boot} have lost writes`);
+      for (const key of refused)
+        this.#world.tellLost(key, `${this.machine.name} says that writes of ${run.boot} for ${key} are lost`);
     }
     await this.port.restored(runs.map(({ boot }) => boot));
   }
@@ -104,6 +107,7 @@ export class SimulatedNode {
           warn: tell,
         });
         this.#node = node;
+        this.#world.joined();
         tell(`${machine.name} has joined as ${node.boot ?? "nobody"}`);
         const handler = new NodeRequestHandler(() => node, machine);
         network.serve(machine.name, { machine, handler, boot: () => node.boot });

@@ -46,8 +46,11 @@ export class SimulatedSessionHost implements SessionHost {
 
   /** Writes again what the engine lacks since it failed over. Of a session that another node has taken, the run is lost. */
   async catchUp(): Promise<void> {
+    const { port, writes, remembers, epochOf } = this.#place;
     try {
       await Promise.all([...this.#sessions.values()].map((session) => session.catchUp()));
+      // What it has written for sessions that it has released.
+      if (remembers) for (const key of await writes.restore(port, epochOf)) throw notOwner(key);
     } catch (error) {
       if (CastellanError.is(error, "NOT_OWNER")) this.#place.lost(error);
       throw error;
@@ -59,4 +62,8 @@ export class SimulatedSessionHost implements SessionHost {
   }
 
   async stop(): Promise<void> {}
+}
+
+function notOwner(key: string): CastellanError<"NOT_OWNER"> {
+  return new CastellanError("NOT_OWNER", `${key} has another owner since the failover.`);
 }

@@ -56,19 +56,23 @@ export class SimulatedWrites {
   }
 
   /**
-   * Writes again what the database lacks of a run that has ended. Returns how much it could not.
+   * Writes again what the database lacks of sessions that the run does not own. Returns those for which it could not.
    *
    * @throws CastellanError `DATABASE_UNAVAILABLE`
    */
-  async restore(to: WritesAgain): Promise<number> {
-    let refused = 0;
+  async restore(
+    to: WritesAgain,
+    epochOf: (key: string) => number | undefined = () => undefined,
+  ): Promise<readonly string[]> {
+    const refused: string[] = [];
     for (const { changes, ...writer } of this.#writers.values()) {
+      if (epochOf(writer.key) === writer.epoch) continue;
       if ((await to.lastNumber(writer)) >= (changes.at(-1)?.number ?? 0)) continue;
       try {
         await to.writeAgain(writer, changes, false);
       } catch (error) {
         if (isStorageFault(error)) throw error;
-        refused += 1;
+        refused.push(writer.key);
       }
     }
     return refused;

@@ -18,6 +18,9 @@ export interface Violation {
 /** Errors that leave the result of a turn open. */
 const OPEN: ReadonlySet<string> = new Set(["CLUSTER_UNAVAILABLE", "DATABASE_UNAVAILABLE", "JOURNAL_UNAVAILABLE"]);
 
+/** The states of a turn that has not ended. */
+const OPEN_STATES: ReadonlySet<string> = new Set(["queued", "running"]);
+
 /** The message for a turn that does not exist. */
 const NO_TURN = /the turn does not exist/;
 
@@ -36,7 +39,8 @@ export function violationsOf(simulation: Simulation): Violation[] {
     ...strays(simulation),
     ...overlaps(simulation),
     ...simulation.leftovers.map((what) => ({ property: "g", what: `left running: ${what}` }) as const),
-    ...simulation.calls.flatMap((call) => [...unread(call)]),
+    // A failover may lose the number of an attempt.
+    ...(losesNodes(simulation) ? [] : simulation.calls.flatMap((call) => [...unread(call)])),
   ];
 }
 
@@ -59,12 +63,13 @@ function* writers({ engine, plan }: Simulation): Generator<Violation> {
   }
 }
 
-function* ends({ engine, calls, activations, plan }: Simulation): Generator<Violation> {
-  const mayRunAgain = losesNodes(plan);
+function* ends(simulation: Simulation): Generator<Violation> {
+  const { engine, calls, activations, plan, toldLost } = simulation;
+  const mayRunAgain = losesNodes(simulation);
   const failedOverAt = failoversOf(plan).at(-1) ?? Number.NEGATIVE_INFINITY;
   const turns = new Map(engine.journal.turns.map((turn) => [turn.id, turn]));
   for (const { id, state, ends: count, prompt } of turns.values()) {
-    if (count > 1) yield { property: "b", what: `${prompt} (${id}) has ended ${count} times` };
+    if (count > 1 && !mayRunAgain) yield { property: "b", what: `${prompt} (${id}) has ended ${count} times` };
     if (!calls.some(({ turnId }) => turnId === id))
       yield { property: "b", what: `nobody has asked for ${prompt} (${id})` };
     const finished = activations.finished.get(id) ?? 0;
@@ -80,7 +85,7 @@ function* ends({ engine, calls, activations, plan }: Simulation): Generator<Viol
     const isLost = "code" in outcome && outcome.code === "TURN_LOST";
     if (isLost && !mayRunAgain) yield { property: "b", what: `the caller of ${ask.turn} was told that it is lost` };
     // What a caller was told before a failover may be lost with the nodes that know it.
-    if (isLost || (mayRunAgain && outcomeAt <= failedOverAt)) continue;
+    if (isLost || (mayRunAgain && (outcomeAt <= failedOverAt || toldLost.has(ask.key)))) continue;
     // A look for a turn that is not accepted yet may find none.
     if (
       ask.looks &&
@@ -114,14 +119,15 @@ function isOwnLimit({ timeoutMs, abortAfterMs }: SimulatedCall["ask"], said: str
   return abortAfterMs !== undefined && (said === "TURN_INTERRUPTED" || said === "TURN_CANCELLED");
 }
 
-function* lost({ engine, calls, plan }: Simulation): Generator<Violation> {
+function* lost(simulation: Simulation): Generator<Violation> {
+  const { engine, calls, plan, toldLost } = simulation;
   const known = new Set(engine.journal.turns.map(({ id }) => id));
-  const mayLose = losesNodes(plan);
+  const mayLose = losesNodes(simulation);
   const failedOverAt = failoversOf(plan).at(-1) ?? Number.NEGATIVE_INFINITY;
   for (const { acceptedAt, ask, turnId, outcome, outcomeAt = 0, machine } of calls) {
     if (acceptedAt === undefined || known.has(turnId)) continue;
     if (!mayLose) yield { property: "c", what: `${ask.turn} was accepted, and is not in the journal` };
-    else if (outcome !== undefined && (outcomeAt <= failedOverAt || isTold(outcome))) continue;
+    else if (outcome !== undefined && (outcomeAt <= failedOverAt || isTold(outcome) || toldLost.has(ask.key))) continue;
     else if (
       machine.state !== "dead" &&
       !isOwnLimit(ask, outcome === undefined || "text" in outcome ? "" : outcome.code)
@@ -138,10 +144,11 @@ function isTold(outcome: NonNullable<SimulatedCall["outcome"]>): boolean {
   return "code" in outcome && (outcome.code === "TURN_LOST" || OPEN.has(outcome.code));
 }
 
-function* costs({ engine, activations, plan }: Simulation): Generator<Violation> {
+function* costs(simulation: Simulation): Generator<Violation> {
+  const { engine, activations } = simulation;
   for (const { id, state, prompt } of engine.journal.turns) {
     const [cost, finished] = [engine.journal.costOf(id), activations.finished.get(id) ?? 0];
-    const isEnough = state !== "completed" || cost >= (losesNodes(plan) ? 1 : finished);
+    const isEnough = state !== "completed" || cost >= (losesNodes(simulation) ? 1 : finished);
     if (cost > finished || !isEnough) yield { property: "j", what: `${prompt} ran ${finished} times and cost ${cost}` };
   }
 }
@@ -165,19 +172,25 @@ function failoversOf({ faults }: Plan): number[] {
 
 /** Faults after which a node may not be able to write again what a failover has lost, or is too late. */
 const LOSES_NODES: ReadonlySet<string> = new Set([
-  ...["kill", "freeze", "drain", "cut_engine", "storm", "set_clock", "set_engine_clock"],
+  // What one node has written before a move is refused once the next has recorded its claim again.
+  ...["move", "kill", "freeze", "drain", "cut_engine", "storm", "set_clock", "set_engine_clock"],
 ]);
 
-/** Whether a failover of the plan can lose what no node can write again. */
-function losesNodes({ faults, pace }: Plan): boolean {
+/** Whether a failover can lose what no node can write again, or a node of which the database knows nothing afterwards. */
+function losesNodes({ plan, joinedAt }: Simulation): boolean {
+  const { faults, pace } = plan;
+  if (forgetsNode(plan, joinedAt)) return true;
   const leaseMs = pace.staleMs - pace.marginMs;
   const isLong = faults.some((fault) => fault.type === "failover" && fault.forMs >= leaseMs / 2);
   const failovers = faults.filter(({ type }) => type === "failover").length;
   return failovers > 0 && (isLong || failovers > 1 || faults.some(({ type }) => LOSES_NODES.has(type)));
 }
 
-function* progress({ inTime, openTurns, calls }: Simulation): Generator<Violation> {
-  if (!inTime.turns) {
+function* progress(simulation: Simulation): Generator<Violation> {
+  const { inTime, openTurns, calls, engine } = simulation;
+  // A turn whose end only a lost node knew waits until its session has another owner: the present one knows it as ended.
+  const isKnown = losesNodes(simulation) && engine.journal.turns.some(({ state }) => OPEN_STATES.has(state));
+  if (!inTime.turns && !isKnown) {
     const waiting = calls.filter(({ outcome, machine }) => outcome === undefined && machine.state !== "dead");
     const callers = waiting.map(({ ask }) => `the caller of ${ask.turn} on ${ask.by}`);
     yield { property: "d", what: `still waiting: ${[...openTurns, ...callers].join(", ") || "a call"}` };
@@ -198,7 +211,8 @@ function* strays({ activations, plan }: Simulation): Generator<Violation> {
   }
 }
 
-function* overlaps({ activations, plan }: Simulation): Generator<Violation> {
+function* overlaps({ activations, plan, joinedAt }: Simulation): Generator<Violation> {
+  if (forgetsNode(plan, joinedAt)) return;
   // The effects of a set clock on the engine's durations, or on a suspended machine, are undefined.
   const setsWall = plan.faults.some(({ type }) => type === "set_clock");
   if (setsEngineClock(plan)) return;
@@ -217,6 +231,13 @@ function* overlaps({ activations, plan }: Simulation): Generator<Violation> {
     const span = `from ${at.toFixed(1)} to ${until.toFixed(1)}`;
     yield { property: "f", what: `processes of ${older.boot} and ${newer.boot} for ${newer.key} at once, ${span}` };
   }
+}
+
+/** Whether a failover restores a state in which a node had not joined yet: claims do not wait for that node. */
+function forgetsNode({ faults }: Plan, joinedAt: readonly number[]): boolean {
+  return faults.some(
+    (fault) => fault.type === "failover" && joinedAt.some((at) => at >= fault.at - fault.lackMs && at <= fault.at),
+  );
 }
 
 function setsEngineClock({ faults }: Plan): boolean {

@@ -41,6 +41,9 @@ export class Simulation {
   readonly network: SimulatedNetwork;
   /** What callers learned. */
   readonly calls: SimulatedCall[] = [];
+  /** The sessions of which a node has told that writes are lost, and when nodes have joined. */
+  readonly toldLost = new Set<string>();
+  readonly joinedAt: number[] = [];
   /** A log of the run. */
   readonly trace: string[] = [];
   /** Whether everything was over in time: the turns, then the nodes. */
@@ -164,6 +167,11 @@ export class Simulation {
         clock: this.#mutation.clock?.(machine) ?? machine,
         remembers: this.#mutation.forgets !== true,
         tell: (what) => this.#log(what),
+        joined: () => void this.joinedAt.push(this.time.now),
+        tellLost: (key, what) => {
+          this.toldLost.add(key);
+          this.#log(what);
+        },
       },
     );
     this.#nodes.set(name, node);
