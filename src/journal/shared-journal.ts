@@ -173,6 +173,8 @@ async function openInTurn(
   let offeredUntil: number | undefined;
   const reserved = reservedFor(reservations, clock);
   for (;;) {
+    // Whoever had offered it may have died, and another application has it.
+    if (handover?.hasOffer !== true) offeredUntil = undefined;
     try {
       if (offeredUntil === undefined) await reserved();
       await journal.open(owner);

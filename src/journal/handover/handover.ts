@@ -108,6 +108,11 @@ export class Handover {
     return this.#wasOffered;
   }
 
+  /** Whether an application that still runs has offered the journal to this one. */
+  get hasOffer(): boolean {
+    return this.#offer?.channel.hasEnded === false;
+  }
+
   /** Resolves once another application owns the journal and has all sessions of this one. */
   get over(): Promise<void> {
     return this.#whenOver.promise;
@@ -154,7 +159,7 @@ export class Handover {
   async begin(writer: HandoverWriter): Promise<void> {
     const { connections } = this.#deps;
     this.#writer = writer;
-    const offered = this.#offer;
+    const offered = this.hasOffer ? this.#offer : undefined;
     this.#offer = undefined;
     if (offered !== undefined) await this.#takeOver(offered.channel, offered.offer);
     // The journal was free: its owner has died, has ended, or has just closed it for another application.
