@@ -83,6 +83,7 @@ export interface SupervisorEventFields {
   "node:lose": NodeFacts & { readonly error: WireError; readonly sessions: number };
   "node:leave": NodeFacts;
   "database:failover": NodeFacts & { readonly era: number };
+  "clock:skew": NodeFacts & { readonly aheadMs: number; readonly over: boolean };
   "supervisor:handover": { readonly sessions: number };
   "database:gap": {
     readonly location: string;
@@ -185,6 +186,7 @@ const SHAPES = {
   "node:lose": { ...node, error: errorSchema, sessions: z.number() },
   "node:leave": node,
   "database:failover": { ...node, era: z.number() },
+  "clock:skew": { ...node, aheadMs: z.number(), over: z.boolean() },
   "supervisor:handover": { sessions: z.number() },
   "database:gap": {
     location: z.string(),

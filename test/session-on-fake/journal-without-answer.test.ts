@@ -45,6 +45,6 @@ test.each([
     const asking = failure(Promise.resolve(ask(supervisor, name)), "SUPERVISOR_STOPPED");
     await asked;
     await supervisor.stop({ kill: true });
-    await asking;
+    expect((await asking).code).toBe("SUPERVISOR_STOPPED");
   },
 );

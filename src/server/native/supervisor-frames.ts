@@ -93,6 +93,7 @@ const SHOWN: ShowTable = {
   "node:lose": (facts) => ({ ...node(facts), error: wireError(facts.error), sessions: facts.sessions }),
   "node:leave": node,
   "database:failover": (facts) => ({ ...node(facts), era: facts.era }),
+  "clock:skew": ({ aheadMs, over, ...facts }) => ({ ...node(facts), aheadMs, over }),
   "supervisor:handover": ({ sessions }) => ({ sessions }),
   "database:gap": ({ location, content, count, lost }) => ({ location, content, count, lost }),
   "webhook:attempt": ({ endpoint, id, type, attempt, outcome, status, durationMs }) => {
