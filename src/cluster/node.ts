@@ -398,6 +398,13 @@ export class ClusterNode {
     }
   }
 
+  /** Writes again what the database has lost since the last beat: nobody else has it once the node has left. */
+  async #catchUpLast(run: Run): Promise<void> {
+    const { engine } = this.#deps;
+    await engine.renew(run.boot, stateOf(run, true, engine.skew)).catch(() => {});
+    if (this.#run === run && engine.era !== run.era) await this.#catchUp(run);
+  }
+
   /** Ends the run in time even if renewals hang. */
   #watchLease(run: Run): void {
     const look = (): void => {
@@ -498,7 +505,10 @@ export class ClusterNode {
     this.#deps.warn(cause.message);
     const sessions = run.owned.keys.length;
     publish("castellan:node:lose", () => ({ ...this.#facts(run.boot), error: cause, sessions }));
-    this.#rejoining = this.#end(run, cause).then(() => (draining ? undefined : this.#rejoin()));
+    this.#rejoining = this.#end(run, cause).then(() =>
+      // A node that leaves is the last one to know what its run has written.
+      draining ? this.#deps.restore?.().catch(() => {}) : this.#rejoin(),
+    );
   }
 
   async #end(run: Run, cause: CastellanError): Promise<void> {
@@ -551,6 +561,7 @@ export class ClusterNode {
       await Promise.allSettled(run.owned.keys.map((key) => this.release(key, deadlineMs)));
       await this.#rejoining;
     }
+    if (run !== undefined) await this.#catchUpLast(run);
     if (run !== undefined && this.#run === run) {
       run.beat?.cancel();
       run.watch?.cancel();
@@ -559,6 +570,7 @@ export class ClusterNode {
       await this.#leave(run.boot).catch(() => {});
       publish("castellan:node:leave", () => this.#facts(run.boot));
     }
+    await this.#rejoining;
     this.#apply("left");
   }
 

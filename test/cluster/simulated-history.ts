@@ -1,6 +1,9 @@
 /** How long a node may take to reconnect, join and write again what is missing, in milliseconds; see `history-statements.ts`. */
 const COME_BACK_MS = 10_000;
 
+/** How long the lease of a node may last of which the database knows nothing, if it knows no other node, in milliseconds. */
+const UNKNOWN_LEASE_MS = 5_000;
+
 /** How long a silent node may still be alive, in milliseconds. */
 const MAY_LIVE_MS = 3_600_000;
 
@@ -20,6 +23,8 @@ export class SimulatedHistory {
   #known = 1;
   #era = 1;
   #claimsFrom = 0;
+  /** Before when the lease of a node of which the database knows nothing may last. */
+  #notBefore = 0;
   readonly #waits: boolean;
 
   /** @param waits whether claims wait at the beginning of an era; only a mutant does not */
@@ -32,13 +37,13 @@ export class SimulatedHistory {
   }
 
   /** The part that the database stores. */
-  get stored(): readonly [known: number, era: number, claimsFrom: number] {
-    return [this.#known, this.#era, this.#claimsFrom];
+  get stored(): readonly [known: number, era: number, claimsFrom: number, notBefore: number] {
+    return [this.#known, this.#era, this.#claimsFrom, this.#notBefore];
   }
 
   /** The database fails over to a state that was stored before. */
   failOver(stored: SimulatedHistory["stored"]): void {
-    [this.#known, this.#era, this.#claimsFrom] = stored;
+    [this.#known, this.#era, this.#claimsFrom, this.#notBefore] = stored;
     this.#identity += 1;
   }
 
@@ -54,15 +59,19 @@ export class SimulatedHistory {
   }
 
   begin(nodes: Iterable<HistoryNode>, now: number): void {
-    const spans = [...nodes].filter((node) => mayLive(node, now)).map(({ staleMs }) => staleMs + COME_BACK_MS);
+    const all = [...nodes];
+    const spans = all.filter((node) => mayLive(node, now)).map(({ staleMs }) => staleMs + COME_BACK_MS);
     this.#era += 1;
-    this.#claimsFrom = now + Math.max(0, ...spans);
+    this.#notBefore = now + (all.length === 0 ? UNKNOWN_LEASE_MS : Math.max(...all.map(({ staleMs }) => staleMs)));
+    this.#claimsFrom = Math.max(this.#notBefore, now + Math.max(0, ...spans));
   }
 
   /** Allows claims once every node that may be alive has written again what was missing. */
   endWait(nodes: Iterable<HistoryNode>, now: number): void {
-    if (this.#claimsFrom <= now) return;
-    if ([...nodes].every((node) => !mayLive(node, now) || node.era >= this.#era)) this.#claimsFrom = now;
+    if (this.#claimsFrom <= Math.max(now, this.#notBefore)) return;
+    if ([...nodes].every((node) => !mayLive(node, now) || node.era >= this.#era)) {
+      this.#claimsFrom = Math.max(now, this.#notBefore);
+    }
   }
 }
 

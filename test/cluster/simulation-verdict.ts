@@ -177,9 +177,8 @@ const LOSES_NODES: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether a failover can lose what no node can write again, or a node of which the database knows nothing afterwards. */
-function losesNodes({ plan, joinedAt }: Simulation): boolean {
+function losesNodes({ plan }: Simulation): boolean {
   const { faults, pace } = plan;
-  if (forgetsNode(plan, joinedAt)) return true;
   const leaseMs = pace.staleMs - pace.marginMs;
   const isLong = faults.some((fault) => fault.type === "failover" && fault.forMs >= leaseMs / 2);
   const failovers = faults.filter(({ type }) => type === "failover").length;
@@ -211,8 +210,7 @@ function* strays({ activations, plan }: Simulation): Generator<Violation> {
   }
 }
 
-function* overlaps({ activations, plan, joinedAt }: Simulation): Generator<Violation> {
-  if (forgetsNode(plan, joinedAt)) return;
+function* overlaps({ activations, plan }: Simulation): Generator<Violation> {
   // The effects of a set clock on the engine's durations, or on a suspended machine, are undefined.
   const setsWall = plan.faults.some(({ type }) => type === "set_clock");
   if (setsEngineClock(plan)) return;
@@ -231,13 +229,6 @@ function* overlaps({ activations, plan, joinedAt }: Simulation): Generator<Viola
     const span = `from ${at.toFixed(1)} to ${until.toFixed(1)}`;
     yield { property: "f", what: `processes of ${older.boot} and ${newer.boot} for ${newer.key} at once, ${span}` };
   }
-}
-
-/** Whether a failover restores a state in which a node had not joined yet: claims do not wait for that node. */
-function forgetsNode({ faults }: Plan, joinedAt: readonly number[]): boolean {
-  return faults.some(
-    (fault) => fault.type === "failover" && joinedAt.some((at) => at >= fault.at - fault.lackMs && at <= fault.at),
-  );
 }
 
 function setsEngineClock({ faults }: Plan): boolean {

@@ -67,6 +67,9 @@ const TURNS = `
   alter table nodes add column turns_wanted double precision not null default 0;
 `;
 
+/* Before when the lease of a node may last of which the database knows nothing after a failover. */
+const UNKNOWN_NODES = "alter table history add column claims_not_before timestamptz not null default '-infinity'";
+
 export const CLUSTER_TABLES: PostgresTables = {
   name: "cluster",
   steps: [
@@ -75,5 +78,6 @@ export const CLUSTER_TABLES: PostgresTables = {
     { sql: HISTORY, additive: true },
     { sql: REPORTS, additive: true },
     { sql: TURNS, additive: true },
+    { sql: UNKNOWN_NODES, additive: true },
   ],
 };

@@ -10,6 +10,9 @@ const MAY_LIVE = "nodes.ended_at is null and nodes.renewed_at > clock_timestamp(
 /** How long a node may take to reconnect, join and replay its writes, in milliseconds. */
 const COME_BACK_MS = 10_000;
 
+/** The lease of a node that the database does not know, if it knows no other node, in milliseconds: that of the default `staleAfter`. */
+const UNKNOWN_LEASE_MS = 5_000;
+
 /** Step of a session's epoch at its first claim in an era: more than the claims that the database can have lost. */
 export const EPOCHS_OF_AN_ERA = 1_000;
 
@@ -24,29 +27,38 @@ export function detectNewHistory(history: string): string {
       select ${history} as identity
     )
     update history set identity = found.identity, era = history.era + (history.identity is not null)::integer,
-      claims_from = case when history.identity is null then history.claims_from else ${claimsAllowedFrom()} end
+      claims_from = case when history.identity is null then history.claims_from else ${claimsAllowedFrom()} end,
+      claims_not_before = case when history.identity is null then history.claims_not_before else ${unknownUntil()} end
     from found where found.identity is not null and history.identity is distinct from found.identity`;
 }
 
 /** Begins the era after the given one, unless it has begun: missing batches prove a new history. Parameter: the era. */
 export const BEGIN_ERA: string = `
-  update history set era = era + 1, claims_from = ${claimsAllowedFrom()} where era = $1`;
+  update history set era = era + 1, claims_from = ${claimsAllowedFrom()}, claims_not_before = ${unknownUntil()} where era = $1`;
 
 /** Whether claims are allowed. */
 export const MAY_CLAIM = "exists (select from history where claims_from <= clock_timestamp())";
 
 export const ERA = "(select era::double precision from history)";
 
-/** Allows claims once all nodes have replayed their writes. Send it after each node has. */
+/**
+ * Allows claims once all nodes have replayed their writes, and no node can act any more of which the database has lost that it
+ * joined. Send it after each node has replayed.
+ */
 export const END_WAIT: string = `
-  update history set claims_from = clock_timestamp()
-  where claims_from > clock_timestamp() and not exists (select from nodes where ${MAY_LIVE} and nodes.era < history.era)`;
+  update history set claims_from = greatest(clock_timestamp(), claims_not_before)
+  where claims_from > greatest(clock_timestamp(), claims_not_before) and not exists (select from nodes where ${MAY_LIVE} and nodes.era < history.era)`;
 
 /** Records that a run has replayed its writes. Parameter: its boot id. */
 export const HAS_REPLAYED: string = "update nodes set era = (select era from history) where boot = $1";
 
 /** Returns when each live node has renewed and rejoined, or may not act any more. */
 function claimsAllowedFrom(): string {
-  return `clock_timestamp() + interval '1 millisecond' *
-    (select coalesce(max(stale_ms) + ${COME_BACK_MS}, 0) from nodes where ${MAY_LIVE})`;
+  return `greatest(${unknownUntil()}, clock_timestamp() + interval '1 millisecond' *
+    (select coalesce(max(stale_ms) + ${COME_BACK_MS}, 0) from nodes where ${MAY_LIVE}))`;
+}
+
+/** Returns when the lease of each node is over that joined within what the database has lost, and has not renewed it since. */
+function unknownUntil(): string {
+  return `clock_timestamp() + interval '1 millisecond' * (select coalesce(max(stale_ms), ${UNKNOWN_LEASE_MS}) from nodes)`;
 }
