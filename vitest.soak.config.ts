@@ -15,7 +15,16 @@ const ALONE = [
   "pool-load",
   "readers",
   "server-streams",
-].map((name) => `test/soak/${name}.test.ts`);
+].map(fileOf);
+
+/** Files with several nodes, databases or releases. */
+const MACHINES = ["cluster-*", "handover-faults", "hostile-peers", "kubernetes", "postgres-*", "two-releases"].map(
+  fileOf,
+);
+
+function fileOf(name: string): string {
+  return `test/soak/${name}.test.ts`;
+}
 
 /* Slow tests, and tests whose results change only with Claude Code, apart from `npm test`. */
 export default defineConfig({
@@ -24,9 +33,21 @@ export default defineConfig({
   test: {
     projects: [
       // Two files at a time: most wait for processes and deadlines ...
-      { extends: true, test: { name: "together", include: ["test/soak/**/*.test.ts"], exclude: ALONE, maxWorkers: 2 } },
+      {
+        extends: true,
+        test: {
+          name: "together",
+          include: ["test/soak/**/*.test.ts"],
+          exclude: [...ALONE, ...MACHINES],
+          maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: { name: "machines", include: MACHINES, exclude: ALONE, maxWorkers: 2, sequence: { groupOrder: 1 } },
+      },
       // ... and afterwards one at a time those whose measurements another file would disturb.
-      { extends: true, test: { name: "alone", include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: "alone", include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } } },
     ],
     globalSetup: "test/soak/page-build.ts",
     pool: "forks",
