@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join, sep } from "node:path";
+import { bundledLicenseFault } from "./license-rules.ts";
 
 /** A file of a build, as a plugin sees it. */
 interface BuiltFile {
@@ -8,7 +9,11 @@ interface BuiltFile {
   readonly moduleIds?: readonly string[];
 }
 
-/** Returns the licenses of all packages whose code is in the files of a build, as their authors demand of every copy. */
+/**
+ * Returns the licenses of all packages whose code is in the files of a build, as their authors demand of every copy.
+ *
+ * @throws Error if a license is not allowed, or its text is missing
+ */
 export async function bundledLicenses(bundle: Readonly<Record<string, BuiltFile>>): Promise<string> {
   const folders = new Set(Object.values(bundle).flatMap(({ moduleIds = [] }) => moduleIds.flatMap(packageFolder)));
   const texts = await Promise.all([...folders].toSorted().map(licenseOf));
@@ -25,7 +30,10 @@ function packageFolder(id: string): string[] {
 }
 
 async function licenseOf(folder: string): Promise<string> {
-  const { name, version } = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as Record<string, string>;
+  const text = await readFile(join(folder, "package.json"), "utf8");
+  const { name = folder, version, license } = JSON.parse(text) as Record<string, string>;
+  const fault = bundledLicenseFault(name, license);
+  if (fault !== undefined) throw new Error(fault);
   const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
   if (file === undefined) throw new Error(`the package ${name} has no file with its license`);
   return `${name} ${version}\n\n${await readFile(join(folder, file), "utf8")}`;
