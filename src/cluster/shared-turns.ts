@@ -26,8 +26,8 @@ export class SharedTurns {
   readonly #deps: SharedTurnsDeps;
   #held = 0;
   #asking = false;
-  /** Before when not to ask again, on the monotonic clock. */
-  #notBefore = 0;
+  /** When it has last got an answer, on the monotonic clock. */
+  #askedAt = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -54,8 +54,9 @@ export class SharedTurns {
     // Another node waits for what this one holds beyond its limit.
     const isDue = isShort || (this.#held > limit && running < this.#held);
     if (!isDue && this.#held === 0) return;
-    const delay = isDue ? Math.max(0, this.#notBefore - clock.monotonic()) : beatMs;
-    this.#timer = clock.schedule(delay, () => void this.#ask(), { background: true });
+    // Counts from the last answer, so that turns that come and go do not put it off.
+    const at = this.#askedAt + (isDue ? PACE_MS : beatMs);
+    this.#timer = clock.schedule(Math.max(0, at - clock.monotonic()), () => void this.#ask(), { background: true });
   }
 
   async #ask(): Promise<void> {
@@ -72,7 +73,7 @@ export class SharedTurns {
       this.#held = Math.max(1, running);
     }
     this.#asking = false;
-    this.#notBefore = clock.monotonic() + PACE_MS;
+    this.#askedAt = clock.monotonic();
     if (this.#closed) return;
     limiter.admit();
     this.#schedule();

@@ -119,6 +119,22 @@ test("SharedTurns: lets a turn run once its node has a share, and returns the sh
   expect(turns.clock.timers).toBe(0);
 });
 
+test("SharedTurns: returns what a node does not need while its turns come and go faster than it beats", async () => {
+  const turns = new Turns(4, 2);
+  for (let id = 1; id <= 4; id++) turns.begin(id, 0);
+  await turns.clock.advance(0);
+  expect(turns.nodes[0]?.scope.running).toBe(4);
+  for (let id = 1; id <= 4; id++) turns.end(id);
+  turns.begin(100, 1);
+  for (let id = 5; id < 30; id++) {
+    turns.begin(id, 0);
+    await turns.clock.advance(BEAT_MS / 10);
+    turns.end(id);
+  }
+  expect(turns.nodes[1]?.scope.running).toBe(1);
+  for (const { shared } of turns.nodes) shared.close();
+});
+
 test("SharedTurns: nodes that want more than there is come to equal parts, however long their queues are", async () => {
   const turns = new Turns(4, 2);
   for (let id = 0; id < 40; id++) turns.begin(id, 0);
