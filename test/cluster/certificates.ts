@@ -21,6 +21,8 @@ export interface CertificateTerms {
   /** The first and the last second of its validity, as `YYYYMMDDhhmmssZ`. */
   readonly from?: string;
   readonly to?: string;
+  /** The size of an RSA key. Default: a key of an elliptic curve. */
+  readonly bits?: number;
 }
 
 const EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
@@ -62,7 +64,8 @@ export class CertificateAuthority implements AsyncDisposable {
   /** Issues a certificate, by default one for nodes on this machine. */
   async issue(terms: CertificateTerms = {}): Promise<Omit<TlsPaths, "serverName">> {
     const { names = "DNS:localhost,IP:127.0.0.1", uses = "serverAuth,clientAuth" } = terms;
-    const { from = "20200101000000Z", to = "20690101000000Z" } = terms;
+    const { from = "20200101000000Z", to = "20690101000000Z", bits } = terms;
+    const kind = bits === undefined ? EC : ["-newkey", `rsa:${bits}`, "-nodes"];
     const place = join(this.folder, `${++this.#issued}`);
     await mkdir(place);
     const [request, cert, key] = ["request.pem", "cert.pem", "key.pem"].map((name) => join(place, name)) as [
@@ -72,7 +75,18 @@ export class CertificateAuthority implements AsyncDisposable {
     ];
     const extensions = [`subjectAltName=${names}`, ...(uses === "" ? [] : [`extendedKeyUsage=${uses}`])];
     const asked = extensions.flatMap((extension) => ["-addext", extension]);
-    await openssl("req", "-new", ...EC, "-subj", `/CN=node ${this.#issued}`, ...asked, "-keyout", key, "-out", request);
+    await openssl(
+      "req",
+      "-new",
+      ...kind,
+      "-subj",
+      `/CN=node ${this.#issued}`,
+      ...asked,
+      "-keyout",
+      key,
+      "-out",
+      request,
+    );
     const own = ["-config", join(this.folder, "ca.cnf"), "-cert", this.ca, "-keyfile", join(this.folder, "ca.key")];
     const span = ["-startdate", from, "-enddate", to];
     await openssl("ca", "-batch", "-notext", ...own, ...span, "-in", request, "-out", cert);

@@ -2,11 +2,13 @@ import { X509Certificate } from "node:crypto";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { Agent } from "node:https";
 import { join } from "node:path";
-import { connect } from "node:tls";
+import { PassThrough } from "node:stream";
+import { connect, TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { Refused } from "../../src/cluster/http/http-refusal.ts";
 import { TlsCredentials, type TlsIdentity } from "../../src/cluster/http/tls-credentials.ts";
+import { peerFault } from "../../src/cluster/http/tls-fault.ts";
 import { isProblem, readTlsFiles, type TlsPaths, tlsProblem } from "../../src/cluster/http/tls-files.ts";
 import type { Destination } from "../../src/cluster/protocol/transport.ts";
 import { eventually } from "../session-on-fake/scene.ts";
@@ -117,6 +119,7 @@ withOpenssl("tlsProblem", () => {
     expect(problem(await authority.issue({ uses: "serverAuth" }), { host: undefined })?.message).toContain(
       "needs clientAuth",
     );
+    expect(problem(await authority.issue({ bits: 1_024 }))?.message).toMatch(/^cannot be used: .*key too small/);
   });
 });
 
@@ -291,6 +294,24 @@ withOpenssl("TlsCredentials", () => {
     expect(tls.version).toBe(before);
   });
 
+  test("tell of unusable files and of a certificate that ends soon each once", async () => {
+    const clock = new SetClock();
+    clock.set(new Date("2030-01-10T12:00:00Z").getTime());
+    const files = await authority.issue({ from: "20300101000000Z", to: "20300111000000Z" });
+    const told: string[] = [];
+    opened(files, clock, told);
+    // It fits its key, and OpenSSL refuses both.
+    await replace(files, await authority.issue({ bits: 1_024 }));
+    for (let looks = 0; looks < 6; looks++) {
+      await clock.advance(10_000);
+      await eventually(() => clock.timers === 1);
+    }
+    expect(told).toEqual([
+      expect.stringContaining("expires at 2030-01-11T00:00:00.000Z"),
+      expect.stringContaining("are not used: `cluster.tls.cert` cannot be used"),
+    ]);
+  });
+
   test("tell of a certificate that ends soon, and of one that has ended", async () => {
     const clock = new SetClock();
     clock.set(new Date("2030-01-09T12:00:00Z").getTime());
@@ -323,6 +344,13 @@ withOpenssl("TlsCredentials", () => {
     );
     expect(start).toThrow(expect.objectContaining({ message: expect.stringContaining(cert) }));
   });
+});
+
+test("peerFault: a connection without a certificate is refused even where Node.js calls it authorized", () => {
+  const socket = new TLSSocket(new PassThrough());
+  onTestFinished(() => void socket.destroy());
+  socket.authorized = true;
+  expect(peerFault(socket)).toBe("missing");
 });
 
 /** Returns the serial number of the certificate that a server shows. */

@@ -41,9 +41,10 @@ export class TlsCredentials implements Disposable {
   readonly #renewed = new Set<(context: SecureContextOptions) => void>();
   #files: TlsFiles;
   #timer: Timer | undefined;
-  /** What was wrong at the last look, and what the operator knows. */
+  /** What was wrong at the last look. */
   #problem: string | undefined;
-  #told: string | undefined;
+  /** What the operator knows of the files, and of the lifetime of the certificate. */
+  readonly #told: { files?: string; lifetime?: string } = {};
   #isOver = false;
 
   /** @throws CastellanError `INVALID_OPTIONS` if other nodes would refuse the certificate */
@@ -118,7 +119,7 @@ export class TlsCredentials implements Disposable {
   #keep({ field, message }: OptionProblem): void {
     const words = `\`${this.#deps.at}${field}\` ${message}`;
     if (words === this.#problem)
-      this.#tell(`The files of \`${this.#deps.at}tls\` have changed, and are not used: ${words}.`);
+      this.#tell("files", `The files of \`${this.#deps.at}tls\` have changed, and are not used: ${words}.`);
     this.#problem = words;
   }
 
@@ -130,14 +131,15 @@ export class TlsCredentials implements Disposable {
       left > 0 ? `expires at ${to.toISOString()}, in ${formatDuration(left)}` : `expired at ${to.toISOString()}`;
     const then = left > 0 ? "other nodes will refuse" : "other nodes refuse";
     this.#tell(
+      "lifetime",
       `The certificate in \`${this.#deps.at}tls.cert\` ${words}; ${then} this machine. Replace the files: no restart is needed.`,
       `${to.getTime()} ${left > 0}`,
     );
   }
 
-  #tell(message: string, what = message): void {
-    if (this.#told === what) return;
-    this.#told = what;
+  #tell(about: "files" | "lifetime", message: string, what = message): void {
+    if (this.#told[about] === what) return;
+    this.#told[about] = what;
     this.#deps.warn(message);
   }
 

@@ -48,8 +48,9 @@ export function isPlainHttp(error: unknown): boolean {
 /** Returns why the peer of a server's connection is not to be trusted; undefined if it is. */
 export function peerFault(socket: unknown): string | undefined {
   if (!(socket instanceof TLSSocket)) return "missing";
-  if (socket.authorized) return undefined;
+  // First: some releases of Node.js count a resumed session without a certificate as authorized.
   if (socket.getPeerX509Certificate() === undefined) return "missing";
+  if (socket.authorized) return undefined;
   // A code, whatever the types say.
   return String(socket.authorizationError);
 }

@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
+import { createSecureContext } from "node:tls";
 import type { OptionProblem } from "../../errors.ts";
 
 /** Where a machine's certificate, its key, and the authorities that it trusts are, each a file in PEM. */
@@ -88,7 +89,11 @@ export function tlsProblem(files: TlsFiles, use: TlsUse): OptionProblem | undefi
   }
   if (!leaf.checkPrivateKey(key))
     return { field: "tls.key", message: "is not the key of the certificate in `tls.cert`" };
-  const message = timeProblem(leaf, use.now) ?? issuerProblem(leaf, chain, roots, use.now) ?? useProblem(leaf, use);
+  const message =
+    timeProblem(leaf, use.now) ??
+    issuerProblem(leaf, chain, roots, use.now) ??
+    useProblem(leaf, use) ??
+    contextProblem(files);
   return message === undefined ? undefined : { field: "tls.cert", message };
 }
 
@@ -147,6 +152,16 @@ function useProblem(leaf: X509Certificate, { host, serverName }: TlsUse): string
   if (matches !== undefined) return undefined;
   const of = serverName === undefined ? "the host of `advertise`" : "`tls.serverName`";
   return `is for ${leaf.subjectAltName ?? "no name"}, not for ${name}, ${of}`;
+}
+
+/** Returns why OpenSSL does not use the files, such as a key that is too short. */
+function contextProblem(files: TlsFiles): string | undefined {
+  try {
+    createSecureContext({ ...files });
+    return undefined;
+  } catch (error) {
+    return `cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 /** Returns a subject or issuer on one line. */
