@@ -50,6 +50,25 @@ describe("ServiceManager", () => {
     await clock.advance(60_000);
     expect(told).toHaveLength(5);
   });
+
+  test("tells nothing more once it is stopped while it tells something", async () => {
+    const told: string[] = [];
+    const clock = new SimulatedClock();
+    const sent = Promise.withResolvers<void>();
+    const notify = async (...state: readonly string[]): Promise<void> => {
+      told.push(state.join(" "));
+      if (state[0] === "WATCHDOG=1") await sent.promise;
+    };
+    const env = { ...NOTIFIED, WATCHDOG_USEC: "10000000" };
+    const service = new ServiceManager({ env, pid: 7, clock, isLive: () => true, notify });
+    await service.ready("Serving");
+    await clock.advance(5_000);
+    service.stop();
+    sent.resolve();
+    await clock.advance(60_000);
+    expect(told).toEqual(["--ready --status=Serving", "WATCHDOG=1"]);
+    expect(clock.timers).toBe(0);
+  });
 });
 
 test("castellan serve: tells systemd by its program when it is ready, lives and ends", async () => {

@@ -19,6 +19,7 @@ export class ServiceManager {
   readonly #isThere: boolean;
   readonly #everyMs: number | undefined;
   #timer: Timer | undefined;
+  #hasStopped = false;
 
   constructor(deps: ServiceManagerDeps) {
     this.#deps = deps;
@@ -39,12 +40,13 @@ export class ServiceManager {
   }
 
   stop(): void {
+    this.#hasStopped = true;
     this.#timer?.cancel();
   }
 
   #beat(): void {
     const { clock, isLive, notify } = this.#deps;
-    if (this.#everyMs === undefined) return;
+    if (this.#everyMs === undefined || this.#hasStopped) return;
     const beat = async (): Promise<void> => {
       if (isLive()) await notify("WATCHDOG=1");
       this.#beat();
