@@ -47,6 +47,8 @@ describe("faultOf, stateOf and messageOf", () => {
       expect(of({ code })).toBe("untrusted");
     }
     expect(of({}, "The server does not support SSL connections")).toBe("untrusted");
+    // The cause of an error of Castellan's own.
+    expect(faultOf(undefined)).toBe("unreachable");
   });
 
   it("find no state in errors of the network", () => {

@@ -20,7 +20,8 @@ export function subjectOf(use: PostgresUse, { label }: Pick<PostgresLocation, "l
 export function faultOf(error: unknown): DatabaseFault {
   const state = stateOf(error);
   if (state !== undefined) return FAULTS.find(([states]) => states.test(state))?.[1] ?? "failed";
-  const { code = "", syscall = "", message } = error as NodeJS.ErrnoException;
+  if (!(error instanceof Error)) return "unreachable";
+  const { code = "", syscall = "", message }: NodeJS.ErrnoException = error;
   // A file that the URL names, not a socket.
   if (UNTRUSTED.test(code) || message === NO_TLS || syscall === "open") return "untrusted";
   return "unreachable";
