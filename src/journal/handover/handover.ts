@@ -267,10 +267,17 @@ export class Handover {
 
   #takenBy(channel: Channel, taker: string, deadlineMs: number): void {
     const isOpener = this.#opener?.channel === channel;
-    if (isOpener) this.#taker = this.#opener;
+    if (isOpener) this.#replaceTaker();
     if (this.#taker?.channel !== channel) throw declined();
     this.#deadlineMs = deadlineMs;
     this.#apply({ type: isOpener ? "opened" : "taken", taker });
+  }
+
+  /** The opener takes the place of a taker that does not have the journal any more. What waits for that one comes to this one. */
+  #replaceTaker(): void {
+    this.#taker?.channel.close();
+    this.#taker = this.#opener;
+    this.#opener = undefined;
   }
 
   /** Another application has opened the journal without an offer. Returns what is kept here; `taken` follows. */

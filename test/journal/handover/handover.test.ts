@@ -87,6 +87,22 @@ async function owner(sqlite: string, kept: readonly string[] = [], reach: () => 
   return { own, journal, writer, handover, told, resumed: resumed.promise, dial, self };
 }
 
+/** An application that opens the journal without an offer. */
+async function openedBy(self: JournalOwner, sqlite: string) {
+  const own = sqliteJournal({ sqlite });
+  await own.open(self);
+  onTestFinished(() => own.close());
+  const loans = new Loans();
+  const opener = new Handover({
+    ...{ clock: systemClock, journal: new MovableJournal(own), own, owner: self, loans, deadlineMs: 5_000, isAlive },
+    connections: unixConnections(own, self),
+    reservations: fileReservations(own, systemClock),
+  });
+  await opener.begin(new JournalWriter(own, { clock: systemClock, random: () => 0.5 }));
+  onTestFinished(() => opener.close());
+  return { own, loans, opener };
+}
+
 const event = (session: string, number: number): Change => ({
   type: "event_appended",
   event: { session, number, at: number, type: "noted", body: {} },
@@ -219,23 +235,31 @@ describe("Handover", () => {
     const { dial, told, writer, journal } = await owner(sqlite, ["s"]);
     // It is offered the journal, and never opens it.
     await (await dial()).call("take", "taker");
-    const own = sqliteJournal({ sqlite });
-    const self: JournalOwner = { ...OTHER, id: "opener" };
-    await own.open(self);
-    onTestFinished(() => own.close());
-    const loans = new Loans();
-    const opener = new Handover({
-      ...{ clock: systemClock, journal: new MovableJournal(own), own, owner: self, loans, deadlineMs: 5_000, isAlive },
-      connections: unixConnections(own, self),
-      reservations: fileReservations(own, systemClock),
-    });
-    const other = new JournalWriter(own, { clock: systemClock, random: () => 0.5 });
-    await opener.begin(other);
-    onTestFinished(() => opener.close());
+    const { own, loans, opener } = await openedBy({ ...OTHER, id: "opener" }, sqlite);
     expect([loans.isLentTo("s", "owner"), opener.wasOffered]).toEqual([true, true]);
     await writer.write([event("s", 1)], { session: "s" });
     expect([(await own.eventExtent("s"))?.last, (await journal.eventExtent("s"))?.last]).toEqual([1, 1]);
     expect(told.slice(0, 2)).toEqual(["yield", "lend"]);
+  });
+
+  test("writes through the application that has opened the journal what a taker that stands still does not answer", async () => {
+    const sqlite = join(await folder(), "castellan.db");
+    const { dial, writer } = await owner(sqlite, ["s"]);
+    const taker = await dial();
+    const asked = Promise.withResolvers<void>();
+    taker.onCall = async (method) => {
+      if (method !== "write") return {};
+      asked.resolve();
+      return await new Promise(() => {});
+    };
+    await taker.call("take", "taker");
+    await taker.call("taken", "taker", 5_000);
+    const written = writer.write([event("s", 1)], { session: "s" });
+    await asked.promise;
+    // The database has given the journal of the taker to another application.
+    const { own } = await openedBy({ ...OTHER, id: "opener" }, sqlite);
+    await written;
+    expect((await own.eventExtent("s"))?.last).toBe(1);
   });
 
   test("asks nobody on another host, and nobody who does not listen", async () => {
