@@ -44,7 +44,10 @@ export async function migratePostgres({ grantTo, ...where }: MigrationOptions): 
     if (await prepare(database, JOURNAL_TABLES)) changed.push("journal");
     if (await prepare(database, CLUSTER_TABLES)) changed.push("cluster");
     if (await prepare(database, TRANSCRIPT_TABLES)) changed.push("transcripts");
-    if (grantTo !== undefined) await database.transaction((query) => runGrants(query, location.schema, grantTo));
+    if (grantTo !== undefined) {
+      const sets = [JOURNAL_TABLES, CLUSTER_TABLES, TRANSCRIPT_TABLES];
+      await database.transaction((query) => runGrants(query, location.schema, grantTo, sets));
+    }
     return { location: location.label, changed };
   } finally {
     await database.close();

@@ -40,12 +40,14 @@ export function usageGrant(schema: string, role: string): string {
   return `grant usage on schema ${quoted(schema)} to ${quoted(role)}`;
 }
 
-/** Grants a role what it needs to run Castellan on the tables of the current role. */
-export async function runGrants(query: Query, schema: string, role: string): Promise<void> {
-  const [where, to] = [`in schema ${quoted(schema)}`, `to ${quoted(role)}`];
+/** Grants a role what it needs to run Castellan on the tables of the current role, and nothing on others in the schema. */
+export async function runGrants(query: Query, schema: string, role: string, sets: readonly Sources[]): Promise<void> {
   await query(usageGrant(schema, role));
-  await query(`grant ${PRIVILEGES.join(", ")} on all tables ${where} ${to}`);
-  await query(`grant execute on all functions ${where} ${to}`);
+  const named = (kind: LackRow["kind"]): string[] => sets.flatMap((tables) => namesIn(tables, kind));
+  const present = await query<Pick<LackRow, "kind" | "name">>(PRESENT, [schema, named("table"), named("function")]);
+  const read: LackRow = { kind: "table", name: VERSION_TABLE, privileges: ["select"] };
+  const used = present.map((one): LackRow => ({ ...one, privileges: one.kind === "table" ? PRIVILEGES : ["execute"] }));
+  for (const one of [read, ...used]) await query(grantFor(schema, one, `to ${quoted(role)}`));
 }
 
 /** Whether the versions of the tables cannot be read. */
@@ -84,3 +86,10 @@ const LACKS = `
   select 'function', proname::text, '{execute}'::text[] from pg_proc join pg_namespace on pg_namespace.oid = pronamespace
   where nspname = $1 and proname = any($3) and not has_function_privilege(pg_proc.oid, 'execute')
   order by kind desc, name`;
+
+const PRESENT = `
+  select 'table' as kind, relname::text as name from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+  where nspname = $1 and relkind in ('r', 'p') and relname = any($2)
+  union all
+  select 'function', proname::text from pg_proc join pg_namespace on pg_namespace.oid = pronamespace
+  where nspname = $1 and proname = any($3)`;
