@@ -55,6 +55,8 @@ export class GlobalSessionHost implements SessionHost {
   /** The jobs of the node's pools, by name. */
   readonly #jobs = new Map<string, HostedJobs>();
   readonly #exports: ExportPages;
+  /** The sessions that a fork is about to start, by key. */
+  readonly #forking = new Set<string>();
   /** The node, once its run has joined. */
   #node: HostNode | undefined;
   #ended = false;
@@ -183,7 +185,7 @@ export class GlobalSessionHost implements SessionHost {
 
   /**
    * Starts the session with this key on this node, with a copy of the conversation of `source`. Resolves with `"owned"` if a
-   * node owns the session, and with `"taken"` if it has a conversation.
+   * node owns the session, and with `"taken"` if it has a conversation, or is about to get one.
    */
   async #fork(source: SessionServer, key: string): Promise<"forked" | "owned" | "taken"> {
     const name = nameOfKey(key);
@@ -192,8 +194,9 @@ export class GlobalSessionHost implements SessionHost {
     if (node === undefined) throw new CastellanError("NOT_OWNER", "The node is not in the cluster now.");
     await source.fromJournal(async () => {});
     const known = (await this.#supervisor.journal.read([key])).get(key);
-    if (known !== undefined && hasConversation(known)) return "taken";
+    if (this.#forking.has(key) || (known !== undefined && hasConversation(known))) return "taken";
     if (this.#storage.owns(key)) return "owned";
+    this.#forking.add(key);
     const forked = this.#supervisor.forkIntoTemplate(name, source);
     try {
       if (!(await node.claim(key))) return "owned";
@@ -201,6 +204,7 @@ export class GlobalSessionHost implements SessionHost {
       await serverNamed(this.#supervisor, name).fromJournal(async () => {});
       return "forked";
     } finally {
+      this.#forking.delete(key);
       forked();
     }
   }

@@ -337,6 +337,9 @@ describe("Global sessions in a cluster", () => {
     expect(new Set(conversations).size).toBe(3);
     await failure(ann.fork(global(["chat", "bob"])), "SESSION_ALREADY_STARTED");
     await failure(ann.fork(global(["chat", "ann"])), "SESSION_ALREADY_STARTED");
+    // Of two at once, one gets the name.
+    const both = await Promise.allSettled([ann, bob].map((source) => source.fork(global(["chat", "both"]))));
+    expect(both.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
     await bob.stop({ conversation: "clear" });
     await (await ann.fork(global(["chat", "bob"]))).query("e");
     expect(fake.processes.at(-1)?.args.join(" ")).toContain("--fork-session");
