@@ -12,7 +12,7 @@ import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { joinUnderName } from "./node-name.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { OwnedEpochs } from "./owned-epochs.ts";
-import { countPlaced, covers, familyOf, pickNode } from "./placement.ts";
+import { countPlaced, covers, pickNode } from "./placement.ts";
 import type { ClockSkew, Engine, NodeDescription, NodeState, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, OwnedActivity, SessionActivity, SessionHost } from "./session-host.ts";
 
@@ -154,7 +154,7 @@ export class ClusterNode {
 
   /** Number of owned sessions. */
   get owned(): number {
-    return this.#run?.owned.keys.length ?? 0;
+    return this.#run?.owned.size ?? 0;
   }
 
   /** What the node's sessions do. */
@@ -503,7 +503,7 @@ export class ClusterNode {
     const draining = this.#phase === "draining";
     this.#apply("lost");
     this.#deps.warn(cause.message);
-    const sessions = run.owned.keys.length;
+    const sessions = run.owned.size;
     publish("castellan:node:lose", () => ({ ...this.#facts(run.boot), error: cause, sessions }));
     this.#rejoining = this.#end(run, cause).then(() =>
       // A node that leaves is the last one to know what its run has written.
@@ -601,17 +601,12 @@ function stateOf(
   draining: boolean,
   skew: ClockSkew | undefined,
 ): NodeState {
-  const { keys } = owned;
-  const families: Record<string, number> = {};
-  for (const key of keys) {
-    const family = familyOf(key);
-    families[family] = (families[family] ?? 0) + 1;
-  }
+  const { size: sessions, families } = owned;
   const clock = skew && { clockAheadMs: Math.round(skew.aheadMs) };
   return {
     ...{ load, draining },
-    ...(report !== undefined && { report: { sessions: keys.length, ...report, ...clock } }),
-    ...(keys.length > 0 && { families }),
+    ...(report !== undefined && { report: { sessions, ...report, ...clock } }),
+    ...(sessions > 0 && { families }),
     ...(busy !== undefined && { busy }),
   };
 }
