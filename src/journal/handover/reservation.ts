@@ -16,12 +16,15 @@ export interface Reservations {
 
 /** Returns the reservations of a journal by locks of a file. */
 export function fileReservations(own: Journal, clock: Clock): Reservations {
-  return { reserve: () => reserve(own, clock), held: () => reservationOf(own) };
+  return { reserve: () => reserve(own, clock), held: () => reservationOf(own, clock) };
 }
 
 /** How often to try again while another application looks at the reservation, and the interval in milliseconds. */
 const TRIES = 20;
 const RETRY_MS = 10;
+
+/** How often to find the reservation locked before it counts as one: another application may only look at it. */
+const LOOKS = 3;
 
 /**
  * Reserves a journal that its owner is about to close for the application to which it is offered. Others on this machine that
@@ -45,12 +48,17 @@ async function reserve(own: Journal, clock: Clock): Promise<FileLock | undefined
  * Returns why this application must leave a journal that has no owner now; undefined if nobody has reserved it. Decides only
  * if it is called while this application owns the journal: the reservation begins before the former owner closes it.
  */
-async function reservationOf(own: Journal): Promise<CastellanError<"JOURNAL_IN_USE"> | undefined> {
+async function reservationOf(own: Journal, clock: Clock): Promise<CastellanError<"JOURNAL_IN_USE"> | undefined> {
   const path = reservationPathOf(own);
   if (path === undefined || !existsSync(path)) return undefined;
-  const lock = (await fileLocks())(path);
-  lock?.close();
-  return lock === undefined ? handedOver(own.location, lockHolderOf(path)) : undefined;
+  const tryLock = await fileLocks();
+  for (let looks = 1; ; looks++) {
+    const lock = tryLock(path);
+    lock?.close();
+    if (lock !== undefined) return undefined;
+    if (looks === LOOKS) return handedOver(own.location, lockHolderOf(path));
+    await pause(clock, RETRY_MS);
+  }
 }
 
 function handedOver(location: string, pid = 0): CastellanError<"JOURNAL_IN_USE"> {

@@ -22,6 +22,7 @@ import { openSharedJournal } from "../../../src/journal/shared-journal.ts";
 import { sqliteJournal } from "../../../src/journal/sqlite/sqlite-journal.ts";
 import { MIGRATIONS } from "../../../src/journal/sqlite/sqlite-schema.ts";
 import { isAlive } from "../../../src/live-process.ts";
+import { SimulatedClock } from "../../../src/testing/simulated-clock.ts";
 
 const OTHER = { pid: process.ppid, startedAt: 7, host: hostname() };
 
@@ -142,6 +143,26 @@ describe("Handover", () => {
     expect(told).toContain("lend");
     await next.close();
     await (await patient).release();
+  });
+
+  test("takes an application that looks at a reservation for none", async () => {
+    const own = sqliteJournal({ sqlite: join(await folder(), "castellan.db") });
+    const clock = new SimulatedClock();
+    const reservations = fileReservations(own, clock);
+    const looked = await reservations.reserve();
+    const looking = reservations.held();
+    await expect.poll(() => clock.timers).toBe(1);
+    looked?.close();
+    await clock.advance(10);
+    expect(await looking).toBeUndefined();
+    const lasting = await reservations.reserve();
+    const refused = reservations.held();
+    for (let waits = 0; waits < 2; waits++) {
+      await expect.poll(() => clock.timers).toBe(1);
+      await clock.advance(10);
+    }
+    expect(await refused).toMatchObject({ code: "JOURNAL_IN_USE" });
+    lasting?.close();
   });
 
   test("declines a second taker, and one that comes before a lent session is returned", async () => {
