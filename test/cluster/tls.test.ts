@@ -1,6 +1,8 @@
 import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { Agent } from "node:https";
+import { connect as connectPlain } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { connect, TLSSocket } from "node:tls";
@@ -210,6 +212,19 @@ withOpenssl("a connection between nodes with certificates", () => {
     await eventually(() => told.length === 1);
     expect(told[0]).toContain("it speaks HTTP without TLS");
   });
+
+  test("does not keep a node from closing before it has begun", async () => {
+    await using scene = new HttpScene();
+    const server = await scene.serve({}, { tls: opened(good) });
+    const socket = connectPlain(server.port, "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    await once(socket, "connect");
+    const ended = once(socket, "close");
+    // The server knows of it by now.
+    await scene.transport({ tls: opened(good) }).call(secure(server.port), CALL, never);
+    await server.close();
+    await ended;
+  }, 5_000);
 
   test("tells anybody that the node runs, and nothing else", async () => {
     await using scene = new HttpScene();

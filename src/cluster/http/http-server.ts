@@ -182,6 +182,7 @@ class HttpRequestServer implements RequestServer {
     }
     for (const abort of this.#open) abort.abort();
     this.#server.closeAllConnections();
+    this.#strangers.close();
     await closed;
   }
 

@@ -31,6 +31,11 @@ export class Strangers {
     });
   }
 
+  /** Ends all connections, also those that have not become encrypted ones yet, of which the HTTP server does not know. */
+  close(): void {
+    for (const socket of this.#sockets.values()) socket.destroy();
+  }
+
   /** The peer has sent a signed request. @param socket the connection, or the encrypted one on it */
   know(socket: Socket): void {
     this.#sockets.delete(peerOf(socket));
