@@ -12,7 +12,7 @@ import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { joinUnderName } from "./node-name.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { OwnedEpochs } from "./owned-epochs.ts";
-import { countPlaced, covers, pickNode } from "./placement.ts";
+import { countPlaced, covers, familyOf, pickNode } from "./placement.ts";
 import type { ClockSkew, Engine, NodeDescription, NodeState, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, OwnedActivity, SessionActivity, SessionHost } from "./session-host.ts";
 
@@ -239,7 +239,8 @@ export class ClusterNode {
     await this.#deps.restore?.();
     for (const former of this.#unended) await this.#leave(former);
     let sent = await this.#enter(boot);
-    const owned = new OwnedEpochs(description.hosts.pools.map((name) => nameKey([GLOBAL, name])));
+    const pools = description.hosts.pools.map((name) => nameKey([GLOBAL, name]));
+    const owned = new OwnedEpochs(pools, familyOf);
     let run: Run | undefined;
     let lost: CastellanError | undefined;
     try {

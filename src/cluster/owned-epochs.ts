@@ -1,15 +1,18 @@
-import { familyOf } from "./placement.ts";
-
 /** The sessions that one run of a node owns, with their epochs, and the pools whose jobs it may write. */
 export class OwnedEpochs {
   readonly #epochs = new Map<string, number>();
   /** The number of sessions of each family, so that a beat does not read all names. */
   readonly #families = new Map<string, number>();
   readonly #pools: ReadonlySet<string>;
+  readonly #familyOf: ((key: string) => string) | undefined;
 
-  /** @param pools the canonical names of the node's pools. They have no owner: each living node that has them writes their jobs */
-  constructor(pools: readonly string[] = []) {
+  /**
+   * @param pools the canonical names of the node's pools. They have no owner: each living node that has them writes their jobs
+   * @param familyOf tells the family of a session by its canonical name. Without it, none is counted
+   */
+  constructor(pools: readonly string[] = [], familyOf?: (key: string) => string) {
     this.#pools = new Set(pools);
+    this.#familyOf = familyOf;
   }
 
   isPool(key: string): boolean {
@@ -30,7 +33,7 @@ export class OwnedEpochs {
     return this.#epochs.size;
   }
 
-  /** The number of owned sessions of each family, see `familyOf`. */
+  /** The number of owned sessions of each family. */
   get families(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#families);
   }
@@ -50,7 +53,8 @@ export class OwnedEpochs {
   }
 
   #count(key: string, by: number): void {
-    const family = familyOf(key);
+    const family = this.#familyOf?.(key);
+    if (family === undefined) return;
     const count = (this.#families.get(family) ?? 0) + by;
     if (count === 0) this.#families.delete(family);
     else this.#families.set(family, count);

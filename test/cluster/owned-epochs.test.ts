@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
 import { OwnedEpochs } from "../../src/cluster/owned-epochs.ts";
+import { familyOf } from "../../src/cluster/placement.ts";
 import { nameKey } from "../../src/names.ts";
 
 test("OwnedEpochs: counts each owned session once for its family", () => {
-  const owned = new OwnedEpochs();
+  const owned = new OwnedEpochs([], familyOf);
   const [ann, bob, single] = [
     ["global", "chat", "ann"],
     ["global", "chat", "bob"],
