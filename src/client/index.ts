@@ -23,6 +23,7 @@ export type {
   MovedSession,
   NodeInfo,
   NodeReport,
+  RebalanceCluster,
 } from "../wire/cluster.ts";
 export type { WireDuration } from "../wire/duration.ts";
 export type { EraseSession, ErasureReport, LeftBehind } from "../wire/erasure.ts";
