@@ -22,6 +22,9 @@ const MACHINES = ["cluster-*", "handover-faults", "hostile-peers", "kubernetes",
   fileOf,
 );
 
+/** Files that use pages in Chromium. */
+const PAGES = ["chat", "dashboard", "dashboard-*"].map(fileOf);
+
 function fileOf(name: string): string {
   return `test/soak/${name}.test.ts`;
 }
@@ -38,13 +41,17 @@ export default defineConfig({
         test: {
           name: "together",
           include: ["test/soak/**/*.test.ts"],
-          exclude: [...ALONE, ...MACHINES],
+          exclude: [...ALONE, ...MACHINES, ...PAGES],
           maxWorkers: 2,
         },
       },
       {
         extends: true,
         test: { name: "machines", include: MACHINES, exclude: ALONE, maxWorkers: 2, sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
+        test: { name: "pages", include: PAGES, exclude: ALONE, maxWorkers: 2, sequence: { groupOrder: 1 } },
       },
       // ... and afterwards one at a time those whose measurements another file would disturb.
       { extends: true, test: { name: "alone", include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } } },

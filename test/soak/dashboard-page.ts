@@ -41,7 +41,8 @@ export async function watchedPage(
   page.on("console", (message) => {
     const text = message.text();
     const isExpected = /^Failed to load resource: (?:net::ERR_|the server responded with a status of 401)/.test(text);
-    if (["error", "warning"].includes(message.type()) && !isExpected) complaints.push(text);
+    if (["error", "warning"].includes(message.type()) && !isExpected)
+      complaints.push(`${text} ${message.location().url}`);
   });
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("request", (request) => hosts.add(new URL(request.url()).host));
