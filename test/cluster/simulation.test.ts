@@ -9,10 +9,10 @@ import { counterexample, report, shrink } from "./simulation-shrinking.ts";
 import type { Violation } from "./simulation-verdict.ts";
 
 /*
- * Runs two hundred schedules. For thousands: SIMULATION_SCHEDULES=20000 npx vitest run test/cluster/simulation.test.ts
+ * Runs three hundred schedules. For thousands: SIMULATION_SCHEDULES=20000 npx vitest run test/cluster/simulation.test.ts
  */
 const FIRST = Number(process.env["SIMULATION_SEED"] ?? 1);
-const COUNT = Number(process.env["SIMULATION_SCHEDULES"] ?? 200);
+const COUNT = Number(process.env["SIMULATION_SCHEDULES"] ?? 300);
 
 /** The number of schedules in one test, and the number within which a mutant must be found. */
 const AT_ONCE = 100;
