@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { RunningCommand } from "../cli/command-line.ts";
 import { SeverableLine } from "../cluster/severable-line.ts";
 import { freePort } from "../free-port.ts";
-import { processesWith } from "../real/processes.ts";
+import { commandOf, processesWith } from "../real/processes.ts";
 
 const INDEX = fileURLToPath(new URL("../../src/index.ts", import.meta.url));
 
@@ -125,6 +125,11 @@ export class Pod {
   /** The pids of its server, of its sessions and of their commands. */
   get processes(): number[] {
     return processesWith(this.#directory);
+  }
+
+  /** The pids of its Claude Code processes. */
+  get claudes(): number[] {
+    return this.processes.filter((pid) => commandOf(pid).includes("claude-agent-sdk"));
   }
 
   /** Sends SIGTERM, and SIGKILL after the grace period. Resolves with whether SIGTERM was enough. */
