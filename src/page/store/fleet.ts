@@ -54,6 +54,8 @@ export class Fleet {
 
   readonly #link: ServerLink;
   readonly #dirty = new Set<string>();
+  /** Those of the changed sessions that have stopped, and may be gone. */
+  readonly #stopped = new Set<string>();
   #run = new AbortController();
   #loading: Promise<void> | undefined;
   #flushing: ReturnType<typeof setTimeout> | undefined;
@@ -189,7 +191,9 @@ export class Fleet {
     if (event.type === "approval:settle") this.settled.value = event;
     this.#numbersStale = true;
     const name = sessionOf(event);
-    if (name !== undefined) this.touch(name);
+    if (name === undefined) return;
+    if (event.type === "session:stop") this.#stopped.add(keyOf(name));
+    this.touch(name);
   }
 
   #spend({ costUsd = 0, usage }: Extract<SupervisorEvent, { type: "turn:end" }>): void {
@@ -295,14 +299,13 @@ export class Fleet {
   }
 
   async #readSessions(keys: readonly string[]): Promise<void> {
-    const { client } = this.#link;
     const found = new Map<string, SessionInfo | undefined>();
     const left = [...keys];
     const work = async (): Promise<void> => {
       for (let key = left.pop(); key !== undefined; key = left.pop()) {
         const name = nameOfKey(key);
         if (name === undefined) continue;
-        found.set(key, await client.session(name).get({ signal: this.#run.signal }).catch(notThere));
+        found.set(key, await this.#read(name, this.#stopped.delete(key)));
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
@@ -312,6 +315,15 @@ export class Fleet {
       else rows.set(key, rowOf(info));
     }
     this.rows.value = rows;
+  }
+
+  /** Reads a session. One that may be gone is looked for in the list: browsers log each 404 as an error. */
+  async #read(name: Name, mayBeGone: boolean): Promise<SessionInfo | undefined> {
+    const { client } = this.#link;
+    const options = { signal: this.#run.signal };
+    if (!mayBeGone || isGlobalName(name)) return await client.session(name).get(options).catch(notThere);
+    const { sessions } = await client.listSessions({ prefix: name, limit: 1 }, options);
+    return sessions.find((session) => keyOf(session.name) === keyOf(name));
   }
 }
 
