@@ -171,7 +171,7 @@ export interface CastellanEvents {
   /** The node left the cluster in an orderly way. */
   "castellan:node:leave": NodeFacts;
   /**
-   * The cluster's database failed over to a replica or was restored from a backup; `era` counts these. No global session can be claimed
+   * The cluster's database failed over to a replica or was restored from a backup; `era` tells them apart. No global session can be claimed
    * before all nodes have reported what they know. Each session then gets a higher epoch than any it can have had.
    */
   "castellan:database:failover": NodeFacts & { readonly era: number };

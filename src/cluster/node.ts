@@ -390,7 +390,7 @@ export class ClusterNode {
       const { era } = this.#deps.engine;
       await this.#deps.restore?.(run.boot);
       await run.host.catchUp?.();
-      await this.#deps.engine.caughtUp?.(run.boot);
+      if (era !== undefined) await this.#deps.engine.caughtUp?.(run.boot, era);
       run.era = era;
     } catch {
       // The next beat retries.

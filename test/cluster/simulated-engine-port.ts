@@ -92,8 +92,8 @@ export class SimulatedEnginePort implements Engine, WritesAgain {
     return renewed;
   }
 
-  caughtUp(boot: string): Promise<void> {
-    return this.#call(() => this.#engine.caughtUp(boot));
+  caughtUp(boot: string, era: number): Promise<void> {
+    return this.#call(() => this.#engine.caughtUp(boot, era));
   }
 
   restored(boots: readonly string[]): Promise<void> {

@@ -148,10 +148,10 @@ export class SimulatedEngine {
     return true;
   }
 
-  /** The node has written again what was missing. */
-  caughtUp(boot: string): void {
+  /** The node has written again what was missing in this era. */
+  caughtUp(boot: string, era: number): void {
     const node = this.#nodes.get(boot);
-    if (node !== undefined) node.era = this.#history.era;
+    if (node !== undefined) node.era = era;
     this.#endWait();
   }
 

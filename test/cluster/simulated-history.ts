@@ -61,7 +61,7 @@ export class SimulatedHistory {
   begin(nodes: Iterable<HistoryNode>, now: number): void {
     const all = [...nodes];
     const spans = all.filter((node) => mayLive(node, now)).map(({ staleMs }) => staleMs + COME_BACK_MS);
-    this.#era += 1;
+    this.#era = Math.max(this.#era + 1, Math.floor(now));
     this.#notBefore = now + (all.length === 0 ? UNKNOWN_LEASE_MS : Math.max(...all.map(({ staleMs }) => staleMs)));
     this.#claimsFrom = Math.max(this.#notBefore, now + Math.max(0, ...spans));
   }

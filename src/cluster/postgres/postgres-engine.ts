@@ -26,7 +26,15 @@ import type {
 import { type TurnShare, turnShare } from "../protocol/turn-share.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
 import { type FoundRow, findStatement, foundOf } from "./find-statement.ts";
-import { detectNewHistory, END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_REPLAYED, MAY_CLAIM } from "./history-statements.ts";
+import {
+  detectNewHistory,
+  END_WAIT,
+  EPOCHS_OF_AN_ERA,
+  ERA,
+  HAS_NOTHING_TO_REPLAY,
+  HAS_REPLAYED,
+  MAY_CLAIM,
+} from "./history-statements.ts";
 import { COUNT_JOBS, RESERVE_JOB } from "./job-statements.ts";
 import {
   isAlive,
@@ -121,7 +129,7 @@ class PostgresEngine implements Engine {
         query(CLEAN),
         query(JOIN, joinValues(node)),
         query<EraRow>(`select ${ERA} as era`),
-        isNew ? query(HAS_REPLAYED, [toText(node.boot)]) : undefined,
+        isNew ? query(HAS_NOTHING_TO_REPLAY, [toText(node.boot)]) : undefined,
         query(END_WAIT),
       ]);
       this.#era = row?.era;
@@ -147,9 +155,9 @@ class PostgresEngine implements Engine {
     return true;
   }
 
-  async caughtUp(boot: string): Promise<void> {
+  async caughtUp(boot: string, era: number): Promise<void> {
     const database = await this.#database.use();
-    await database.transaction((query) => Promise.all([query(HAS_REPLAYED, [toText(boot)]), query(END_WAIT)]));
+    await database.transaction((query) => Promise.all([query(HAS_REPLAYED, [toText(boot), era]), query(END_WAIT)]));
   }
 
   async leave(boot: string): Promise<void> {

@@ -149,7 +149,7 @@ export interface Engine {
   /** Location of the engine, for messages. Contains no password. */
   readonly location: string;
   /**
-   * Rises when the database turns out to have a new history: it failed over to a replica and may lack confirmed
+   * Another number for each history of the database, which begins when it fails over to a replica and may lack confirmed
    * commits. As of the last answer to `join` or `renew`. Left out by an engine that loses nothing.
    */
   readonly era?: number | undefined;
@@ -166,8 +166,8 @@ export interface Engine {
    * `staleMs` and another node took a session of it.
    */
   renew(boot: string, state: NodeState): Promise<boolean>;
-  /** Reports that the node has replayed all writes that the database may lack, see {@link Engine.era}. */
-  caughtUp?(boot: string): Promise<void>;
+  /** Reports that the node has replayed all writes that the database may lack in this era. */
+  caughtUp?(boot: string, era: number): Promise<void>;
   /** Removes a node. All its sessions are free at once. */
   leave(boot: string): Promise<void>;
   /**
