@@ -50,6 +50,24 @@ describe("ownership of a SQLite journal", () => {
     expect((await first.order({ do: "open" }))?.error?.details).toMatchObject({ pid: second.pid });
   });
 
+  it("opens in the thread of an attempt that was refused", async () => {
+    const path = newPath();
+    await using owner = new Application(path);
+    await owner.order({ do: "open" });
+    let threads = 0;
+    const count = (): void => void threads++;
+    process.on("worker", count);
+    onTestFinished(() => void process.off("worker", count));
+    const journal = sqliteJournal({ sqlite: path });
+    expect((await errorOf(journal.open(OWNER))).code).toBe("JOURNAL_IN_USE");
+    expect((await errorOf(journal.open(OWNER))).code).toBe("JOURNAL_IN_USE");
+    await owner.order({ do: "close" });
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("t1")));
+    expect(threads).toBe(1);
+    await journal.close();
+  });
+
   it("goes to exactly one of several applications that open it at once", async () => {
     const path = newPath();
     const applications = Array.from({ length: 3 }, () => new Application(path));

@@ -10,6 +10,7 @@ import { type PageSegment, readPage, type SegmentQuery } from "../model/event-pa
 import { pruneEvents } from "../model/event-pruning.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
+import { KeptStart } from "../model/kept-start.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import type { SessionListQuery } from "../model/session-list.ts";
 import { fromText, toText } from "../model/stored-text.ts";
@@ -115,11 +116,14 @@ const PAGE = 50;
 /** How long closing may wait for the server, in milliseconds. */
 const CLOSE_MS = 3_000;
 
-interface OpenJournal {
+interface Connected {
   /** For reads and pruning. */
   readonly common: PostgresDatabase;
   /** One connection for heartbeats and batches, so that nothing else delays them. */
   readonly reserved: PostgresDatabase;
+}
+
+interface OpenJournal extends Connected {
   readonly fence: WriteFence;
   readonly recent: RecentBatches;
 }
@@ -133,6 +137,7 @@ export class PostgresJournal implements Journal {
   readonly #clock: Clock;
   readonly #fencing: JournalFencing;
   #open: OpenJournal | undefined;
+  readonly #kept: KeptStart<Connected>;
   /** Number of a batch that may have been applied without confirmation. */
   #uncertain: number | undefined;
 
@@ -146,12 +151,14 @@ export class PostgresJournal implements Journal {
     this.#clock = clock;
     this.#fencing = fencing;
     this.location = where.label;
+    this.#kept = new KeptStart(clock, ({ common, reserved }) => Promise.all([common.close(), reserved.close()]));
   }
 
   async open(owner: JournalOwner): Promise<void> {
     const before = this.#open;
-    const reserved = before?.reserved ?? (await this.#load(1));
-    const common = before?.common ?? (await this.#load(COMMON_CONNECTIONS));
+    const kept = before ?? this.#kept.take();
+    const reserved = kept?.reserved ?? (await this.#load(1));
+    const common = kept?.common ?? (await this.#load(COMMON_CONNECTIONS));
     try {
       for (const tables of [JOURNAL_TABLES, ...this.#fencing.tables]) await prepare(reserved, tables);
       const fence = await this.#fencing.take(reserved, owner);
@@ -161,7 +168,8 @@ export class PostgresJournal implements Journal {
       if (before === undefined) void this.#examine(common);
       this.#uncertain = undefined;
     } catch (error) {
-      if (before === undefined) await Promise.all([common.close(), reserved.close()]);
+      if (CastellanError.is(error, "JOURNAL_IN_USE") && before === undefined) this.#kept.keep({ common, reserved });
+      else if (before === undefined) await Promise.all([common.close(), reserved.close()]);
       throw error;
     }
   }
@@ -171,6 +179,7 @@ export class PostgresJournal implements Journal {
   }
 
   async close(): Promise<void> {
+    await this.#kept.drop();
     if (this.#open === undefined) return;
     const { common, reserved, fence } = this.#open;
     this.#open = undefined;

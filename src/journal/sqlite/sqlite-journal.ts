@@ -12,6 +12,7 @@ import { pruneEvents } from "../model/event-pruning.ts";
 import type { JobEntry } from "../model/job-entry.ts";
 import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
+import { KeptStart } from "../model/kept-start.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
 import type { SessionListQuery } from "../model/session-list.ts";
 import { fromText, toText } from "../model/stored-text.ts";
@@ -56,7 +57,7 @@ import {
 } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { deliveriesQuestion, SQL, sessionsQuestion, turnsQuestion, usageQuestion } from "./sqlite-statements.ts";
-import type { SqliteConnection } from "./sqlite-thread.ts";
+import { type SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 import { sqliteTranscripts } from "./sqlite-transcripts.ts";
 
 /** Location of a journal in a SQLite file. */
@@ -97,6 +98,8 @@ class SqliteJournal implements Journal {
   readonly kind = "sqlite";
   readonly #parts: SqliteParts;
   #file: OpenFile | undefined;
+  /** The start of a thread is most of an opening. */
+  readonly #kept: KeptStart<SqliteThread>;
   #expunging: SqliteExpunging | undefined;
   #damage: string | undefined;
   /** The damaged events that have been reported. */
@@ -112,6 +115,7 @@ class SqliteJournal implements Journal {
   constructor(location: string, parts: SqliteParts) {
     this.location = location;
     this.#parts = parts;
+    this.#kept = new KeptStart(parts.clock, (thread) => thread.end());
   }
 
   async open(owner: JournalOwner): Promise<void> {
@@ -121,7 +125,7 @@ class SqliteJournal implements Journal {
     try {
       await this.#expunging?.free();
       if (present === undefined) {
-        this.#file = await openFile(this.location, { owner, ...this.#parts });
+        this.#file = await this.#openFile(owner);
         this.#expunging = new SqliteExpunging(this.#file, this.location, this.#parts.clock);
         await this.#expunging.start();
         this.#reportIntegrity(this.#file);
@@ -131,6 +135,18 @@ class SqliteJournal implements Journal {
       }
     } catch (error) {
       throw unavailable(this.location, error);
+    }
+  }
+
+  async #openFile(owner: JournalOwner): Promise<OpenFile> {
+    const kept = this.#kept.take();
+    const thread = kept?.hasEnded === false ? kept : new SqliteThread();
+    try {
+      return await openFile(thread, this.location, { owner, ...this.#parts });
+    } catch (error) {
+      if (CastellanError.is(error, "JOURNAL_IN_USE")) this.#kept.keep(thread);
+      else await thread.end();
+      throw error;
     }
   }
 
@@ -148,6 +164,7 @@ class SqliteJournal implements Journal {
     const [file, expunging] = [this.#file, this.#expunging];
     [this.#file, this.#expunging] = [undefined, undefined];
     await this.#opening;
+    await this.#kept.drop();
     if (file === undefined) return;
     await expunging?.close();
     // Works best effort on a full disk, since the lock decides. Warns about damage to the file.

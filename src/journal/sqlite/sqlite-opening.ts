@@ -67,20 +67,10 @@ const SETTINGS = `
 `;
 
 /**
- * Opens, creates or migrates the file at `location` for one owner. If there is no space for that, opens it read-only,
- * see `OpenFile.unwritable`.
+ * Opens, creates or migrates the file at `location` for one owner, in a thread that becomes the file's. If there is no space for
+ * that, opens it read-only, see `OpenFile.unwritable`.
  */
-export async function openFile(location: string, opening: Opening): Promise<OpenFile> {
-  const thread = new SqliteThread();
-  try {
-    return await openIn(thread, location, opening);
-  } catch (error) {
-    await thread.end();
-    throw error;
-  }
-}
-
-async function openIn(thread: SqliteThread, location: string, opening: Opening): Promise<OpenFile> {
+export async function openFile(thread: SqliteThread, location: string, opening: Opening): Promise<OpenFile> {
   const { owner, clock, migrations } = opening;
   const known = { owner, clock, thread, unwritable: undefined, written: 0, durable: 0, broken: undefined };
   let path = resolve(location);
