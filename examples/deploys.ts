@@ -11,9 +11,8 @@ export async function startRelease(sqlite: string, port: number, options: Superv
   supervisor.stopOnSignals({ deadline: "2m" });
   // The next release has everything: this process ends once its callers have their answers.
   void supervisor.handedOver.then(async () => {
-    server.drain();
+    await server.close({ deadline: "2m" });
     await supervisor.drain({ deadline: "2m" });
-    await server.close();
   });
   return supervisor;
 }

@@ -185,6 +185,8 @@ export interface CastellanEvents {
     readonly supervisor: string;
     /** The number of sessions in memory. */
     readonly sessions: number;
+    /** How long everything that needs the journal has waited, in milliseconds. */
+    readonly waitedMs: number;
   };
   /**
    * After a failover or a restore, a PostgreSQL database lacks commits that it had confirmed. `lost`: Castellan no longer has them, or

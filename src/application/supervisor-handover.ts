@@ -110,11 +110,11 @@ export class SupervisorHandover implements HandoverParty, Elsewhere {
     void tree.revive([...sessions].filter(({ server }) => server.isSurrendered));
   }
 
-  lend(deadlineMs: number, returned: (key: string) => Promise<void>): void {
+  lend(deadlineMs: number, waitedMs: number, returned: (key: string) => Promise<void>): void {
     const { sessions, tree, deliveries, name } = this.#needs;
     const round = this.#round;
     this.#state = "away";
-    publish("castellan:supervisor:handover", () => ({ supervisor: name, sessions: sessions.size }));
+    publish("castellan:supervisor:handover", () => ({ supervisor: name, sessions: sessions.size, waitedMs }));
     for (const { server } of sessions) deliveries.leave(server.settings.name);
     deliveries.stop();
     tree.pools.handOver((pool, prompt, options) => this.#successor.pool(pool).begin(prompt, options));

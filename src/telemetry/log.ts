@@ -80,8 +80,8 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
       const words = over ? "agrees with the database's again" : "differs from the database's";
       logger.warn({ node, aheadMs }, `the clock of node ${node} ${words}`);
     }),
-    on("castellan:supervisor:handover", ({ supervisor, sessions }) => {
-      logger.info({ supervisor, sessions }, `${supervisor} handed its journal over to the next process`);
+    on("castellan:supervisor:handover", ({ supervisor, ...facts }) => {
+      logger.info({ supervisor, ...facts }, `${supervisor} handed its journal over to the next process`);
     }),
     on("castellan:database:gap", ({ location, content, count, lost }) => {
       logger.warn(

@@ -84,7 +84,7 @@ export interface SupervisorEventFields {
   "node:leave": NodeFacts;
   "database:failover": NodeFacts & { readonly era: number };
   "clock:skew": NodeFacts & { readonly aheadMs: number; readonly over: boolean };
-  "supervisor:handover": { readonly sessions: number };
+  "supervisor:handover": { readonly sessions: number; readonly waitedMs: number };
   "database:gap": {
     readonly location: string;
     readonly content: "journal" | "transcript";
@@ -187,7 +187,7 @@ const SHAPES = {
   "node:leave": node,
   "database:failover": { ...node, era: z.number() },
   "clock:skew": { ...node, aheadMs: z.number(), over: z.boolean() },
-  "supervisor:handover": { sessions: z.number() },
+  "supervisor:handover": { sessions: z.number(), waitedMs: z.number() },
   "database:gap": {
     location: z.string(),
     content: z.enum(["journal", "transcript"]),

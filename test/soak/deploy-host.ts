@@ -1,3 +1,4 @@
+import { subscribe } from "node:diagnostics_channel";
 import { Supervisor, template } from "../../src/index.ts";
 import { listen } from "../../src/server/index.ts";
 
@@ -8,6 +9,7 @@ import { listen } from "../../src/server/index.ts";
 
 const { release, sqlite, cwd, env, waitForOwner } = JSON.parse(process.argv[2] ?? "{}");
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify({ release, ...line })}\n`);
+subscribe("castellan:supervisor:handover", (event) => say({ handover: event }));
 process.on("warning", ({ message }) => say({ warning: message }));
 const defaults = { cwd, env, settingSources: [], includePartialMessages: true, approvals: false, mailboxLimit: 10_000 };
 const supervisor = await Supervisor.start([template("user", () => ({}))], {
@@ -23,6 +25,7 @@ void supervisor.closed.then(({ reason }) => say({ closed: reason }));
 process.once("SIGTERM", () => void end());
 void supervisor.handedOver.then(async () => {
   say({ handedOver: true, at: Date.now() });
+  await server.close({ deadline: "30s" });
   await end();
 });
 

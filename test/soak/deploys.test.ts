@@ -121,6 +121,7 @@ test("three deploys in a row under load: no query is refused, lost or doubled, a
   await page;
   expect(seen).toEqual(seen.map((_, index) => index + 1));
 
+  const waitedMs = lines.flatMap(({ handover }) => (handover as { waitedMs: number } | undefined)?.waitedMs ?? []);
   const probes = accepted.filter(({ session }) => session === "probe").map(({ ms }) => ms);
   const slowest = probes.toSorted((one, other) => other - one).slice(0, 6);
   const of = (names: readonly string[]): number[] =>
@@ -135,10 +136,13 @@ test("three deploys in a row under load: no query is refused, lost or doubled, a
       probes: probes.length,
       medianProbeMs: Math.round(probes.toSorted((one, other) => one - other)[probes.length >> 1] ?? 0),
       slowestProbesMs: slowest.map(Math.round),
+      waitedMs,
       slowestAcceptMs: { short: worst(of(SHORT)), long: worst(of(LONG)) },
       events: seen.length,
       warnings: lines.filter(({ warning }) => warning !== undefined),
     }),
   );
   expect({ lost, doubled }).toEqual({ lost: 0, doubled: 0 });
+  expect(waitedMs).toHaveLength(3);
+  expect(Math.max(...waitedMs)).toBeLessThan(500);
 });

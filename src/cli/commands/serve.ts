@@ -120,10 +120,10 @@ async function serve(options: ServeOptions): Promise<void> {
       isLive: () => supervisor.livez().ok,
       notify: systemdNotify,
     });
-    const { target, close } = ending(supervisor, server, cwd, manager);
+    const { target, leave, close } = ending(supervisor, server, cwd, manager);
     const unwire = stopOnSignals(target, { deadline: options.drainTimeout });
     // The next server of the same journal has the sessions: this one ends once its callers have their answers.
-    void supervisor.handedOver.then(() => target.drain({ deadline: options.drainTimeout })).then(unwire);
+    void supervisor.handedOver.then(() => leave({ deadline: options.drainTimeout })).then(unwire);
     void supervisor.closed.then(async ({ reason }) => {
       if (reason === "stopped") return;
       console.error(`The supervisor has ended: ${reason}.`);
@@ -139,16 +139,19 @@ async function serve(options: ServeOptions): Promise<void> {
   }
 }
 
+interface Ending {
+  /** On a signal. */
+  readonly target: Parameters<typeof StopOnSignals>[0];
+  /** Once another server has the sessions. */
+  readonly leave: (waiting: { readonly deadline?: Duration }) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
 /** Returns what ends the server and the supervisor together. */
-function ending(
-  supervisor: Supervisor,
-  server: ListeningServer,
-  cwd: string,
-  manager: ServiceManager,
-): { readonly target: Parameters<typeof StopOnSignals>[0]; readonly close: () => Promise<void> } {
+function ending(supervisor: Supervisor, server: ListeningServer, cwd: string, manager: ServiceManager): Ending {
   let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => {
-    closing ??= server.close().finally(async () => {
+  const close = (open: { readonly deadline?: Duration } = {}): Promise<void> => {
+    closing ??= server.close(open).finally(async () => {
       manager.stop();
       await removeServerFile(process.pid, cwd);
     });
@@ -166,7 +169,13 @@ function ending(
       await Promise.all([supervisor.stop(stopping), close()]);
     },
   };
-  return { target, close };
+  const leave = async (waiting: { readonly deadline?: Duration }): Promise<void> => {
+    void manager.stopping();
+    // New requests go to the next server. A stopped supervisor would refuse those that still reach this one.
+    await close(waiting);
+    await supervisor.drain(waiting);
+  };
+  return { target, leave, close };
 }
 
 /** The first descriptor that systemd passes to a service. */

@@ -88,6 +88,8 @@ export class Handover {
   #overdue: Timer | undefined;
   /** Keeps the closed journal for the taker, and from others. */
   #reservation: Awaited<ReturnType<Reservations["reserve"]>>;
+  /** Since when calls of the journal wait, on the monotonic clock. */
+  #departedAt = 0;
   /** How long the turns here may take, as the taker says. */
   #deadlineMs = 0;
   /** Whether the sessions are being ended here. They go on ending when the owner changes. */
@@ -328,6 +330,7 @@ export class Handover {
         return;
       case "reclaim":
         this.#overdue?.cancel();
+        if (this.#lends) this.#departedAt = clock.monotonic();
         journal.depart();
         void this.#reclaim();
         return;
@@ -354,6 +357,7 @@ export class Handover {
     if (!((await withDeadline(clock, FLUSH_MS, flushed)) ?? false)) return this.#apply({ type: "unwritable" });
     this.#reservation = await this.#deps.reservations.reserve().catch(() => undefined);
     if (this.#reservation === undefined) return this.#apply({ type: "unwritable" });
+    this.#departedAt = clock.monotonic();
     await journal.leave();
     this.#apply({ type: "released" });
   }
@@ -376,7 +380,8 @@ export class Handover {
     if (this.#kept.size === 0) this.#whenOver.resolve();
     if (this.#lends) return;
     this.#lends = true;
-    for (const party of this.#parties) party.lend(this.#deadlineMs, (key) => this.#return(key));
+    const waitedMs = Math.round(this.#deps.clock.monotonic() - this.#departedAt);
+    for (const party of this.#parties) party.lend(this.#deadlineMs, waitedMs, (key) => this.#return(key));
   }
 
   /** The sessions can be reached so: for callers here, and for earlier processes that reached them here. */

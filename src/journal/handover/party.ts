@@ -11,9 +11,9 @@ export interface HandoverParty {
   resume(): void;
   /**
    * Ends the sessions that `yield` returned as soon as their turns are over, at the latest after `deadlineMs`, and calls
-   * `returned` for each once nothing is written for it any more.
+   * `returned` for each once nothing is written for it any more. Calls of the journal have waited for `waitedMs`.
    */
-  lend(deadlineMs: number, returned: (key: string) => Promise<void>): void;
+  lend(deadlineMs: number, waitedMs: number, returned: (key: string) => Promise<void>): void;
   /** The sessions of the next owner can be reached so from now on. */
   reach(reach: Reach): void;
 }

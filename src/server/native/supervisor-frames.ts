@@ -94,7 +94,7 @@ const SHOWN: ShowTable = {
   "node:leave": node,
   "database:failover": (facts) => ({ ...node(facts), era: facts.era }),
   "clock:skew": ({ aheadMs, over, ...facts }) => ({ ...node(facts), aheadMs, over }),
-  "supervisor:handover": ({ sessions }) => ({ sessions }),
+  "supervisor:handover": ({ sessions, waitedMs }) => ({ sessions, waitedMs }),
   "database:gap": ({ location, content, count, lost }) => ({ location, content, count, lost }),
   "webhook:attempt": ({ endpoint, id, type, attempt, outcome, status, durationMs }) => {
     return { endpoint, id, type, attempt, outcome, durationMs, ...withoutUndefined({ status }) };

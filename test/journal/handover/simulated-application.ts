@@ -156,7 +156,7 @@ export class SimulatedApplication implements HandoverParty {
     }
   }
 
-  lend(deadlineMs: number, returned: (key: string) => Promise<void>): void {
+  lend(deadlineMs: number, _waitedMs: number, returned: (key: string) => Promise<void>): void {
     this.#isAway = true;
     const kept = this.#talks.filter(({ isAway }) => !isAway).map(({ key }) => key);
     this.#world.log(`${this.machine.name} borrows ${kept.join()}`);
