@@ -1,9 +1,9 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePort } from "../test/free-port.ts";
 import { TmuxScreen } from "../test/soak/tmux-screen.ts";
+import { withShell } from "./terminal-shell.ts";
 
 /*
  * Types the commands of the server into two real terminals, and writes their screens to docs/terminal.md. Claude Code is the fake of
@@ -43,28 +43,9 @@ export default {
 const ID = "5f2c81d03e9a4b7c8d16a0e4f7b92c35";
 
 const { values: options } = parseArgs({ options: { print: { type: "boolean", default: false } } });
-const page = await recording();
+const page = await withShell(CONFIG, sections);
 if (options.print) process.stdout.write(page);
 else await writeFile(PAGE, page);
-
-async function recording(): Promise<string> {
-  if (!(await TmuxScreen.isThere())) throw new Error("tmux is not installed");
-  const folder = await mkdtemp(join(tmpdir(), "castellan-terminal-"));
-  try {
-    await writeFile(join(folder, "castellan.config.ts"), CONFIG);
-    const main = join(ROOT, "src/cli/main.ts");
-    const shell = [
-      "PS1='$ '",
-      `cd ${folder}`,
-      `castellan() { NO_COLOR=1 ${process.execPath} ${main} "$@"; }`,
-      "bind 'set enable-bracketed-paste off'",
-    ];
-    await writeFile(join(folder, "shell"), `${shell.join("\n")}\n`);
-    return await sections(`bash --noprofile --rcfile ${join(folder, "shell")} -i`);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 /** A screen of the page. */
 interface Section {
