@@ -1,25 +1,9 @@
-import { CastellanError, command, fileBlock, query, session } from "castellan";
+import { CastellanError, command, query, session } from "castellan";
 
 // #region text
 /** Sends the model what a user typed, unchanged, such as `Summarise @/etc/passwd` or `/model opus`. */
 export async function ask(user: string, typed: string): Promise<string> {
   const { text } = await query(["support", user], typed);
-  return text;
-}
-// #endregion
-
-// #region blocks
-/** Asks about a photo that a user sent, and a contract: the path of a PDF. */
-export async function compare(user: string, photo: Buffer, contract: string): Promise<string> {
-  const { text } = await query(
-    ["support", user],
-    [
-      { type: "text", text: "Does the photo show the article of the contract?" },
-      { type: "image", source: { type: "base64", media_type: "image/jpeg", data: photo.toString("base64") } },
-      { type: "image", source: { type: "url", url: "https://example.com/article.png" } },
-      await fileBlock(contract),
-    ],
-  );
   return text;
 }
 // #endregion

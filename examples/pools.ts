@@ -16,22 +16,6 @@ export async function summarise(texts: readonly string[]): Promise<string[]> {
 }
 // #endregion
 
-// #region enqueue
-export async function summariseAll(supervisor: Supervisor, documents: ReadonlyMap<string, string>): Promise<string[]> {
-  const summaries = supervisor.pool("summaries");
-  return await Promise.all(
-    [...documents].map(([idempotencyKey, text]) => summaries.enqueue(`Summarise this:\n${text}`, { idempotencyKey })),
-  );
-}
-// #endregion
-
-// #region job
-export async function summaryOf(supervisor: Supervisor, id: string): Promise<string | undefined> {
-  const turn = await supervisor.pool("summaries").turn(id);
-  return (await turn?.result())?.text; // waits for the job, or throws the error with which it ended
-}
-// #endregion
-
 // #region checkout
 export async function compare(first: string, second: string): Promise<string> {
   await using loan = await checkout("summaries", { timeout: "30s" });

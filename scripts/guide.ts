@@ -1,25 +1,29 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The root of the repository. */
 export const ROOT: string = join(import.meta.dirname, "..");
 
 /** The folder of the guide, relative to {@link ROOT}. */
-export const PAGES = "docs/guide";
+export const GUIDE = "docs/guide";
 
-/** A code block in a page, which shows a region of an example. */
+/** The pages that may show code of examples, relative to {@link ROOT}. */
+const PAGES = ["README.md", "docs/{tutorial,guide,explanations}/*.md"];
+
+/** A code block in a page, which shows a region of an example, or all of it. */
 export interface Block {
   /** The path of the example, relative to {@link ROOT}. */
   readonly file: string;
-  readonly region: string;
+  readonly region: string | undefined;
+  readonly language: string;
   readonly code: string;
 }
 
-const BLOCK = /<!-- (examples\/[\w./-]+)#([\w-]+) -->\n```(\w+)\n([\s\S]*?)```/g;
+const BLOCK = /<!-- (examples\/[\w./-]+)(?:#([\w-]+))? -->\n```(\w+)\n([\s\S]*?)```/g;
 
-/** The names of all pages. */
+/** The paths of all pages, relative to {@link ROOT}. */
 export function pages(): string[] {
-  return readdirSync(join(ROOT, PAGES)).filter((name) => name.endsWith(".md"));
+  return PAGES.flatMap((pattern) => globSync(pattern, { cwd: ROOT })).toSorted();
 }
 
 /** The text of a file. */
@@ -27,15 +31,17 @@ export function textOf(file: string): string {
   return readFileSync(join(ROOT, file), "utf8");
 }
 
-/** The code blocks of a page that show a region. */
+/** The code blocks of a page that show an example. */
 export function blocksOf(page: string): Block[] {
-  return [...page.matchAll(BLOCK)].map(([, file = "", region = "", , code = ""]) => ({ file, region, code }));
+  const blocks = [...page.matchAll(BLOCK)];
+  return blocks.map(([, file = "", region, language = "", code = ""]) => ({ file, region, language, code }));
 }
 
 /** Returns the page with its code blocks updated from the examples. @throws Error if a region does not exist */
 export function synced(page: string): string {
-  return page.replace(BLOCK, (_, file: string, region: string, language: string) => {
-    return `<!-- ${file}#${region} -->\n\`\`\`${language}\n${regionOf(file, region)}\`\`\``;
+  return page.replace(BLOCK, (_, file: string, region: string | undefined, language: string) => {
+    const shown = region === undefined ? file : `${file}#${region}`;
+    return `<!-- ${shown} -->\n\`\`\`${language}\n${region === undefined ? textOf(file) : regionOf(file, region)}\`\`\``;
   });
 }
 

@@ -4,11 +4,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { ask, conversationsOf, move, open, summarise, where } from "../../examples/cluster/client.ts";
+import { createApp } from "../../examples/tutorial/07-live/app.ts";
+import { startChats } from "../../examples/tutorial/07-live/chats.ts";
 import { parentDeathPrefix } from "../../src/claude/parent-death.ts";
-import { global } from "../../src/index.ts";
+import { global, session } from "../../src/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
+import { onFake } from "./on-fake.ts";
 
 const SECRET = "what-all-nodes-know-and-nobody-else-does";
 const NODE = join(import.meta.dirname, "../../examples/cluster/node.ts");
@@ -117,4 +120,32 @@ test("cluster/: continues a conversation when its node is moved, killed or termi
   const summaries = await summarise(cluster, documents);
   expect(summaries).toEqual(["Summarise this:\nfirst (after [])", "Summarise this:\nsecond (after [])"]);
   expect(await summarise(cluster, documents)).toEqual(summaries);
+});
+
+test("tutorial/07-live: a machine joins the cluster, and answers its users", async () => {
+  const { options } = onFake(async (turn) => {
+    const decision = await turn.askPermission("Bash", { command: "touch note" });
+    await turn.text(decision.behavior);
+  });
+  await expect(startChats(options)).rejects.toThrow("Set DATABASE_URL.");
+  vi.stubEnv("DATABASE_URL", server.url());
+  vi.stubEnv("CHAT_SECRET", SECRET);
+  vi.stubEnv("CHAT_ADVERTISE", "http://127.0.0.1:0");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  await using _supervisor = await startChats(options);
+  const app = createApp();
+  const accepted = await app.request("/ada/turns", { method: "POST", body: "note" });
+  const { id } = (await accepted.json()) as { readonly id: string };
+  const chat = session(global(["chat", "ada"]));
+  await vi.waitUntil(async () => (await chat.approvals()).length === 1);
+  const [approval] = await chat.approvals();
+  const yes = { method: "POST", body: JSON.stringify({ approve: true }) };
+  expect((await app.request(`/ada/approvals/${approval?.id}`, yes)).status).toBe(204);
+  expect((await app.request(`/ada/approvals/${approval?.id}`, yes)).status).toBe(409);
+  expect(await (await app.request(`/ada/turns/${id}`)).text()).toContain('"text":"allow"');
+  const said = [
+    { who: "you", text: "note" },
+    { who: "claude", text: "allow" },
+  ];
+  expect(await (await app.request("/ada/said")).json()).toEqual({ said });
 });

@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { Supervisor, template } from "castellan";
 import { expect, test } from "vitest";
-import { ask, compare, press, report, translate } from "../../examples/commands.ts";
+import { ask, press, report, translate } from "../../examples/commands.ts";
 import { onFake } from "./on-fake.ts";
 
 test("commands.ts: treats what users type as text, and calls commands and skills by name", async () => {
@@ -20,24 +18,4 @@ test("commands.ts: treats what users type as text, and calls commands and skills
   expect(await translate("ada", "Good morning, ada@example.com")).toContain("typed: /translate Good morning,");
   expect(await translate("ada", "Good morning, @/etc/passwd")).toBe("Please leave out words that begin with @.");
   expect(await report()).toBe("typed: Summarise @figures/today.csv after 0");
-});
-
-test("commands.ts: sends photos and documents", async () => {
-  const contents: unknown[] = [];
-  const { options } = onFake((turn) => {
-    contents.push(turn.message.message.content);
-    return turn.text("It does.");
-  });
-  await using _ = await Supervisor.start([template("support", {})], options);
-  const path = fileURLToPath(import.meta.url);
-  const photo = Buffer.from([0xff, 0xd8, 0xff, 0xe0]);
-  expect(await compare("ada", photo, path)).toBe("It does.");
-  expect(contents).toMatchObject([
-    [
-      { type: "text" },
-      { type: "image", source: { type: "base64", data: photo.toString("base64") } },
-      { type: "image", source: { type: "url" } },
-      { type: "document", source: { type: "text", data: readFileSync(path, "utf8") }, title: "commands.ts" },
-    ],
-  ]);
 });

@@ -1,6 +1,6 @@
 import { checkout } from "castellan";
 import { expect, test } from "vitest";
-import { compare, load, startPool, summarise, summariseAll, summaryOf, titleOf } from "../../examples/pools.ts";
+import { compare, load, startPool, summarise, titleOf } from "../../examples/pools.ts";
 import { onFake } from "./on-fake.ts";
 
 test("pools.ts: spreads turns over members, each in an empty conversation", async () => {
@@ -15,22 +15,6 @@ test("pools.ts: spreads turns over members, each in an empty conversation", asyn
   expect(load(supervisor)).toBe("4 of 4 lent (at most 4), 1 waiting");
   gate.resolve();
   expect(await summaries).toEqual(["a", "b", "c", "d", "e"].map((text) => `${text}, 0 before`));
-});
-
-test("pools.ts: answers each document once, however often it is enqueued", async () => {
-  const asked: string[] = [];
-  const { options } = onFake(async (turn) => {
-    asked.push(turn.prompt);
-    await turn.text(`${turn.prompt.split("\n")[1]}, ${turn.history.length} before`);
-  });
-  await using supervisor = await startPool({ ...options, journal: "memory" });
-  const documents = new Map(["a", "b", "c", "d", "e", "f"].map((text) => [`key of ${text}`, text]));
-  const ids = await summariseAll(supervisor, documents);
-  expect(await summariseAll(supervisor, documents)).toEqual(ids);
-  const summaries = await Promise.all(ids.map((id) => summaryOf(supervisor, id)));
-  expect(summaries).toEqual([...documents.values()].map((text) => `${text}, 0 before`));
-  expect(asked).toHaveLength(6);
-  expect(await summaryOf(supervisor, "unknown")).toBeUndefined();
 });
 
 test("pools.ts: lends one member for several turns, in a conversation that no other caller sees", async () => {

@@ -6,4 +6,5 @@ import "./integration-tests.ts";
 import "./management.ts";
 import "./several-services.ts";
 import "./testing.ts";
+import "./tutorial.ts";
 import "./webhooks.ts";

@@ -1,13 +1,19 @@
 // One file for several examples, since loading the library takes longer than these tests.
 import "./approvals.ts";
+import "./attachments.ts";
 import "./balancing.ts";
 import "./commands.ts";
 import "./dynamic-sessions.ts";
 import "./erasure.ts";
+import "./jobs.ts";
 import "./migration.ts";
 import "./pools.ts";
 import "./schedules.ts";
 import "./quick-start.ts";
+import "./readme.ts";
 import "./registry.ts";
+import "./security.ts";
+import "./sizing.ts";
 import "./static-sessions.ts";
+import "./structured.ts";
 import "./tenants.ts";
