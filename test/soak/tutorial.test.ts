@@ -20,7 +20,8 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await rm(folder, { recursive: true, force: true });
+  // The processes of a killed server may write for another second.
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 function program(path: string): string {
@@ -28,7 +29,8 @@ function program(path: string): string {
 }
 
 function environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  return { ...process.env, CASTELLAN_JOURNAL: undefined, ...more };
+  // A killed server leaves the directories of its mock behind.
+  return { ...process.env, CASTELLAN_JOURNAL: undefined, TMPDIR: folder, ...more };
 }
 
 async function output(path: string, ...args: string[]): Promise<string> {
