@@ -9,7 +9,7 @@ const CALLERS = 32;
 const PROCESSES = 40;
 
 /** How long a node that has just started may take to delete what is too old. */
-const PRUNED_MS = 120_000;
+const PRUNED_MS = 900_000;
 
 /** Longer ago than a journal keeps turns and events by default. */
 const LONG_AGO = "31 * 24 * 3600 * 1000";
