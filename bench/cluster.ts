@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { PostgresServer } from "../test/journal/postgres-server.ts";
 import { claims } from "./cluster-claims.ts";
 import { DEFAULTS, failover, TUNED } from "./cluster-failover.ts";
+import { large } from "./cluster-large.ts";
 import { loss } from "./cluster-loss.ts";
 import { names } from "./cluster-names.ts";
 import { remote } from "./cluster-remote.ts";
@@ -19,6 +20,7 @@ const LINES: Readonly<Record<string, (server: PostgresServer) => Promise<Readonl
   "failover-tuned": (server) => failover(server, TUNED, rounds()),
   names: (server) => names(server, Number(options.names)),
   loss: (server) => loss(server, Number(options.names)),
+  large: (server) => large(server, Number(options.names)),
   tables: (server) => tables(server, Number(options.turns)),
 };
 
