@@ -24,6 +24,9 @@ interface Balanced {
   load: number;
 }
 
+/** Returns whether a session may move from one node to another. */
+type MayMove = (from: Balanced, to: Balanced) => (session: OwnedActivity) => boolean;
+
 /**
  * Returns the moves that even out the load of nodes, at most `max`. The load of a node is that of its sessions, relative to its
  * `maxProcesses`. Each move goes from a node to one that has less load even with the session, so that plans come to an end, and a
@@ -46,9 +49,10 @@ export function planMoves(
       { node, size: sizeOf(node), load, sessions: sessions.toSorted((one, other) => compare(one.key, other.key)) },
     ];
   });
+  const mayMove = permissionOf(fit);
   const moves = new Map<string, PlannedMove>();
   while (moves.size < max) {
-    const move = nextMove(all, moves);
+    const move = nextMove(all, moves, mayMove);
     if (move === undefined) break;
     moves.set(move.key, move);
   }
@@ -56,7 +60,7 @@ export function planMoves(
 }
 
 /** Returns the best next move and carries it out on `all`. */
-function nextMove(all: Balanced[], moved: ReadonlyMap<string, unknown>): PlannedMove | undefined {
+function nextMove(all: Balanced[], moved: ReadonlyMap<string, unknown>, mayMove: MayMove): PlannedMove | undefined {
   const byLoad = all.toSorted(
     (one, other) => other.load / other.size - one.load / one.size || compare(one.node.boot, other.node.boot),
   );
@@ -65,8 +69,9 @@ function nextMove(all: Balanced[], moved: ReadonlyMap<string, unknown>): Planned
       for (const to of byLoad.toReversed()) {
         const weight = weightOf(activity);
         if (to === from || (to.load + weight) / to.size > (from.load - weight) / from.size + EPSILON) continue;
+        const may = mayMove(from, to);
         const at = from.sessions.findIndex(
-          (session) => session.activity === activity && !moved.has(session.key) && mayMove(session, from, to, all),
+          (session) => session.activity === activity && !moved.has(session.key) && may(session),
         );
         const [session] = at === -1 ? [] : from.sessions.splice(at, 1);
         if (session === undefined) continue;
@@ -83,13 +88,32 @@ function nextMove(all: Balanced[], moved: ReadonlyMap<string, unknown>): Planned
 /** Loads are sums of tenths. */
 const EPSILON = 1e-9;
 
-function mayMove({ key }: OwnedActivity, from: Balanced, to: Balanced, all: readonly Balanced[]): boolean {
-  if (!covers(to.node.hosts, key)) return false;
-  const { affinity = {} } = ruleFor(
-    all.map(({ node }) => node),
-    key,
-  );
-  return isAffine(to.node, affinity) || !isAffine(from.node, affinity);
+/** Sessions of one template may all move, or none: it asks once for all, because a node may have tens of thousands. */
+function permissionOf(nodes: readonly NodeEntry[]): MayMove {
+  const declared = new Set(nodes.flatMap(({ hosts }) => hosts.sessions));
+  const pairs = new Map<string, Map<string, boolean>>();
+  return (from, to) => {
+    const pair = `${from.node.boot} ${to.node.boot}`;
+    const allowed = pairs.get(pair) ?? new Map<string, boolean>();
+    pairs.set(pair, allowed);
+    return ({ key }) => {
+      const kind = declared.has(key) ? key : kindOf(key);
+      const known = allowed.get(kind) ?? isAllowed(key, from.node, to.node, nodes);
+      allowed.set(kind, known);
+      return known;
+    };
+  };
+}
+
+/** Returns the same for names that differ only in their last part, if both are texts, or both numbers. */
+function kindOf(key: string): string {
+  return `${key.slice(0, key.lastIndexOf(","))} ${key.endsWith('"]')}`;
+}
+
+function isAllowed(key: string, from: NodeEntry, to: NodeEntry, nodes: readonly NodeEntry[]): boolean {
+  if (!covers(to.hosts, key)) return false;
+  const { affinity = {} } = ruleFor(nodes, key);
+  return isAffine(to, affinity) || !isAffine(from, affinity);
 }
 
 function weightOf(activity: SessionActivity): number {

@@ -32,6 +32,34 @@ function plan(nodes: readonly NodeEntry[], letters: Readonly<Record<string, stri
 describe("planMoves", () => {
   const three = ["a", "b", "c"].map((boot) => entry(boot));
 
+  test("asks once per template which nodes may have its sessions", () => {
+    let asked = 0;
+    const counting = {
+      ...HOSTS,
+      templates: [],
+      get pools() {
+        asked += 1;
+        return [];
+      },
+    };
+    const [from, to] = [entry("a"), entry("b", { hosts: counting })];
+    const many = Array.from(
+      { length: 20_000 },
+      (_, n): OwnedActivity => ({ key: nameKey(["global", "chat", n]), activity: "idle" }),
+    );
+    expect(
+      planMoves(
+        [from, to],
+        new Map([
+          ["a", many],
+          ["b", []],
+        ]),
+        100,
+      ),
+    ).toEqual([]);
+    expect(asked).toBeLessThan(10);
+  });
+
   test.each<[what: string, nodes: readonly NodeEntry[], letters: Record<string, string>, max: number, moves: string[]]>(
     [
       ["moves nothing if the load is even", three, { a: "ii", b: "bi", c: "b" }, 100, []],
