@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { createApp } from "./app.ts";
@@ -19,7 +20,8 @@ supervisor.stopOnSignals({ deadline: "25s" });
 // The next release has taken over: this one takes no more connections, and ends once its callers have their answers.
 void supervisor.handedOver.then(async () => {
   server.close();
+  setTimeout(() => server.closeAllConnections(), 25_000).unref();
+  await once(server, "close");
   await supervisor.drain({ deadline: "25s" });
-  server.closeAllConnections();
   await model[Symbol.asyncDispose]();
 });
