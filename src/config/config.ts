@@ -2,6 +2,7 @@ import type { CapacityOptions } from "../application/options/capacity-options.ts
 import type { SubtreeOptions, WorkerOptions } from "../application/options/child-options.ts";
 import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import type { TemplateOptions } from "../application/options/template.ts";
+import type { ClusterOptions } from "../cluster/cluster-options.ts";
 import type { PoolOptions } from "../pool/pool-options.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
 import type { EnvReference } from "./env-reference.ts";
@@ -28,10 +29,11 @@ export type ConfiguredChild =
   | WorkerOptions;
 
 /** The options of a supervisor and its children. */
-export interface ConfigLayer extends Omit<Configurable<SupervisorOptions>, "defaults" | "capacity" | "journal"> {
+export interface ConfigLayer extends Omit<Configurable<SupervisorOptions>, "defaults" | "capacity" | "cluster" | "journal"> {
   children?: readonly ConfiguredChild[];
   defaults?: Configurable<SessionDefaults>;
   capacity?: Configurable<CapacityOptions>;
+  cluster?: Configurable<ClusterOptions>;
   journal?: SupervisorOptions["journal"] | { sqlite: EnvReference } | { postgres: EnvReference; schema?: string };
 }
 

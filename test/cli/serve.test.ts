@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFile, stat } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { castellan, commandFolder, RunningCommand } from "./command-line.ts";
@@ -60,3 +62,45 @@ test("castellan serve: leaves nothing running or written when it cannot start", 
   for (const { stderr } of results) expect(JSON.parse(stderr)).toMatchObject({ error: { code: "INVALID_OPTIONS" } });
   await expect(stat(join(cwd, ".castellan/server.json"))).rejects.toThrow("ENOENT");
 });
+
+test("castellan serve --metrics: serves metrics at an address of their own, from the first process on, until it ends", async () => {
+  const cwd = await commandFolder({ "castellan.config.json": CONFIG });
+  const command = new RunningCommand(["serve", "--json", "--metrics", "127.0.0.1:0"], { cwd });
+  onTestFinished(async () => {
+    command.child.kill("SIGKILL");
+    await command.ended;
+  });
+  const { url, metrics } = JSON.parse(await command.firstLine());
+  const text = await (await fetch(metrics)).text();
+  expect(text).toMatch(/^castellan_sessions\{.*castellan_session_state="hibernated".*\} 1$/m);
+  expect((await fetch(new URL("/other", metrics))).status).toBe(404);
+  // The port of the API has no metrics.
+  expect((await fetch(`${url}/metrics`)).status).toBe(404);
+  command.child.kill("SIGTERM");
+  expect(await command.ended).toMatchObject({ signal: "SIGTERM" });
+  await expect(fetch(metrics)).rejects.toThrow("fetch failed");
+});
+
+test("castellan serve --metrics: names an address that is taken, and leaves nothing running", async () => {
+  const cwd = await commandFolder({ "castellan.config.json": CONFIG });
+  await using taken = await occupied();
+  const { code, stderr } = await castellan(["serve", "--json", "--metrics", `127.0.0.1:${taken.port}`], { cwd });
+  expect(code).toBe(2);
+  expect(JSON.parse(stderr).error).toMatchObject({
+    code: "INVALID_OPTIONS",
+    message: expect.stringContaining("EADDRINUSE"),
+  });
+});
+
+/** A port that another server listens on. */
+async function occupied(): Promise<AsyncDisposable & { readonly port: number }> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await once(server, "close");
+    },
+  };
+}

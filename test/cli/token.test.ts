@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { commandFolder } from "./command-line.ts";
 import { runHere } from "./served.ts";
 
@@ -20,6 +20,16 @@ test("castellan token: creates a token that is shown once, lists it, and revokes
   expect(listed.stdout).toMatch(new RegExp(`^${id}  read talk  support/42 user=ann  valid  `, "m"));
   expect((await run("token", "revoke", id, "--file", file)).stdout).toBe(`Revoked ${id}.\n`);
   expect((await run("token", "list", "--file", file)).stdout).toContain("  revoked  ");
+});
+
+test("castellan token: takes the file from CASTELLAN_TOKENS, unless --file names another", async () => {
+  const folder = await commandFolder();
+  vi.stubEnv("CASTELLAN_TOKENS", join(folder, "shared.jsonl"));
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const { id } = JSON.parse((await run("token", "create", "--json")).stdout);
+  expect(await readFile(join(folder, "shared.jsonl"), "utf8")).toContain(id);
+  vi.stubEnv("CASTELLAN_TOKENS", join(folder, "shared.jsonl"));
+  expect((await run("token", "list", "--file", join(folder, "own.jsonl"))).stdout).not.toContain(id);
 });
 
 test("castellan: exits with 2 for wrong arguments and options, 5 for an unknown id, and says it as JSON on request", async () => {

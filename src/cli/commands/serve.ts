@@ -8,14 +8,20 @@ import type { Duration } from "../../duration.ts";
 import { withoutUndefined } from "../../fields.ts";
 import { formatName } from "../../names.ts";
 import type { ListeningServer } from "../../server/index.ts";
+import type { MetricsServer } from "../connection/metrics-server.ts";
 import { removeServerFile, writeServerFile } from "../connection/server-file.ts";
 import { ServiceManager, systemdNotify } from "../connection/service-manager.ts";
 import { serverLog } from "../terminal/server-log.ts";
 
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 interface ServeOptions {
   readonly config?: string;
   readonly cwd: string;
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: Address;
   readonly reusePort: boolean;
   readonly socket: string | false;
   readonly tokens: string;
@@ -26,6 +32,7 @@ interface ServeOptions {
   readonly drainTimeout: Duration;
   readonly accessLog: boolean;
   readonly dashboard: boolean;
+  readonly metrics?: Address;
   readonly json?: boolean;
 }
 
@@ -59,13 +66,23 @@ export function serveCommand(): Command {
     .option("--reuse-port", "let the next server listen on the same port while this one finishes its turns", false)
     .option("--socket <path>", "the unix socket to listen on as well", ".castellan/server.sock")
     .option("--no-socket", "listen on no unix socket")
-    .option("--tokens <file>", "the file of the tokens", ".castellan/tokens.jsonl")
+    .addOption(
+      new Option("--tokens <file>", "the file of the tokens")
+        .env("CASTELLAN_TOKENS")
+        .default(".castellan/tokens.jsonl"),
+    )
     .option("--tls-cert <file>", "the certificate chain, in PEM")
     .option("--tls-key <file>", "the key of the certificate, in PEM")
     .option("--allow-host <name...>", "names that the Host header may have, besides the loopback ones")
     .option("--allow-origin <origin...>", "origins of pages on other hosts that may use the server")
     .option("--drain-timeout <duration>", "how long running turns may take after SIGTERM", "25s")
     .option("--no-dashboard", "serve no page at /dashboard/")
+    .addOption(
+      new Option(
+        "--metrics <host:port>",
+        "serve metrics for Prometheus at /metrics of this address, without tokens",
+      ).argParser(parseAddress),
+    )
     .option("--access-log", "write a line for each request to stderr", false)
     .option("--json", "print the ready line, and log, as JSON")
     .addHelpText("after", EXAMPLES)
@@ -82,7 +99,14 @@ async function serve(options: ServeOptions): Promise<void> {
     import("../../server/index.ts"),
     import("../../application/signals.ts"),
   ]);
-  const supervisor = await startFromConfig({ cwd, ...withoutUndefined({ file: options.config }) });
+  // Before the sessions start, so that it counts their processes.
+  const metrics = await metricsServer(options);
+  const supervisor = await startFromConfig({ cwd, ...withoutUndefined({ file: options.config }) }).catch(
+    async (error: unknown) => {
+      await metrics?.close();
+      throw error;
+    },
+  );
   for (const { name, error } of supervisor.notStarted) log.warn(`${formatName(name)} did not start: ${error.message}`);
   try {
     const { tlsCert: cert, tlsKey: key, tokens, listen: address } = options;
@@ -120,7 +144,7 @@ async function serve(options: ServeOptions): Promise<void> {
       isLive: () => supervisor.livez().ok,
       notify: systemdNotify,
     });
-    const { target, leave, close } = ending(supervisor, server, cwd, manager);
+    const { target, leave, close } = ending(supervisor, server, cwd, manager, metrics);
     const unwire = stopOnSignals(target, { deadline: options.drainTimeout });
     // The next server of the same journal has the sessions: this one ends once its callers have their answers.
     void supervisor.handedOver.then(() => leave({ deadline: options.drainTimeout })).then(unwire);
@@ -131,12 +155,20 @@ async function serve(options: ServeOptions): Promise<void> {
       unwire();
       await close();
     });
-    console.log(json ? JSON.stringify({ url: server.url }) : readyLine(server, supervisor));
-    await manager.ready(readyLine(server, supervisor));
+    const ready = readyLine(server, supervisor, metrics);
+    const urls = { url: server.url, ...(metrics !== undefined && { metrics: metrics.url }) };
+    console.log(json ? JSON.stringify(urls) : ready);
+    await manager.ready(ready);
   } catch (error) {
-    await supervisor.stop();
+    await Promise.all([supervisor.stop(), metrics?.close()]);
     throw error;
   }
+}
+
+async function metricsServer({ metrics, reusePort }: ServeOptions): Promise<MetricsServer | undefined> {
+  if (metrics === undefined) return undefined;
+  const { listenMetrics } = await import("../connection/metrics-server.ts");
+  return await listenMetrics({ ...metrics, reusePort });
 }
 
 interface Ending {
@@ -148,11 +180,18 @@ interface Ending {
 }
 
 /** Returns what ends the server and the supervisor together. */
-function ending(supervisor: Supervisor, server: ListeningServer, cwd: string, manager: ServiceManager): Ending {
+function ending(
+  supervisor: Supervisor,
+  server: ListeningServer,
+  cwd: string,
+  manager: ServiceManager,
+  metrics: MetricsServer | undefined,
+): Ending {
   let closing: Promise<void> | undefined;
   const close = (open: { readonly deadline?: Duration } = {}): Promise<void> => {
     closing ??= server.close(open).finally(async () => {
       manager.stop();
+      await metrics?.close();
       await removeServerFile(process.pid, cwd);
     });
     return closing;
@@ -186,13 +225,18 @@ function activatedSocket(env: NodeJS.ProcessEnv, pid: number): number | undefine
   return env["LISTEN_PID"] === String(pid) && Number(env["LISTEN_FDS"]) > 0 ? FIRST_SOCKET : undefined;
 }
 
-function readyLine({ url, needsToken }: ListeningServer, supervisor: Supervisor): string {
+function readyLine(
+  { url, needsToken }: ListeningServer,
+  supervisor: Supervisor,
+  metrics: MetricsServer | undefined,
+): string {
   const count = supervisor.countSessions();
   const sessions = `${count} ${count === 1 ? "session" : "sessions"}`;
-  return `Serving ${sessions} at ${url}${needsToken ? ", with tokens" : ", without tokens"}`;
+  const served = `Serving ${sessions} at ${url}${needsToken ? ", with tokens" : ", without tokens"}`;
+  return metrics === undefined ? served : `${served}; metrics at ${metrics.url}`;
 }
 
-function parseAddress(text: string): ServeOptions["listen"] {
+function parseAddress(text: string): Address {
   const [, host, port] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
   if (port === undefined || Number(port) > 65_535) {
     throw new InvalidArgumentError("Expected an address and a port, such as 127.0.0.1:8080.");

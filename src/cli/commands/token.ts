@@ -66,7 +66,9 @@ export function tokenCommand(): Command {
 }
 
 function fileOption(): Option {
-  return new Option("--file <path>", "the file of the tokens").default(".castellan/tokens.jsonl");
+  return new Option("--file <path>", "the file of the tokens")
+    .env("CASTELLAN_TOKENS")
+    .default(".castellan/tokens.jsonl");
 }
 
 function jsonOption(): Option {

@@ -1,4 +1,4 @@
-import { CastellanClient } from "../../client/index.ts";
+import { CastellanClient, type ClientOptions } from "../../client/index.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { findServerFile } from "./server-file.ts";
 import { socketFetch } from "./socket-fetch.ts";
@@ -15,12 +15,12 @@ export interface ServerSource {
 const UNIX = "unix:";
 
 /**
- * Makes a client of the server: that of `--url`, else of `CASTELLAN_URL`, else the one that runs in this folder or the nearest one above. A
+ * Says how to reach the server: that of `--url`, else of `CASTELLAN_URL`, else the one that runs in this folder or the nearest one above. A
  * running server is asked through its socket, which needs no token.
  *
  * @throws CliError `NO_SERVER`
  */
-export async function findServer({ url, env, cwd }: ServerSource): Promise<CastellanClient> {
+export async function reachServer({ url, env, cwd }: ServerSource): Promise<ClientOptions> {
   const given = url ?? (env.CASTELLAN_URL || undefined);
   const found = given === undefined ? await findServerFile(cwd) : undefined;
   const address = given ?? (found?.socket === undefined ? found?.url : `${UNIX}${found.socket}`);
@@ -32,14 +32,16 @@ export async function findServer({ url, env, cwd }: ServerSource): Promise<Caste
   }
   const token = env.CASTELLAN_TOKEN || undefined;
   if (address.startsWith(UNIX)) {
-    return new CastellanClient({ url: "http://localhost", token, fetch: socketFetch(address.slice(UNIX.length)) });
+    return { url: "http://localhost", token, fetch: socketFetch(address.slice(UNIX.length)) };
   }
-  try {
-    return new CastellanClient({ url: address, token });
-  } catch {
-    throw new CliError(
-      "NO_SERVER",
-      `${address} is no address of a server. Give one such as http://127.0.0.1:8080 or unix:/path.`,
-    );
-  }
+  if (/^https?:$/.test(URL.parse(address)?.protocol ?? "")) return { url: address, token };
+  throw new CliError(
+    "NO_SERVER",
+    `${address} is no address of a server. Give one such as http://127.0.0.1:8080 or unix:/path.`,
+  );
+}
+
+/** Makes a client of the server, found as by {@link reachServer}. @throws CliError `NO_SERVER` */
+export async function findServer(source: ServerSource): Promise<CastellanClient> {
+  return new CastellanClient(await reachServer(source));
 }
