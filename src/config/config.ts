@@ -18,7 +18,7 @@ export type Configurable<Options extends object> = {
 export type ConfiguredChild =
   | Configurable<SessionOptions>
   | (Configurable<Omit<TemplateOptions, "sessions" | "template">> & {
-      template: string;
+      template: TemplateOptions["template"];
       sessions: Configurable<SessionDefaults> | TemplateOptions["sessions"];
     })
   | Configurable<PoolOptions>
@@ -29,7 +29,8 @@ export type ConfiguredChild =
   | WorkerOptions;
 
 /** The options of a supervisor and its children. */
-export interface ConfigLayer extends Omit<Configurable<SupervisorOptions>, "defaults" | "capacity" | "cluster" | "journal"> {
+export interface ConfigLayer
+  extends Omit<Configurable<SupervisorOptions>, "defaults" | "capacity" | "cluster" | "journal"> {
   children?: readonly ConfiguredChild[];
   defaults?: Configurable<SessionDefaults>;
   capacity?: Configurable<CapacityOptions>;
