@@ -28,6 +28,8 @@ export interface PgBouncerOptions {
   /** The number of connections to the server, for each database and user. */
   readonly poolSize?: number;
   readonly maxClients?: number;
+  /** The settings in place of those above, for the port to listen on and the file of users. */
+  readonly settings?: (port: number, users: string) => string;
 }
 
 /** A real PgBouncer on 127.0.0.1 before a server, with Debian's defaults otherwise. */
@@ -45,7 +47,7 @@ export class PgBouncer {
   }
 
   static async start(server: PostgresServer, options: PgBouncerOptions = {}): Promise<PgBouncer> {
-    const { mode = "transaction", poolSize = 20, maxClients = 100 } = options;
+    const { mode = "transaction", poolSize = 20, maxClients = 100, settings: own } = options;
     const directory = await mkdtemp(join(tmpdir(), "castellan-pgbouncer-"));
     await chmod(directory, 0o755);
     if (NOBODY !== undefined) await chown(directory, NOBODY.uid, NOBODY.gid);
@@ -67,7 +69,7 @@ export class PgBouncer {
     ];
     const plain = [`"${server.user}" "${server.password}"`, `"plain" "plain"`];
     await writeFile(users, `${plain.join("\n")}\n`);
-    await writeFile(join(directory, "pgbouncer.ini"), `${settings.join("\n")}\n`);
+    await writeFile(join(directory, "pgbouncer.ini"), own?.(bouncer.port, users) ?? `${settings.join("\n")}\n`);
     await bouncer.start();
     return bouncer;
   }
