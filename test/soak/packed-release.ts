@@ -44,9 +44,12 @@ export class PackedReleases implements AsyncDisposable {
 
   /** Returns the script of the host on the sources of this checkout. */
   async current(name: string): Promise<string> {
-    const source = await this.#emptyFolder(`${name}-source`);
-    for (const part of PARTS) await cp(join(ROOT, part), join(source, part), { recursive: true });
-    return await this.#install(name, source);
+    return await this.#install(name, await this.#sources(name));
+  }
+
+  /** Returns the package of this checkout, as it would be published, without declarations. */
+  async tarball(): Promise<string> {
+    return await this.#pack(await this.#sources("tarball"));
   }
 
   /** Returns the script of the host on another release, changed by patches. */
@@ -92,8 +95,14 @@ export class PackedReleases implements AsyncDisposable {
     return folder;
   }
 
-  /** Builds and packs a release, and unpacks it beside the dependencies of this checkout. */
-  async #install(name: string, source: string): Promise<string> {
+  async #sources(name: string): Promise<string> {
+    const source = await this.#emptyFolder(`${name}-source`);
+    for (const part of PARTS) await cp(join(ROOT, part), join(source, part), { recursive: true });
+    return source;
+  }
+
+  /** Builds and packs a release. */
+  async #pack(source: string): Promise<string> {
     const modules = join(ROOT, "node_modules");
     await symlink(modules, join(source, "node_modules"));
     await run(process.execPath, [join(modules, "tsdown/dist/run.mjs"), "--no-dts"], { cwd: source });
@@ -102,14 +111,21 @@ export class PackedReleases implements AsyncDisposable {
       maxBuffer: 1e8,
     });
     const [{ filename }] = JSON.parse(stdout) as [{ readonly filename: string }];
+    return join(this.#folder, filename);
+  }
+
+  /** Builds a release, and unpacks it beside the dependencies of this checkout. */
+  async #install(name: string, source: string): Promise<string> {
+    const modules = join(ROOT, "node_modules");
+    const tarball = await this.#pack(source);
     const application = await this.#emptyFolder(name);
     const installed = join(application, "node_modules");
     await mkdir(join(installed, "castellan"), { recursive: true });
-    await run("tar", ["-xf", join(this.#folder, filename), "-C", join(installed, "castellan"), "--strip-components=1"]);
+    await run("tar", ["-xf", tarball, "-C", join(installed, "castellan"), "--strip-components=1"]);
     for (const entry of await readdir(modules)) {
       if (entry !== "castellan") await symlink(join(modules, entry), join(installed, entry));
     }
-    await rm(join(this.#folder, filename));
+    await rm(tarball);
     await writeFile(join(application, "package.json"), JSON.stringify({ private: true, type: "module" }));
     await cp(join(import.meta.dirname, HOST), join(application, HOST));
     return join(application, HOST);
