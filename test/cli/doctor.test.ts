@@ -51,6 +51,20 @@ test("examine(): reports a wrong configuration and a failed start, each with its
   });
 });
 
+test("examine(): reports where Claude Code keeps its files, and that it cannot write there", async () => {
+  stubbed();
+  const cwd = await folder({ file: "" });
+  vi.stubEnv("CLAUDE_CONFIG_DIR", join(cwd, "new/claude"));
+  const subject = "Claude Code's files";
+  expect(of(await examine({ cwd }), subject)).toEqual({ subject, verdict: "ok", message: join(cwd, "new/claude") });
+  const defaults = { env: { CLAUDE_CONFIG_DIR: join(cwd, "file/claude") } };
+  await writeFile(join(cwd, "castellan.config.json"), JSON.stringify({ children: [], defaults }));
+  expect(of(await examine({ cwd }), subject)).toMatchObject({
+    verdict: "failed",
+    message: expect.stringMatching(/file\/claude cannot be written: .*file is a file; sessions forget/),
+  });
+});
+
 test("examine(): reports a journal in use as ok, and a damaged or read-only one as failed", async () => {
   stubbed();
   const cwd = await folder();

@@ -125,6 +125,32 @@ describe.skipIf(!runsContainers)("the image of deploy/app", { timeout: 120_000 }
     expect(await container.exec("id -u")).toMatchObject({ stdout: "12345\n" });
   });
 
+  test.for([
+    ["is not set", undefined],
+    ["cannot be written", "/app"],
+  ] as const)("says that it keeps no conversation if HOME %s", async ([, HOME]) => {
+    const own = await host({ env: { HOME } });
+    const doctor = await Container.run(own, "sh", "-c", "castellan doctor --json");
+    expect(JSON.parse(doctor.stdout)).toContainEqual({
+      subject: "Claude Code's files",
+      verdict: "failed",
+      message: expect.stringContaining(`${HOME ?? "/home/node"}/.claude cannot be written`),
+    });
+    {
+      await using container = await Container.start(own);
+      const client = clientOf(container, own);
+      expect((await client.session(NAME).query("one")).text).toBe("You said: one");
+      await expect
+        .poll(async () => (await client.session(NAME).get()).status?.faults, { timeout: 20_000 })
+        .toMatchObject([{ kind: "session_writes_lost" }]);
+      await container.stop();
+    }
+    await using again = await Container.start(own);
+    // It does not begin another conversation under the name.
+    const asking = clientOf(again, own).session(NAME).query(JUST_SAID);
+    await expect(asking).rejects.toMatchObject({ code: "SESSION_QUARANTINED" });
+  });
+
   test("warns without an init, and still answers and ends", async () => {
     const own = await host({ entrypoint: [] });
     await using container = await Container.start(own);

@@ -7,6 +7,7 @@ import { Supervisor } from "../../application/supervisor.ts";
 import { RUN_AN_INIT, reapsOrphans } from "../../claude/orphan-reaping.ts";
 import { parentDeathPrefix } from "../../claude/parent-death.ts";
 import { readsMarkers } from "../../claude/process-tree.ts";
+import { transcriptLocationOf } from "../../claude/transcript-location.ts";
 import { systemClock } from "../../clock.ts";
 import { loadConfig } from "../../config/load-config.ts";
 import { withDeadline } from "../../deadline.ts";
@@ -46,6 +47,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   const { finding, options: configured } = await configuration(options);
   if (finding !== undefined) findings.push(finding);
   findings.push(await journal(options.cwd, configured.journal), ...(await databases(configured)));
+  findings.push(await claudeDirectory(options.cwd, configured));
   findings.push(await claude(options.cwd, configured), await cleared);
   return findings;
 }
@@ -138,6 +140,19 @@ async function databases({ journal: kept, cluster }: SupervisorOptions): Promise
       }
     }),
   );
+}
+
+/** Sessions start and answer without this directory, but the journal gets no transcript that Claude Code cannot write. */
+async function claudeDirectory(cwd: string, { defaults = {} }: SupervisorOptions): Promise<Finding> {
+  const subject = "Claude Code's files";
+  const { config } = await transcriptLocationOf(defaults.cwd ?? cwd, { ...process.env, ...defaults.env });
+  const folder = await existingFolder(config);
+  const why = (await stat(folder)).isDirectory()
+    ? await access(folder, constants.W_OK | constants.X_OK).catch(messageOf)
+    : `${folder} is a file`;
+  if (why === undefined) return { subject, verdict: "ok", message: config };
+  const message = `${config} cannot be written: ${why}; sessions forget their conversations. Set HOME or CLAUDE_CONFIG_DIR`;
+  return { subject, verdict: "failed", message };
 }
 
 async function claude(cwd: string, { defaults = {} }: SupervisorOptions): Promise<Finding> {
