@@ -116,6 +116,7 @@ export {
   type ExitClass,
   type ExitRecord,
   type JournalFault,
+  type NoDetails,
   type OptionProblem,
   type PartialTurn,
   type SteerRefusal,
