@@ -1,5 +1,5 @@
 import { styleText } from "node:util";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { printable } from "../../printable.ts";
 import type { Finding } from "../checks/finding.ts";
 
@@ -13,7 +13,9 @@ const MARKS = {
 export function doctorCommand(): Command {
   return new Command("doctor")
     .description("check whether sessions can run here, and say what is missing; exits with 1 on a failure")
-    .option("--cwd <folder>", "the working directory of a session", process.cwd())
+    .addOption(
+      new Option("--cwd <folder>", "the working directory of a session").default(process.cwd(), "the current folder"),
+    )
     .option("--config <file>", "a config file other than castellan.config.*")
     .option("--json", "print the findings as JSON")
     .action(async ({ json, ...options }: { cwd: string; config?: string; json?: boolean }) => {

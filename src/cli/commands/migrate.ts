@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { MigrationOptions } from "../../cluster/postgres/migrate-postgres.ts";
 import { withoutUndefined } from "../../fields.ts";
 import { printable } from "../../printable.ts";
@@ -23,7 +23,9 @@ export function migrateCommand(): Command {
   return new Command("migrate")
     .description("create or migrate the tables of the PostgreSQL databases in the config file")
     .option("--grant-to <role>", "also grant a role what it needs to run on these tables, and no more")
-    .option("--cwd <folder>", "where to look for the config file", process.cwd())
+    .addOption(
+      new Option("--cwd <folder>", "where to look for the config file").default(process.cwd(), "the current folder"),
+    )
     .option("--config <file>", "a config file other than castellan.config.*")
     .option("--json", "print JSON")
     .addHelpText("after", HELP)

@@ -57,7 +57,7 @@ export function serveCommand(): Command {
   return new Command("serve")
     .description("start the sessions of a config file, and serve them over HTTP")
     .option("--config <file>", "the config file; default: castellan.config.* in the working directory")
-    .option("--cwd <folder>", "the working directory", process.cwd())
+    .addOption(new Option("--cwd <folder>", "the working directory").default(process.cwd(), "the current folder"))
     .addOption(
       new Option("--listen <host:port>", "the address to listen on; port 0 takes any free one")
         .default({ host: "127.0.0.1", port: 0 }, "127.0.0.1:0")
