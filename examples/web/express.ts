@@ -1,5 +1,4 @@
 // #region app
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import express, { type Express, type Response as ExpressResponse } from "express";
 import { answer, answerStream } from "./assistants.ts";
@@ -22,6 +21,6 @@ export function createApp(): Express {
 async function send(from: Response, to: ExpressResponse): Promise<void> {
   to.status(from.status).setHeaders(from.headers);
   if (from.body === null) to.end();
-  else await pipeline(Readable.fromWeb(from.body), to).catch(() => {});
+  else await pipeline(from.body, to).catch(() => {});
 }
 // #endregion

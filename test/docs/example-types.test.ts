@@ -1,0 +1,37 @@
+import { execFileSync } from "node:child_process";
+import { globSync } from "node:fs";
+import { join, relative } from "node:path";
+import { expect, test } from "vitest";
+import { ROOT, textOf } from "../../scripts/guide.ts";
+
+/** Needs the types of browsers. */
+const PAGE = "examples/web/chat/chat.tsx";
+
+/** Next.js checks it when it builds; its types change those of Node for everybody. */
+const BY_NEXT = "examples/web/next/next.config.ts";
+
+const examples = globSync("examples/**/*.{ts,tsx}", { cwd: ROOT }).filter((file) => file !== BY_NEXT);
+
+function tsc(project: string, ...options: readonly string[]): string {
+  return execFileSync("tsc", ["--project", project, ...options], { cwd: ROOT, encoding: "utf8" });
+}
+
+test.each([
+  {
+    project: "test",
+    kind: "without the types of browsers",
+    lib: ["esnext"],
+    checked: examples.filter((file) => file !== PAGE),
+  },
+  { project: "examples/tsconfig.dom.json", kind: "with them", lib: ["esnext", "dom"], checked: examples },
+])("npm run types: checks every example $kind", ({ project, lib, checked }) => {
+  const { scripts } = JSON.parse(textOf("package.json"));
+  expect(scripts.types).toContain(`tsc --noEmit --project ${project}`);
+  const { compilerOptions } = JSON.parse(tsc(project, "--showConfig"));
+  expect(compilerOptions).toMatchObject({ strict: true, lib });
+  const files = tsc(project, "--listFilesOnly")
+    .split("\n")
+    .map((file) => relative(ROOT, join(file)));
+  expect(checked.length).toBeGreaterThan(30);
+  expect(files).toEqual(expect.arrayContaining(checked));
+});
