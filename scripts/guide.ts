@@ -4,11 +4,11 @@ import { join } from "node:path";
 /** The root of the repository. */
 export const ROOT: string = join(import.meta.dirname, "..");
 
-/** The folder of the guide, relative to {@link ROOT}. */
-export const GUIDE = "docs/guide";
+/** The folder of the documentation, relative to {@link ROOT}. */
+export const DOCS = "docs";
 
-/** The pages that may show code of examples, relative to {@link ROOT}. */
-const PAGES = ["README.md", "docs/{tutorial,guide,explanations}/*.md"];
+/** All pages but those of the API, which are generated when the site is built. Relative to {@link ROOT}. */
+const PAGES = ["README.md", `${DOCS}/*.md`, `${DOCS}/{tutorial,guide,explanations,reference}/*.md`];
 
 /** A code block in a page, which shows a region of an example, or all of it. */
 export interface Block {

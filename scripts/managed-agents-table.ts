@@ -5,15 +5,8 @@ import { WIRE_EVENT_TYPES } from "../src/server/anthropic/wire-event.ts";
 /** The path of the page of the Managed Agents API, relative to the root of the repository. */
 export const MANAGED_AGENTS_PAGE = "docs/guide/managed-agents.md";
 
-const PLACE = /<!-- support -->\n[\s\S]*?<!-- \/support -->/;
-
-/** Returns the page with the table of what the server supports. @throws Error if the page has no place for it */
-export function withSupportTable(page: string): string {
-  if (!PLACE.test(page)) throw new Error(`${MANAGED_AGENTS_PAGE} has no place for the table`);
-  return page.replace(PLACE, `<!-- support -->\n${supportTable()}\n<!-- /support -->`);
-}
-
-function supportTable(): string {
+/** The table of what the server supports. */
+export function supportTable(): string {
   const sent = WIRE_EVENT_TYPES.filter((type) => !type.startsWith("user."));
   return [
     "| operation | `client.beta.` | |",

@@ -6,5 +6,6 @@ import "./integration-tests.ts";
 import "./management.ts";
 import "./several-services.ts";
 import "./testing.ts";
+import "./tls.ts";
 import "./tutorial.ts";
 import "./webhooks.ts";

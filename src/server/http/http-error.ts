@@ -93,6 +93,11 @@ const FAILED_TURNS: { readonly [Class in CastellanError<"TURN_FAILED">["details"
   unknown: FAILED,
 };
 
+/** Returns the status of the answer to a code; of a failed turn, by what made it fail. */
+export function statusOf(code: ErrorCode, failure?: keyof typeof FAILED_TURNS): number {
+  return (failure === undefined ? ANSWERS[code] : FAILED_TURNS[failure])[0];
+}
+
 /** The wait before a retry if the error knows none, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
