@@ -47,6 +47,6 @@ export default defineConfig({
   buildEnd: ({ outDir, srcDir, pages, site }) => {
     copyFileSync(join(srcDir, "openapi.json"), join(outDir, "openapi.json"));
     writePlainPages(outDir, pages, site);
-    checkAnchors(outDir);
+    checkAnchors(outDir, site.base);
   },
 });

@@ -1,20 +1,28 @@
 import { globSync, readFileSync } from "node:fs";
-import { join, posix } from "node:path";
+import { join } from "node:path";
 
-/** Checks that each link to an anchor of the built site has its target, which VitePress does not check. @throws Error otherwise */
-export function checkAnchors(built: string): void {
+/** Stands for the server of the site. */
+const SERVER = "http://site.example";
+
+/**
+ * Checks that each link to an anchor of the built site has its target, which VitePress does not check.
+ *
+ * @param base the path of the site's root on its server, with a slash at the end
+ * @throws Error that lists the links without a target
+ */
+export function checkAnchors(built: string, base: string): void {
   const pages = globSync("**/*.html", { cwd: built });
   const texts = new Map(pages.map((page) => [page, readFileSync(join(built, page), "utf8")]));
   const anchors = new Map([...texts].map(([page, text]) => [page, new Set(valuesOf(text, / id="([^"]+)"/g))]));
+  const hasTarget = (page: string, link: string): boolean => {
+    const { origin, pathname, hash } = new URL(link, `${SERVER}${base}${page}`);
+    if (origin !== SERVER) return true;
+    const path = decodeURIComponent(pathname).slice(base.length);
+    return anchors.get(fileOf(path))?.has(decodeURIComponent(hash.slice(1))) === true;
+  };
   const broken = [...texts].flatMap(([page, text]) =>
     valuesOf(text, /<a [^>]*href="([^"]*#[^"]+)"/g)
-      .filter((link) => !/^[a-z][a-z\d+.-]*:/i.test(link))
-      .filter((link) => {
-        const [path = "", anchor = ""] = link.split("#");
-        const target =
-          path === "" ? page : fileOf(path.startsWith("/") ? path.slice(1) : posix.join(posix.dirname(page), path));
-        return anchors.get(target)?.has(decodeURIComponent(anchor)) !== true;
-      })
+      .filter((link) => !hasTarget(page, link))
       .map((link) => `${page} links to ${link}`),
   );
   if (broken.length > 0) throw new Error(`anchors that do not exist:\n${[...new Set(broken)].join("\n")}`);

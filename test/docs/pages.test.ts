@@ -31,6 +31,14 @@ test("the pages: stand in the index of a section, from which the navigation of t
   expect(unlistedPages()).toEqual([]);
 });
 
+test.each([...texts])("%s: has nothing that the site takes for a template", (_, text) => {
+  const prose = text
+    .replaceAll(/^```[\s\S]*?^```$/gm, "")
+    .replaceAll(/`[^`]*`/g, "")
+    .replaceAll(/^<!-- .* -->$/gm, "");
+  expect(prose).not.toMatch(/\{\{|<\/?[a-z]/i);
+});
+
 test("docs/reference/errors.md: says of every code what to do", () => {
   const text = texts.get("docs/reference/errors.md") ?? "";
   const sections = new Map(text.split(/^### /m).map((section) => [section.split("\n", 1)[0], section]));
