@@ -33,7 +33,9 @@ export async function large(server: PostgresServer, names: number): Promise<Reco
       "list of the nodes, ms": await median(() => engine.nodes()),
       "owner of a session, ms": await median((round) => engine.ownerOf(picked(round))),
       "claim of a free session, ms": await median((round) => engine.claim("node-0", keyOf(names + round))),
-      "page of 100 sessions, ms": await median((round) => engine.findSessions({ range: ALL_KEYS, after: picked(round), limit: 100 })),
+      "page of 100 sessions, ms": await median((round) =>
+        engine.findSessions({ range: ALL_KEYS, after: picked(round), limit: 100 }),
+      ),
       "100 nodes that renew and search at once, ms": await median((round) => beat(engine, round)),
     };
   } finally {
