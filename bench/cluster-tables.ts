@@ -12,7 +12,7 @@ const PROCESSES = 40;
 const PRUNED_MS = 900_000;
 
 /** Longer ago than a journal keeps turns and events by default. */
-const LONG_AGO = "31 * 24 * 3600 * 1000";
+const LONG_AGO = "31::double precision * 24 * 3600 * 1000";
 
 /**
  * Runs many turns of global sessions on three nodes, makes them old, and runs as many again after a node has deleted the old ones. Returns
