@@ -30,7 +30,7 @@ export async function preflight(request: PreflightRequest): Promise<PreflightFau
   const folder = await stat(cwd).catch(obstacleOf);
   if ("why" in folder) return fault("START_FAILED", folder, `${where} ${folder.why}; create it or change \`cwd\``);
   if (!folder.isDirectory()) return fault("START_FAILED", LASTING, `${where} is a file; \`cwd\` needs a directory`);
-  const entered = await access(cwd, constants.R_OK | constants.X_OK).catch(obstacleOf);
+  const entered = await obstacleTo(cwd, constants.R_OK | constants.X_OK);
   if (entered !== undefined) return fault("START_FAILED", entered, `${where} ${entered.why}`);
 
   if (executable === undefined) return undefined;
@@ -43,7 +43,7 @@ export async function preflight(request: PreflightRequest): Promise<PreflightFau
   if (!binary.isFile()) {
     return fault("CLAUDE_NOT_FOUND", LASTING, `\`pathToClaudeCodeExecutable\` ${executable} is not a file`);
   }
-  const runs = await access(executable, SCRIPT.test(executable) ? constants.R_OK : constants.X_OK).catch(obstacleOf);
+  const runs = await obstacleTo(executable, SCRIPT.test(executable) ? constants.R_OK : constants.X_OK);
   return runs === undefined ? undefined : fault("CLAUDE_NOT_FOUND", runs, `${which} ${runs.why}`);
 }
 
@@ -61,6 +61,11 @@ function fault(
   message: string,
 ): PreflightFault {
   return { code, class: kind, message };
+}
+
+/** Returns why the path may not be used so; undefined if it may. Bun resolves `access` with null. */
+async function obstacleTo(path: string, mode: number): Promise<Obstacle | undefined> {
+  return await access(path, mode).then(() => undefined, obstacleOf);
 }
 
 function obstacleOf(error: unknown): Obstacle {

@@ -1,7 +1,7 @@
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { preflight } from "../../src/claude/preflight.ts";
 
 let root: string;
@@ -26,6 +26,20 @@ afterAll(async () => {
 });
 
 describe("preflight(), cwd", () => {
+  it("accepts a directory whose check resolves with null, as in Bun", async () => {
+    vi.resetModules();
+    vi.doMock("node:fs/promises", async (original) => ({
+      ...(await original<typeof import("node:fs/promises")>()),
+      access: async () => null,
+    }));
+    onTestFinished(() => {
+      vi.doUnmock("node:fs/promises");
+      vi.resetModules();
+    });
+    const { preflight: inBun } = await import("../../src/claude/preflight.ts");
+    expect(await inBun({ cwd: at("folder"), executable: at("binary") })).toBeUndefined();
+  });
+
   it.each(["folder", "linked", "."])("accepts %s", async (path) => {
     expect(await preflight({ cwd: at(path) })).toBeUndefined();
   });

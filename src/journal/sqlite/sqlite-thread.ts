@@ -18,12 +18,19 @@ const BUSY_MS = 100;
  */
 const CHECKPOINT_FRAMES = { whenIdle: 1_000, always: 3_000 };
 
-/** Bundlers that keep names insert calls of `__name` into the source of functions. */
+/**
+ * Bundlers that keep names insert calls of `__name` into the source of functions. Early releases of Node 24 warn about
+ * `node:sqlite` in each thread; Deno refuses threads with the flag against that.
+ */
 const WORK = `
   globalThis.__name ??= (named) => named;
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  const { DatabaseSync } = require("node:sqlite");
+  process.emitWarning = emitWarning;
   (${serve})(
     require("node:worker_threads").parentPort,
-    require("node:sqlite").DatabaseSync,
+    DatabaseSync,
     (${watching})(require("node:fs"), ${CHECKPOINT_FRAMES.always}),
     (${checksumming})(require("node:zlib").crc32),
     ${JSON.stringify(CHECKPOINT_FRAMES)},
@@ -50,8 +57,7 @@ export class SqliteThread {
   #ended: Error | undefined;
 
   constructor() {
-    // Early releases of Node 24 warn about `node:sqlite` in each thread.
-    this.#worker = new Worker(WORK, { eval: true, execArgv: ["--disable-warning=ExperimentalWarning"] });
+    this.#worker = new Worker(WORK, { eval: true });
     this.#worker.on("message", (answer: Answer) => this.#answered(answer));
     this.#worker.once("error", (error) => this.#end(error));
     this.#worker.once("exit", (code) => this.#end(new Error(`the thread of the file ended with code ${code}`)));
