@@ -86,11 +86,15 @@ test("three deploys in a row under load: no query is refused, lost or doubled, a
   };
   const stopReading = new AbortController();
   const seen: number[] = [];
+  // The page follows a session that exists.
+  await client.session(["user", "x"]).schedule("later", { runAt: Date.now() + 3_600_000 });
   const page = (async () => {
     for await (const event of client.session(["user", "x"]).events({ after: 0 }, { signal: stopReading.signal })) {
       if (event.number !== undefined) seen.push(event.number);
     }
-  })().catch(() => {});
+  })().catch((error: unknown) => {
+    if (!stopReading.signal.aborted) throw error;
+  });
 
   const load = [...SHORT.map((user) => work(user, "short")), ...LONG.map((user) => work(user, "long")), probe()];
   await Promise.race([delay(4_000), ...load]);
@@ -114,9 +118,9 @@ test("three deploys in a row under load: no query is refused, lost or doubled, a
   }
   const asked = api.requests.map(({ prompt }) => prompt).filter((prompt) => /^(short|long)/.test(prompt));
   doubled += asked.length - new Set(asked).size;
-  await expect
-    .poll(async () => (await client.session(["user", "x"]).pastEvents({ limit: 1 })).events.at(-1)?.number)
-    .toBe(seen.at(-1));
+  const recorded = (await client.session(["user", "x"]).pastEvents({ limit: 1 })).events.at(-1)?.number;
+  expect(recorded).toBeGreaterThan(0);
+  await Promise.race([page, expect.poll(() => seen.at(-1), { timeout: 30_000 }).toBe(recorded)]);
   stopReading.abort();
   await page;
   expect(seen).toEqual(seen.map((_, index) => index + 1));
@@ -144,5 +148,6 @@ test("three deploys in a row under load: no query is refused, lost or doubled, a
   );
   expect({ lost, doubled }).toEqual({ lost: 0, doubled: 0 });
   expect(waitedMs).toHaveLength(3);
-  expect(Math.max(...waitedMs)).toBeLessThan(500);
+  // 40 to 60 ms on a quiet machine, see docs/performance.md.
+  expect(Math.max(...waitedMs)).toBeLessThan(1_000);
 });
