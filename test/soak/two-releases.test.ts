@@ -94,6 +94,7 @@ describe("nodes of two releases in one cluster", () => {
     #running: HandoverProcess[] = [];
     #load: Promise<void>[] = [];
     #loads = true;
+    #started = 0;
 
     constructor(ledger: Ledger) {
       this.#ledger = ledger;
@@ -112,7 +113,7 @@ describe("nodes of two releases in one cluster", () => {
         schema: this.schema,
         secret: "a secret of at least thirty-two characters",
         advertise: `http://127.0.0.1:${await freePort()}`,
-        name: `${release}-${this.#running.length}`,
+        name: `${release}-${++this.#started}`,
         ...SPANS,
       };
       const node = new HandoverProcess(release, "memory" as unknown as object, script, {
