@@ -66,7 +66,7 @@ function* writers({ engine, plan }: Simulation): Generator<Violation> {
 function* ends(simulation: Simulation): Generator<Violation> {
   const { engine, calls, activations, plan, toldLost } = simulation;
   const mayRunAgain = losesNodes(simulation);
-  const failedOverAt = failoversOf(plan).at(-1) ?? Number.NEGATIVE_INFINITY;
+  const unknownUntil = lastUnknown(plan);
   const turns = new Map(engine.journal.turns.map((turn) => [turn.id, turn]));
   for (const { id, state, ends: count, prompt } of turns.values()) {
     if (count > 1 && !mayRunAgain) yield { property: "b", what: `${prompt} (${id}) has ended ${count} times` };
@@ -84,8 +84,8 @@ function* ends(simulation: Simulation): Generator<Violation> {
     if (outcome === undefined) continue;
     const isLost = "code" in outcome && outcome.code === "TURN_LOST";
     if (isLost && !mayRunAgain) yield { property: "b", what: `the caller of ${ask.turn} was told that it is lost` };
-    // What a caller was told before a failover may be lost with the nodes that know it.
-    if (isLost || (mayRunAgain && (outcomeAt <= failedOverAt || toldLost.has(ask.key)))) continue;
+    // What a caller was told before a node could know of a failover may be lost with the nodes that know it.
+    if (isLost || (mayRunAgain && (outcomeAt <= unknownUntil || toldLost.has(ask.key)))) continue;
     // A look for a turn that is not accepted yet may find none.
     if (
       ask.looks &&
@@ -123,11 +123,11 @@ function* lost(simulation: Simulation): Generator<Violation> {
   const { engine, calls, plan, toldLost } = simulation;
   const known = new Set(engine.journal.turns.map(({ id }) => id));
   const mayLose = losesNodes(simulation);
-  const failedOverAt = failoversOf(plan).at(-1) ?? Number.NEGATIVE_INFINITY;
+  const unknownUntil = lastUnknown(plan);
   for (const { acceptedAt, ask, turnId, outcome, outcomeAt = 0, machine } of calls) {
     if (acceptedAt === undefined || known.has(turnId)) continue;
     if (!mayLose) yield { property: "c", what: `${ask.turn} was accepted, and is not in the journal` };
-    else if (outcome !== undefined && (outcomeAt <= failedOverAt || isTold(outcome) || toldLost.has(ask.key))) continue;
+    else if (outcome !== undefined && (outcomeAt <= unknownUntil || isTold(outcome) || toldLost.has(ask.key))) continue;
     else if (
       machine.state !== "dead" &&
       !isOwnLimit(ask, outcome === undefined || "text" in outcome ? "" : outcome.code)
@@ -168,6 +168,13 @@ function* accepts({ engine, calls }: Simulation): Generator<Violation> {
 /** When the database fails over, in order. */
 function failoversOf({ faults }: Plan): number[] {
   return faults.flatMap(({ type, at }) => (type === "failover" ? [at] : []));
+}
+
+/** Until when no node can know of the last failover: the database that has taken over does not answer at first. */
+function lastUnknown({ faults }: Plan): number {
+  return Math.max(
+    ...faults.map((fault) => (fault.type === "failover" ? fault.at + fault.forMs : Number.NEGATIVE_INFINITY)),
+  );
 }
 
 /** Faults after which a node may not be able to write again what a failover has lost, or is too late. */
