@@ -31,3 +31,12 @@ test("KeptStart: ends what is kept when it is dropped", async () => {
   await kept.drop();
   expect([ended, clock.timers]).toEqual([["one"], 0]);
 });
+
+test("KeptStart: keeps the later of two attempts, and ends the other at once", async () => {
+  const { clock, kept, ended } = setUp();
+  kept.keep("one");
+  kept.keep("two");
+  expect([ended, kept.take()]).toEqual([["one"], "two"]);
+  await clock.advance(60_000);
+  expect([ended, clock.timers]).toEqual([["one"], 0]);
+});

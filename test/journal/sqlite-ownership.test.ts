@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdirSync, symlinkSync, unlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, relative } from "node:path";
@@ -66,6 +67,22 @@ describe("ownership of a SQLite journal", () => {
     await journal.write(accepting(1, turn("t1")));
     expect(threads).toBe(1);
     await journal.close();
+  });
+
+  it("keeps one thread of several attempts that are refused at once", async () => {
+    const path = newPath();
+    await using owner = new Application(path);
+    await owner.order({ do: "open" });
+    const ended: Promise<unknown>[] = [];
+    const count = (worker: Worker): void => void ended.push(once(worker, "exit"));
+    process.on("worker", count);
+    onTestFinished(() => void process.off("worker", count));
+    const journal = sqliteJournal({ sqlite: path });
+    const refused = await Promise.all([1, 2, 3].map(() => errorOf(journal.open(OWNER))));
+    expect(refused.map(({ code }) => code)).toEqual(Array(3).fill("JOURNAL_IN_USE"));
+    await journal.close();
+    expect(ended.length).toBe(3);
+    await Promise.all(ended);
   });
 
   it("goes to exactly one of several applications that open it at once", async () => {

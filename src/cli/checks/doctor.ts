@@ -98,7 +98,7 @@ async function journal(cwd: string, configured: JournalOptions | undefined): Pro
   }
   if (file !== undefined && (await stat(file).catch(() => undefined)) === undefined) {
     const folder = await existingFolder(dirname(file));
-    const denied = await access(folder, constants.W_OK).catch(messageOf);
+    const denied = await access(folder, constants.W_OK).then(() => undefined, messageOf);
     return denied === undefined
       ? { subject, verdict: "ok", message: `${file} will be created` }
       : { subject, verdict: "failed", message: `${file} cannot be created: ${denied}` };
@@ -148,7 +148,7 @@ async function claudeDirectory(cwd: string, { defaults = {} }: SupervisorOptions
   const { config } = await transcriptLocationOf(defaults.cwd ?? cwd, { ...process.env, ...defaults.env });
   const folder = await existingFolder(config);
   const why = (await stat(folder)).isDirectory()
-    ? await access(folder, constants.W_OK | constants.X_OK).catch(messageOf)
+    ? await access(folder, constants.W_OK | constants.X_OK).then(() => undefined, messageOf)
     : `${folder} is a file`;
   if (why === undefined) return { subject, verdict: "ok", message: config };
   const message = `${config} cannot be written: ${why}; sessions forget their conversations. Set HOME or CLAUDE_CONFIG_DIR`;

@@ -330,7 +330,6 @@ export class Handover {
         return;
       case "reclaim":
         this.#overdue?.cancel();
-        if (this.#lends) this.#departedAt = clock.monotonic();
         journal.depart();
         void this.#reclaim();
         return;

@@ -15,8 +15,11 @@ export class KeptStart<Started> {
     this.#end = end;
   }
 
+  /** Keeps it, and ends what another attempt at the same time has left. */
   keep(started: Started): void {
-    const timer = this.#clock.schedule(KEPT_MS, () => void this.drop(), { background: true });
+    const end = (): void => void this.drop().catch(() => {});
+    end();
+    const timer = this.#clock.schedule(KEPT_MS, end, { background: true });
     this.#kept = { started, timer };
   }
 
