@@ -414,10 +414,10 @@ export class LocalSupervisor {
   }
 
   /** Hands its sessions over by what `make` returns, once the next process of the application asks for the journal. */
-  offer(make: (needs: HandoverNeeds) => Elsewhere): void {
+  async offer(make: (needs: HandoverNeeds) => Promise<Elsewhere>): Promise<void> {
     const { handover } = this.#journal;
     if (handover === undefined || this.#phase.isStopping) return;
-    this.#elsewhere = make({
+    const elsewhere = await make({
       handover,
       name: this.name,
       tree: this.#tree,
@@ -426,7 +426,9 @@ export class LocalSupervisor {
       deliveries: this.#deliveries,
       deps: this.#deps,
     });
-    void this.#elsewhere.over.then(() => this.#handedOver.resolve());
+    if (this.#phase.isStopping) return await elsewhere.close();
+    this.#elsewhere = elsewhere;
+    void elsewhere.over.then(() => this.#handedOver.resolve());
   }
 
   /** Ends a session here, so that another node can take it over. Resolves once it writes nothing any more. */

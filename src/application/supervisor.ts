@@ -37,7 +37,6 @@ import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorOptions, supervisorSettings, withDefaults } from "./options/supervisor-options.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
-import { SupervisorHandover } from "./supervisor-handover.ts";
 import { openWebhooks, SupervisorWebhooks } from "./supervisor-webhooks.ts";
 import type {
   CapacityStatus,
@@ -117,7 +116,11 @@ export class Supervisor implements AsyncDisposable {
     const turns = new TurnLimiter(settings.capacity.maxConcurrentTurns);
     const own = { ...deps, turns, ...(opening !== undefined && { webhooks: opening }) };
     const local = await LocalSupervisor.start(settings, plans, own, membership);
-    local.offer((needs) => new SupervisorHandover(local, needs));
+    await local.offer(async (needs) => {
+      // Loaded on demand: only a journal that can change hands needs it.
+      const { SupervisorHandover } = await import("./supervisor-handover.ts");
+      return new SupervisorHandover(local, needs);
+    });
     const webhooks = await opening;
     void local.closed.then(() => webhooks?.close());
     try {

@@ -3,8 +3,8 @@ import { realpathSync } from "node:fs";
 import { lstat, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Settings } from "@anthropic-ai/claude-agent-sdk";
-import { makeFolder } from "../journal/sqlite/sqlite-file.ts";
 import { nameKey, type SessionName } from "../names.ts";
+import { makeFolder } from "../private-folder.ts";
 
 /**
  * A session's own working directory, below a root that sessions share. Both paths are absolute and without symbolic

@@ -42,17 +42,22 @@ function listOf(networks: typeof NOT_PUBLIC): BlockList {
   return list;
 }
 
-const [notPublic, loopback] = [listOf(NOT_PUBLIC), listOf(LOOPBACK)];
+/** Made when they are first needed: the first address that Node.js parses takes it several milliseconds. */
+let notPublic: BlockList | undefined;
+let loopback: BlockList | undefined;
 
 /** Whether an address belongs to the public internet. The list also finds IPv4 addresses that are mapped to IPv6. */
 export function isPublic(address: string): boolean {
   const version = isIP(address);
-  return version !== 0 && !notPublic.check(address, version === 6 ? "ipv6" : "ipv4");
+  if (version === 0) return false;
+  notPublic ??= listOf(NOT_PUBLIC);
+  return !notPublic.check(address, version === 6 ? "ipv6" : "ipv4");
 }
 
 /** Whether a host is this machine: `localhost` or a loopback address. */
 export function isLoopback(host: string): boolean {
   const version = isIP(host);
   if (version === 0) return host === "localhost" || host.endsWith(".localhost");
+  loopback ??= listOf(LOOPBACK);
   return loopback.check(host, version === 6 ? "ipv6" : "ipv4");
 }

@@ -1,18 +1,6 @@
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readlinkSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { accessSync, closeSync, constants, openSync, readlinkSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { makeFolder } from "../../private-folder.ts";
 import { codeOf } from "./sqlite-fault.ts";
 
 /*
@@ -48,24 +36,6 @@ export function makeFile(path: string): void {
 /** @throws Error if this process may not write to the file */
 export function refuseUnwritable(path: string): void {
   accessSync(path, constants.W_OK);
-}
-
-/**
- * Creates a folder with mode 0700 unless it exists. It has a `.gitignore`, so that prompts are not committed, and
- * appears only when it is complete.
- */
-export function makeFolder(folder: string): void {
-  if (existsSync(folder)) return;
-  mkdirSync(dirname(folder), { recursive: true });
-  const unfinished = mkdtempSync(`${folder}-`);
-  try {
-    writeFileSync(join(unfinished, ".gitignore"), "*\n");
-    renameSync(unfinished, folder);
-  } catch (error) {
-    rmSync(unfinished, { recursive: true, force: true });
-    // Another process has created it first.
-    if (!existsSync(folder)) throw error;
-  }
 }
 
 /** Returns the target of a dangling link; undefined if the path is not a link. */
