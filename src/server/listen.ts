@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
-import { isIPv6, type ListenOptions as NetListenOptions } from "node:net";
+import { isIPv6, type ListenOptions as NetListenOptions, type Socket } from "node:net";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { z } from "zod";
@@ -115,6 +115,12 @@ const REQUEST_MS = 60_000;
 /** How often Node checks these times, in milliseconds. */
 const CHECK_MS = 1_000;
 
+/**
+ * How long a connection without a request is kept once the server closes, in milliseconds: the request may be on its way. Browsers and
+ * `fetch` open connections ahead, and Node does not count them as idle.
+ */
+const SILENT_MS = 100;
+
 class Listening implements ListeningServer {
   url = "";
   needsToken = true;
@@ -123,6 +129,8 @@ class Listening implements ListeningServer {
   readonly #mounts: ListenSettings["mounts"];
   readonly #logger: Logger | undefined;
   readonly #servers: Server[] = [];
+  /** The connections on which no request has come yet. */
+  readonly #silent = new Set<Socket>();
   #renewal: CertificateRenewal | undefined;
   #draining = false;
   #closing: Promise<void> | undefined;
@@ -161,6 +169,7 @@ class Listening implements ListeningServer {
       { overrideGlobalObjects: false },
     );
     const listener = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+      this.#silent.delete(incoming.socket);
       if (this.#draining) outgoing.setHeader("connection", "close");
       void respond(incoming, outgoing);
     };
@@ -168,6 +177,10 @@ class Listening implements ListeningServer {
       tls === undefined ? createHttpServer(terms, listener) : createHttpsServer({ ...terms, ...tls }, listener);
     server.maxConnections = this.#maxConnections;
     server.on("clientError", refuseMalformed);
+    server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
+      this.#silent.add(socket);
+      socket.once("close", () => this.#silent.delete(socket));
+    });
     this.#servers.push(server);
     return server;
   }
@@ -208,7 +221,11 @@ class Listening implements ListeningServer {
     const closed = Promise.all(
       this.#servers.map((server) => new Promise<void>((resolve) => void server.close(() => resolve()))),
     );
+    const silence = systemClock.schedule(SILENT_MS, () => {
+      for (const socket of this.#silent) socket.destroy();
+    });
     await withDeadline(systemClock, deadline, closed);
+    silence.cancel();
     for (const server of this.#servers) server.closeAllConnections();
     await closed;
   }

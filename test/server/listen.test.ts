@@ -1,6 +1,7 @@
+import { once } from "node:events";
 import { stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type ListeningServer, listen } from "../../src/server/listen.ts";
@@ -199,6 +200,24 @@ describe("listen", () => {
     await Promise.all([server.close(), server.close()]);
     await expect(fetch(`${server.url}/livez`)).rejects.toThrow();
   });
+
+  it.each(["a listener of its own", "a socket"])(
+    "closes without waiting for a connection that has sent nothing, on %s",
+    async (on) => {
+      const socket = join(scene.folder, "silent.sock");
+      const server = await serve(on === "a socket" ? { socket } : {});
+      const silent = on === "a socket" ? connect(socket) : connect(Number(new URL(server.url).port), "127.0.0.1");
+      await once(silent, "connect");
+      const gone = once(silent, "close");
+      // The server knows of it once it has answered a later connection.
+      expect(on === "a socket" ? await statusOn(socket, "/livez") : (await fetch(`${server.url}/livez`)).status).toBe(
+        200,
+      );
+      const since = performance.now();
+      await Promise.all([server.close({ deadline: "1m" }), gone]);
+      expect(performance.now() - since).toBeLessThan(5_000);
+    },
+  );
 
   it("breaks what is open at the deadline of a close", async () => {
     const server = await serve();

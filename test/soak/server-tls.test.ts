@@ -4,6 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createServer, request } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { CertificateRenewal, readCertificate } from "../../src/server/certificate.ts";
@@ -26,6 +27,24 @@ test.skipIf(!hasOpenssl())("listen: serves HTTPS with a certificate and its key"
     code: "INVALID_OPTIONS",
   });
 });
+
+test.skipIf(!hasOpenssl())(
+  "listen: closes HTTPS without waiting for a connection that has sent no request",
+  async () => {
+    await using scene = await ServerScene.start();
+    const files = pathsIn(scene.folder);
+    await makeCertificate(files);
+    const server = await listen(scene.supervisor, { tokens: false, tls: files });
+    const { port } = new URL(server.url);
+    const silent = connect({ host: "127.0.0.1", port: Number(port), rejectUnauthorized: false });
+    const gone = once(silent.resume(), "close");
+    await once(silent, "secureConnect");
+    expect(await statusOf(`${server.url}/livez`, await readFile(files.cert))).toBe(200);
+    const since = performance.now();
+    await Promise.all([server.close({ deadline: "1m" }), gone]);
+    expect(performance.now() - since).toBeLessThan(5_000);
+  },
+);
 
 test.skipIf(!hasOpenssl())(
   "CertificateRenewal: gives new connections a renewed certificate, and keeps a broken one out",
