@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { CastellanError, type ExitRecord, query, Supervisor, stream } from "../../src/index.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
-import { processesWith } from "./processes.ts";
+import { processesWith } from "../real/processes.ts";
 
 let api: MockApi;
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type EnqueueOptions, type GlobalFindOptions, global } from "../../src/index.ts";
+import { RealCluster } from "../cluster/real-cluster.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
-import { RealCluster } from "./real-cluster.ts";
 
 /* Real processes, a real PostgreSQL and a fake Claude. test/soak/cluster-*.test.ts use the real one. */
 

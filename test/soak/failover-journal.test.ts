@@ -9,10 +9,10 @@ import { postgresLocation } from "../../src/journal/postgres/postgres-location.t
 import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { ReplicatedServer } from "../cluster/replicated-server.ts";
+import { BackedUpDatabase } from "../journal/backed-up-database.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { collectEvents } from "../telemetry/published-events.ts";
-import { BackedUpDatabase } from "./backed-up-database.ts";
-import { PostgresServer } from "./postgres-server.ts";
 
 let server: PostgresServer;
 

@@ -12,9 +12,6 @@ import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.t
 import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { ALL_EVENTS, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
-import { PostgresProxy } from "../journal/postgres-proxy.ts";
-import { PostgresServer } from "../journal/postgres-server.ts";
-import { TransactionPooler } from "../journal/transaction-pooler.ts";
 import {
   type OwningNode,
   openTransaction,
@@ -23,7 +20,10 @@ import {
   type Place,
   waitForClient,
   waitForLocks,
-} from "./postgres-scene.ts";
+} from "../cluster/postgres-scene.ts";
+import { PostgresProxy } from "../journal/postgres-proxy.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { TransactionPooler } from "../journal/transaction-pooler.ts";
 
 let server: PostgresServer;
 

@@ -10,13 +10,13 @@ import type { Batch } from "../../src/journal/model/change.ts";
 import type { Query } from "../../src/journal/postgres/postgres-database.ts";
 import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { METRICS } from "../../src/telemetry/otel.ts";
+import { node } from "../cluster/engine-conformance.ts";
+import { type OwningNode, own, owningNode } from "../cluster/postgres-scene.ts";
 import { BackedUpDatabase } from "../journal/backed-up-database.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { measured } from "../telemetry/measured.ts";
 import { collectEvents } from "../telemetry/published-events.ts";
-import { node } from "./engine-conformance.ts";
-import { type OwningNode, own, owningNode } from "./postgres-scene.ts";
 
 let server: PostgresServer;
 

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { global } from "../../src/index.ts";
+import { runKilled } from "../cluster/killed-jobs.ts";
+import { RealCluster } from "../cluster/real-cluster.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
-import { runKilled } from "./killed-jobs.ts";
-import { RealCluster } from "./real-cluster.ts";
 
 /* Real processes, a real PostgreSQL and a fake Claude. */
 

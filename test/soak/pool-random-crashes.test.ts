@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { loadPool } from "./pool-load.ts";
+import { loadPool } from "../session-on-fake/pool-load.ts";
 
 const SEED = Number(process.env["POOL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ChildExit, Disposition } from "../../src/supervision/child-spec.ts";
 import type { ChildSupervisor } from "../../src/supervision/supervisor.ts";
-import { settle } from "./simulated-clock.ts";
-import { Stage } from "./stage.ts";
-import { pick, SupervisorTree, workersOf } from "./supervisor-tree.ts";
-import { anyExit, anyFlatTeam, anyTeam, type Team } from "./tree.ts";
+import { settle } from "../supervision/simulated-clock.ts";
+import { Stage } from "../supervision/stage.ts";
+import { pick, SupervisorTree, workersOf } from "../supervision/supervisor-tree.ts";
+import { anyExit, anyFlatTeam, anyTeam, type Team } from "../supervision/tree.ts";
 
 type Call = "terminateChild" | "restartChild" | "deleteChild" | "recycleChild";
 

@@ -2,14 +2,14 @@ import { describe, expect, test } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import type { TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.ts";
 import type { Transport } from "../../src/cluster/protocol/transport.ts";
-import type { SimulatedMachine } from "./simulated-machine.ts";
-import type { Mutation } from "./simulation.ts";
-import { type PlannedFault, planOf } from "./simulation-plan.ts";
-import { counterexample, report, shrink } from "./simulation-shrinking.ts";
-import type { Violation } from "./simulation-verdict.ts";
+import type { SimulatedMachine } from "../cluster/simulated-machine.ts";
+import type { Mutation } from "../cluster/simulation.ts";
+import { type PlannedFault, planOf } from "../cluster/simulation-plan.ts";
+import { counterexample, report, shrink } from "../cluster/simulation-shrinking.ts";
+import type { Violation } from "../cluster/simulation-verdict.ts";
 
 /*
- * Runs three hundred schedules. For thousands: SIMULATION_SCHEDULES=20000 npx vitest run test/cluster/simulation.test.ts
+ * Runs three hundred schedules. For thousands: SIMULATION_SCHEDULES=20000 npx vitest run --config vitest.soak.config.ts test/soak/simulation.test.ts
  */
 const FIRST = Number(process.env["SIMULATION_SEED"] ?? 1);
 const COUNT = Number(process.env["SIMULATION_SCHEDULES"] ?? 300);

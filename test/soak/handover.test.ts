@@ -2,8 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { HandoverProcess } from "../application/handover-process.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
-import { HandoverProcess } from "./handover-process.ts";
 
 const waitForOwner = "20s";
 

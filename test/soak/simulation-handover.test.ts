@@ -1,10 +1,10 @@
 import { describe, expect, test, vi } from "vitest";
-import { handoverPlanOf } from "./handover-plan.ts";
-import { type HandoverLaw, handoverReport, handoverViolations } from "./handover-verdict.ts";
+import { handoverPlanOf } from "../journal/handover/handover-plan.ts";
+import { type HandoverLaw, handoverReport, handoverViolations } from "../journal/handover/handover-verdict.ts";
 
 /*
  * Runs some schedules. For thousands:
- * SIMULATION_SCHEDULES=50000 npx vitest run test/journal/handover/handover-simulation.test.ts
+ * SIMULATION_SCHEDULES=50000 npx vitest run --config vitest.soak.config.ts test/soak/simulation-handover.test.ts
  */
 const FIRST = Number(process.env["SIMULATION_SEED"] ?? 1);
 const COUNT = Number(process.env["SIMULATION_SCHEDULES"] ?? 60);
@@ -41,7 +41,7 @@ test("HandoverSimulation: repeats a run exactly by its seed", async () => {
 describe("the laws of the hand-over", () => {
   test("detect that the next owner does not wait for sessions that are lent", async () => {
     vi.doMock(`${SRC}/handover/loans.ts`, async (original) => {
-      const { Loans } = await original<typeof import("../../../src/journal/handover/loans.ts")>();
+      const { Loans } = await original<typeof import("../../src/journal/handover/loans.ts")>();
       return {
         Loans: class extends Loans {
           override async over(): Promise<void> {}
@@ -53,7 +53,7 @@ describe("the laws of the hand-over", () => {
 
   test("detect that the next owner does not look for those who still have sessions", async () => {
     vi.doMock("./simulated-sockets.ts", async (original) => {
-      const { SimulatedSockets } = await original<typeof import("./simulated-sockets.ts")>();
+      const { SimulatedSockets } = await original<typeof import("../journal/handover/simulated-sockets.ts")>();
       return {
         SimulatedSockets: class extends SimulatedSockets {
           override of(...process: Parameters<InstanceType<typeof SimulatedSockets>["of"]>) {
@@ -77,7 +77,7 @@ describe("the laws of the hand-over", () => {
 
   test("detect that an owner closes the journal during a write", async () => {
     vi.doMock(`${SRC}/handover/movable-journal.ts`, async (original) => {
-      const { MovableJournal } = await original<typeof import("../../../src/journal/handover/movable-journal.ts")>();
+      const { MovableJournal } = await original<typeof import("../../src/journal/handover/movable-journal.ts")>();
       return {
         MovableJournal: class extends MovableJournal {
           readonly #closed: () => Promise<void>;
@@ -95,7 +95,7 @@ describe("the laws of the hand-over", () => {
       };
     });
     vi.doMock(`${SRC}/journal-writer.ts`, async (original) => {
-      const { JournalWriter } = await original<typeof import("../../../src/journal/journal-writer.ts")>();
+      const { JournalWriter } = await original<typeof import("../../src/journal/journal-writer.ts")>();
       return {
         JournalWriter: class extends JournalWriter {
           override async settled(): Promise<void> {}
@@ -107,7 +107,7 @@ describe("the laws of the hand-over", () => {
 
   test("detect that callers of an earlier process are not told where the sessions are", async () => {
     vi.doMock(`${SRC}/handover/lending.ts`, async (original) => {
-      const lending = await original<typeof import("../../../src/journal/handover/lending.ts")>();
+      const lending = await original<typeof import("../../src/journal/handover/lending.ts")>();
       return {
         ...lending,
         Lending: class extends lending.Lending {
@@ -122,7 +122,7 @@ describe("the laws of the hand-over", () => {
 
   test("detect that a process does not notice the death of the next one", async () => {
     vi.doMock(`${SRC}/handover/owner-state.ts`, async (original) => {
-      const { nextOwnerStep } = await original<typeof import("../../../src/journal/handover/owner-state.ts")>();
+      const { nextOwnerStep } = await original<typeof import("../../src/journal/handover/owner-state.ts")>();
       type Step = typeof nextOwnerStep;
       const mutant: Step = (state, event) =>
         event.type === "gone" && state.name === "lending" ? { state, actions: [] } : nextOwnerStep(state, event);
@@ -140,7 +140,9 @@ describe("the laws of the hand-over", () => {
 async function findsMutant(from: number, ...laws: readonly HandoverLaw[]): Promise<boolean> {
   vi.resetModules();
   try {
-    const mutant: typeof import("./handover-verdict.ts") = await import("./handover-verdict.ts");
+    const mutant: typeof import("../journal/handover/handover-verdict.ts") = await import(
+      "../journal/handover/handover-verdict.ts"
+    );
     for (let seed = from; seed < from + MOST_MUTANT_SCHEDULES; seed++) {
       const { violations } = await mutant.handoverViolations(handoverPlanOf(seed));
       if (violations.some(({ law }) => laws.includes(law))) return true;

@@ -9,12 +9,12 @@ import { type PostgresEngineOptions, postgresEngine } from "../../src/cluster/po
 import type { Engine, EngineFindQuery } from "../../src/cluster/protocol/engine.ts";
 import { CastellanError } from "../../src/errors.ts";
 import type { Change } from "../../src/journal/model/change.ts";
+import { type EngineBench, engineConformance, node } from "../cluster/engine-conformance.ts";
+import { advance, openTransaction, type Place, postgresBench, waitForLocks } from "../cluster/postgres-scene.ts";
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
-import { type EngineBench, engineConformance, node } from "./engine-conformance.ts";
-import { advance, openTransaction, type Place, postgresBench, waitForLocks } from "./postgres-scene.ts";
 
 let server: PostgresServer;
 
