@@ -160,6 +160,7 @@ export class Recovery {
       }
       const prompt = await this.#context.journal.promptOf(turn);
       this.#session.refuseIfEnded();
+      this.#context.journal.acceptAgain(turn, prompt);
       this.#intake.restore(turn, prompt, cut, steers.get(turn.id) ?? NO_STEERS);
     }
   }

@@ -443,17 +443,20 @@ export class SessionServer {
   /**
    * Returns a turn that waits, runs or has ended, as long as the journal keeps it.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`; `NOT_OWNER` if another application has accepted the turn and not ended it
    */
   async turn(id: string): Promise<TurnRecord | undefined> {
     const present = this.#core.dispatcher.intake.find(id);
     if (present !== undefined) return present;
     const entry = await this.fromJournal((journal) => journal.findWritten(id));
+    const { intake } = this.#core.dispatcher;
     // It may have been accepted here during the lookup.
-    return (
-      this.#core.dispatcher.intake.find(id) ??
-      (entry === undefined ? undefined : this.#core.dispatcher.intake.recall(entry))
-    );
+    const found = intake.find(id) ?? (entry === undefined ? undefined : intake.recall(entry));
+    if (found === undefined && entry !== undefined && this.#core.journal.isShared) {
+      const message = `Another application has accepted the turn ${id} and not ended it, so the session has another owner.`;
+      throw new CastellanError("NOT_OWNER", message);
+    }
+    return found;
   }
 
   /** Reads from the journal once it is open and the record is complete. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */

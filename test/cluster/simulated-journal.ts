@@ -10,6 +10,8 @@ export type SimulatedChange =
       readonly prompt: string;
       readonly acceptedAt: number;
       readonly timeoutMs: number | undefined;
+      /** Whether an earlier owner has accepted it, and this one has read it. */
+      readonly before?: true;
     }
   | { readonly type: "withdrawn"; readonly turn: string }
   | { readonly type: "begun"; readonly turn: string; readonly attempt: number }

@@ -108,7 +108,8 @@ export class SimulatedSession implements HostedSession {
     const entry = await this.#place.port.find(id);
     if (entry === undefined) return undefined;
     const record = new TurnRecord(id, entry.prompt, this.#key, { attempts: entry.attempts });
-    return recall(record, entry) ? record : undefined;
+    if (recall(record, entry)) return record;
+    throw new CastellanError("NOT_OWNER", `${this.#key} has another owner, which has accepted ${id}.`);
   }
 
   async cancel(id: string): Promise<void> {
@@ -186,6 +187,8 @@ export class SimulatedSession implements HostedSession {
 
   #take(entry: TurnEntry, said: boolean): void {
     const { id, prompt, timeoutMs, acceptedAt, attempts, state } = entry;
+    const accepted = { type: "accepted", turn: id, prompt, acceptedAt, timeoutMs, before: true } as const;
+    void this.#write(accepted).catch(() => {});
     const known = this.#kept.get(id)?.record;
     // A record that ended before the journal was asked has ended only here.
     const early = known?.ended === true ? undefined : known;

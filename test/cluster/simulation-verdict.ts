@@ -157,7 +157,7 @@ function* costs(simulation: Simulation): Generator<Violation> {
 function* accepts({ engine, calls }: Simulation): Generator<Violation> {
   const asked = Map.groupBy(calls, ({ turnId }) => turnId);
   for (const { change, at, again, boot } of engine.journal.written) {
-    if (change.type !== "accepted" || again) continue;
+    if (change.type !== "accepted" || change.before === true || again) continue;
     const [call, ...others] = asked.get(change.turn) ?? [];
     // Others may ask with the same key, and not know.
     if (call?.acceptedAt === undefined || others.length > 0 || call.acceptedAt >= at) continue;

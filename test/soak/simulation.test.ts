@@ -30,6 +30,16 @@ test.each(groups)("cluster protocol: violates no property with the seeds $from t
   }
 });
 
+/** The schedules of longer runs that have shown a violation. */
+const FOUND = [470, 491, 554, 5_396, 11_140, 12_420, 47_402, 48_682];
+
+test("cluster protocol: violates no property with the seeds that have shown a violation", async () => {
+  for (const seed of FOUND) {
+    const found = await counterexample(planOf(seed));
+    if (found !== undefined) expect.fail(report(await shrink(found)));
+  }
+});
+
 test("Simulation: repeats a run exactly by its seed", async () => {
   const mutation = { unfenced: true, lateMs: 5_000 };
   const runs = await Promise.all([1, 2].map(() => findings(mutation, 40)));

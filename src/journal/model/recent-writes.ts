@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 
-/** How long to keep a write, and how many bytes of writes. */
-const KEPT_MS = 5 * 60_000;
+/** How long to keep a write, in milliseconds, and how many bytes of writes. */
+export const KEPT_MS: number = 5 * 60_000;
 const MOST_BYTES = 16 * 1024 ** 2;
 
 /** Overhead per write, in bytes. */

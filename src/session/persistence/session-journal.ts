@@ -9,6 +9,7 @@ import type { Change } from "../../journal/model/change.ts";
 import type { ContentEntry, EventEntry, EventExtent, EventQuery } from "../../journal/model/event-entry.ts";
 import type { JobEntry } from "../../journal/model/job-entry.ts";
 import { isRefused } from "../../journal/model/journal-errors.ts";
+import { KEPT_MS } from "../../journal/model/recent-writes.ts";
 import type { ModelSpending } from "../../journal/model/spending.ts";
 import type { EndedTurnState, TurnEntry } from "../../journal/model/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../../journal/model/usage-entry.ts";
@@ -29,6 +30,7 @@ import { SessionTranscripts, type TranscriptWriter } from "./session-transcripts
 import { loadPrompt, type StoredPrompt, storedPrompt } from "./stored-prompt.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
 import {
+  acceptedElsewhere,
   ownTurn,
   turnAccepted,
   turnBegun,
@@ -143,6 +145,14 @@ export class SessionJournal implements RecordMeans, TranscriptWriter {
     if (record.left) return;
     const begins = promptId !== undefined && !record.ended;
     this.append(...this.#acceptedOnce(record, stored), ...(begins ? [turnStarted(record, promptId)] : []));
+  }
+
+  /**
+   * Writes a turn again that another application has accepted in a shared journal, as long as applications write again what they
+   * wrote. The journal has it already; a database that fails over later may not, and would ignore what follows for the turn.
+   */
+  acceptAgain(turn: TurnEntry, prompt: PromptText): void {
+    if (this.isShared && this.#clock.now() - turn.acceptedAt <= KEPT_MS) this.#note(acceptedElsewhere(turn, prompt));
   }
 
   /** Records that the journal has accepted the turn for this session. */

@@ -38,6 +38,17 @@ export function turnInJournal(
   return { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }), ...(begun && { begun }) };
 }
 
+/** Returns the change that puts a turn of another application into the journal, as it was accepted. */
+export function acceptedElsewhere(
+  { id, session, position, durable, acceptedAt, timeoutMs, queueTimeoutMs, origin, by, metadata }: TurnEntry,
+  { text: prompt, kind: promptKind, blocks: promptBlocks }: PromptText,
+): Change {
+  const { row, contents } = storedPrompt({ prompt, promptKind, promptBlocks });
+  const optional = withoutUndefined({ timeoutMs, queueTimeoutMs, origin, by, metadata });
+  const turn = { id, session, position, durable, acceptedAt, ...row, ...optional };
+  return { type: "turn_accepted", turn, ...(contents.length > 0 && { contents }) };
+}
+
 /** Returns the change of a turn whose prompt is about to be sent to the process. */
 export function turnBegun({ id: turn, attempts }: TurnRecord, promptId: string): Change {
   return { type: "turn_begun", turn, promptId, attempt: attempts + 1 };
