@@ -29,11 +29,16 @@ export function socketOf(
   return Buffer.byteLength(path) <= LONGEST_PATH ? path : undefined;
 }
 
-/** Returns the path of the file that is locked while a journal without an owner is reserved. Undefined if there can be none. */
+/**
+ * Returns the path of the file that is locked while a journal without an owner is reserved. Undefined if there can be none: among the
+ * temporary files, another user may have made the folder, and would keep the journal from everybody by a lock.
+ */
 export function reservationPathOf({ kind, location }: Pick<Journal, "kind" | "location">): string | undefined {
   if (kind === "sqlite") return `${location}-reserved`;
   const uid = process.getuid?.();
-  return uid === undefined || kind !== "postgres" ? undefined : temporaryPath(uid, location, "reserved");
+  if (uid === undefined || kind !== "postgres") return undefined;
+  const path = temporaryPath(uid, location, "reserved");
+  return isPrivate(path) ? path : undefined;
 }
 
 function temporaryPath(uid: number, location: string, file: string): string {
@@ -69,9 +74,9 @@ export function makePrivate(socket: string): boolean {
   return isPrivate(socket);
 }
 
-/** Whether only this user can open the folder of a socket. Anybody may have made it among the temporary files. */
-export function isPrivate(socket: string): boolean {
-  const found = lstatSync(dirname(socket), { throwIfNoEntry: false });
+/** Whether only this user can open the folder of a file. Anybody may have made it among the temporary files. */
+export function isPrivate(file: string): boolean {
+  const found = lstatSync(dirname(file), { throwIfNoEntry: false });
   return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
 }
 

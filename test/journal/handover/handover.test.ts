@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { CastellanError } from "../../../src/errors.ts";
 import { Channel } from "../../../src/journal/handover/channel.ts";
@@ -163,6 +163,22 @@ describe("Handover", () => {
     }
     expect(await refused).toMatchObject({ code: "JOURNAL_IN_USE" });
     lasting?.close();
+  });
+
+  test("does not believe in a reservation of a database in a folder that other users can open", async () => {
+    const shared = await folder();
+    vi.stubEnv("TMPDIR", shared);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const own = Object.assign(sqliteJournal({ sqlite: "unused.db" }), { kind: "postgres" as const });
+    const reservations = fileReservations(own, systemClock);
+    const place = join(shared, `castellan-${process.getuid?.()}`);
+    await mkdir(place, { mode: 0o700 });
+    const reserved = await reservations.reserve();
+    expect(await reservations.held()).toMatchObject({ code: "JOURNAL_IN_USE" });
+    await chmod(place, 0o777);
+    expect(await reservations.held()).toBeUndefined();
+    expect(await reservations.reserve()).toBeUndefined();
+    reserved?.close();
   });
 
   test("declines a second taker, and one that comes before a lent session is returned", async () => {
