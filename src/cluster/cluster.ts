@@ -238,7 +238,8 @@ export class Cluster implements AsyncDisposable {
   /**
    * Evens out the load of the nodes by moving sessions, one after the other: first those that have a process and no turn, then
    * those without a process, and only then those in mid-turn, whose turns have thirty seconds to finish. Returns what has moved;
-   * nothing if the load is even. Sessions stay on nodes that can host them and that their `affinity` prefers.
+   * nothing if the load is even. Begins no move after four minutes: call it again. Sessions stay on nodes that can host them and that
+   * their `affinity` prefers.
    *
    * The load of a node is that of its sessions, relative to its `maxProcesses`; one without a process counts a tenth.
    *
@@ -256,6 +257,7 @@ export class Cluster implements AsyncDisposable {
     const keys = new Map(sessions.flatMap(({ boot, name }) => (boot === undefined ? [] : [[boot, nameKey(name)]])));
     return await rebalance(nodes, keys, max, {
       caller: this.#caller,
+      clock: this.#deps.clock,
       move: (key, node, activity) => this.#move(key, node, activity),
     });
   }

@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { nameOfKey, type SessionName } from "../names.ts";
 import type { Caller } from "./caller.ts";
@@ -16,18 +17,25 @@ export interface MovedSession {
   readonly activity: SessionActivity;
 }
 
+/**
+ * How long further moves are begun, in milliseconds. A move takes up to thirty seconds, and Node's `fetch`, by which clients of a
+ * server ask, waits 300 seconds for an answer.
+ */
+const MOVING_MS = 240_000;
+
 export interface RebalanceDeps {
+  readonly clock: Pick<Clock, "monotonic">;
   readonly caller: Pick<Caller, "callAt">;
   /** Moves a session. Returns false if it is in mid-turn, unless it may be. */
   move(key: string, node: string, activity: SessionActivity): Promise<boolean>;
 }
 
-/** Moves up to `max` sessions, one after the other. Skips those that cannot move now. */
+/** Moves up to `max` sessions, one after the other, as far as time allows. Skips those that cannot move now. */
 export async function rebalance(
   nodes: readonly NodeEntry[],
   keys: ReadonlyMap<string, string>,
   max: number,
-  { caller, move }: RebalanceDeps,
+  { caller, move, clock }: RebalanceDeps,
 ): Promise<MovedSession[]> {
   const told = await Promise.all(
     nodes.map(async (node) => [node.boot, await activitiesOf(node, keys, caller)] as const),
@@ -37,7 +45,9 @@ export async function rebalance(
   );
   const nameOf = (boot: string): string => nodes.find((node) => node.boot === boot)?.name ?? boot;
   const moved: MovedSession[] = [];
+  const until = clock.monotonic() + MOVING_MS;
   for (const planned of planMoves(nodes, owned, max)) {
+    if (clock.monotonic() >= until) break;
     const { key, activity } = planned;
     const [from, to] = [nameOf(planned.from), nameOf(planned.to)];
     if (await hasMoved(planned, to, move)) moved.push({ name: nameOfKey(key), from, to, activity });

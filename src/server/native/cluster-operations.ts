@@ -102,7 +102,8 @@ const rebalanceCluster = jsonOperation(
     wholeReach: true,
     summary: "Moves global sessions to even out the load of the nodes, idle ones first. Answers what has moved.",
     description:
-      "Sessions in mid-turn move only if nothing else evens out the load. Their turns have thirty seconds to finish.",
+      "Sessions in mid-turn move only if nothing else evens out the load. Their turns have thirty seconds to finish. No move begins after " +
+      "four minutes: ask again.",
     body: rebalanceClusterSchema,
     answer: movedSessionsSchema,
   },
