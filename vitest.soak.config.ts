@@ -56,7 +56,7 @@ export default defineConfig({
       // ... and afterwards one at a time those whose measurements another file would disturb.
       { extends: true, test: { name: "alone", include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } } },
     ],
-    globalSetup: "test/soak/page-build.ts",
+    globalSetup: ["test/soak/page-build.ts", "test/soak/caches.ts"],
     pool: "forks",
     env: { CASTELLAN_JOURNAL: "memory" },
     testTimeout: 60_000,

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { shareCaches } from "./shared-caches.ts";
 
 /** A file system in memory on most Linux machines. Containers may have a small one. */
 const MEMORY = "/dev/shm";
@@ -19,9 +20,7 @@ export default function provideTemporaryFiles(): () => void {
   // Some tests run programs of other users.
   chmodSync(folder, 0o1777);
   process.env["TMPDIR"] = folder;
-  process.env["POSTGRES_TEMPLATE"] = join(folder, "postgres-template");
-  // Processes of tests load the sources in half the CPU time once one of them has ended.
-  process.env["NODE_COMPILE_CACHE"] = join(folder, "compile-cache");
+  shareCaches(folder);
   return () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
 }
 

@@ -100,7 +100,7 @@ export class HostedJobs {
       take: async (entry, prompt) => {
         const now = this.#server(index);
         // A session that has just been created has read it.
-        return (await now.turn(entry.id)) ?? now.take(entry, prompt);
+        return (await now.turnHere(entry.id)) ?? now.take(entry, prompt);
       },
     };
   }

@@ -459,6 +459,11 @@ export class SessionServer {
     return found;
   }
 
+  /** Returns a turn that waits or runs here, or ended recently, once the session is restored. @throws as {@link fromJournal} */
+  async turnHere(id: string): Promise<TurnRecord | undefined> {
+    return await this.fromJournal(async () => this.#core.dispatcher.intake.find(id));
+  }
+
   /** Reads from the journal once it is open and the record is complete. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   async fromJournal<Answer>(read: (journal: SessionJournal) => Promise<Answer>): Promise<Answer> {
     await this.#core.dispatcher.intake.ready;
