@@ -18,9 +18,15 @@ const ALONE = [
 ].map(fileOf);
 
 /** Files with several nodes, databases or releases. */
-const MACHINES = ["cluster-*", "handover-faults", "hostile-peers", "kubernetes", "postgres-*", "two-releases"].map(
-  fileOf,
-);
+const MACHINES = [
+  "agent-sdk-releases",
+  "cluster-*",
+  "handover-faults",
+  "hostile-peers",
+  "kubernetes",
+  "postgres-*",
+  "two-releases",
+].map(fileOf);
 
 /** Files that use pages in Chromium. */
 const PAGES = ["chat", "dashboard", "dashboard-*"].map(fileOf);
