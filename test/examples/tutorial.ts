@@ -90,6 +90,22 @@ test("tutorial/03-page: streams an answer, and shows after a reload what was sai
   expect(await (await app.request("/bob/said")).json()).toEqual({ said: [] });
 });
 
+test("tutorial/03-page: shows after a reload that an answer was cut", async () => {
+  const { options } = onFake(async (turn) => {
+    await turn.partial("Once upon");
+    await turn.crash({ signal: "SIGKILL" });
+  });
+  await using _supervisor = await startChats(options);
+  const app = pageApp();
+  expect((await asked(app, "ada", "story")).events).toContain("event: error");
+  expect(await (await app.request("/ada/said")).json()).toEqual({
+    said: [
+      { who: "you", text: "story" },
+      { who: "claude", text: expect.stringMatching(/\[The answer is incomplete\.\]$/) },
+    ],
+  });
+});
+
 test("tutorial/04-approvals: shows what Claude asks, and runs it once somebody says yes", async () => {
   const { options } = onFake(async (turn) => {
     const decision = await turn.askPermission("Bash", { command: "touch note" });

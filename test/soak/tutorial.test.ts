@@ -87,6 +87,29 @@ test("03-page: continues after kill -9", async () => {
   expect(await ask(url, "What did I just say?")).toContain("My name is Ada.");
 });
 
+test("03-page: tells a story slowly, and says after kill -9 that it was cut", async () => {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}/ada`;
+  const first = await serve("03-page/server.ts", port);
+  const { body } = await fetch(await turnOf(url, "Tell me a story."));
+  const exited = once(first, "exit");
+  let events = "";
+  const reading = async (): Promise<void> => {
+    for await (const piece of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      events += piece;
+      if (events.includes("event: text")) first.kill("SIGKILL");
+    }
+  };
+  await expect(reading()).rejects.toThrow();
+  await exited;
+  expect(events).not.toContain("Line 60");
+  await serve("03-page/server.ts", port);
+  await vi.waitFor(async () => {
+    const { said } = (await (await fetch(`${url}/said`)).json()) as { readonly said: readonly { text: string }[] };
+    expect(said.at(-1)?.text).toContain("[The answer is incomplete.]");
+  });
+});
+
 test("04-approvals: runs the command once it is approved", async () => {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/ada`;

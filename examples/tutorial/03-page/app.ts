@@ -31,8 +31,9 @@ export function createApp(): Hono {
   return app;
 }
 
-function linesOf({ prompt, parts, endedAt }: HistoryTurn): { who: string; text: string }[] {
+function linesOf({ prompt, parts, endedAt, error }: HistoryTurn): { who: string; text: string }[] {
   const texts = parts.flatMap((part) => (part.type === "text" ? [String(part.text)] : []));
+  if (error !== undefined) texts.push("[The answer is incomplete.]");
   const answer = endedAt === undefined ? [] : [{ who: "claude", text: texts.join("\n") }];
   return [{ who: "you", text: String(prompt) }, ...answer];
 }

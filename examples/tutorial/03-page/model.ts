@@ -7,8 +7,11 @@ export interface Model extends AsyncDisposable {
   readonly defaults: SessionDefaults;
 }
 
-/** Starts a mock of the model's API on this machine. */
+/** Starts a mock of the model's API on this machine. Asked for a story, it tells a long one. */
 export async function startModel(): Promise<Model> {
   const api = await mockApi();
+  // Slow, so that there is time to break it.
+  const story = Array.from({ length: 60 }, (_, line) => `Line ${line + 1} of a long story.`).join("\n");
+  api.reply("story", { text: story, tokensPerSecond: 20 });
   return { defaults: { env: api.env, cwd: api.cwd }, [Symbol.asyncDispose]: () => api.stop() };
 }
