@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, watch, writeFile } from "node:fs/promises";
+import { on } from "node:events";
+import { watch } from "node:fs";
+import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CastellanError, type Supervisor } from "castellan";
 
@@ -15,29 +17,31 @@ export interface Folders {
  */
 export async function work(supervisor: Supervisor, folders: Folders, signal: AbortSignal): Promise<void> {
   for (const folder of [folders.inbox, folders.outbox]) await mkdir(folder, { recursive: true });
-  const under = new Set<string>();
-  const lookAround = async (): Promise<void> => {
-    for (const name of await readdir(folders.inbox)) {
-      if (under.has(name) || name.startsWith(".")) continue;
-      under.add(name);
-      void summarise(supervisor, folders, name)
-        .catch((error) => report(name, error))
-        .finally(() => under.delete(name));
-    }
+  /** The files whose jobs run, and whether they have changed meanwhile. */
+  const running = new Map<string, boolean>();
+  const begin = async (name: string): Promise<void> => {
+    if (name.startsWith(".")) return;
+    if (running.has(name)) return void running.set(name, true);
+    do {
+      running.set(name, false);
+      await summarise(supervisor, folders, name).catch((error) => report(name, error));
+    } while (running.get(name) && !signal.aborted);
+    running.delete(name);
   };
   // Watches before it looks, so that it misses no file.
-  const changes = watch(folders.inbox, { signal });
+  const changes = on(watch(folders.inbox, { signal }), "change", { signal });
   try {
-    await lookAround();
-    for await (const _ of changes) await lookAround();
+    for (const name of await readdir(folders.inbox)) void begin(name);
+    for await (const [, name] of changes) if (name !== null) void begin(String(name));
   } catch (error) {
     if (!signal.aborted) throw error;
   }
 }
 
-/** Summarises one file, unless its summary exists. */
+/** Summarises one file, unless its summary exists. An empty file is one that somebody has only begun to write. */
 export async function summarise(supervisor: Supervisor, { inbox, outbox }: Folders, name: string): Promise<void> {
-  const text = await readFile(join(inbox, name), "utf8");
+  const text = await textOf(join(inbox, name));
+  if (text === "") return;
   const digest = createHash("sha256").update(text).digest("hex");
   const target = join(outbox, `${name}.${digest.slice(0, 8)}.md`);
   if (await exists(target)) return;
@@ -51,6 +55,14 @@ export async function summarise(supervisor: Supervisor, { inbox, outbox }: Folde
   await writeFile(`${target}.part`, `${reply.text}\n`);
   await rename(`${target}.part`, target);
   console.log(`${name}: done, $${reply.costUsd.toFixed(4)}`);
+}
+
+/** The text of a file; empty if somebody has removed it. */
+async function textOf(path: string): Promise<string> {
+  return await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
 }
 
 async function exists(path: string): Promise<boolean> {
