@@ -29,7 +29,7 @@ const MACHINES = [
 ].map(fileOf);
 
 /** Files that use pages in Chromium. */
-const PAGES = ["chat", "dashboard", "dashboard-*"].map(fileOf);
+const PAGES = ["chat", "dashboard", "dashboard-*", "starter-page", "streaming-page"].map(fileOf);
 
 function fileOf(name: string): string {
   return `test/soak/${name}.test.ts`;

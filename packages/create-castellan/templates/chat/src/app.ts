@@ -59,7 +59,6 @@ function shown(entry: HistoryEntry) {
   const { id, prompt, parts, state, error } = entry;
   const answer = parts.flatMap((part) => (part.type === "text" ? [String(part.text)] : [])).join("");
   const isOpen = state === "queued" || state === "running";
-  return [
-    { turn: id, text: String(prompt), answer, isOpen, ...(error !== undefined && { error: "This was not answered." }) },
-  ];
+  const failure = answer === "" ? "This was not answered." : "The answer is incomplete.";
+  return [{ turn: id, text: String(prompt), answer, isOpen, ...(error !== undefined && { error: failure }) }];
 }

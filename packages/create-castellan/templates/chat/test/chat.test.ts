@@ -7,7 +7,14 @@ import { chats } from "../src/chats.ts";
 
 /* The application on a fake Claude, which answers at once: `npm test` needs no key, no network and no real process. */
 
-const fake = fakeClaude();
+const fake = fakeClaude(async (turn) => {
+  if (turn.prompt === "Fail") await turn.fail({ status: 400 });
+  if (turn.prompt === "Die") {
+    await turn.text("I begin", { partials: false });
+    await turn.crash({ signal: "SIGKILL" });
+  }
+  await turn.text(`You said: ${turn.prompt}`);
+});
 const app = createApp();
 let supervisor: Supervisor;
 
@@ -57,4 +64,14 @@ test("visitors see their own conversation, and no other", async () => {
   assert.deepEqual(await history(one), [{ turn, text: "My secret", answer: "You said: My secret", isOpen: false }]);
   assert.deepEqual(await history(other), []);
   assert.equal((await app.request(`/turns/${turn}`, { headers: { cookie: other } })).status, 404);
+});
+
+test("the history says which answers are missing, and which are incomplete", async () => {
+  const cookie = await visitor();
+  for (const text of ["Fail", "Die"]) await streamed(cookie, await send(cookie, text, text));
+  const history = (await (await app.request("/history", { headers: { cookie } })).json()) as object[];
+  assert.partialDeepStrictEqual(history, [
+    { answer: "", error: "This was not answered." },
+    { answer: "I begin", error: "The answer is incomplete." },
+  ]);
 });
