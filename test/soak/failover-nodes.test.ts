@@ -105,6 +105,30 @@ it("ReplayBuffer: rewrites what an ended run wrote before any node may claim its
   expect(warnings).toHaveLength(1);
 });
 
+it("ClusterJournal: writes what became of a turn again that an earlier owner had accepted, and the next one as well", async () => {
+  const { database, journalOf } = await scene();
+  const one = await owningNode(database.place, "one");
+  const two = await owningNode(database.place, "two");
+  await database.backUp();
+  await own(one, A);
+  const first = await journalOf(one);
+  await first.write(accepted(1));
+  await first.close();
+  await one.engine.release("one", A, one.owned.epochOf(A) ?? 0);
+  await one.engine.leave("one");
+  await own(two, A);
+  const journal = await journalOf(two);
+  const { changes, ...batch } = accepted(1);
+  const end = { type: "turn_ended", turn: "t1", state: "completed", at: 2, outcome: { text: "done" } } as const;
+  await journal.write({ ...batch, changes: [...changes, end] });
+  expect(await journal.turn("t1")).toMatchObject({ state: "completed", acceptedAt: 1 });
+  await database.putBack();
+  expect(await turns(database)).toEqual([]);
+  await journal.catchUp();
+  expect(await journal.turn("t1")).toMatchObject({ state: "completed", acceptedAt: 1, outcome: { text: "done" } });
+  expect(await turns(database)).toEqual(["t1"]);
+});
+
 it("ReplayBuffer: reports batches as lost once another run has claimed the session without them", async () => {
   const { database, replay, warnings, journalOf } = await scene();
   const other = await owningNode(database.place, "other");
