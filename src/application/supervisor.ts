@@ -116,20 +116,20 @@ export class Supervisor implements AsyncDisposable {
     const turns = new TurnLimiter(settings.capacity.maxConcurrentTurns);
     const own = { ...deps, turns, ...(opening !== undefined && { webhooks: opening }) };
     const local = await LocalSupervisor.start(settings, plans, own, membership);
-    await local.offer(async (needs) => {
-      // Loaded on demand: only a journal that can change hands needs it.
-      const { SupervisorHandover } = await import("./supervisor-handover.ts");
-      return new SupervisorHandover(local, needs);
-    });
-    const webhooks = await opening;
-    void local.closed.then(() => webhooks?.close());
     try {
+      await local.offer(async (needs) => {
+        // Loaded on demand: only a journal that can change hands needs it.
+        const { SupervisorHandover } = await import("./supervisor-handover.ts");
+        return new SupervisorHandover(local, needs);
+      });
+      const webhooks = await opening;
+      void local.closed.then(() => webhooks?.close());
       await membership?.join(local.pools, own, turns);
+      return new Supervisor(local, membership, new SupervisorWebhooks(webhooks));
     } catch (error) {
       await local.stop();
       throw error;
     }
-    return new Supervisor(local, membership, new SupervisorWebhooks(webhooks));
   }
 
   /** The cluster that the supervisor is a node of, else the one that this process is connected to, if any. */

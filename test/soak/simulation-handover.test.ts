@@ -13,7 +13,7 @@ const COUNT = Number(process.env["SIMULATION_SCHEDULES"] ?? 60);
 const AT_ONCE = 500;
 const MOST_MUTANT_SCHEDULES = 60;
 
-const SRC = "../../../src/journal";
+const SRC = "../../src/journal";
 
 const groups = Array.from({ length: Math.ceil(COUNT / AT_ONCE) }, (_, group) => {
   const from = FIRST + group * AT_ONCE;
@@ -52,7 +52,7 @@ describe("the laws of the hand-over", () => {
   });
 
   test("detect that the next owner does not look for those who still have sessions", async () => {
-    vi.doMock("./simulated-sockets.ts", async (original) => {
+    vi.doMock("../journal/handover/simulated-sockets.ts", async (original) => {
       const { SimulatedSockets } = await original<typeof import("../journal/handover/simulated-sockets.ts")>();
       return {
         SimulatedSockets: class extends SimulatedSockets {
@@ -149,7 +149,7 @@ async function findsMutant(from: number, ...laws: readonly HandoverLaw[]): Promi
     }
     return false;
   } finally {
-    for (const path of [...MOCKED, "./simulated-sockets.ts"]) vi.doUnmock(path);
+    for (const path of [...MOCKED, "../journal/handover/simulated-sockets.ts"]) vi.doUnmock(path);
     vi.resetModules();
   }
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Supervisor, session as sessionOf } from "../../src/index.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
@@ -68,6 +68,19 @@ describe("Supervisor.start on a passing failure of a session's start", () => {
       owner: expect.stringMatching(/^\d+$/),
     });
   });
+
+  it.runIf(process.platform !== "win32")(
+    "rejects without file descriptors for the journal, and starts when there are",
+    async () => {
+      const folder = await mkdtemp(join(tmpdir(), "castellan-files-"));
+      onTestFinished(() => rm(folder, { recursive: true, force: true }));
+      const script = fileURLToPath(new URL("./start-without-files.ts", import.meta.url));
+      const limited = 'ulimit -n 80; exec "$0" "$@"';
+      const command = ["-c", limited, process.execPath, script, join(folder, "castellan.db")];
+      const { stdout } = await promisify(execFile)("sh", command);
+      expect(JSON.parse(stdout)).toEqual({ code: "JOURNAL_UNAVAILABLE", text: expect.stringContaining("hello") });
+    },
+  );
 
   it.runIf(mayMount)("tries again while Claude Code cannot make its temporary folder on a full disk", async () => {
     const disk = await mkdtemp(join(tmpdir(), "castellan-disk-"));

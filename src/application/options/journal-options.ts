@@ -3,9 +3,15 @@ import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import type { MemorySize } from "../../capacity/memory-size.ts";
 import type { Duration } from "../../duration.ts";
+import { CastellanError } from "../../errors.ts";
 import { memoryJournal } from "../../journal/memory/memory-journal.ts";
 import type { Journal } from "../../journal/model/journal.ts";
-import type { JournalTerms, SharedJournal, SharedJournalDeps } from "../../journal/shared-journal.ts";
+import {
+  type JournalTerms,
+  openSharedJournal,
+  type SharedJournal,
+  type SharedJournalDeps,
+} from "../../journal/shared-journal.ts";
 import { durationSchema, memorySchema, validate } from "../../session/options/validation.ts";
 
 /** Where a journal is stored. */
@@ -118,21 +124,34 @@ export function keepsTranscripts(options: JournalOptions): boolean {
 
 /** Opens the journal. @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE` */
 export async function openJournal(options: JournalOptions, deps: SharedJournalDeps): Promise<SharedJournal> {
-  // Loaded on demand, because it is large and a client of a server has no journal.
-  const { openSharedJournal } = await import("../../journal/shared-journal.ts");
   // A copy of the transcripts would end with the application, too.
   if (options === "memory")
     return await openSharedJournal(Symbol("memory"), memoryJournal, termsOf({ transcripts: "local" }), deps);
   if (isJournal(options)) return await openSharedJournal(options, () => options, termsOf({}), deps);
   if ("sqlite" in options) {
-    const { sqliteJournal } = await import("../../journal/sqlite/sqlite-journal.ts");
+    const { sqliteJournal } = await loaded(import("../../journal/sqlite/sqlite-journal.ts"));
     const path = canonical(options.sqlite);
     return await openSharedJournal(path, () => sqliteJournal({ sqlite: path }), termsOf(options), deps);
   }
-  const { postgresJournal } = await import("../../journal/postgres/postgres-journal.ts");
+  const { postgresJournal } = await loaded(import("../../journal/postgres/postgres-journal.ts"));
   const { postgres, schema = "castellan" } = options;
   const make = (): Journal => postgresJournal({ postgres, schema, clock: deps.clock });
   return await openSharedJournal(`${postgres} ${schema}`, make, termsOf(options), deps);
+}
+
+/**
+ * Returns the module of a journal. It is loaded on demand: an application has one of them, and a client of a server has none.
+ *
+ * @throws CastellanError `JOURNAL_UNAVAILABLE`, for example if the process can open no further file
+ */
+async function loaded<Module>(module: Promise<Module>): Promise<Module> {
+  try {
+    return await module;
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    const message = `The code of the journal could not be loaded: ${words}`;
+    throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: error });
+  }
 }
 
 function fromEnvironment(value: string | undefined): JournalOptions {
