@@ -12,8 +12,8 @@ import { JournalWriter } from "../../src/journal/journal-writer.ts";
 import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { SessionTranscripts } from "../../src/session/persistence/session-transcripts.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
+import { type OwningNode, own, owningNode, type Place } from "../cluster/postgres-scene.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
-import { type OwningNode, own, owningNode, type Place } from "./postgres-scene.ts";
 
 let server: PostgresServer;
 

@@ -8,8 +8,8 @@ import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { ALL_EVENTS, appending, appendingWith, content, event } from "../../src/testing/conformance/journal-case.ts";
+import { errorOf, newFolder, OWNER, turn } from "../journal/sqlite-scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
-import { errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 const MINE = '["user","carol"]';
 const SECRET = "carol's secret";
