@@ -33,7 +33,10 @@ function failed(test: string, errors: readonly SerializedError[]): Outcome {
   return { test, state: "failed", message, lines: [...new Set(errors.flatMap(({ diff }) => differentLines(diff)))] };
 }
 
+/** Omits the legend, which stands above each difference. */
 function differentLines(diff: unknown): string[] {
   const lines = typeof diff === "string" ? stripVTControlCharacters(diff).split("\n") : [];
-  return lines.filter((line) => /^[-+] +\S/.test(line)).map((line) => line.replace(/\s+/, " "));
+  return lines
+    .filter((line) => /^[-+] +\S/.test(line) && !/^(- Expected|\+ Received)\b/.test(line))
+    .map((line) => line.replace(/\s+/, " "));
 }
