@@ -1,4 +1,5 @@
-import { CastellanError, query, Supervisor, type SupervisorOptions } from "castellan";
+import assert from "node:assert/strict";
+import { CastellanError, query, Supervisor, type SupervisorOptions, session } from "castellan";
 import { claudeStubs, type FakeClaude, fakeClaude, says, uses } from "castellan/testing";
 
 // #region application
@@ -34,6 +35,17 @@ export function scripted(): FakeClaude {
 // #region options
 export function onFake(fake: FakeClaude): SupervisorOptions {
   return { journal: "memory", defaults: { spawnClaudeCodeProcess: fake.spawn } };
+}
+// #endregion
+
+// #region test
+export async function asksAgainAfterACrash(): Promise<void> {
+  const fake = scripted();
+  await using _supervisor = await startSupport(onFake(fake));
+  assert.equal(await answer("die"), "Please ask again.");
+  const [first, second] = [await fake.started(1), await fake.started(2)];
+  assert.equal(second.resumedFrom, first.sessionId);
+  assert.equal(session("support").status().restarts, 1);
 }
 // #endregion
 

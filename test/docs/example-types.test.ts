@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { ROOT, textOf } from "../../scripts/guide.ts";
 
-/** Needs the types of browsers. */
-const PAGE = "examples/web/chat/chat.tsx";
+/** Need the types of browsers. */
+const PAGES = ["examples/web/chat/chat.tsx", "examples/web/streaming-page.ts"];
 
 /** Next.js checks it when it builds; its types change those of Node for everybody. */
 const BY_NEXT = "examples/web/next/next.config.ts";
@@ -22,7 +22,7 @@ test.each([
     project: "test",
     kind: "without the types of browsers",
     lib: ["esnext"],
-    checked: examples.filter((file) => file !== PAGE),
+    checked: examples.filter((file) => !PAGES.includes(file)),
   },
   { project: "examples/tsconfig.dom.json", kind: "with them", lib: ["esnext", "dom"], checked: examples },
 ])("npm run types: checks every example $kind", ({ project, lib, checked }) => {

@@ -16,6 +16,13 @@ test.each([...texts])("%s: shows its examples and its generated parts unchanged"
   expect(shown, "blocks of code that no example stands behind").toHaveLength(fences.length);
 });
 
+/** Code that readers put into their applications is of an example that the tests compile; a page of the tutorial is HTML, which no compiler reads. */
+test.each([...texts])("%s: shows no JavaScript without an example behind it", (_, text) => {
+  const fences = text.match(/^```(js|jsx|javascript|mjs|cjs)$/gm) ?? [];
+  const shown = blocksOf(text).filter(({ language, file }) => language === "js" && file.endsWith(".html"));
+  expect(shown).toHaveLength(fences.length);
+});
+
 test("the pages: show every example", () => {
   const blocks = [...texts.values()].flatMap((text) => blocksOf(text));
   const shown = new Set(blocks.filter(({ language }) => /^tsx?$/.test(language)).map(({ file }) => file));

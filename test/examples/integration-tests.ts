@@ -1,7 +1,7 @@
 import { query, session } from "castellan";
 import { mockApi } from "castellan/testing";
 import { expect, test } from "vitest";
-import { rehearse, startReal } from "../../examples/integration-tests.ts";
+import { rehearse, remembersAfterAKill, startReal } from "../../examples/integration-tests.ts";
 
 test("integration-tests.ts: runs the real Claude Code on a mock API, with its tools, and resumes after a kill", async () => {
   await using api = await mockApi();
@@ -21,3 +21,5 @@ test("integration-tests.ts: runs the real Claude Code on a mock API, with its to
   });
   expect(api.errors).toEqual([]);
 });
+
+test("integration-tests.ts: has a test that passes", remembersAfterAKill);

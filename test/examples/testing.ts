@@ -1,7 +1,7 @@
 import { session } from "castellan";
 import { expectNoLeaks } from "castellan/testing";
 import { expect, test } from "vitest";
-import { answer, onFake, scripted, startSupport, stubbed } from "../../examples/testing.ts";
+import { answer, asksAgainAfterACrash, onFake, scripted, startSupport, stubbed } from "../../examples/testing.ts";
 
 test("testing.ts: continues the conversation after a crash, and reports the cut turn", async () => {
   const fake = scripted();
@@ -19,6 +19,11 @@ test("testing.ts: continues the conversation after a crash, and reports the cut 
     expect(JSON.stringify(systemPrompt)).toContain("You help customers");
   }
   await expectNoLeaks({ fake });
+});
+
+test("testing.ts: has a test that passes", async () => {
+  await asksAgainAfterACrash();
+  await expectNoLeaks();
 });
 
 test("testing.ts: stubs sessions without a change of the application", async () => {

@@ -5,6 +5,7 @@ import "./record.ts";
 import "./dashboard.ts";
 import "./server.ts";
 import "./health.ts";
+import "./managed-agents.ts";
 import "./streaming.ts";
 import "./telemetry.ts";
 import "./chat.ts";
