@@ -28,8 +28,7 @@ export default defineConfig({
     pool: "forks",
     // Keeps tests from sharing the default journal file. Tests of journals set a path.
     env: { CASTELLAN_JOURNAL: "memory" },
-    // Many tests wait for processes and deadlines: two workers would leave a fifth of two cores idle.
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: process.env["CI"] ? ["default", "json"] : ["default"],
